@@ -1,0 +1,268 @@
+import * as lane from './lanes.js';
+import type { Lane } from './lanes.js';
+import { meaning } from './evaluate.js';
+import type { Expression, ExpressionType, Op } from './node.js';
+import { tableRange } from './table-range.js';
+
+/** Inclusive bounds. A truth value is [0,0] never, [1,1] always, [0,1] undecided. */
+export type Interval = readonly [low: number, high: number];
+
+/**
+ * Many intervals at once. `lo === hi` (the same array) marks exact points, on which integer rules compute once.
+ * A lane array has one entry per box, or one entry that stands for all boxes.
+ */
+export interface Bounds {
+  readonly lo: Lane;
+  readonly hi: Lane;
+}
+
+type Rule = (e: Expression, ...args: readonly Bounds[]) => Bounds;
+
+export const point = (lo: Lane): Bounds => ({ lo, hi: lo });
+const isPoint = (x: Bounds): boolean => x.lo === x.hi;
+export const whole: { readonly [T in ExpressionType]: Interval } = {
+  f32: [-Infinity, Infinity],
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  bool: [0, 1],
+};
+export const one = ([low, high]: Interval): Bounds =>
+  low === high ? point(Float64Array.of(low)) : { lo: Float64Array.of(low), hi: Float64Array.of(high) };
+
+/**
+ * Grows f32 results outward by what a kernel's arithmetic may differ from real arithmetic: a relative error of
+ * `relative` (4 units in the last place unless told), underflow to zero and overflow to infinity. NaN becomes everything.
+ * A single number that f32 holds exactly is what every kernel computes (`exact`: of IEEE operations only).
+ */
+function rounded(lo: Lane, hi: Lane, { relative = 2 ** -21, absolute = 2 ** -126, exact = false } = {}): Bounds {
+  for (let i = 0; i < lo.length; i++) {
+    if (exact && lo[i] === hi[i] && Math.fround(lo[i]!) === lo[i]) continue;
+    const low = lo[i]! - Math.abs(lo[i]!) * relative - absolute;
+    const high = hi[i]! + Math.abs(hi[i]!) * relative + absolute;
+    const valid = low <= high;
+    lo[i] = valid && low > -3.4e38 ? low : -Infinity;
+    hi[i] = valid && high < 3.4e38 ? high : Infinity;
+  }
+  return { lo, hi };
+}
+
+const isFloat = (e: Expression): boolean => e.type === 'f32';
+
+/** Everything: what an f32 that may be NaN is bounded by, and the only bound a NaN may hide in. */
+const isEverything = (x: Bounds, i: number): boolean => at(x.lo, i) === -Infinity && at(x.hi, i) === Infinity;
+const at = (x: Lane, i: number): number => x[x.length === 1 ? 0 : i]!;
+
+/** Keeps what may be NaN unbounded through operations whose range is limited. */
+function keepNaN(result: Bounds, ...args: readonly Bounds[]): Bounds {
+  if (args.every((x) => isPoint(x))) return result;
+  for (let i = 0; i < result.lo.length; i++) {
+    if (args.some((x) => isEverything(x, i))) [result.lo[i], result.hi[i]] = [-Infinity, Infinity];
+  }
+  return result;
+}
+
+/** A rule for an operation that grows with its first argument and, with `second`, grows or falls with its second. */
+function monotone(
+  f: (x: Lane, y: Lane) => Lane,
+  second: 'grows' | 'falls',
+  finish: (e: Expression, out: Bounds) => Bounds,
+): Rule {
+  return (e, x, y) => {
+    if (isPoint(x!) && isPoint(y!) && !isFloat(e)) return point(f(x!.lo, y!.lo));
+    const [yLow, yHigh] = second === 'grows' ? [y!.lo, y!.hi] : [y!.hi, y!.lo];
+    const out = { lo: f(x!.lo, yLow), hi: f(x!.hi, yHigh) };
+    return isFloat(e) ? keepNaN(finish(e, out), x!, y!) : out;
+  };
+}
+const roundedSum = (_: Expression, { lo, hi }: Bounds): Bounds => rounded(lo, hi, { exact: true });
+const unrounded = (_: Expression, out: Bounds): Bounds => out;
+
+/** The extremes of an operation that is monotone in each argument, at the four corners. */
+function corners(f: (x: Lane, y: Lane) => Lane, x: Bounds, y: Bounds): Bounds {
+  const values = [f(x.lo, y.lo), f(x.lo, y.hi), f(x.hi, y.lo), f(x.hi, y.hi)];
+  return { lo: values.reduce(lane.min), hi: values.reduce(lane.max) };
+}
+
+/** A growing function of one f32 argument; outside its domain it returns NaN, and the bound is everything. */
+const growing =
+  (f: (x: number) => number, error: { absolute?: number; exact?: boolean } = {}): Rule =>
+  (_, x) =>
+    keepNaN(rounded(lane.map(x!.lo, f), lane.map(x!.hi, f), error), x!);
+
+/** sin and cos: extremes where a peak (`peak + 2πn`) or a trough (half a turn later) lies between the ends. */
+const wave =
+  (f: (x: number) => number, peak: number): Rule =>
+  (_, x) => {
+    const turn = 2 * Math.PI;
+    const holds = (low: number, high: number, at: number): boolean =>
+      !(Math.ceil((low - at) / turn) * turn + at > high);
+    const lo = lane.map(x!.lo, f);
+    const hi = lane.map(x!.hi, f);
+    for (let i = 0; i < lo.length; i++) {
+      const [a, b] = [x!.lo[i]!, x!.hi[i]!];
+      const [least, most] = lo[i]! < hi[i]! ? [lo[i]!, hi[i]!] : [hi[i]!, lo[i]!];
+      // the sine of infinity is NaN: everything
+      lo[i] = holds(a, b, peak + Math.PI) ? -1 : least;
+      hi[i] = holds(a, b, peak) ? 1 : most;
+      if (!Number.isFinite(a) || !Number.isFinite(b)) [lo[i], hi[i]] = [-Infinity, Infinity];
+    }
+    // range reduction in f32 loses absolute, not relative, accuracy
+    return rounded(lo, hi, { absolute: 1e-5 });
+  };
+
+/** A comparison of f32 with everything may meet a NaN, which no bound can decide. */
+function undecidedByNaN(result: Bounds, x: Bounds, y: Bounds, e: Expression): Bounds {
+  if (e.args[0]!.type !== 'f32') return result;
+  const { lo, hi } = isPoint(result) ? { lo: result.lo, hi: result.lo.slice() } : result;
+  for (let i = 0; i < lo.length; i++) if (isEverything(x, i) || isEverything(y, i)) [lo[i], hi[i]] = [0, 1];
+  return { lo, hi };
+}
+
+function ordered(f: (x: Lane, y: Lane) => Lane, e: Expression, x: Bounds, y: Bounds): Bounds {
+  const result = isPoint(x) && isPoint(y) ? point(f(x.lo, y.lo)) : { lo: f(x.hi, y.lo), hi: f(x.lo, y.hi) };
+  return undecidedByNaN(result, x, y, e);
+}
+
+function equal(e: Expression, x: Bounds, y: Bounds): Bounds {
+  const hi = lane.min(lane.le(x.lo, y.hi), lane.le(y.lo, x.hi));
+  if (isPoint(x) && isPoint(y)) return undecidedByNaN(point(hi), x, y, e);
+  // equal always: both are one number, the same
+  return undecidedByNaN({ lo: lane.min(lane.le(x.hi, y.lo), lane.le(y.hi, x.lo)), hi }, x, y, e);
+}
+
+const holdsZero = (x: Bounds, i: number): boolean => at(x.lo, i) <= 0 && at(x.hi, i) >= 0;
+const holdsInfinity = (x: Bounds, i: number): boolean => at(x.lo, i) === -Infinity || at(x.hi, i) === Infinity;
+type Invalid = (x: Bounds, y: Bounds, i: number) => boolean;
+// 0 · ∞ is NaN
+const invalidProduct: Invalid = (x, y, i) =>
+  (holdsZero(x, i) && holdsInfinity(y, i)) || (holdsZero(y, i) && holdsInfinity(x, i));
+const invalidQuotient: Invalid = (x, y, i) => holdsZero(y, i) || (holdsInfinity(x, i) && holdsInfinity(y, i));
+
+function unboundedWhere(invalid: Invalid, out: Bounds, x: Bounds, y: Bounds): Bounds {
+  for (let i = 0; i < out.lo.length; i++) if (invalid(x, y, i)) [out.lo[i], out.hi[i]] = [-Infinity, Infinity];
+  return out;
+}
+
+const inverted = (x: Bounds): Bounds =>
+  isPoint(x) ? point(lane.not(x.lo)) : { lo: lane.not(x.hi), hi: lane.not(x.lo) };
+
+/** Does y stay off 0 in every box? */
+function nonZero(y: Bounds): boolean {
+  for (let i = 0; i < y.lo.length; i++) if (y.lo[i]! <= 0 && y.hi[i]! >= 0) return false;
+  return true;
+}
+
+function floorDivision(x: Bounds, y: Bounds): Bounds {
+  if (isPoint(x) && isPoint(y)) return point(lane.floorDiv(x.lo, y.lo));
+  if (nonZero(y)) return corners(lane.floorDiv, x, y);
+  // |x // y| ≤ |x|, and 0 where y is 0
+  const size = lane.max(lane.max(lane.neg(x.lo), x.hi), Float64Array.of(0));
+  const spread = lane.add(size, new Float64Array(y.lo.length));
+  return { lo: lane.neg(spread), hi: spread };
+}
+
+function modulo(x: Bounds, y: Bounds): Bounds {
+  const remainder = (a: Lane, b: Lane): Lane => lane.sub(a, lane.mul(b, lane.floorDiv(a, b)));
+  if (isPoint(x) && isPoint(y)) {
+    const out = remainder(x.lo, y.lo);
+    for (let i = 0; i < out.length; i++) if (at(y.lo, i) === 0) out[i] = 0;
+    return point(out);
+  }
+  const [lo, sx, sy] = lane.sized(x.lo, y.lo);
+  const hi = new Float64Array(lo.length);
+  for (let i = 0; i < lo.length; i++) {
+    const [a, b, divisor] = [x.lo[i * sx]!, x.hi[i * sx]!, y.lo[i * sy]!];
+    const turn = Math.floor(a / divisor);
+    if (divisor === y.hi[i * sy] && divisor !== 0 && turn === Math.floor(b / divisor)) {
+      lo[i] = a - divisor * turn;
+      hi[i] = b - divisor * turn;
+    } else {
+      lo[i] = Math.min(0, divisor + 1);
+      hi[i] = Math.max(0, y.hi[i * sy]! - 1);
+    }
+  }
+  return { lo, hi };
+}
+
+function chosen(c: Bounds, a: Bounds, b: Bounds): Bounds {
+  const n = Math.max(c.lo.length, a.lo.length, b.lo.length);
+  const [lo, hi] = [new Float64Array(n), new Float64Array(n)];
+  for (let i = 0; i < n; i++) {
+    const [never, always] = [at(c.hi, i) === 0, at(c.lo, i) === 1];
+    lo[i] = never ? at(b.lo, i) : always ? at(a.lo, i) : Math.min(at(a.lo, i), at(b.lo, i));
+    hi[i] = never ? at(b.hi, i) : always ? at(a.hi, i) : Math.max(at(a.hi, i), at(b.hi, i));
+  }
+  return isPoint(c) && isPoint(a) && isPoint(b) ? point(lo) : { lo, hi };
+}
+
+function read(e: Expression, ...indices: readonly Bounds[]): Bounds {
+  const n = Math.max(...indices.map((index) => index.lo.length));
+  const [lo, hi, range] = [new Float64Array(n), new Float64Array(n), new Float64Array(2)];
+  const [low, high] = [new Float64Array(indices.length), new Float64Array(indices.length)];
+  for (let i = 0; i < n; i++) {
+    for (let dim = 0; dim < indices.length; dim++) {
+      low[dim] = at(indices[dim]!.lo, i);
+      high[dim] = at(indices[dim]!.hi, i);
+    }
+    tableRange(e.table!, low, high, range);
+    lo[i] = range[0]!;
+    hi[i] = range[1]!;
+  }
+  return indices.every(isPoint) && lo.every((low, i) => low === hi[i]) ? point(lo) : { lo, hi };
+}
+
+const truncate = (x: number): number => meaning.toI32(x, 0, 0);
+
+export const rules: { readonly [O in Exclude<Op, 'variable' | 'parameter'>]: Rule } = {
+  // an f32 literal reaches the kernel rounded
+  constant: (e) => {
+    const near = isFloat(e) ? Math.fround(e.value!) : e.value!;
+    return one([Math.min(e.value!, near), Math.max(e.value!, near)]);
+  },
+  table: read,
+  neg: (_, x) => (isPoint(x!) ? point(lane.neg(x!.lo)) : { lo: lane.neg(x!.hi), hi: lane.neg(x!.lo) }),
+  abs: (e, x) => {
+    const hi = lane.max(x!.hi, lane.neg(x!.lo));
+    if (isPoint(x!)) return point(hi);
+    const out = { lo: lane.max(Float64Array.of(0), lane.max(x!.lo, lane.neg(x!.hi))), hi };
+    return isFloat(e) ? keepNaN(out, x!) : out;
+  },
+  sqrt: growing(Math.sqrt, { exact: true }),
+  exp: growing(Math.exp),
+  log: growing(Math.log, { absolute: 2 ** -21 }),
+  tanh: growing(Math.tanh),
+  erf: growing(meaning.erf as (x: number) => number, { absolute: 2 ** -20 }),
+  sin: wave(Math.sin, Math.PI / 2),
+  cos: wave(Math.cos, 0),
+  floor: (_, x) => ({ lo: lane.map(x!.lo, Math.floor), hi: lane.map(x!.hi, Math.floor) }),
+  ceil: (_, x) => ({ lo: lane.map(x!.lo, Math.ceil), hi: lane.map(x!.hi, Math.ceil) }),
+  add: monotone(lane.add, 'grows', roundedSum),
+  sub: monotone(lane.sub, 'falls', roundedSum),
+  mul: (e, x, y) => {
+    if (isPoint(x!) && isPoint(y!) && !isFloat(e)) return point(lane.mul(x!.lo, y!.lo));
+    const out = corners(lane.mul, x!, y!);
+    return isFloat(e) ? unboundedWhere(invalidProduct, rounded(out.lo, out.hi, { exact: true }), x!, y!) : out;
+  },
+  div: (_, x, y) => {
+    const { lo, hi } = corners(lane.div, x!, y!);
+    return unboundedWhere(invalidQuotient, rounded(lo, hi, { exact: true }), x!, y!);
+  },
+  floorDiv: (_, x, y) => floorDivision(x!, y!),
+  mod: (_, x, y) => modulo(x!, y!),
+  min: monotone(lane.min, 'grows', unrounded),
+  max: monotone(lane.max, 'grows', unrounded),
+  lt: (e, x, y) => ordered(lane.lt, e, x!, y!),
+  le: (e, x, y) => ordered(lane.le, e, x!, y!),
+  gt: (e, x, y) => ordered(lane.lt, e, y!, x!),
+  ge: (e, x, y) => ordered(lane.le, e, y!, x!),
+  eq: (e, x, y) => equal(e, x!, y!),
+  ne: (e, x, y) => inverted(equal(e, x!, y!)),
+  and: monotone(lane.min, 'grows', unrounded),
+  or: monotone(lane.max, 'grows', unrounded),
+  not: (_, x) => inverted(x!),
+  select: (_, c, a, b) => chosen(c!, a!, b!),
+  toF32: (_, x) => {
+    if (x!.hi.every((high, i) => high <= 2 ** 24 && x!.lo[i]! >= -(2 ** 24))) return x!;
+    return rounded(x!.lo.slice(), x!.hi.slice(), { relative: 2 ** -24, exact: true });
+  },
+  toI32: (_, x) => ({ lo: lane.map(x!.lo, truncate), hi: lane.map(x!.hi, truncate) }),
+};

@@ -1,0 +1,36 @@
+export {
+  F32,
+  I32,
+  Bool,
+  variable,
+  constant,
+  select,
+  lookup,
+  tableOf,
+  wrap,
+  type HostTable,
+  type F32Like,
+  type I32Like,
+  type BoolLike,
+} from './fluent.js';
+export {
+  freeVariables,
+  node,
+  signatures,
+  substitute,
+  tablesOf,
+  topological,
+  rebuild,
+  type Expression,
+  type ExpressionType,
+  type Op,
+  type Table,
+  type TypedArray,
+} from './node.js';
+export { print, key } from './print.js';
+export { liftConstants, type Lifted } from './lift.js';
+export { compile, evaluate, meaning, hostData, type EvaluateOptions } from './evaluate.js';
+export { bounds, boundLanes, provablyInRange, type Bounds, type Interval } from './bounds.js';
+export { fold, simplify } from './simplify.js';
+export { differentiate, differentiateTable, type TableGradient } from './differentiate.js';
+export { differences, differenceName } from './affine.js';

@@ -1,0 +1,77 @@
+/**
+ * Elementwise loops over float64 lanes. A lane array has `n` entries or one entry that stands for all.
+ * Every loop is written out, because a shared loop calling a closure costs several times as much.
+ */
+export type Lane = Float64Array;
+
+export const add = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! + y[i * sy]!;
+  return out;
+};
+export const sub = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! - y[i * sy]!;
+  return out;
+};
+export const mul = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) {
+    const product = x[i * sx]! * y[i * sy]!;
+    // 0 · ∞: the infinity bounds a finite number, so the product is 0
+    out[i] = product === product ? product : 0;
+  }
+  return out;
+};
+export const min = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! < y[i * sy]! ? x[i * sx]! : y[i * sy]!;
+  return out;
+};
+export const max = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! > y[i * sy]! ? x[i * sx]! : y[i * sy]!;
+  return out;
+};
+export const lt = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! < y[i * sy]! ? 1 : 0;
+  return out;
+};
+export const le = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! <= y[i * sy]! ? 1 : 0;
+  return out;
+};
+export const div = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! / y[i * sy]!;
+  return out;
+};
+/** `⌊x / y⌋`, 0 where y is 0. */
+export const floorDiv = (x: Lane, y: Lane): Lane => {
+  const [out, sx, sy] = sized(x, y);
+  for (let i = 0; i < out.length; i++) out[i] = y[i * sy] === 0 ? 0 : Math.floor(x[i * sx]! / y[i * sy]!);
+  return out;
+};
+export const neg = (x: Lane): Lane => {
+  const out = new Float64Array(x.length);
+  for (let i = 0; i < out.length; i++) out[i] = -x[i]!;
+  return out;
+};
+/** `1 − x`, the negation of truth values. */
+export const not = (x: Lane): Lane => {
+  const out = new Float64Array(x.length);
+  for (let i = 0; i < out.length; i++) out[i] = 1 - x[i]!;
+  return out;
+};
+export const map = (x: Lane, f: (value: number) => number): Lane => {
+  const out = new Float64Array(x.length);
+  for (let i = 0; i < out.length; i++) out[i] = f(x[i]!);
+  return out;
+};
+
+/** A fresh result for two operands, and the stride of each: 0 for a lane array of one entry. */
+export function sized(x: Lane, y: Lane): [out: Lane, strideX: 0 | 1, strideY: 0 | 1] {
+  return [new Float64Array(Math.max(x.length, y.length)), x.length === 1 ? 0 : 1, y.length === 1 ? 0 : 1];
+}

@@ -1,0 +1,21 @@
+import type { Kernel } from '../../kernels/kernel.js';
+import type { MemorySource } from './memory.js';
+import type { Program } from './pool.js';
+import type { WorkerCode } from './worker.js';
+
+/** What differs between the two CPU devices. WebAssembly and native programs are interchangeable above this line. */
+export interface Backend {
+  readonly kind: 'native' | 'wasm';
+  /** f32 lanes of one vector register. */
+  readonly width: number;
+  readonly fusedMultiplyAdd: boolean;
+  readonly reasons: readonly string[];
+  readonly compiler?: string;
+  readonly source: MemorySource;
+  readonly workerCode: WorkerCode;
+  /** Renders, compiles and loads a kernel on the calling thread. */
+  load(kernel: Kernel): Program;
+  /** Makes the `load` of these kernels quick, working in the background where it can. */
+  warm(kernels: readonly Kernel[], threads: number): Promise<void>;
+  dispose(): void;
+}

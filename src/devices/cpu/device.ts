@@ -1,0 +1,188 @@
+import { DeviceError, OptionError } from '../../core/errors.js';
+import type { Kernel } from '../../kernels/kernel.js';
+import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from '../device.js';
+import { type Category, Ledger } from '../ledger.js';
+import { alignUp } from './allocator.js';
+import type { Backend } from './backend.js';
+import { Memory } from './memory.js';
+import { Pool, type Program } from './pool.js';
+
+/** A program is given this many 8-byte parameter slots at most. */
+const MAX_PARAMETERS = 512;
+const TWO_32 = 2 ** 32;
+const MAX_TASKS = 2 ** 30;
+
+/** Native or WebAssembly programs over shared memory and a thread pool. Made by `createDevice`. */
+export class CpuDevice implements Device {
+  readonly info: DeviceInfo;
+  readonly ledger = new Ledger();
+  readonly counters: Counters = { dispatches: 0, multiplyAdds: 0, bytesMoved: 0 };
+  readonly #backend: Backend;
+  readonly #memory: Memory;
+  readonly #pool: Pool;
+  readonly #words: Uint32Array;
+  readonly #floats: Float32Array;
+  readonly #loaded = new WeakMap<Kernel, Program>();
+  readonly #programs = new Map<string, Program>();
+  #disposed = false;
+
+  private constructor(backend: Backend, threads: number, reasons: readonly string[], poison: boolean) {
+    this.#backend = backend;
+    this.#memory = new Memory(backend.source, this.ledger, poison);
+    const slots = this.#memory.reserve(8 * MAX_PARAMETERS);
+    this.#words = new Uint32Array(slots.bytes.buffer, slots.bytes.byteOffset, 2 * MAX_PARAMETERS);
+    this.#floats = new Float32Array(slots.bytes.buffer, slots.bytes.byteOffset, 2 * MAX_PARAMETERS);
+    this.#pool = new Pool(threads, slots.address);
+    this.info = {
+      kind: backend.kind,
+      threads,
+      width: backend.width,
+      fusedMultiplyAdd: backend.fusedMultiplyAdd,
+      reasons: [...reasons, ...backend.reasons],
+      ...(backend.compiler === undefined ? {} : { compiler: backend.compiler }),
+      memoryLimit: backend.source.limit,
+    };
+  }
+
+  static async start(
+    backend: Backend,
+    threads: number,
+    reasons: readonly string[],
+    poison: boolean,
+  ): Promise<CpuDevice> {
+    const device = new CpuDevice(backend, threads, reasons, poison);
+    await device.#pool.start(backend.workerCode);
+    return device;
+  }
+
+  allocate(byteLength: number, category: Category): DeviceBuffer {
+    this.#assertUsable('allocate');
+    return this.#memory.allocate(byteLength, category);
+  }
+
+  free(buffer: DeviceBuffer): void {
+    // disposing of the device freed everything
+    if (!this.#disposed) this.#memory.free(buffer);
+  }
+
+  write(buffer: DeviceBuffer, data: ArrayBufferView, byteOffset = 0): void {
+    const target = this.bytes(buffer, byteOffset, data.byteLength);
+    target.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array> {
+    try {
+      return Promise.resolve(this.readSync(buffer, byteOffset, byteLength));
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** `read` at once: on a CPU all earlier work is done. */
+  readSync(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Uint8Array {
+    return this.bytes(buffer, byteOffset, byteLength).slice();
+  }
+
+  /** The device's own bytes, not a copy; valid until the buffer is freed. */
+  bytes(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Uint8Array {
+    this.#assertUsable('bytes');
+    return this.#memory.bytes(buffer, byteOffset, byteLength);
+  }
+
+  run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void {
+    this.#assertUsable(kernel.name);
+    const grain = options?.grain ?? 1;
+    if (!(Number.isSafeInteger(tasks) && tasks >= 0 && tasks <= MAX_TASKS && Number.isSafeInteger(grain) && grain >= 1)) {
+      throw new OptionError(
+        `${kernel.name}: tasks must be a whole number from 0 to 2^30 and grain one of at least 1; got ${tasks} and ${grain}.`,
+      );
+    }
+    const program = this.#program(kernel);
+    this.#writeArguments(kernel, args);
+    this.counters.dispatches++;
+    const scratchStride = alignUp(options?.scratchBytes ?? 0);
+    const work = { scratch: 0, scratchStride, tasks, grain };
+    if (scratchStride === 0) return this.#pool.run(program, work);
+    const threads = tasks <= grain ? 1 : this.info.threads;
+    const scratch = this.#memory.allocate(scratchStride * threads, 'workspace');
+    try {
+      this.#pool.run(program, { ...work, scratch: scratch.address });
+    } finally {
+      this.#memory.free(scratch);
+    }
+  }
+
+  /** Compiles kernels ahead of their first `run`, natively several at a time in the background. */
+  compileAll(kernels: readonly Kernel[]): Promise<void> {
+    this.#assertUsable('compileAll');
+    return this.#backend.warm(kernels, this.info.threads);
+  }
+
+  synchronise(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.#pool.dispose();
+    this.#memory.dispose();
+    this.#backend.dispose();
+  }
+
+  #assertUsable(who: string): void {
+    if (this.#disposed) throw new DeviceError(`${who}: the device was disposed; create a new one with createDevice.`);
+  }
+
+  #program(kernel: Kernel): Program {
+    const known = this.#loaded.get(kernel);
+    if (known) return known;
+    // equal keys of different families must not meet
+    const key = `${kernel.name}\0${kernel.key}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      program = this.#backend.load(kernel);
+      this.#programs.set(key, program);
+    }
+    this.#loaded.set(kernel, program);
+    return program;
+  }
+
+  /** Fills the parameter slots: 8 bytes each, little-endian; see kernels/kernel.ts for the kinds. */
+  #writeArguments(kernel: Kernel, args: readonly KernelArgument[]): void {
+    const { parameters } = kernel;
+    if (args.length !== parameters.length || args.length > MAX_PARAMETERS) {
+      throw new DeviceError(`${kernel.name}: takes ${parameters.length} arguments (at most 512); got ${args.length}.`);
+    }
+    for (let i = 0; i < args.length; i++) {
+      const argument = args[i]!;
+      const kind = parameters[i]!;
+      if ((kind === 'pointer') !== (typeof argument === 'object')) {
+        throw new DeviceError(`${kernel.name}: argument ${i} must be a ${kind}; got a ${typeof argument}.`);
+      }
+      if (typeof argument === 'object') {
+        const address = this.#address(kernel, argument);
+        this.#words[2 * i] = address % TWO_32;
+        this.#words[2 * i + 1] = Math.floor(address / TWO_32);
+      } else if (kind === 'f32') {
+        this.#floats[2 * i] = argument;
+        this.#words[2 * i + 1] = 0;
+      } else if ((argument | 0) === argument) {
+        this.#words[2 * i] = argument;
+        this.#words[2 * i + 1] = argument < 0 ? 0xffffffff : 0;
+      } else {
+        throw new DeviceError(`${kernel.name}: argument ${i} must be a 32-bit whole number; got ${argument}.`);
+      }
+    }
+  }
+
+  #address(kernel: Kernel, argument: Exclude<KernelArgument, number>): number {
+    if (!('buffer' in argument)) return this.#memory.block(argument, kernel.name).address;
+    const { buffer, byteOffset } = argument;
+    const { address } = this.#memory.block(buffer, kernel.name);
+    if (byteOffset >= 0 && byteOffset <= buffer.byteLength) return address + byteOffset;
+    throw new DeviceError(
+      `${kernel.name}: byte offset ${byteOffset} lies outside a buffer of ${buffer.byteLength} bytes.`,
+    );
+  }
+}

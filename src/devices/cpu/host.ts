@@ -1,0 +1,104 @@
+import type { WorkerSetup } from './worker.js';
+import { workerMain } from './worker.js';
+
+/**
+ * The differences between Node and browsers, looked at lazily: importing this file touches no global that one of
+ * them lacks, and a bundler sees no import of a Node module.
+ */
+
+interface Scope {
+  readonly process?: { readonly getBuiltinModule?: (id: string) => unknown };
+  readonly navigator?: { readonly hardwareConcurrency?: number };
+  readonly crossOriginIsolated?: boolean;
+  readonly Worker?: new (url: string, options: { name: string }) => BrowserWorker;
+}
+interface BrowserWorker {
+  onerror: ((event: { readonly message?: string }) => void) | null;
+  postMessage(message: unknown): void;
+  terminate(): void;
+}
+
+const scope = globalThis as unknown as Scope;
+
+/** A built-in module of Node, or undefined elsewhere. */
+export function nodeModule<T>(id: `node:${string}`): T | undefined {
+  return scope.process?.getBuiltinModule?.(id) as T | undefined;
+}
+
+export interface Parallelism {
+  readonly threads: number;
+  /** Why, as a sentence. */
+  readonly reason: string;
+  /** Whether more than one thread can run at all. */
+  readonly parallel: boolean;
+}
+
+/** How many threads this machine offers. */
+export function parallelism(): Parallelism {
+  const os = nodeModule<typeof import('node:os')>('node:os');
+  if (os) {
+    const threads = os.availableParallelism();
+    return { threads, reason: `threads: ${threads}, one for each core this process may use.`, parallel: true };
+  }
+  if (!scope.crossOriginIsolated || !scope.Worker) {
+    const reason =
+      'threads: 1, because this page is not cross-origin isolated; ' +
+      'serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.';
+    return { threads: 1, reason, parallel: false };
+  }
+  const threads = scope.navigator?.hardwareConcurrency ?? 1;
+  return { threads, reason: `threads: ${threads}, the browser's hardwareConcurrency.`, parallel: true };
+}
+
+export interface WorkerHandle {
+  /** Whether the thread has ended, known without the event loop; always false where the host cannot tell. */
+  ended(): boolean;
+  /** Whether `ended` can tell. */
+  readonly observable: boolean;
+  terminate(): Promise<void>;
+}
+
+/** Starts a worker. `onEnd` hears, through the event loop, when it fails or ends. */
+export function spawnWorker(setup: WorkerSetup, onEnd: (reason: string) => void): WorkerHandle {
+  const node = nodeModule<typeof import('node:worker_threads')>('node:worker_threads');
+  return node ? spawnInNode(node, setup, onEnd) : spawnInBrowser(setup, onEnd);
+}
+
+// some transpilers wrap named functions in a helper that the worker does not have
+const PRELUDE = 'const __name = (f) => f;';
+
+function spawnInNode(
+  { Worker }: typeof import('node:worker_threads'),
+  setup: WorkerSetup,
+  onEnd: (reason: string) => void,
+): WorkerHandle {
+  const source = `${PRELUDE}(${workerMain.toString()})(require('node:worker_threads').workerData, require);`;
+  // no execArgv: the loaders and debuggers of the main thread are none of the worker's business
+  const worker = new Worker(source, { eval: true, workerData: setup, execArgv: [], name: `subquad ${setup.index}` });
+  worker.unref();
+  worker.on('error', (error) => onEnd(String(error)));
+  worker.on('exit', (code) => onEnd(`it ended with exit code ${code}`));
+  return {
+    // the idle time of a stopped thread reads −1, at once; 'exit' comes only when this thread returns to its event loop
+    ended: () => worker.performance.eventLoopUtilization().idle < 0,
+    observable: true,
+    terminate: async () => void (await worker.terminate()),
+  };
+}
+
+function spawnInBrowser(setup: WorkerSetup, onEnd: (reason: string) => void): WorkerHandle {
+  const source = `${PRELUDE}onmessage = (event) => (${workerMain.toString()})(event.data, undefined);`;
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  const worker = new scope.Worker!(url, { name: `subquad ${setup.index}` });
+  worker.onerror = (event) => onEnd(event.message ?? 'the browser gave no reason');
+  worker.postMessage(setup);
+  return {
+    ended: () => false,
+    observable: false,
+    terminate: () => {
+      worker.terminate();
+      URL.revokeObjectURL(url);
+      return Promise.resolve();
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import { DeviceError, OptionError, OutOfMemoryError } from '../../core/errors.js';
+import type { DeviceBuffer } from '../device.js';
+import type { Category, Ledger } from '../ledger.js';
+import { alignUp, type Allocator, type Block, coversRegion } from './allocator.js';
+
+/** Where address space comes from: the one memory of WebAssembly, or as many shared arrays as it takes. */
+export interface MemorySource {
+  readonly allocator: Allocator;
+  /** Bytes reserved from the system. */
+  readonly reserved: number;
+  readonly limit: number;
+  /** What bounds `limit`, as the object of "allowed by". */
+  readonly limitReason: string;
+  /** What a user can do when the limit is reached. */
+  readonly remedy: string;
+  /** Reserves room for one more block of `length` bytes; false when the limit or the system forbids it. */
+  grow(length: number): boolean;
+  /** Told of each free block that covers its whole region, so that the source can give the region back. */
+  idle(block: Block): void;
+  view(block: Block, byteOffset: number, byteLength: number): Uint8Array;
+  dispose(): void;
+}
+
+/** A quiet NaN that is easy to recognise in a dump. */
+const POISON = 0x7fc0dead;
+
+/** One buffer is viewed by one typed array, and 2³² bytes are the longest of Node 20. */
+const LARGEST_BUFFER = 2 ** 32 - 128;
+
+const count = (bytes: number): string => bytes.toLocaleString('en-US');
+
+/** Blocks of a source handed out as buffers, counted in a ledger. */
+export class Memory {
+  readonly source: MemorySource;
+  readonly #ledger: Ledger;
+  readonly #poison: boolean;
+  readonly #live = new Map<DeviceBuffer, Block>();
+  readonly #freed = new WeakSet<DeviceBuffer>();
+
+  constructor(source: MemorySource, ledger: Ledger, poison: boolean) {
+    this.source = source;
+    this.#ledger = ledger;
+    this.#poison = poison;
+  }
+
+  /** Buffers that were allocated and not freed. */
+  get liveBuffers(): number {
+    return this.#live.size;
+  }
+
+  /** A buffer of `byteLength` bytes whose contents are undefined. The ledger counts the bytes asked for. */
+  allocate(byteLength: number, category: Category): DeviceBuffer {
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0) {
+      throw new OptionError(`allocate: the length must be a whole number of bytes, at least 0; got ${byteLength}.`);
+    }
+    const block = this.#take(byteLength, category);
+    const buffer: DeviceBuffer = Object.freeze({ address: block.address, byteLength, category });
+    this.#live.set(buffer, block);
+    this.#ledger.add(category, byteLength);
+    return buffer;
+  }
+
+  /** A fixed block of the device's own, held until it is disposed and outside the ledger: keep it to a few KiB. */
+  reserve(byteLength: number): { readonly address: number; readonly bytes: Uint8Array } {
+    const block = this.#take(byteLength, 'workspace');
+    return { address: block.address, bytes: this.source.view(block, 0, block.length) };
+  }
+
+  free(buffer: DeviceBuffer): void {
+    const block = this.block(buffer, 'free');
+    this.#live.delete(buffer);
+    this.#freed.add(buffer);
+    this.#ledger.remove(buffer.category, buffer.byteLength);
+    if (this.#poison) this.#fill(block);
+    const free = this.source.allocator.give(block);
+    if (coversRegion(free)) this.source.idle(free);
+  }
+
+  /** The bytes themselves, not a copy. Valid until the buffer is freed. */
+  bytes(buffer: DeviceBuffer, byteOffset: number, byteLength: number, who = 'bytes'): Uint8Array {
+    const block = this.block(buffer, who);
+    if (!(byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= buffer.byteLength)) {
+      throw new DeviceError(
+        `${who}: bytes ${byteOffset} to ${byteOffset + byteLength} do not lie inside a buffer of ${buffer.byteLength}.`,
+      );
+    }
+    return this.source.view(block, byteOffset, byteLength);
+  }
+
+  /** The block under a live buffer. @throws DeviceError for a buffer that was freed or comes from elsewhere. */
+  block(buffer: DeviceBuffer, who: string): Block {
+    const block = this.#live.get(buffer);
+    if (block) return block;
+    const what = `this buffer (${buffer.byteLength} bytes, ${buffer.category})`;
+    throw new DeviceError(
+      this.#freed.has(buffer)
+        ? `${who}: ${what} was freed already; keep the tensor alive until its last use.`
+        : `${who}: ${what} does not belong to this device; copy it over with read and write.`,
+    );
+  }
+
+  dispose(): void {
+    for (const buffer of this.#live.keys()) {
+      this.#freed.add(buffer);
+      this.#ledger.remove(buffer.category, buffer.byteLength);
+    }
+    this.#live.clear();
+    this.source.dispose();
+  }
+
+  #take(byteLength: number, category: Category): Block {
+    const { source } = this;
+    let block = source.allocator.take(byteLength);
+    if (!block && source.grow(alignUp(Math.max(1, byteLength)))) block = source.allocator.take(byteLength);
+    if (!block) throw this.#outOfMemory(byteLength, category);
+    if (this.#poison) this.#fill(block);
+    return block;
+  }
+
+  #outOfMemory(byteLength: number, category: Category): OutOfMemoryError {
+    const { source } = this;
+    const live = this.#ledger.live();
+    const asked = `allocate: ${count(byteLength)} bytes asked (${category}), ${count(live)} bytes live, `;
+    if (byteLength > LARGEST_BUFFER) {
+      return new OutOfMemoryError(`${asked}${count(LARGEST_BUFFER)} bytes allowed in one buffer; split the tensor.`);
+    }
+    const pieces =
+      live + byteLength <= source.limit && source.allocator.freeBytes >= byteLength
+        ? ` The free bytes are in pieces; the largest has ${count(source.allocator.largest)}.`
+        : '';
+    return new OutOfMemoryError(
+      `${asked}${count(source.limit)} bytes allowed by ${source.limitReason}.${pieces} ${source.remedy}`,
+    );
+  }
+
+  #fill(block: Block): void {
+    const bytes = this.source.view(block, 0, block.length);
+    new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4).fill(POISON);
+  }
+}

@@ -1,0 +1,60 @@
+import type { Kernel } from '../kernels/kernel.js';
+import type { Category, Ledger } from './ledger.js';
+
+/** A block of device memory. `address` is meaningful to the device only. */
+export interface DeviceBuffer {
+  readonly address: number;
+  readonly byteLength: number;
+  readonly category: Category;
+}
+
+/** A kernel argument: a buffer (from `byteOffset`), or a number for `i32` and `f32` parameters. */
+export type KernelArgument = DeviceBuffer | { readonly buffer: DeviceBuffer; readonly byteOffset: number } | number;
+
+export interface RunOptions {
+  /** Bytes of private workspace each thread gets; counted in the ledger while the kernel runs. */
+  readonly scratchBytes?: number;
+  /** Tasks handed out at a time; default 1. */
+  readonly grain?: number;
+}
+
+/** What kernels did since the last reset. Kernel launchers add to it; nothing is sampled. */
+export interface Counters {
+  dispatches: number;
+  multiplyAdds: number;
+  bytesMoved: number;
+}
+
+export interface DeviceInfo {
+  readonly kind: 'native' | 'wasm';
+  readonly threads: number;
+  /** f32 lanes of one vector register in the generated code. */
+  readonly width: number;
+  readonly fusedMultiplyAdd: boolean;
+  /** Why this device was chosen, and why faster ones were not. One sentence each. */
+  readonly reasons: readonly string[];
+  readonly compiler?: string;
+  readonly memoryLimit?: number;
+}
+
+/**
+ * The machine under tensors: memory and kernels, nothing else.
+ *
+ * Calls are ordered: a kernel sees what earlier calls wrote. On a CPU device `run` returns when the work is done.
+ */
+export interface Device {
+  readonly info: DeviceInfo;
+  readonly ledger: Ledger;
+  readonly counters: Counters;
+  /** @throws OutOfMemoryError naming the bytes asked, live and allowed. */
+  allocate(byteLength: number, category: Category): DeviceBuffer;
+  free(buffer: DeviceBuffer): void;
+  write(buffer: DeviceBuffer, data: ArrayBufferView, byteOffset?: number): void;
+  /** A copy of the bytes, taken after all earlier work. */
+  read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
+  /** Runs tasks `0 … tasks-1`; any thread may take any task, so tasks must not depend on each other. */
+  run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void;
+  synchronise(): Promise<void>;
+  /** Stops the threads and returns the memory. Idempotent. */
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,187 @@
+import { exp2, log, log2e } from '../../codegen/math.js';
+import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
+import { parameterList, type Kernel } from '../kernel.js';
+import { dropTile } from './dropout.js';
+import { attendTiles, type AttendTiles } from './layout.js';
+import { fill, pack, unpack } from './panel.js';
+import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
+import { accumulate, forEachKeyTile, queryPositions, rowsTimesPanel } from './tiles.js';
+
+export const forwardParameters = parameterList({ ...shared, out: 'pointer' });
+
+/** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one tile of scores. */
+export function forwardScratch(width: number, D: number, E: number): number {
+  const t = attendTiles(width);
+  return 4 * (t.queryTile * (D + E + 2) + t.keyTile * t.panel);
+}
+
+/**
+ * Exact attention without the score matrix (online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867; tiles:
+ * Dao 2023, arXiv:2307.08691). A task is one tile of queries of one head.
+ *
+ * Everything is computed transposed, with queries along the lanes: Sᵀ = K Qᵀ, Oᵀ += Vᵀ Pᵀ. So only the queries are
+ * ever repacked, keys and values are read where they lie as scalars, and the row statistics are lane-wise.
+ */
+export function attendForward(spec: AttendSpec): Kernel {
+  return {
+    name: 'attend forward',
+    key: `attend-forward/${specKey(spec)}`,
+    parameters: forwardParameters.kinds,
+    cpu: (k) => text(k, spec),
+  };
+}
+
+function text(k: VectorBuilder, spec: AttendSpec): void {
+  const { D, E } = spec;
+  const t = attendTiles(k.width);
+  const p = forwardParameters.read(k);
+  const expressions = new Expressions(k, spec, p.constants, p.tables);
+  const queries = k.scratch;
+  const outputs = k.offset(queries, 4 * t.queryTile * D);
+  const top = k.offset(outputs, 4 * t.queryTile * E);
+  const sum = k.offset(top, 4 * t.queryTile);
+  const scores = k.offset(sum, 4 * t.queryTile);
+  const tiles = k.div(k.add(p.L, t.queryTile - 1), t.queryTile);
+  const group = k.div(p.H, p.G);
+
+  k.loop(k.begin, k.end, (task) => {
+    const head = k.div(task, tiles);
+    // the last tiles first: under a causal mask they are the longest
+    const tile = k.sub(k.sub(tiles, 1), k.rem(task, tiles));
+    const b = k.div(head, p.H);
+    const h = k.rem(head, p.H);
+    const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
+    const q0 = k.mul(tile, t.queryTile);
+    const valid = k.min(k.sub(p.L, q0), t.queryTile);
+    const rows = (base: Pointer, columns: number): Pointer =>
+      k.offset(k.offset(base, k.mul(head, p.L), 4 * columns), q0, 4 * columns);
+    const keys = k.offset(p.k, k.mul(kvHead, p.S), 4 * D);
+    const values = k.offset(p.v, k.mul(kvHead, p.S), 4 * E);
+
+    pack(k, t, { rows: rows(p.q, D), columns: D, panels: queries, valid }, p.queryFactor);
+    fill(k, outputs, 4 * t.queryTile * E, 0);
+    fill(k, top, 4 * t.queryTile, -Infinity);
+    fill(k, sum, 4 * t.queryTile, 0);
+
+    const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
+    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S: p.S };
+    forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
+      k.loop(0, t.panels, (panel) => {
+        const firstQuery = k.add(q0, k.mul(panel, t.panel));
+        const out = k.offset(outputs, panel, 4 * t.panel * E);
+        rowsTimesPanel(k, t, {
+          rows: k.offset(keys, k0, 4 * D),
+          columns: D,
+          panel: k.offset(queries, panel, 4 * t.panel * D),
+          out: scores,
+          count,
+        });
+        const positions = queryPositions(k, t, { firstQuery, L: p.L, S: p.S });
+        const change = (masked: boolean): void =>
+          changeScores(k, t, expressions, masked, scores, count, { b, h, k0, positions });
+        if (spec.mask) k.if(partial, () => change(true), spec.score && (() => change(false)));
+        else if (spec.score) change(false);
+        softmaxTile(k, t, { scores, count, top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel), out, E });
+        if (spec.dropout) dropTile(k, t, p, { scores, count, k0, firstQuery, head });
+        accumulate(k, t, {
+          out,
+          pitch: 4 * t.panel,
+          count: E,
+          vectors: t.vectors,
+          a: { pointer: k.offset(values, k0, 4 * E), step: 4 * E, stride: 4 },
+          b: { pointer: scores, step: 4 * t.panel, stride: 4 * k.width },
+          depth: count,
+          skipZeros: spec.careful ? 'b' : undefined,
+        });
+      });
+    });
+
+    k.loop(0, t.panels, (panel) => finish(k, t, E, k.offset(outputs, panel, 4 * t.panel * E), k.offset(top, panel, 4 * t.panel), k.offset(sum, panel, 4 * t.panel)));
+    unpack(k, t, { rows: rows(p.out, E), columns: E, panels: outputs, valid });
+    unpack(k, { ...t, panel: t.queryTile, panels: 1 }, { rows: rows(p.logsumexp, 1), columns: 1, panels: top, valid });
+  });
+}
+
+interface At {
+  readonly b: I32;
+  readonly h: I32;
+  readonly k0: I32;
+  readonly positions: readonly VI[];
+}
+
+/** Applies the score change (then in base 2) and the mask to a tile of scores. */
+function changeScores(
+  k: VectorBuilder,
+  t: AttendTiles,
+  expressions: Expressions,
+  masked: boolean,
+  scores: Pointer,
+  count: I32,
+  at: At,
+): void {
+  k.loop(0, count, (j) => {
+    const line = k.offset(scores, j, 4 * t.panel);
+    at.positions.forEach((q, v) => {
+      const position = { b: at.b, h: at.h, k: k.add(at.k0, j), q };
+      const raw = k.loadVF(line, 4 * v * k.width);
+      const changed = expressions.spec.score ? k.mul(expressions.score(position, raw), log2e) : raw;
+      const allowed = masked ? expressions.mask(position) : undefined;
+      k.store(line, allowed ? k.select(allowed, changed, -Infinity) : changed, 4 * v * k.width);
+    });
+  });
+}
+
+/** Scores to weights: 2^(s − top), with the running maximum and sum of each query; rescales `out` when a maximum grows. */
+function softmaxTile(
+  k: VectorBuilder,
+  t: AttendTiles,
+  x: { readonly scores: Pointer; readonly count: I32; readonly top: Pointer; readonly sum: Pointer; readonly out: Pointer; readonly E: number },
+): void {
+  const lanes = Array.from({ length: t.vectors }, (_, v) => 4 * v * k.width);
+  const old = lanes.map((at) => k.loadVF(x.top, at));
+  const top = old.map((value) => k.variable('vf', value));
+  k.loop(0, x.count, (j) => {
+    const line = k.offset(x.scores, j, 4 * t.panel);
+    lanes.forEach((at, v) => k.assign(top[v]!, k.max(top[v]!, k.loadVF(line, at))));
+  });
+  // a row without any key so far: −∞ − 0, not −∞ − −∞
+  const base = top.map((value) => k.select(k.eq(value, -Infinity), k.constant('vf', 0), value));
+  const grew = old.map((value, v) => k.lt(value, top[v]!)).reduce((a, b) => k.or(a, b));
+  k.if(k.any(grew), () => {
+    const factor = old.map((value, v) => exp2(k, k.sub(value, base[v]!)));
+    lanes.forEach((at, v) => {
+      k.store(x.top, top[v]!, at);
+      k.store(x.sum, k.mul(k.loadVF(x.sum, at), factor[v]!), at);
+    });
+    k.loop(0, x.E, (e) => {
+      const line = k.offset(x.out, e, 4 * t.panel);
+      lanes.forEach((at, v) => k.store(line, k.mul(k.loadVF(line, at), factor[v]!), at));
+    });
+  });
+  const sums = lanes.map((at) => k.variable('vf', k.loadVF(x.sum, at)));
+  k.loop(0, x.count, (j) => {
+    const line = k.offset(x.scores, j, 4 * t.panel);
+    lanes.forEach((at, v) => {
+      const weight = exp2(k, k.sub(k.loadVF(line, at), base[v]!));
+      k.assign(sums[v]!, k.add(sums[v]!, weight));
+      k.store(line, weight, at);
+    });
+  });
+  lanes.forEach((at, v) => k.store(x.sum, sums[v]!, at));
+}
+
+/** Divides a panel of outputs by its sums and turns `top` into the logsumexp; a row without any key gives 0 and −∞. */
+function finish(k: VectorBuilder, t: AttendTiles, E: number, out: Pointer, top: Pointer, sum: Pointer): void {
+  for (let v = 0; v < t.vectors; v++) {
+    const at = 4 * v * k.width;
+    const total = k.loadVF(sum, at);
+    const empty = k.eq(total, 0);
+    const inverse: VF = k.select(empty, k.constant('vf', 0), k.div(k.constant('vf', 1), total));
+    k.loop(0, E, (e) => {
+      const line = k.offset(out, e, 4 * t.panel);
+      k.store(line, k.mul(k.loadVF(line, at), inverse), at);
+    });
+    const logsumexp = k.fma(k.loadVF(top, at), 1 / log2e, log(k, total));
+    k.store(top, k.select(empty, k.constant('vf', -Infinity), logsumexp), at);
+  }
+}

@@ -1,0 +1,113 @@
+import { key, type Expression, type Table } from '../../codegen/expression/index.js';
+import { lowerVector, type Environment, type TableBinding } from '../../codegen/lower.js';
+import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
+import { parameterList, type ParameterKind } from '../kernel.js';
+
+/** What an attention kernel is specialised to. Expressions read `score`, `b`, `h`, `q`, `k`, lifted constants and tables. */
+export interface AttendSpec {
+  readonly D: number;
+  readonly E: number;
+  readonly score: Expression | undefined;
+  /** ∂score′/∂score; undefined where it is 1. */
+  readonly slope: Expression | undefined;
+  readonly mask: Expression | undefined;
+  readonly constantTypes: readonly ('i32' | 'f32')[];
+  readonly tables: readonly Table[];
+  /** Table reads that are not known to be in range. */
+  readonly checked: ReadonlySet<Expression>;
+  readonly dropout: boolean;
+  /** Inputs hold NaN or Inf: products skip zero weights, so that 0 · NaN does not leak through a mask. */
+  readonly careful: boolean;
+}
+
+export function specKey(spec: AttendSpec): string {
+  const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : key(e)));
+  const checks = [...spec.checked].map(key).sort();
+  return [spec.D, spec.E, ...expressions, checks.join('&'), spec.dropout, spec.careful].join('/');
+}
+
+/** Parameters that every attention kernel takes. */
+export const shared = {
+  q: 'pointer',
+  k: 'pointer',
+  v: 'pointer',
+  logsumexp: 'pointer',
+  rowOffsets: 'pointer',
+  runs: 'pointer',
+  /** Lifted constants, 4 bytes each. */
+  constants: 'pointer',
+  /** Per table 48 bytes: its address (8), then its dimensions (i32 each). */
+  tables: 'pointer',
+  H: 'i32',
+  G: 'i32',
+  L: 'i32',
+  S: 'i32',
+  /** Classes of the tile map per batch and per head: 0 where they share one. */
+  classPerBatch: 'i32',
+  classPerHead: 'i32',
+  /** scale, times log₂e where no score change needs natural units. */
+  queryFactor: 'f32',
+  seedLow: 'i32',
+  seedHigh: 'i32',
+  /** Dropout keeps a pair whose random 31 bits are below this. */
+  keepBelow: 'i32',
+  keepFactor: 'f32',
+} as const satisfies Record<string, ParameterKind>;
+
+export const sharedParameters = parameterList(shared);
+
+export interface Position {
+  readonly b: I32;
+  readonly h: I32;
+  readonly k: I32;
+  readonly q: VI;
+}
+
+/** Binds the expressions of a spec to the program. */
+export class Expressions {
+  readonly #tables: readonly TableBinding[];
+  readonly #constants: readonly (F32 | I32)[];
+
+  constructor(
+    readonly k: VectorBuilder,
+    readonly spec: AttendSpec,
+    constants: Pointer,
+    tables: Pointer,
+  ) {
+    this.#constants = spec.constantTypes.map((type, slot) =>
+      type === 'f32' ? k.loadF32(constants, 4 * slot) : k.loadI32(constants, 4 * slot),
+    );
+    this.#tables = spec.tables.map((table, i) => ({
+      pointer: k.loadPointer(tables, 48 * i),
+      dimensions: table.shape.map((_, d) => k.loadI32(tables, 48 * i + 8 + 4 * d)),
+    }));
+  }
+
+  #environment(at: Position, score?: VF): Environment {
+    const { b, h, k, q } = at;
+    return {
+      variables: { b, h, k, q, ...(score && { score }) },
+      parameter: (slot) => this.#constants[slot]!,
+      table: (table) => this.#tables[this.spec.tables.indexOf(table)]!,
+      checked: (read) => this.spec.checked.has(read),
+    };
+  }
+
+  score(at: Position, score: VF): VF {
+    return this.spec.score ? (lowerVector(this.k, this.spec.score, this.#environment(at, score)) as VF) : score;
+  }
+  /** undefined where the slope is 1. */
+  slope(at: Position, score: VF): VF | undefined {
+    return this.spec.slope && (lowerVector(this.k, this.spec.slope, this.#environment(at, score)) as VF);
+  }
+  /** undefined where everything is allowed. */
+  mask(at: Position): VI | undefined {
+    return this.spec.mask && (lowerVector(this.k, this.spec.mask, this.#environment(at)) as VI);
+  }
+  lowered(expression: Expression, at: Position, score: VF): VF | VI {
+    return lowerVector(this.k, expression, this.#environment(at, score));
+  }
+  binding(table: Table): TableBinding {
+    return this.#tables[this.spec.tables.indexOf(table)]!;
+  }
+}

@@ -1,0 +1,92 @@
+import type { I32, Pointer, VectorBuilder, VI } from '../../codegen/vector.js';
+import { accumulators, multiplyTile, rowGroups, type Operand } from '../tile.js';
+import type { AttendTiles } from './layout.js';
+
+/** Kinds of a run of key tiles in a tile map. */
+export const PARTIAL = 1;
+
+/** Calls `body` for every step of keys a row of the tile map visits, restricted to key blocks `first … last-1`. */
+export function forEachKeyTile(
+  k: VectorBuilder,
+  t: AttendTiles,
+  map: { readonly rowOffsets: Pointer; readonly runs: Pointer; readonly row: I32; readonly S: I32 },
+  range: { readonly first: I32; readonly last: I32 } | undefined,
+  body: (k0: I32, count: I32, partial: I32) => void,
+): void {
+  const offsets = k.offset(map.rowOffsets, map.row, 4);
+  k.loop(k.loadI32(offsets), k.loadI32(offsets, 4), (r) => {
+    const run = k.offset(map.runs, r, 12);
+    const start = k.loadI32(run);
+    const end = k.loadI32(run, 4);
+    const partial = k.eq(k.loadI32(run, 8), PARTIAL);
+    const from = k.mul(range ? k.max(start, range.first) : start, t.keyBlock);
+    const to = k.min(k.mul(range ? k.min(end, range.last) : end, t.keyBlock), map.S);
+    k.loop(from, to, (k0) => body(k0, k.min(k.sub(to, k0), t.keyTile), partial), t.keyTile);
+  });
+}
+
+/** `out[r][lanes] = Σ_c rows[r][c] · panel[c][lanes]` for `count` rows: scores of keys (or values) against a panel. */
+export function rowsTimesPanel(
+  k: VectorBuilder,
+  t: AttendTiles,
+  x: { readonly rows: Pointer; readonly columns: number; readonly panel: Pointer; readonly out: Pointer; readonly count: I32 },
+): void {
+  rowGroups(k, x.count, t.rows, (first, rows) => {
+    const c = accumulators(k, rows, t.vectors);
+    const a = { pointer: k.offset(x.rows, first, 4 * x.columns), step: 4, stride: 4 * x.columns };
+    multiplyTile(k, c, a, { pointer: x.panel, step: 4 * t.panel, stride: 4 * k.width }, x.columns);
+    const to = k.offset(x.out, first, 4 * t.panel);
+    c.forEach((row, r) => row.forEach((sum, v) => k.store(to, sum, 4 * (r * t.panel + v * k.width))));
+  });
+}
+
+/** `out[r][…] += Σ_i a(i, r) · b(i, …)` for `count` rows of `vectors` vectors each, `out` rows `pitch` bytes apart. */
+export function accumulate(
+  k: VectorBuilder,
+  t: AttendTiles,
+  x: {
+    readonly out: Pointer;
+    readonly pitch: number;
+    readonly count: number | I32;
+    readonly vectors: number;
+    readonly a: Operand;
+    readonly b: Operand;
+    readonly depth: I32;
+    readonly skipZeros: 'a' | 'b' | undefined;
+  },
+): void {
+  const columns = (firstVector: I32, vectors: number): void =>
+    rowGroups(k, x.count, t.rows, (first, rows) => {
+      const to = k.offset(k.offset(x.out, first, x.pitch), firstVector, 4 * k.width);
+      const c = accumulators(k, rows, vectors, (r, v) => k.loadVF(to, r * x.pitch + 4 * v * k.width));
+      const a = { ...x.a, pointer: k.offset(x.a.pointer, first, x.a.stride) };
+      const b = { ...x.b, pointer: k.offset(x.b.pointer, firstVector, 4 * k.width) };
+      multiplyTile(k, c, a, b, x.depth, x.skipZeros);
+      c.forEach((row, r) => row.forEach((sum, v) => k.store(to, sum, r * x.pitch + 4 * v * k.width)));
+    });
+  rowGroupsOfVectors(k, x.vectors, t.vectors, columns);
+}
+
+function rowGroupsOfVectors(
+  k: VectorBuilder,
+  count: number,
+  group: number,
+  body: (first: I32, vectors: number) => void,
+): void {
+  const whole = count - (count % group);
+  if (whole > 0) k.loop(0, whole, (first) => body(first, group), group);
+  if (count > whole) body(k.constant('i32', whole), count - whole);
+}
+
+/** The positions of a panel's queries in the keys' numbering, one vector each; queries past the last repeat it. */
+export function queryPositions(
+  k: VectorBuilder,
+  t: AttendTiles,
+  x: { readonly firstQuery: I32; readonly L: I32; readonly S: I32 },
+): readonly VI[] {
+  const shift = k.sub(x.S, x.L);
+  const last = k.splat(k.sub(x.S, 1));
+  return Array.from({ length: t.vectors }, (_, v) =>
+    k.min(k.add(k.iota(), k.splat(k.add(k.add(x.firstQuery, shift), v * k.width))), last),
+  );
+}

@@ -1,0 +1,82 @@
+import { checkOptions, OptionError } from '../core/errors.js';
+import { constant } from '../codegen/expression/index.js';
+import { Mask } from './mask.js';
+import { alternatives, integer, show } from './options.js';
+import { place } from './place.js';
+
+const { q, k } = place;
+const distance = q.sub(k);
+
+/** Keys up to the query: `k ≤ q`, bottom-right aligned when L ≠ S. */
+export function causal(): Mask {
+  return new Mask('causal()', () => k.le(q));
+}
+
+export type WithinOptions =
+  { readonly radius: number } | { readonly left: number; readonly right: number } | { readonly causalWindow: number };
+
+/**
+ * A sliding window: `−right ≤ q − k ≤ left`.
+ *
+ * `radius`: keys on each side besides the query's own, ≥ 0. `left`, `right`: inclusive bounds, `Infinity` for none; negative
+ * ones exclude the query itself (`right: -1` is strictly before). `causalWindow`: keys in all, the query's own included,
+ * ≥ 1. (Longformer: Beltagy, Peters, Cohan 2020, arXiv 2004.05150, whose w is 2·radius.)
+ *
+ * @throws OptionError for other options, values that are no integers, and windows that hold nothing.
+ * @example within({ radius: 256 })
+ */
+export function within(options: WithinOptions): Mask {
+  checkOptions('within', options, ['radius', 'left', 'right', 'causalWindow']);
+  alternatives('within', options, [['radius'], ['left', 'right'], ['causalWindow']]);
+  if ('radius' in options) {
+    const radius = integer('within', 'radius', options.radius, 0);
+    return new Mask(`within({ radius: ${radius} })`, () => distance.abs().le(radius));
+  }
+  if ('causalWindow' in options) {
+    const window = integer('within', 'causalWindow', options.causalWindow, 1);
+    return new Mask(`within({ causalWindow: ${window} })`, () => distance.ge(0).and(distance.lt(window)));
+  }
+  const [left, right] = [bound('left', options.left), bound('right', options.right)];
+  if (left + right < 0)
+    throw new OptionError(`within: left ${left} and right ${right} leave no key: −right must be ≤ left.`);
+  const all = constant(true);
+  return new Mask(`within({ left: ${left}, right: ${right} })`, () => {
+    const after = left === Infinity ? all : distance.le(left);
+    return right === Infinity ? after : after.and(distance.ge(-right));
+  });
+}
+
+function bound(name: string, value: unknown): number {
+  if (value === Infinity || (Number.isInteger(value) && Math.abs(value as number) < 2 ** 31)) return value as number;
+  throw new OptionError(`within: ${name} must be an integer or Infinity; got ${show(value)}.`);
+}
+
+export type DilatedOptions =
+  | { readonly dilation: number; readonly radiusSlots: number }
+  | { readonly dilation: number; readonly causalSlots: number };
+
+/**
+ * A window with gaps: `(q − k) mod dilation = 0` and `|q − k| ≤ radiusSlots · dilation`, or, with `causalSlots` keys in all,
+ * the query's own included, `0 ≤ q − k < causalSlots · dilation`. `dilation: 1` is no dilation. (Longformer, 2020.)
+ *
+ * @throws OptionError for other options and for values that are no integers ≥ 1 (`radiusSlots`: ≥ 0).
+ */
+export function dilated(options: DilatedOptions): Mask {
+  checkOptions('dilated', options, ['dilation', 'radiusSlots', 'causalSlots']);
+  const [, slots] = alternatives('dilated', options, [
+    ['dilation', 'radiusSlots'],
+    ['dilation', 'causalSlots'],
+  ]);
+  const dilation = integer('dilated', 'dilation', options.dilation, 1);
+  const onGrid = distance.mod(dilation).eq(0);
+  if ('causalSlots' in options) {
+    const reach = (integer('dilated', 'causalSlots', options.causalSlots, 1) - 1) * dilation;
+    return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${options.causalSlots} })`, () =>
+      onGrid.and(distance.ge(0)).and(distance.le(reach)),
+    );
+  }
+  const reach = integer('dilated', 'radiusSlots', options.radiusSlots, 0) * dilation;
+  return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${options.radiusSlots} })`, () =>
+    onGrid.and(distance.abs().le(reach)),
+  );
+}

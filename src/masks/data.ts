@@ -1,0 +1,101 @@
+import { ShapeError } from '../core/errors.js';
+import { lookup, tableOf, type Bool, type I32 } from '../codegen/expression/index.js';
+import { Mask } from './mask.js';
+import { integer, integers } from './options.js';
+import { place, type AttendShape } from './place.js';
+
+const { b, h, q, k } = place;
+
+/** Queries before the first key (L > S) belong to nothing; elsewhere this is decided and vanishes. */
+const fromFirstKey = (rule: Bool, { L, S }: AttendShape): Bool => (L > S ? rule.and(q.ge(0)) : rule);
+
+/**
+ * Packed documents: positions with equal ids see each other, `ids[b, q] = ids[b, k]`.
+ *
+ * `ids`: `[S]` for every batch alike, or `[B, S]` flat or as rows. Often `causal().and(document(ids))`.
+ *
+ * @throws OptionError for ids that are no integers; ShapeError when their number is neither S nor B·S.
+ */
+export function document(ids: ArrayLike<number> | readonly ArrayLike<number>[]): Mask {
+  const rows = Array.isArray(ids) && typeof ids[0] === 'object' ? (ids as readonly ArrayLike<number>[]) : undefined;
+  if (rows?.some((row) => row.length !== rows[0]!.length))
+    throw new ShapeError('document: the rows of ids must be of one length.');
+  const flat = integers(
+    'document',
+    'ids',
+    rows === undefined ? (ids as ArrayLike<number>) : rows.flatMap((row) => Array.from(row)),
+  );
+  return new Mask('document(ids)', (shape) => {
+    const { B, S } = shape;
+    if (flat.length !== S && flat.length !== B * S) {
+      throw new ShapeError(`document: ids must be [S] or [B,S]; got ${flat.length} ids for B=${B}, S=${S}.`);
+    }
+    const perBatch = flat.length !== S;
+    const table = tableOf('documents', flat, perBatch ? [B, S] : [S]);
+    const at = (x: I32): I32 => (perBatch ? lookup(table, b, x) : lookup(table, x));
+    return fromFirstKey(at(q).eq(at(k)), shape);
+  });
+}
+
+/** One number for all batches as a literal, or one per batch as a table read. */
+function perBatch(
+  who: string,
+  what: string,
+  value: number | ArrayLike<number>,
+  least: number,
+): (shape: AttendShape) => I32 | number {
+  if (typeof value === 'number') {
+    const fixed = integer(who, what, value, least);
+    return () => fixed;
+  }
+  const table = tableOf(what, integers(who, what, value, least));
+  return ({ B }) => {
+    if (table.shape[0] !== B)
+      throw new ShapeError(`${who}: ${what} must have one entry per batch; got ${table.shape[0]} for B=${B}.`);
+    return lookup(table, b);
+  };
+}
+
+/**
+ * Prefix language model: the first `length` keys are seen by all, later ones causally, `k < length or k ≤ q`. One length, or
+ * one per batch. Causality is part of it: do not combine it with `causal()` by `and`. (T5's prefix-LM, 2019.)
+ */
+export function prefix(length: number | ArrayLike<number>): Mask {
+  const limit = perBatch('prefix', 'length', length, 0);
+  return new Mask(`prefix(${typeof length === 'number' ? length : 'lengths'})`, (shape) =>
+    k.lt(limit(shape)).or(k.le(q)),
+  );
+}
+
+/** Padding: keys from `lengths[b]` on are seen by nobody, `k < lengths[b]`. The rows of padding queries are computed. */
+export function lengths(perBatchLengths: ArrayLike<number>): Mask {
+  const limit = perBatch('lengths', 'lengths', Array.from(perBatchLengths), 0);
+  return new Mask('lengths(perBatch)', (shape) => k.lt(limit(shape)));
+}
+
+/**
+ * A mask given pair by pair; non-zero is allowed. `shape`: `[L,S]`, `[H|1,L,S]` or `[B|1,H|1,L,S]`. It is copied; memory
+ * grows with L·S, so for rules prefer `mask`.
+ *
+ * @throws ShapeError when `data` does not fill `shape`, or `shape` does not fit the attention's.
+ */
+export function dense(data: ArrayLike<number | boolean>, shape: readonly number[]): Mask {
+  const size = shape.reduce((product, extent) => product * extent, 1);
+  if (shape.length < 2 || shape.length > 4 || size !== data.length || size === 0) {
+    throw new ShapeError(
+      `dense: shape must be [L,S], [H,L,S] or [B,H,L,S] and hold the data; got [${shape.join(',')}] for ${data.length} entries.`,
+    );
+  }
+  const allowed = Uint8Array.from(data as ArrayLike<number>, (value) => Number(Boolean(value)));
+  const full = [...Array<number>(4 - shape.length).fill(1), ...shape];
+  return new Mask('dense(data)', ({ B, H, L, S }) => {
+    const fits = [B, H, L, S].every((extent, dim) => full[dim] === extent || (dim < 2 && full[dim] === 1));
+    if (!fits)
+      throw new ShapeError(
+        `dense: shape [${full.join(',')}] does not fit [B|1,H|1,L,S] with B=${B}, H=${H}, L=${L}, S=${S}.`,
+      );
+    const indices = [b, h, q.sub(S - L), k].filter((_, dim) => dim >= 2 || full[dim] !== 1);
+    const extents = full.filter((extent, dim) => dim >= 2 || extent !== 1);
+    return lookup(tableOf('allowed', allowed, extents), ...indices).ne(0);
+  });
+}

@@ -1,0 +1,63 @@
+import { checkOptions, OptionError } from '../core/errors.js';
+import { Mask } from './mask.js';
+import { integer, oneOf } from './options.js';
+import { place } from './place.js';
+
+const { q, k } = place;
+const parts = ['union', 'local', 'summary'] as const;
+
+/** Which of the two patterns of a factorised attention: one of them, or their union ("merged" in the paper). */
+export type Part = (typeof parts)[number];
+
+/**
+ * The strided pattern of the Sparse Transformer (Child, Gray, Radford, Sutskever 2019, arXiv 1904.10509): a window,
+ * `|q − k| < stride` (`local`), and every stride-th key, `(q − k) mod stride = 0` (`summary`).
+ *
+ * Relative to the paper: both directions; combine with `causal()` for its sets. `local` is then the code's `stride` keys
+ * including the query's own; the paper's stride + 1 give the same union.
+ *
+ * @throws OptionError unless `stride` is an integer ≥ 1.
+ */
+export function strided(options: { readonly stride: number; readonly part?: Part }): Mask {
+  checkOptions('strided', options, ['stride', 'part']);
+  const stride = integer('strided', 'stride', options.stride, 1);
+  const part = oneOf('strided', 'part', options.part ?? 'union', parts);
+  const local = q.sub(k).abs().lt(stride);
+  const summary = q.sub(k).mod(stride).eq(0);
+  return new Mask(
+    name('strided', `stride: ${stride}`, part),
+    () => ({ local, summary, union: local.or(summary) })[part],
+  );
+}
+
+/**
+ * The fixed pattern of the Sparse Transformer: the query's own block of `stride` keys (`local`), and the last
+ * `columns` keys of every block (`summary`).
+ *
+ * Relative to the paper: positions count from 0, so the summary is `k mod stride ≥ stride − columns`; both directions.
+ *
+ * @throws OptionError unless `stride` ≥ 1 and 1 ≤ `columns` ≤ `stride` are integers.
+ */
+export function fixed(options: { readonly stride: number; readonly columns: number; readonly part?: Part }): Mask {
+  checkOptions('fixed', options, ['stride', 'columns', 'part']);
+  const stride = integer('fixed', 'stride', options.stride, 1);
+  const columns = integer('fixed', 'columns', options.columns, 1);
+  if (columns > stride)
+    throw new OptionError(`fixed: columns must be at most stride; got columns ${columns}, stride ${stride}.`);
+  const part = oneOf('fixed', 'part', options.part ?? 'union', parts);
+  const local = q.floorDiv(stride).eq(k.floorDiv(stride));
+  const summary = k.mod(stride).ge(stride - columns);
+  const text = `stride: ${stride}, columns: ${columns}`;
+  return new Mask(name('fixed', text, part), () => ({ local, summary, union: local.or(summary) })[part]);
+}
+
+/** Block-diagonal: blocks of `size` positions see themselves, `⌊q / size⌋ = ⌊k / size⌋`. */
+export function blocks(options: { readonly size: number }): Mask {
+  checkOptions('blocks', options, ['size']);
+  const size = integer('blocks', 'size', options.size, 1);
+  return new Mask(`blocks({ size: ${size} })`, () => q.floorDiv(size).eq(k.floorDiv(size)));
+}
+
+function name(builder: string, options: string, part: Part): string {
+  return `${builder}({ ${options}${part === 'union' ? '' : `, part: '${part}'`} })`;
+}
