@@ -53,6 +53,7 @@ const transcendental =
   (k, [x]) =>
     x!.kind === 'vf' ? form(k, x as VF) : k.lane(form(k, k.splat(x as F32)), 0);
 
+const isInteger = (x: Lowered): boolean => x.kind === 'i32' || x.kind === 'vi';
 const zeroOf = (k: VectorBuilder, like: Lowered): never => k.constant(like.kind, 0) as never;
 
 /** Quotient and remainder rounding to −∞; a divisor of 0 is read as 1. */
@@ -82,9 +83,9 @@ const rules: { readonly [O in Exclude<Op, 'variable'>]: Rule } = {
   constant: (k, _, node) => k.constant(node.type === 'f32' ? 'f32' : 'i32', node.value!),
   parameter: (_k, _a, node, environment) => environment.parameter!(node.value!, node.type as 'f32' | 'i32'),
   table: readTable,
-  neg: elementwise((k, x: Numbers) => ((x as Lowered).kind === 'i32' || (x as Lowered).kind === 'vi' ? k.sub(zeroOf(k, x), x) : k.neg(x))),
+  neg: elementwise((k, x: Numbers) => (isInteger(x) ? k.sub(zeroOf(k, x), x) : k.neg(x))),
   abs: elementwise((k, x: Numbers) =>
-    (x as Lowered).kind === 'i32' || (x as Lowered).kind === 'vi' ? k.max(x, k.sub(zeroOf(k, x), x)) : k.abs(x),
+    isInteger(x) ? k.max(x, k.sub(zeroOf(k, x), x)) : k.abs(x),
   ),
   sqrt: elementwise((k, x: Numbers) => k.sqrt(x)),
   exp: transcendental(math.exp),

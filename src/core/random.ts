@@ -72,10 +72,12 @@ export function purposeWords(purpose: string): [number, number] {
   return [(a ^ (a >>> 13)) >>> 0, (b ^ (b >>> 16)) >>> 0];
 }
 
+function length(n: number): number {
+  if (Number.isSafeInteger(n) && n >= 0) return n;
+  throw new OptionError(`random: the number of values must be a whole number of at least 0; got ${n}.`);
+}
+
 function* blocks(seed: number, purpose: string, n: number): Generator<Words4, void> {
-  if (!Number.isSafeInteger(n) || n < 0) {
-    throw new OptionError(`random: the number of values must be a whole number of at least 0; got ${n}.`);
-  }
   const key = seedKey(seed);
   const [p0, p1] = purposeWords(purpose);
   for (let block = 0; block * 4 < n; block++) yield philox([block >>> 0, Math.floor(block / TWO_32), p0, p1], key);
@@ -83,7 +85,7 @@ function* blocks(seed: number, purpose: string, n: number): Generator<Words4, vo
 
 /** `n` unsigned 32-bit words of the stream (seed, purpose). A shorter draw is a prefix of a longer one. */
 export function words(seed: number, purpose: string, n: number): Uint32Array {
-  const out = new Uint32Array(n);
+  const out = new Uint32Array(length(n));
   let i = 0;
   for (const block of blocks(seed, purpose, n)) {
     for (let lane = 0; lane < 4 && i < n; lane++) out[i++] = block[lane]!;
@@ -93,7 +95,7 @@ export function words(seed: number, purpose: string, n: number): Uint32Array {
 
 /** `n` numbers uniform in [0, 1): multiples of 2⁻²⁴, every one exact in f32. */
 export function uniform(seed: number, purpose: string, n: number): Float32Array {
-  const out = new Float32Array(n);
+  const out = new Float32Array(length(n));
   let i = 0;
   for (const block of blocks(seed, purpose, n)) {
     for (let lane = 0; lane < 4 && i < n; lane++) out[i++] = (block[lane]! >>> 8) * 2 ** -24;
@@ -103,7 +105,7 @@ export function uniform(seed: number, purpose: string, n: number): Float32Array 
 
 /** `n` standard normal numbers by Box–Muller: words 0, 1 give two values (cosine, sine), words 2, 3 the next two. */
 export function normal(seed: number, purpose: string, n: number): Float32Array {
-  const out = new Float32Array(n);
+  const out = new Float32Array(length(n));
   let i = 0;
   for (const block of blocks(seed, purpose, n)) {
     for (let pair = 0; pair < 4 && i < n; pair += 2) {

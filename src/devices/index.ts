@@ -43,7 +43,9 @@ export async function createDevice(options: DeviceOptions = {}): Promise<CpuDevi
     throw new OptionError(`createDevice: kind must be "auto", "native" or "wasm"; got ${JSON.stringify(kind)}.`);
   }
   if (memoryLimit !== undefined && !(Number.isSafeInteger(memoryLimit) && memoryLimit >= 65536)) {
-    throw new OptionError(`createDevice: memoryLimit must be a whole number of bytes, at least 65536; got ${memoryLimit}.`);
+    throw new OptionError(
+      `createDevice: memoryLimit must be a whole number of bytes, at least 65536; got ${memoryLimit}.`,
+    );
   }
   const [threads, reason] = chooseThreads(options.threads);
   const [backend, why] = await chooseBackend(kind, options);
@@ -58,7 +60,8 @@ function chooseThreads(wanted: number | undefined): [threads: number, reason: st
       `createDevice: threads must be a whole number from 1 to ${MAX_THREADS}, the calling thread included; got ${wanted}.`,
     );
   }
-  if (wanted > 1 && !machine.parallel) throw new CapabilityError(`createDevice: ${wanted} threads asked; ${machine.reason}`);
+  if (wanted > 1 && !machine.parallel)
+    throw new CapabilityError(`createDevice: ${wanted} threads asked; ${machine.reason}`);
   return [wanted, `threads: ${wanted}, as asked.`];
 }
 
@@ -68,7 +71,8 @@ async function chooseBackend(
 ): Promise<[backend: Backend, reasons: string[]]> {
   if (kind === 'wasm') return [new WasmBackend(options.memoryLimit), ['WebAssembly, as asked.']];
   try {
-    if (!nodeModule('node:process')) throw new CapabilityError('createDevice: kind "native": only Node can load native code.');
+    if (!nodeModule('node:process'))
+      throw new CapabilityError('createDevice: kind "native": only Node can load native code.');
     // not at the top: a browser has none of the modules that this file imports
     const { NativeBackend } = await import('./cpu/native.js');
     return [await NativeBackend.open(options), kind === 'native' ? ['Native, as asked.'] : []];

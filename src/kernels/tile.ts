@@ -16,9 +16,13 @@ export interface Operand {
 export type Accumulators = readonly (readonly Variable<'vf'>[])[];
 
 /** Runs `body(offset in steps)` for each step of `depth`, several steps a round; pointers advance by `advance`. */
-function depthLoop(k: VectorBuilder, depth: number | I32, body: (step: number) => void, advance: (steps: number) => void): void {
-  // measured: V8 spills accumulators in longer blocks (45 GFLOP/s by single steps, 20 by four); C compilers do not
-  const unroll = k.width > 4 ? 4 : 1;
+function depthLoop(
+  k: VectorBuilder,
+  depth: number | I32,
+  unroll: number,
+  body: (step: number) => void,
+  advance: (steps: number) => void,
+): void {
   const round = (steps: number): void => {
     for (let step = 0; step < steps; step++) body(step);
     advance(steps);
@@ -50,9 +54,12 @@ export function multiplyTile(
 ): void {
   const pa = k.variable('pointer', a.pointer);
   const pb = k.variable('pointer', b.pointer);
+  // measured: V8 spills accumulators in longer blocks (45 GFLOP/s by single steps, 20 by four); C compilers do not
+  const unroll = k.width > 4 && skipZeros === undefined ? 4 : 1;
   depthLoop(
     k,
     depth,
+    unroll,
     (step) => {
       const vectors = c[0]!.map((_, v) => k.loadVF(pb, step * b.step + v * b.stride));
       c.forEach((row, r) => {
@@ -98,5 +105,5 @@ export function rowGroups(
   }
   const whole = k.mul(k.div(count, rows), rows);
   k.loop(0, whole, (first) => body(first, rows), rows);
-  k.loop(whole, count, (first) => body(first, 1));
+  if (rows > 1) k.loop(whole, count, (first) => body(first, 1));
 }

@@ -4,3 +4,6 @@ export { causal, within, dilated, type WithinOptions, type DilatedOptions } from
 export { strided, fixed, blocks, type Part } from './factorised.js';
 export { global, type GlobalAccess } from './global.js';
 export { document, prefix, lengths, dense } from './data.js';
+export { classifyTiles, tileClass, transpose, EMPTY, PARTIAL, FULL, type TileMap, type TileOptions } from './tiles.js';
+export { countPairs } from './count.js';
+export { periodicity, type Periodicity } from './periodic.js';

@@ -1,27 +1,26 @@
 /** What scopes dispose. */
-export interface Disposable {
+export interface Scoped {
   dispose(): void;
 }
 
-/** The tensors created while one `scope` runs. */
-export interface ScopeFrame {
-  readonly owned: Set<Disposable>;
-}
+/** The tensors created while one `scope` runs and not yet disposed. */
+export type Frame = Set<Scoped>;
 
-const frames: ScopeFrame[] = [];
+const frames: Frame[] = [];
 let live = 0;
 let leaked = 0;
 
-/** Counts a new tensor and gives it to the innermost scope. */
-export function register(tensor: Disposable): ScopeFrame | undefined {
+/** Counts a new tensor; its owner is the innermost scope. */
+export function register(tensor: Scoped): Frame | undefined {
   live++;
   const frame = frames.at(-1);
-  frame?.owned.add(tensor);
+  frame?.add(tensor);
   return frame;
 }
 
-export function unregister(): void {
+export function unregister(tensor: Scoped, frame: Frame | undefined): void {
   live--;
+  frame?.delete(tensor);
 }
 
 /** A tensor was collected without being disposed. */
@@ -33,20 +32,20 @@ export function countLeak(): void {
 /** Tensors that were created and not disposed. */
 export const liveTensors = (): number => live;
 
-/** Tensors that were forgotten and had to be freed by the garbage collector, since the start. */
+/** Tensors that nobody disposed and the garbage collector had to free, since the start. */
 export const leakedTensors = (): number => leaked;
 
-export function pushFrame(): ScopeFrame {
-  const frame: ScopeFrame = { owned: new Set() };
+export function openFrame(): Frame {
+  const frame: Frame = new Set();
   frames.push(frame);
   return frame;
 }
 
-/** Removes a frame; false when frames opened after it are still there. */
-export function popFrame(frame: ScopeFrame): boolean {
+/** Removes a frame; false when one opened after it is still there. */
+export function closeFrame(frame: Frame): boolean {
   const innermost = frames.at(-1) === frame;
   frames.splice(frames.lastIndexOf(frame), 1);
   return innermost;
 }
 
-export const currentFrame = (): ScopeFrame | undefined => frames.at(-1);
+export const innermostFrame = (): Frame | undefined => frames.at(-1);

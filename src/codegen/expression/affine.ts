@@ -1,11 +1,15 @@
-import { rebuild, constantNode, node, variableNode, type Expression } from './node.js';
+import { rebuild, constantNode, freeVariables, node, variableNode, type Expression } from './node.js';
 import { key } from './print.js';
 import { fold, isConstant, simplify } from './simplify.js';
 
 /** `constant + Σ coefficient · atom`, where an atom is an i32 node that is no sum itself. */
 interface Affine {
   readonly constant: number;
-  readonly terms: ReadonlyMap<string, { readonly coefficient: number; readonly atom: Expression }>;
+  readonly terms: ReadonlyMap<string, Term>;
+}
+interface Term {
+  readonly coefficient: number;
+  readonly atom: Expression;
 }
 
 const difference = variableNode('d', 'i32');
@@ -87,7 +91,8 @@ const comparisons: ReadonlySet<string> = new Set(['lt', 'le', 'gt', 'ge', 'eq', 
 export function differences(expression: Expression): Expression {
   return rebuild(simplify(expression), (e) => {
     if (e.type === 'i32' && (e.op === 'add' || e.op === 'sub')) {
-      const found = withDifference(affine(e));
+      const sum = affine(e);
+      const found = sum.terms.size === 0 && Math.abs(sum.constant) < 2 ** 31 ? sum : withDifference(sum);
       return found === undefined ? e : toExpression(found);
     }
     if (!comparisons.has(e.op) || e.args[0]!.type !== 'i32') return e;
@@ -111,4 +116,32 @@ function congruent(e: Expression, a: Expression, b: Expression): Expression | un
   const found = withDifference(combine(affine(b.args[0]!), -1, affine(a.args[0]!)));
   if (found === undefined) return undefined;
   return node(e.op, node('mod', toExpression(found), s), constantNode(0, 'i32'));
+}
+
+/** `left ⋈ right` with the same truth as an integer comparison. */
+export interface Separated {
+  readonly left: Expression;
+  readonly right: Expression;
+}
+
+/**
+ * Splits an i32 comparison `a ⋈ b` into sides that have no variable in common: terms of a − b that read only `leftNames` go to
+ * the left, those that read none of them to the right. Undefined where a term reads both.
+ */
+export function separate(comparison: Expression, leftNames: ReadonlySet<string>): Separated | undefined {
+  const [a, b] = comparison.args as readonly [Expression, Expression];
+  if (a.type !== 'i32') return undefined;
+  const left: [string, Term][] = [];
+  const right: [string, Term][] = [];
+  const all = combine(affine(b), -1, affine(a));
+  for (const [name, term] of all.terms) {
+    const names = [...freeVariables(term.atom)];
+    if (names.every((variable) => leftNames.has(variable))) left.push([name, term]);
+    else if (names.some((variable) => leftNames.has(variable))) return undefined;
+    else right.push([name, { ...term, coefficient: -term.coefficient }]);
+  }
+  return {
+    left: toExpression({ constant: 0, terms: new Map(left) }),
+    right: toExpression({ constant: -all.constant, terms: new Map(right) }),
+  };
 }

@@ -1,7 +1,7 @@
 import * as lane from './lanes.js';
 import type { Lane } from './lanes.js';
-import { meaning } from './evaluate.js';
-import type { Expression, ExpressionType, Op } from './node.js';
+import { hostData, meaning } from './evaluate.js';
+import type { Expression, ExpressionType, Op, TypedArray } from './node.js';
 import { tableRange } from './table-range.js';
 
 /** Inclusive bounds. A truth value is [0,0] never, [1,1] always, [0,1] undecided. */
@@ -194,8 +194,26 @@ function chosen(c: Bounds, a: Bounds, b: Bounds): Bounds {
   return isPoint(c) && isPoint(a) && isPoint(b) ? point(lo) : { lo, hi };
 }
 
+/** Reads at exact indices, 0 outside the table. */
+function gather(data: TypedArray, shape: readonly number[], indices: readonly Bounds[], n: number): Lane {
+  const flat = new Float64Array(n);
+  // −1 marks an index out of range, whatever the later dimensions say
+  shape.forEach((size, dim) => {
+    const index = indices[dim]!.lo;
+    const stride = index.length === 1 ? 0 : 1;
+    for (let i = 0; i < n; i++) {
+      const here = index[i * stride]!;
+      flat[i] = flat[i]! < 0 || !(here >= 0 && here < size) ? -1 : flat[i]! * size + here;
+    }
+  });
+  for (let i = 0; i < n; i++) flat[i] = flat[i]! < 0 ? 0 : data[flat[i]!]!;
+  return flat;
+}
+
 function read(e: Expression, ...indices: readonly Bounds[]): Bounds {
   const n = Math.max(...indices.map((index) => index.lo.length));
+  const data = hostData(e.table!);
+  if (data !== undefined && indices.every(isPoint)) return point(gather(data, e.table!.shape, indices, n));
   const [lo, hi, range] = [new Float64Array(n), new Float64Array(n), new Float64Array(2)];
   const [low, high] = [new Float64Array(indices.length), new Float64Array(indices.length)];
   for (let i = 0; i < n; i++) {
@@ -207,7 +225,7 @@ function read(e: Expression, ...indices: readonly Bounds[]): Bounds {
     lo[i] = range[0]!;
     hi[i] = range[1]!;
   }
-  return indices.every(isPoint) && lo.every((low, i) => low === hi[i]) ? point(lo) : { lo, hi };
+  return { lo, hi };
 }
 
 const truncate = (x: number): number => meaning.toI32(x, 0, 0);

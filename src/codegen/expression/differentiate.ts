@@ -10,7 +10,20 @@ const zero = constantNode(0, 'f32');
 const literal = (value: number): Expression => constantNode(value, 'f32');
 const isZero = (e: Expression): boolean => isConstant(e, 0);
 // here 0 · x is 0 even for an infinite x: the zero stands for "does not depend on"
-const times = (a: Expression, b: Expression): Expression => (isZero(a) || isZero(b) ? zero : fold('mul', a, b));
+function times(a: Expression, b: Expression): Expression {
+  if (isZero(a) || isZero(b)) return zero;
+  // literals are gathered, so that those of a change of scale and back cancel
+  const [x, y] = [withFactor(a), withFactor(b)];
+  const factor = x.factor * y.factor;
+  const rest = x.rest === undefined ? y.rest : y.rest === undefined ? x.rest : fold('mul', x.rest, y.rest);
+  return rest === undefined ? literal(factor) : fold('mul', literal(factor), rest);
+}
+/** `factor · rest` */
+function withFactor(e: Expression): { readonly factor: number; readonly rest: Expression | undefined } {
+  if (e.op === 'constant') return { factor: e.value!, rest: undefined };
+  const literalAt = e.op === 'mul' ? e.args.findIndex((arg) => arg.op === 'constant') : -1;
+  return literalAt < 0 ? { factor: 1, rest: e } : { factor: e.args[literalAt]!.value!, rest: e.args[1 - literalAt]! };
+}
 const over = (a: Expression, b: Expression): Expression => (isZero(a) ? zero : fold('div', a, b));
 const square = (e: Expression): Expression => fold('mul', e, e);
 

@@ -33,4 +33,4 @@ export { compile, evaluate, meaning, hostData, type EvaluateOptions } from './ev
 export { bounds, boundLanes, provablyInRange, type Bounds, type Interval } from './bounds.js';
 export { fold, simplify } from './simplify.js';
 export { differentiate, differentiateTable, type TableGradient } from './differentiate.js';
-export { differences, differenceName } from './affine.js';
+export { differences, differenceName, separate, type Separated } from './affine.js';

@@ -50,6 +50,8 @@ const identities: { readonly [O in Inner]?: Identity } = {
 
 /** The node of an operation over arguments that are simple already, or something simpler. */
 export function fold(op: Inner, ...args: readonly Expression[]): Expression {
+  // refused when written, but defined when it comes about
+  if ((op === 'floorDiv' || op === 'mod') && isConstant(args[1]!, 0)) return constantNode(0, 'i32');
   const plain = node(op, ...args);
   if (args.every((arg) => arg.op === 'constant')) {
     const [a = 0, b = 0, c = 0] = args.map((arg) => arg.value!);
@@ -60,9 +62,12 @@ export function fold(op: Inner, ...args: readonly Expression[]): Expression {
   return identities[op]?.(...args) ?? plain;
 }
 
-/** The same function with literals folded and operations that do nothing removed. */
+/** The same function with literals folded and operations that do nothing removed; what is simple already stays the same object. */
 export function simplify(expression: Expression): Expression {
-  return rebuild(expression, (e) =>
-    e.op === 'constant' || e.op === 'variable' || e.op === 'parameter' || e.op === 'table' ? e : fold(e.op, ...e.args),
-  );
+  return rebuild(expression, (e) => {
+    if (e.op === 'constant' || e.op === 'variable' || e.op === 'parameter' || e.op === 'table') return e;
+    const folded = fold(e.op, ...e.args);
+    const unchanged = folded.op === e.op && folded.args.every((arg, i) => arg === e.args[i]);
+    return unchanged ? e : folded;
+  });
 }

@@ -41,7 +41,8 @@ function prepare(folder: string): string | undefined {
   if (!status.isDirectory()) return 'is not a directory; move it away, or name another with cacheFolder.';
   // Windows has no owner and mode in this sense; %LOCALAPPDATA% belongs to the user
   if (process.getuid) {
-    if (status.uid !== process.getuid()) return `belongs to another user (uid ${status.uid}); name another with cacheFolder.`;
+    if (status.uid !== process.getuid())
+      return `belongs to another user (uid ${status.uid}); name another with cacheFolder.`;
     if ((status.mode & 0o022) !== 0) return `may be written by other users; run: chmod 700 ${folder}`;
   }
   try {

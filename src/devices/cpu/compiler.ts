@@ -62,9 +62,7 @@ async function probe(command: string, args: readonly string[], env: NodeJS.Proce
     return (await running).stdout;
   };
   try {
-    const version = ask(['--version']);
-    const [target, macros] = await firstTarget(ask);
-    const text = await version;
+    const [text, [target, macros]] = await Promise.all([ask(['--version']), firstTarget(ask)]);
     const has = (macro: string): boolean => macros.includes(`#define ${macro} `);
     const width = has('__AVX512F__') ? 16 : has('__AVX2__') && has('__FMA__') ? 8 : 4;
     // compilers prefer 256 bits on some processors that have 512; the generated code says what it wants

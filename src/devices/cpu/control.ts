@@ -13,6 +13,7 @@ export const WORD = {
   generation: 0,
   open: 16,
   joined: 32,
+  /** The next chunk of `grain` tasks that nobody has taken. */
   next: 48,
   arrived: 64,
   /** 0, or 1 + the index of the first worker that failed in this dispatch; its message is in `PART.error`. */
@@ -26,6 +27,7 @@ export const WORD = {
   pieceOffset: 101,
   pieceLength: 102,
   errorLength: 103,
+  chunks: 104,
   /** Index of the first worker's state. */
   states: 112,
 } as const;

@@ -92,7 +92,13 @@ export class CpuDevice implements Device {
   run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void {
     this.#assertUsable(kernel.name);
     const grain = options?.grain ?? 1;
-    if (!(Number.isSafeInteger(tasks) && tasks >= 0 && tasks <= MAX_TASKS && Number.isSafeInteger(grain) && grain >= 1)) {
+    if (!(
+      Number.isSafeInteger(tasks) &&
+      tasks >= 0 &&
+      tasks <= MAX_TASKS &&
+      Number.isSafeInteger(grain) &&
+      grain >= 1
+    )) {
       throw new OptionError(
         `${kernel.name}: tasks must be a whole number from 0 to 2^30 and grain one of at least 1; got ${tasks} and ${grain}.`,
       );

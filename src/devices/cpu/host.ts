@@ -51,10 +51,10 @@ export function parallelism(): Parallelism {
 }
 
 export interface WorkerHandle {
-  /** Whether the thread has ended, known without the event loop; always false where the host cannot tell. */
+  /** To be called once the thread is known to live; returns whether `ended` will be able to tell. */
+  ready(): boolean;
+  /** Whether the thread has ended, known without the event loop. */
   ended(): boolean;
-  /** Whether `ended` can tell. */
-  readonly observable: boolean;
   terminate(): Promise<void>;
 }
 
@@ -78,10 +78,20 @@ function spawnInNode(
   worker.unref();
   worker.on('error', (error) => onEnd(String(error)));
   worker.on('exit', (code) => onEnd(`it ended with exit code ${code}`));
+  // of a stopped thread, the idle time reads −1 or all times read 0, at once; the event 'exit' would only come when
+  // this thread returns to its event loop
+  const stopped = (): boolean => {
+    const { idle, active } = worker.performance.eventLoopUtilization();
+    return idle < 0 || active === 0;
+  };
+  let observable = false;
   return {
-    // the idle time of a stopped thread reads −1, at once; 'exit' comes only when this thread returns to its event loop
-    ended: () => worker.performance.eventLoopUtilization().idle < 0,
-    observable: true,
+    ready: () => {
+      // not so on runtimes that only imitate Node
+      observable = !stopped();
+      return observable;
+    },
+    ended: () => observable && stopped(),
     terminate: async () => void (await worker.terminate()),
   };
 }
@@ -93,8 +103,8 @@ function spawnInBrowser(setup: WorkerSetup, onEnd: (reason: string) => void): Wo
   worker.onerror = (event) => onEnd(event.message ?? 'the browser gave no reason');
   worker.postMessage(setup);
   return {
+    ready: () => false,
     ended: () => false,
-    observable: false,
     terminate: () => {
       worker.terminate();
       URL.revokeObjectURL(url);

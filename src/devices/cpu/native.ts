@@ -78,9 +78,9 @@ export class NativeBackend implements Backend {
 
   /** A program from C text that defines `subquad_run`. */
   compile(name: string, source: string): Program {
-    const [library, path] = this.#open(name, source);
     const prototype = 'void subquad_run(int64_t params, int64_t scratch, int32_t begin, int32_t end)';
-    return { name, code: new TextEncoder().encode(path), run: library.func(prototype) as unknown as Run };
+    const [run, path] = this.#open(name, source, (library) => library.func(prototype) as unknown as Run);
+    return { name, code: new TextEncoder().encode(path), run };
   }
 
   async warm(kernels: readonly Kernel[], threads: number): Promise<void> {
@@ -95,31 +95,32 @@ export class NativeBackend implements Backend {
 
   dispose(): void {}
 
-  #open(name: string, source: string): [Library, string] {
+  /** Loads the object compiled from `source` and takes from it what `use` asks for. */
+  #open<T>(name: string, source: string, use: (library: Library) => T): [T, path: string] {
     const path = this.#objects.get(name, source);
     try {
-      return [this.#koffi.load(path), path];
+      return [use(this.#koffi.load(path)), path];
     } catch {
       // a damaged file, say after a full disk: the folder is only a cache, so once more from the source
       this.#objects.discard(path);
-      const fresh = this.#objects.get(name, source);
-      try {
-        return [this.#koffi.load(fresh), fresh];
-      } catch (error) {
-        throw new DeviceError(`${name}: the compiled object ${fresh} cannot be loaded (${String(error)}).`, {
-          cause: error,
-        });
-      }
+    }
+    const fresh = this.#objects.get(name, source);
+    try {
+      return [use(this.#koffi.load(fresh)), fresh];
+    } catch (error) {
+      throw new DeviceError(`${name}: the compiled object ${fresh} cannot be loaded (${String(error)}).`, {
+        cause: error,
+      });
     }
   }
 
   #memoryRuntime(): MemoryRuntime {
-    const [library] = this.#open('runtime', RUNTIME);
-    return {
-      address: library.func('uint64_t subquad_address(void *array)') as unknown as MemoryRuntime['address'],
-      advise: library.func('void subquad_advise(int64_t address, int64_t length)') as unknown as MemoryRuntime['advise'],
-      release: library.func('void subquad_release(int64_t address, int64_t length)') as unknown as MemoryRuntime['release'],
-    };
+    const [runtime] = this.#open('runtime', RUNTIME, (library) => ({
+      address: library.func('uint64_t subquad_address(void *array)'),
+      advise: library.func('void subquad_advise(int64_t address, int64_t length)'),
+      release: library.func('void subquad_release(int64_t address, int64_t length)'),
+    }));
+    return runtime as unknown as MemoryRuntime;
   }
 }
 

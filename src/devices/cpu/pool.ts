@@ -37,12 +37,16 @@ export class Pool {
   readonly #programs = new Map<Program, number>();
   readonly #spin: number;
   readonly #canWait: boolean;
+  readonly #spawn: typeof spawnWorker;
   #generation = 0;
+  /** Whether the death of every worker shows without the event loop. */
+  #observable = false;
   #broken: string | undefined;
   #disposed = false;
 
   /** `params` is the address of the parameter slots that every program is called with. */
-  constructor(threads: number, params: number) {
+  constructor(threads: number, params: number, spawn: typeof spawnWorker = spawnWorker) {
+    this.#spawn = spawn;
     this.threads = threads;
     this.#params = params;
     // one thread needs no sharing, and a page without cross-origin isolation has none
@@ -63,7 +67,7 @@ export class Pool {
       const onEnd = (reason: string): void => {
         if (!this.#disposed) this.#broken ??= `worker ${index} of ${this.threads - 1} ended: ${reason}`;
       };
-      this.#workers.push(spawnWorker(setup, onEnd));
+      this.#workers.push(this.#spawn(setup, onEnd));
     }
     const deadline = Date.now() + START_MILLISECONDS;
     for (let index = 1; index < this.threads; index++) {
@@ -72,7 +76,10 @@ export class Pool {
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
     }
-    if (!this.#broken) return;
+    if (!this.#broken) {
+      this.#observable = this.#workers.map((worker) => worker.ready()).every(Boolean);
+      return;
+    }
     const reason = this.#broken;
     await this.dispose();
     throw new DeviceError(`createDevice: ${reason}. Use threads: 1, which needs no workers.`);
@@ -89,22 +96,24 @@ export class Pool {
     }
     const control = this.#control;
     control[WORD.program] = this.#deliver(program);
+    const chunks = Math.ceil(tasks / grain);
     control[WORD.tasks] = tasks;
+    control[WORD.chunks] = chunks;
     control[WORD.grain] = grain;
     control[WORD.next] = 0;
     this.#scratch[0] = scratch;
     this.#scratch[1] = work.scratchStride;
-    this.#open(COMMAND.run, Math.ceil(tasks / grain) - 1);
+    this.#open(COMMAND.run, chunks - 1);
     try {
       this.#attempt(program, () => {
         for (;;) {
-          const begin = Atomics.add(control, WORD.next, grain);
+          const begin = Atomics.add(control, WORD.next, 1) * grain;
           if (begin >= tasks) return;
           program.run(this.#params, scratch, begin, Math.min(tasks, begin + grain));
         }
       });
     } finally {
-      Atomics.store(control, WORD.next, tasks);
+      Atomics.store(control, WORD.next, chunks);
       this.#close(program);
     }
   }
@@ -190,7 +199,7 @@ export class Pool {
       const moved = control[WORD.next]! + control[WORD.joined]! + control[WORD.arrived]!;
       if (moved !== progress) [start, progress] = [now, moved];
       const dead = this.#workers.findIndex((worker) => worker.ended());
-      const silent = !this.#workers.every((worker) => worker.observable) && now - start > PATIENCE_MILLISECONDS;
+      const silent = !this.#observable && now - start > PATIENCE_MILLISECONDS;
       if (dead < 0 && !silent) continue;
       this.#broken = dead < 0 ? 'the workers stopped answering' : `worker ${dead + 1} of ${this.threads - 1} died`;
       throw new DeviceError(`${program.name}: ${this.#broken}. ${REMEDY}`);

@@ -80,7 +80,13 @@ const EXTRACT_LANE_0 = [0xfd, 0x1f, 0];
 const RELAXED_MADD = [0xfd, 0x85, 0x02];
 const SIMD_PROBE = probe(...splat(1), ...EXTRACT_LANE_0);
 // (1 + 2⁻¹²)·(1 − 2⁻¹²) − 1 is −2⁻²⁴ when rounded once and 0 when rounded twice
-const RELAXED_PROBE = probe(...splat(1 + 2 ** -12), ...splat(1 - 2 ** -12), ...splat(-1), ...RELAXED_MADD, ...EXTRACT_LANE_0);
+const RELAXED_PROBE = probe(
+  ...splat(1 + 2 ** -12),
+  ...splat(1 - 2 ** -12),
+  ...splat(-1),
+  ...RELAXED_MADD,
+  ...EXTRACT_LANE_0,
+);
 
 function supports(module: Uint8Array): boolean {
   return typeof WebAssembly === 'object' && WebAssembly.validate(module);

@@ -4,7 +4,8 @@ import type { Layout } from './control.js';
 export type Run = (params: number, scratch: number, begin: number, end: number) => void;
 
 /** How a worker turns code bytes into a `Run`: a WebAssembly module, or the path of a shared object. */
-export type WorkerCode = { readonly kind: 'wasm'; readonly memory: unknown } | { readonly kind: 'native'; readonly koffi: string };
+export type WorkerCode =
+  { readonly kind: 'wasm'; readonly memory: unknown } | { readonly kind: 'native'; readonly koffi: string };
 
 export interface WorkerSetup {
   readonly control: SharedArrayBuffer;
@@ -58,7 +59,7 @@ export function workerMain(setup: WorkerSetup, require: ((id: string) => unknown
     const grain = control[WORD.grain]!;
     const workspace = scratch[0]! + setup.index * scratch[1]!;
     for (;;) {
-      const begin = Atomics.add(control, WORD.next, grain);
+      const begin = Atomics.add(control, WORD.next, 1) * grain;
       if (begin >= tasks) return;
       program(setup.params, workspace, begin, Math.min(tasks, begin + grain));
     }
@@ -70,7 +71,7 @@ export function workerMain(setup: WorkerSetup, require: ((id: string) => unknown
     new Uint8Array(setup.control, PART.error, text.length).set(text);
     control[WORD.errorLength] = text.length;
     // nobody starts another task
-    Atomics.store(control, WORD.next, control[WORD.tasks]!);
+    Atomics.store(control, WORD.next, control[WORD.chunks]!);
   };
 
   const awaitGeneration = (seen: number): number => {

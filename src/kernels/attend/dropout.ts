@@ -26,51 +26,36 @@ export interface DropoutParameters {
 }
 
 export interface DropoutTile {
+  readonly lines: Pointer;
   readonly count: I32;
   readonly k0: I32;
   readonly firstQuery: I32;
   readonly head: I32;
+  readonly residue: I32;
+  readonly period: number;
 }
 
 /**
- * Calls `body(line, lane offset, keep)` for every pair of a tile; `keep` depends on (seed, head, query, key) alone.
- * A counter serves four keys, and key tiles start at multiples of four.
+ * Zeroes what dropout drops and multiplies what it keeps by 1/(1 − rate). Whether a pair is kept depends on (seed, head,
+ * query, key) alone. A counter serves four keys of a residue class, and steps start at multiples of four.
  */
-export function forEachKept(
-  k: VectorBuilder,
-  t: AttendTiles,
-  p: DropoutParameters,
-  x: DropoutTile,
-  body: (j: I32, at: number, keep: VI) => void,
-): void {
+export function dropTile(k: VectorBuilder, t: AttendTiles, p: DropoutParameters, x: DropoutTile): void {
+  const factor = k.splat(p.keepFactor);
+  const pair = (line: Pointer, at: number, word: VI): void => {
+    const keep = k.lt(k.shrUnsigned(word, 1), k.splat(p.keepBelow));
+    k.store(line, k.select(keep, k.mul(k.loadVF(line, at), factor), 0), at);
+  };
   k.loop(
     0,
     x.count,
     (j) => {
+      const key = k.splat(k.shrUnsigned(k.add(x.k0, j), 2));
       for (let v = 0; v < t.vectors; v++) {
         const query = k.add(k.iota(), k.splat(k.add(x.firstQuery, v * k.width)));
-        const block = k.splat(k.shrUnsigned(k.add(x.k0, j), 2));
-        const words = philox(k, [query, block, k.splat(x.head), k.constant('vi', 0)], [p.seedLow, p.seedHigh]);
-        words.forEach((word, i) => {
-          const keep = k.lt(k.shrUnsigned(word, 1), k.splat(p.keepBelow));
-          body(k.add(j, i), 4 * v * k.width, keep);
-        });
+        const words = philox(k, [query, key, k.splat(x.head), k.splat(x.residue)], [p.seedLow, p.seedHigh]);
+        words.forEach((word, i) => pair(k.offset(x.lines, k.add(j, i), 4 * t.panel), 4 * v * k.width, word));
       }
     },
     4,
   );
-}
-
-/** Drops weights and scales the kept ones by 1/(1 − rate). */
-export function dropTile(
-  k: VectorBuilder,
-  t: AttendTiles,
-  p: DropoutParameters,
-  x: DropoutTile & { readonly scores: Pointer },
-): void {
-  const factor = k.splat(p.keepFactor);
-  forEachKept(k, t, p, x, (j, at, keep) => {
-    const line = k.offset(x.scores, j, 4 * t.panel);
-    k.store(line, k.select(keep, k.mul(k.loadVF(line, at), factor), 0), at);
-  });
 }

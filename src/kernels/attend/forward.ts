@@ -4,12 +4,12 @@ import { parameterList, type Kernel } from '../kernel.js';
 import { dropTile } from './dropout.js';
 import { attendTiles, type AttendTiles } from './layout.js';
 import { fill, pack, unpack } from './panel.js';
-import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
-import { accumulate, forEachKeyTile, queryPositions, rowsTimesPanel } from './tiles.js';
+import { Expressions, flagCount, shared, specKey, type AttendSpec } from './spec.js';
+import { accumulate, anyFlag, forEachKeyTile, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
 
 export const forwardParameters = parameterList({ ...shared, out: 'pointer' });
 
-/** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one tile of scores. */
+/** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one step of scores. */
 export function forwardScratch(width: number, D: number, E: number): number {
   const t = attendTiles(width);
   return 4 * (t.queryTile * (D + E + 2) + t.keyTile * t.panel);
@@ -17,7 +17,7 @@ export function forwardScratch(width: number, D: number, E: number): number {
 
 /**
  * Exact attention without the score matrix (online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867; tiles:
- * Dao 2023, arXiv:2307.08691). A task is one tile of queries of one head.
+ * Dao 2023, arXiv:2307.08691). A task is one tile of queries of one head and residue class.
  *
  * Everything is computed transposed, with queries along the lanes: Sᵀ = K Qᵀ, Oᵀ += Vᵀ Pᵀ. So only the queries are
  * ever repacked, keys and values are read where they lie as scalars, and the row statistics are lane-wise.
@@ -25,14 +25,14 @@ export function forwardScratch(width: number, D: number, E: number): number {
 export function attendForward(spec: AttendSpec): Kernel {
   return {
     name: 'attend forward',
-    key: `attend-forward/${specKey(spec)}`,
+    key: specKey(spec),
     parameters: forwardParameters.kinds,
     cpu: (k) => text(k, spec),
   };
 }
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
-  const { D, E } = spec;
+  const { D, E, period } = spec;
   const t = attendTiles(k.width);
   const p = forwardParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
@@ -41,75 +41,92 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
   const top = k.offset(outputs, 4 * t.queryTile * E);
   const sum = k.offset(top, 4 * t.queryTile);
   const scores = k.offset(sum, 4 * t.queryTile);
-  const tiles = k.div(k.add(p.L, t.queryTile - 1), t.queryTile);
+  const tiles = k.div(k.add(p.L, t.queryTile * period - 1), t.queryTile * period);
   const group = k.div(p.H, p.G);
+  const careful = spec.mask && anyFlag(k, p.flags, flagCount);
 
   k.loop(k.begin, k.end, (task) => {
-    const head = k.div(task, tiles);
+    const [head, residue] = divide(k, k.div(task, tiles), period);
     // the last tiles first: under a causal mask they are the longest
     const tile = k.sub(k.sub(tiles, 1), k.rem(task, tiles));
     const b = k.div(head, p.H);
     const h = k.rem(head, p.H);
     const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
+    const { L, S, start, pitch } = rowsOfClass(k, period, residue, p.L, p.S);
     const q0 = k.mul(tile, t.queryTile);
-    const valid = k.min(k.sub(p.L, q0), t.queryTile);
-    const rows = (base: Pointer, columns: number): Pointer =>
-      k.offset(k.offset(base, k.mul(head, p.L), 4 * columns), q0, 4 * columns);
-    const keys = k.offset(p.k, k.mul(kvHead, p.S), 4 * D);
-    const values = k.offset(p.v, k.mul(kvHead, p.S), 4 * E);
+    const valid = k.min(k.sub(L, q0), t.queryTile);
+    const rows = (base: Pointer, columns: number) => ({
+      rows: k.offset(start(base, head, p.L, columns), q0, pitch(columns)),
+      columns,
+      pitch: pitch(columns),
+      valid,
+    });
+    const keys = start(p.k, kvHead, p.S, D);
+    const values = start(p.v, kvHead, p.S, E);
 
-    pack(k, t, { rows: rows(p.q, D), columns: D, panels: queries, valid }, p.queryFactor);
+    pack(k, t, { ...rows(p.q, D), panels: queries }, p.queryFactor);
     fill(k, outputs, 4 * t.queryTile * E, 0);
     fill(k, top, 4 * t.queryTile, -Infinity);
     fill(k, sum, 4 * t.queryTile, 0);
 
     const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
-    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S: p.S };
+    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S };
     forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
       k.loop(0, t.panels, (panel) => {
         const firstQuery = k.add(q0, k.mul(panel, t.panel));
         const out = k.offset(outputs, panel, 4 * t.panel * E);
         rowsTimesPanel(k, t, {
-          rows: k.offset(keys, k0, 4 * D),
+          rows: k.offset(keys, k0, pitch(D)),
+          pitch: pitch(D),
           columns: D,
           panel: k.offset(queries, panel, 4 * t.panel * D),
           out: scores,
           count,
         });
-        const positions = queryPositions(k, t, { firstQuery, L: p.L, S: p.S });
-        const change = (masked: boolean): void =>
-          changeScores(k, t, expressions, masked, scores, count, { b, h, k0, positions });
+        const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
+        const change = (masked: boolean): void => changeScores(k, t, expressions, masked, scores, count, at);
         if (spec.mask) k.if(partial, () => change(true), spec.score && (() => change(false)));
         else if (spec.score) change(false);
-        softmaxTile(k, t, { scores, count, top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel), out, E });
-        if (spec.dropout) dropTile(k, t, p, { scores, count, k0, firstQuery, head });
+        const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
+        softmaxTile(k, t, { scores, count, ...statistics, out, E });
+        if (spec.dropout) dropTile(k, t, p, { lines: scores, count, k0, firstQuery, head, residue, period });
         accumulate(k, t, {
           out,
           pitch: 4 * t.panel,
           count: E,
           vectors: t.vectors,
-          a: { pointer: k.offset(values, k0, 4 * E), step: 4 * E, stride: 4 },
+          a: { pointer: k.offset(values, k0, pitch(E)), step: pitch(E), stride: 4 },
           b: { pointer: scores, step: 4 * t.panel, stride: 4 * k.width },
           depth: count,
-          skipZeros: spec.careful ? 'b' : undefined,
+          weights: 'b',
+          careful: careful && k.and(careful, partial),
         });
       });
     });
 
-    k.loop(0, t.panels, (panel) => finish(k, t, E, k.offset(outputs, panel, 4 * t.panel * E), k.offset(top, panel, 4 * t.panel), k.offset(sum, panel, 4 * t.panel)));
-    unpack(k, t, { rows: rows(p.out, E), columns: E, panels: outputs, valid });
-    unpack(k, { ...t, panel: t.queryTile, panels: 1 }, { rows: rows(p.logsumexp, 1), columns: 1, panels: top, valid });
+    k.loop(0, t.panels, (panel) => {
+      const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
+      finish(k, t, E, { out: k.offset(outputs, panel, 4 * t.panel * E), ...statistics });
+    });
+    unpack(k, t, { ...rows(p.out, E), panels: outputs });
+    unpack(k, t, { ...rows(p.logsumexp, 1), panels: top });
   });
 }
 
-interface At {
+/** Quotient and remainder by a constant. */
+export function divide(k: VectorBuilder, value: I32, by: number): readonly [I32, I32] {
+  return by === 1 ? [value, k.constant('i32', 0)] : [k.div(value, k.constant('i32', by)), k.rem(value, by)];
+}
+
+export interface TilePosition {
   readonly b: I32;
   readonly h: I32;
   readonly k0: I32;
+  readonly residue: I32;
   readonly positions: readonly VI[];
 }
 
-/** Applies the score change (then in base 2) and the mask to a tile of scores. */
+/** Applies the score change (then in base 2) and the mask to a step of scores. */
 function changeScores(
   k: VectorBuilder,
   t: AttendTiles,
@@ -117,12 +134,12 @@ function changeScores(
   masked: boolean,
   scores: Pointer,
   count: I32,
-  at: At,
+  at: TilePosition,
 ): void {
   k.loop(0, count, (j) => {
     const line = k.offset(scores, j, 4 * t.panel);
     at.positions.forEach((q, v) => {
-      const position = { b: at.b, h: at.h, k: k.add(at.k0, j), q };
+      const position = { ...at, k: k.add(at.k0, j), q };
       const raw = k.loadVF(line, 4 * v * k.width);
       const changed = expressions.spec.score ? k.mul(expressions.score(position, raw), log2e) : raw;
       const allowed = masked ? expressions.mask(position) : undefined;
@@ -131,12 +148,17 @@ function changeScores(
   });
 }
 
+interface SoftmaxTile {
+  readonly scores: Pointer;
+  readonly count: I32;
+  readonly top: Pointer;
+  readonly sum: Pointer;
+  readonly out: Pointer;
+  readonly E: number;
+}
+
 /** Scores to weights: 2^(s − top), with the running maximum and sum of each query; rescales `out` when a maximum grows. */
-function softmaxTile(
-  k: VectorBuilder,
-  t: AttendTiles,
-  x: { readonly scores: Pointer; readonly count: I32; readonly top: Pointer; readonly sum: Pointer; readonly out: Pointer; readonly E: number },
-): void {
+function softmaxTile(k: VectorBuilder, t: AttendTiles, x: SoftmaxTile): void {
   const lanes = Array.from({ length: t.vectors }, (_, v) => 4 * v * k.width);
   const old = lanes.map((at) => k.loadVF(x.top, at));
   const top = old.map((value) => k.variable('vf', value));
@@ -171,17 +193,22 @@ function softmaxTile(
 }
 
 /** Divides a panel of outputs by its sums and turns `top` into the logsumexp; a row without any key gives 0 and −∞. */
-function finish(k: VectorBuilder, t: AttendTiles, E: number, out: Pointer, top: Pointer, sum: Pointer): void {
+function finish(
+  k: VectorBuilder,
+  t: AttendTiles,
+  E: number,
+  x: { readonly out: Pointer; readonly top: Pointer; readonly sum: Pointer },
+): void {
   for (let v = 0; v < t.vectors; v++) {
     const at = 4 * v * k.width;
-    const total = k.loadVF(sum, at);
+    const total = k.loadVF(x.sum, at);
     const empty = k.eq(total, 0);
     const inverse: VF = k.select(empty, k.constant('vf', 0), k.div(k.constant('vf', 1), total));
     k.loop(0, E, (e) => {
-      const line = k.offset(out, e, 4 * t.panel);
+      const line = k.offset(x.out, e, 4 * t.panel);
       k.store(line, k.mul(k.loadVF(line, at), inverse), at);
     });
-    const logsumexp = k.fma(k.loadVF(top, at), 1 / log2e, log(k, total));
-    k.store(top, k.select(empty, k.constant('vf', -Infinity), logsumexp), at);
+    const logsumexp = k.fma(k.loadVF(x.top, at), 1 / log2e, log(k, total));
+    k.store(x.top, k.select(empty, k.constant('vf', -Infinity), logsumexp), at);
   }
 }

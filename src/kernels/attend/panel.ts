@@ -5,6 +5,8 @@ import type { AttendTiles } from './layout.js';
 export interface Transposed {
   readonly rows: Pointer;
   readonly columns: number;
+  /** Bytes from one row to the next. */
+  readonly pitch: number;
   readonly panels: Pointer;
   /** Rows that exist; those up to the end of the tile are zero. */
   readonly valid: I32;
@@ -20,7 +22,7 @@ function forEachRow(
     const lines = k.offset(x.panels, p, 4 * t.panel * x.columns);
     k.loop(0, t.panel, (r) => {
       const row = k.add(k.mul(p, t.panel), r);
-      body(row, k.offset(lines, r, 4), k.offset(x.rows, row, 4 * x.columns));
+      body(row, k.offset(lines, r, 4), k.offset(x.rows, row, x.pitch));
     });
   });
 }

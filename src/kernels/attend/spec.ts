@@ -1,5 +1,5 @@
-import { key, type Expression, type Table } from '../../codegen/expression/index.js';
-import { lowerVector, type Environment, type TableBinding } from '../../codegen/lower.js';
+import { key, tablesOf, type Expression, type Table } from '../../codegen/expression/index.js';
+import { lower, lowerVector, type Environment, type Lowered, type TableBinding } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { parameterList, type ParameterKind } from '../kernel.js';
 
@@ -16,14 +16,18 @@ export interface AttendSpec {
   /** Table reads that are not known to be in range. */
   readonly checked: ReadonlySet<Expression>;
   readonly dropout: boolean;
-  /** Inputs hold NaN or Inf: products skip zero weights, so that 0 · NaN does not leak through a mask. */
-  readonly careful: boolean;
+  /**
+   * Positions c, c + period, c + 2·period, … attend among themselves only: a mask that implies q ≡ k (mod period) is
+   * dense within a residue class. The mask then reads q and k as indices within the class. 1 where there is one class.
+   */
+  readonly period: number;
 }
 
 export function specKey(spec: AttendSpec): string {
-  const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : key(e)));
+  const named = (e: Expression): string => `${key(e)}@${tablesOf(e).map((t) => spec.tables.indexOf(t)).join()}`;
+  const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : named(e)));
   const checks = [...spec.checked].map(key).sort();
-  return [spec.D, spec.E, ...expressions, checks.join('&'), spec.dropout, spec.careful].join('/');
+  return [spec.D, spec.E, ...expressions, checks.join('&'), spec.dropout, spec.period].join('/');
 }
 
 /** Parameters that every attention kernel takes. */
@@ -52,15 +56,22 @@ export const shared = {
   /** Dropout keeps a pair whose random 31 bits are below this. */
   keepBelow: 'i32',
   keepFactor: 'f32',
+  /** `flagCount` words, not 0 where an input holds NaN or Inf; read only with a mask. */
+  flags: 'pointer',
 } as const satisfies Record<string, ParameterKind>;
 
 export const sharedParameters = parameterList(shared);
 
+/** Words of `flags`. */
+export const flagCount = 64;
+
+/** A pair within its residue class. */
 export interface Position {
   readonly b: I32;
   readonly h: I32;
   readonly k: I32;
   readonly q: VI;
+  readonly residue: I32;
 }
 
 /** Binds the expressions of a spec to the program. */
@@ -83,8 +94,13 @@ export class Expressions {
     }));
   }
 
+  /** For a score: its variables are positions in the whole sequence. */
   #environment(at: Position, score?: VF): Environment {
-    const { b, h, k, q } = at;
+    const { b, h } = at;
+    const { period } = this.spec;
+    const whole = score !== undefined && period > 1;
+    const k = whole ? this.k.add(this.k.mul(at.k, period), at.residue) : at.k;
+    const q = whole ? this.k.add(this.k.mul(at.q, period), this.k.splat(at.residue)) : at.q;
     return {
       variables: { b, h, k, q, ...(score && { score }) },
       parameter: (slot) => this.#constants[slot]!,
@@ -104,8 +120,9 @@ export class Expressions {
   mask(at: Position): VI | undefined {
     return this.spec.mask && (lowerVector(this.k, this.spec.mask, this.#environment(at)) as VI);
   }
-  lowered(expression: Expression, at: Position, score: VF): VF | VI {
-    return lowerVector(this.k, expression, this.#environment(at, score));
+  /** Any expression of a score's variables; stays scalar where it does not depend on the query. */
+  value(expression: Expression, at: Position, score: VF): Lowered {
+    return lower(this.k, expression, this.#environment(at, score));
   }
   binding(table: Table): TableBinding {
     return this.#tables[this.spec.tables.indexOf(table)]!;

@@ -29,11 +29,18 @@ export function forEachKeyTile(
 export function rowsTimesPanel(
   k: VectorBuilder,
   t: AttendTiles,
-  x: { readonly rows: Pointer; readonly columns: number; readonly panel: Pointer; readonly out: Pointer; readonly count: I32 },
+  x: {
+    readonly rows: Pointer;
+    readonly pitch: number;
+    readonly columns: number;
+    readonly panel: Pointer;
+    readonly out: Pointer;
+    readonly count: I32;
+  },
 ): void {
   rowGroups(k, x.count, t.rows, (first, rows) => {
     const c = accumulators(k, rows, t.vectors);
-    const a = { pointer: k.offset(x.rows, first, 4 * x.columns), step: 4, stride: 4 * x.columns };
+    const a = { pointer: k.offset(x.rows, first, x.pitch), step: 4, stride: x.pitch };
     multiplyTile(k, c, a, { pointer: x.panel, step: 4 * t.panel, stride: 4 * k.width }, x.columns);
     const to = k.offset(x.out, first, 4 * t.panel);
     c.forEach((row, r) => row.forEach((sum, v) => k.store(to, sum, 4 * (r * t.panel + v * k.width))));
@@ -52,19 +59,25 @@ export function accumulate(
     readonly a: Operand;
     readonly b: Operand;
     readonly depth: I32;
-    readonly skipZeros: 'a' | 'b' | undefined;
+    /** Which operand holds weights, and whether NaN must not leak through those that are 0. */
+    readonly weights: 'a' | 'b';
+    readonly careful: I32 | undefined;
   },
 ): void {
-  const columns = (firstVector: I32, vectors: number): void =>
-    rowGroups(k, x.count, t.rows, (first, rows) => {
+  // the careful product is rare: one row at a time keeps its code small
+  const columns = (firstVector: I32, vectors: number, skipZeros?: 'a' | 'b'): void =>
+    rowGroups(k, x.count, skipZeros ? 1 : t.rows, (first, rows) => {
       const to = k.offset(k.offset(x.out, first, x.pitch), firstVector, 4 * k.width);
       const c = accumulators(k, rows, vectors, (r, v) => k.loadVF(to, r * x.pitch + 4 * v * k.width));
       const a = { ...x.a, pointer: k.offset(x.a.pointer, first, x.a.stride) };
       const b = { ...x.b, pointer: k.offset(x.b.pointer, firstVector, 4 * k.width) };
-      multiplyTile(k, c, a, b, x.depth, x.skipZeros);
+      multiplyTile(k, c, a, b, x.depth, skipZeros);
       c.forEach((row, r) => row.forEach((sum, v) => k.store(to, sum, r * x.pitch + 4 * v * k.width)));
     });
-  rowGroupsOfVectors(k, x.vectors, t.vectors, columns);
+  const all = (skipZeros?: 'a' | 'b'): void =>
+    rowGroupsOfVectors(k, x.vectors, t.vectors, (first, vectors) => columns(first, vectors, skipZeros));
+  if (x.careful) k.if(x.careful, () => all(x.weights), () => all());
+  else all();
 }
 
 function rowGroupsOfVectors(
@@ -89,4 +102,31 @@ export function queryPositions(
   return Array.from({ length: t.vectors }, (_, v) =>
     k.min(k.add(k.iota(), k.splat(k.add(k.add(x.firstQuery, shift), v * k.width))), last),
   );
+}
+
+/** What a task of queries works on: its residue class, and lengths and addresses within it. */
+export interface Rows {
+  readonly L: I32;
+  readonly S: I32;
+  /** First row of a head in the class, and the bytes between rows, for a tensor of `columns` columns. */
+  readonly start: (base: Pointer, head: I32, length: I32, columns: number) => Pointer;
+  readonly pitch: (columns: number) => number;
+}
+
+export function rowsOfClass(k: VectorBuilder, period: number, residue: I32, L: I32, S: I32): Rows {
+  const inClass = (length: I32): I32 =>
+    period === 1 ? length : k.div(k.add(k.sub(length, residue), period - 1), period);
+  return {
+    L: inClass(L),
+    S: inClass(S),
+    start: (base, head, length, columns) => k.offset(k.offset(base, k.mul(head, length), 4 * columns), residue, 4 * columns),
+    pitch: (columns) => 4 * columns * period,
+  };
+}
+
+/** Whether any of the flags is set. */
+export function anyFlag(k: VectorBuilder, flags: Pointer, count: number): I32 {
+  const found = k.variable('i32', 0);
+  k.loop(0, count, (i) => k.assign(found, k.or(found, k.loadI32(k.offset(flags, i, 4)))));
+  return found;
 }

@@ -1,19 +1,96 @@
 import { registerTile } from '../tile.js';
 
-/** How a product is cut for vectors of `width` lanes. Nothing here depends on the number of threads. */
-export interface MatmulTiles {
-  /** Rows and vectors of the accumulator tile. */
-  readonly rows: number;
-  readonly vectors: number;
-  /** Columns of a packed panel of B. */
-  readonly panel: number;
-  /** Steps of the inner sum between two visits to C. */
-  readonly depth: number;
-  /** Rows of A a task packs at a time. */
-  readonly block: number;
+/** Steps of the inner sum between two visits to C: a slice of a panel of B stays in the second cache level. */
+export const depth = 256;
+/** Tasks that large products are cut into at least. */
+const enough = 32;
+/** Multiply-adds below which another task costs more than it saves. */
+const least = 2 ** 19;
+/** Rows of A that a task packs at most, in tiles. */
+const tallest = 16;
+/** Columns below which a range would mostly pay for packing A again. */
+const narrowest = 256;
+
+/** `batches` products `[M,K]·[K,N]`. */
+export interface MatmulShape {
+  readonly batches: number;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
-export function matmulTiles(width: number): MatmulTiles {
-  const { rows, vectors } = registerTile(width);
-  return { rows, vectors, panel: vectors * width, depth: 256, block: rows * 12 };
+/** Columns of a packed panel of B: one accumulator tile wide. */
+export const panelColumns = (width: number): number => registerTile(width).vectors * width;
+
+/** How a product is cut into tasks. Depends on the shape and the vector width only, never on the number of threads. */
+export interface MultiplyPlan {
+  /** Rows of the accumulator tile. */
+  readonly rows: number;
+  /** Whether B is packed once for all tasks, or by every task for itself. */
+  readonly packed: boolean;
+  readonly blockRows: number;
+  readonly blocks: number;
+  readonly panels: number;
+  readonly panelsPerRange: number;
+  readonly ranges: number;
+  /** Parts of the inner sum, each into a result of its own, added up afterwards. */
+  readonly splits: number;
+  readonly splitDepth: number;
+  readonly tasks: number;
+}
+
+const cut = (count: number, parts: number, unit: number): number => unit * Math.ceil(Math.ceil(count / parts) / unit);
+const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
+
+export function planMultiply({ batches, M, N, K }: MatmulShape, width: number): MultiplyPlan {
+  const tile = registerTile(width).rows;
+  const rows = Math.min(tile, M);
+  const wanted = clamp(Math.floor((batches * M * N * K) / least), 1, enough);
+  const tallestBlock = tile * tallest;
+  const blockRows = clamp(cut(M, Math.ceil(wanted / batches), tile), Math.min(tile * 4, cut(M, 1, tile)), tallestBlock);
+  const blocks = Math.ceil(M / blockRows);
+  const panel = panelColumns(width);
+  const panels = Math.ceil(N / panel);
+  // a block of few rows is cheap to pack, so B alone decides
+  const narrow = M <= 2 * tile ? panel : narrowest;
+  const rangesWanted = clamp(Math.ceil(wanted / (batches * blocks)), 1, Math.max(1, Math.floor(N / narrow)));
+  const panelsPerRange = Math.ceil(panels / rangesWanted);
+  const ranges = Math.ceil(panels / panelsPerRange);
+  const tiles = batches * blocks * ranges;
+  // a long inner sum over few tiles: gradients of weights
+  const splitsWanted = clamp(Math.floor(wanted / tiles), 1, Math.floor(K / (2 * depth)));
+  const splitDepth = cut(K, Math.max(1, splitsWanted), depth);
+  const splits = Math.ceil(K / splitDepth);
+  return {
+    rows,
+    packed: blocks > 1,
+    blockRows,
+    blocks,
+    panels,
+    panelsPerRange,
+    ranges,
+    splits,
+    splitDepth,
+    tasks: tiles * splits,
+  };
+}
+
+/** How vector × matrix is cut: ranges of columns, and parts of the inner sum where there are few columns. */
+export interface VectorPlan {
+  readonly columns: number;
+  readonly ranges: number;
+  readonly splits: number;
+  readonly splitDepth: number;
+  readonly tasks: number;
+}
+
+export function planVector({ batches, N, K }: MatmulShape): VectorPlan {
+  // memory bound: a task should read some hundred kilobytes
+  const wanted = clamp(Math.floor((batches * N * K) / 2 ** 16), 1, 16);
+  const columns = clamp(cut(N, Math.ceil(wanted / batches), 16), 64, 1024);
+  const ranges = Math.ceil(N / columns);
+  const splitsWanted = clamp(Math.floor(wanted / (batches * ranges)), 1, Math.max(1, Math.floor(K / (2 * depth))));
+  const splitDepth = cut(K, splitsWanted, depth);
+  const splits = Math.ceil(K / splitDepth);
+  return { columns, ranges, splits, splitDepth, tasks: batches * ranges * splits };
 }

@@ -1,199 +1,248 @@
-import type { FloatDtype } from '../../core/dtype.js';
-import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
-import type { Kernel } from '../kernel.js';
-import { accumulators, multiplyTile, type Accumulators } from '../tile.js';
-import { matmulTiles } from './layout.js';
-import { loadVector, packScalars } from './pack.js';
+import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
+import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
+import { loadFloats } from '../cast/convert.js';
+import { parameterList, type Kernel } from '../kernel.js';
+import { accumulators, multiplyTile, registerTile, type Accumulators } from '../tile.js';
+import { constantParameters, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
+import { depth, panelColumns, type MultiplyPlan } from './layout.js';
+import { packLanes, packPanel, type Stored } from './pack.js';
 
-/** Bytes a task needs: a packed block of A, an edge tile, and a slice of a panel of B if it packs its own. */
-export function multiplyScratch(width: number): number {
-  const t = matmulTiles(width);
-  return 4 * (t.block * t.depth + t.panel * t.depth + t.rows * t.panel);
-}
+/** Which of the operands' matrices a batch uses: `⌊batch / div⌋ mod mod`. */
+const batching = { batches: 'i32', aDiv: 'i32', aMod: 'i32', bDiv: 'i32', bMod: 'i32' } as const;
 
-export function packKernel(dtype: FloatDtype, contiguous: boolean): Kernel {
-  return {
-    name: 'matmul pack',
-    key: `matmul-pack/${dtype}/${contiguous}`,
-    // B, packed, K, N, row and column steps in bytes, panels, bytes of a matrix
-    parameters: ['pointer', 'pointer', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-    cpu: (k) => {
-      const t = matmulTiles(k.width);
-      const [K, N, row, column, panels, matrix] = [2, 3, 4, 5, 6, 7].map((i) => k.parameter(i, 'i32')) as [I32, I32, I32, I32, I32, I32];
-      k.loop(k.begin, k.end, (task) => {
-        const panel = k.rem(task, panels);
-        const n0 = k.mul(panel, t.panel);
-        const from = k.offset(k.offset(k.parameter(0, 'pointer'), k.div(task, panels), matrix), n0, column);
-        const to = k.offset(k.parameter(1, 'pointer'), k.mul(task, K), 4 * t.panel);
-        packPanel(k, { from, to, row, column, dtype, contiguous, columns: k.sub(N, n0), length: K });
-      });
-    },
-  };
-}
-
-interface PanelCopy {
-  readonly from: Pointer; readonly to: Pointer; readonly row: I32; readonly column: I32; readonly dtype: FloatDtype;
-  readonly contiguous: boolean; readonly columns: I32; readonly length: I32;
-}
-
-function packPanel(k: VectorBuilder, c: PanelCopy): void {
-  const { panel, vectors } = matmulTiles(k.width);
-  const W = k.width;
-  const size = c.dtype === 'f32' ? 4 : 2;
-  if (!c.contiguous) {
-    // a register tile's worth of lanes at a time
-    k.loop(0, panel, (lane) => {
-      const last = k.sub(c.columns, 1);
-      const source = k.variable('pointer', k.offset(c.from, k.min(lane, last), c.column));
-      const target = k.variable('pointer', k.offset(c.to, lane, 4));
-      k.loop(0, c.length, () => {
-        k.store(target, k.loadF32(source));
-        k.assign(source, k.offset(source, 1, c.row));
-        k.assign(target, k.offset(target, 4 * panel));
-      });
-    });
-    return;
-  }
-  const source = k.variable('pointer', c.from);
-  const target = k.variable('pointer', c.to);
-  const advance = (): void => {
-    k.assign(source, k.offset(source, 1, c.row));
-    k.assign(target, k.offset(target, 4 * panel));
-  };
-  const lanes = Array.from({ length: vectors }, (_, v) => v);
-  k.if(
-    k.ge(c.columns, panel),
-    () =>
-      k.loop(0, c.length, () => {
-        lanes.forEach((v) => k.store(target, loadVector(k, c.dtype, source, size * v * W), 4 * v * W));
-        advance();
-      }),
-    () =>
-      k.loop(0, c.length, () => {
-        k.loop(0, vectors, (v) => {
-          const count = k.sub(c.columns, k.mul(v, W));
-          k.store(k.offset(target, v, 4 * W), loadVector(k, c.dtype, k.offset(source, v, size * W), 0, count));
-        });
-        advance();
-      }),
-  );
-}
+const names = {
+  a: 'pointer',
+  b: 'pointer',
+  bias: 'pointer',
+  out: 'pointer',
+  kept: 'pointer',
+  M: 'i32',
+  N: 'i32',
+  K: 'i32',
+  aRow: 'i32',
+  aColumn: 'i32',
+  ...batching,
+  blockRows: 'i32',
+  blocks: 'i32',
+  panels: 'i32',
+  panelsPerRange: 'i32',
+  ranges: 'i32',
+  splitDepth: 'i32',
+} as const;
 
 export interface MultiplySpec {
+  readonly rows: number;
   readonly a: FloatDtype;
-  readonly b: FloatDtype | 'packed';
-  readonly bContiguous?: boolean;
+  /** B as panels from `packKernel`, or as it is stored: then every task packs what it needs. */
+  readonly b: 'packed' | Stored;
+  readonly bias: FloatDtype | undefined;
+  readonly epilogue: Epilogue;
 }
 
+export const multiplyParameters = ({ epilogue }: MultiplySpec) => parameterList({ ...names, ...constantParameters(epilogue) });
+
+type Parameters = ReturnType<ReturnType<typeof multiplyParameters>['read']>;
+
+/** Bytes of thread workspace: an edge tile, a row of starting values, a slice of a panel, a block of A. */
+export function multiplyScratch(width: number, plan: MultiplyPlan): number {
+  const panel = panelColumns(width);
+  const tiles = Math.ceil(plan.blockRows / plan.rows);
+  return 4 * ((plan.rows + 1) * panel + (plan.packed ? 0 : depth * panel) + tiles * plan.rows * depth);
+}
+
+/**
+ * `out = activation(A·B + bias)`, for blocks of rows × ranges of columns × parts of the inner sum. A block of A is packed
+ * into tiles of `rows` rows; then each panel of B meets all of them while it is in cache.
+ */
 export function multiplyKernel(spec: MultiplySpec): Kernel {
+  const b = spec.b === 'packed' ? spec.b : `${spec.b.dtype}${spec.b.contiguous ? '' : 'ᵀ'}`;
+  const list = multiplyParameters(spec);
   return {
     name: 'matmul',
-    key: `matmul/${JSON.stringify(spec)}`,
-    // A, B, C, M, N, K, A row step, A column step, blocks of M, ranges of N, panels a range
-    parameters: ['pointer', 'pointer', 'pointer', ...new Array<'i32'>(8).fill('i32')],
-    cpu: (k) => text(k, spec),
+    key: [spec.rows, spec.a, b, spec.bias ?? '-', epilogueKey(spec.epilogue)].join('/'),
+    parameters: list.kinds,
+    cpu: (k) => text(k, spec, list.read(k)),
   };
 }
 
-function text(k: VectorBuilder, spec: MultiplySpec): void {
-  const t = matmulTiles(k.width);
-  const A = k.parameter(0, 'pointer');
-  const B = k.parameter(1, 'pointer');
-  const C = k.parameter(2, 'pointer');
-  const [M, N, K, aRow, aColumn, blocks, ranges, panelsPerRange] = [3, 4, 5, 6, 7, 8, 9, 10].map((i) => k.parameter(i, 'i32')) as [I32, I32, I32, I32, I32, I32, I32, I32];
-  const aBlock = k.scratch;
-  const edge = k.offset(k.scratch, 4 * (t.block * t.depth + t.panel * t.depth));
-  const panels = k.div(k.add(N, t.panel - 1), t.panel);
+/** What stays the same within a task. */
+interface Task {
+  readonly spec: MultiplySpec;
+  readonly p: Parameters;
+  readonly edge: Pointer;
+  readonly initial: Pointer;
+  readonly slice: Pointer;
+  readonly block: Pointer;
+  /** Matrix of B, and row of `out` where the block begins. */
+  readonly bMatrix: I32;
+  readonly outRow: I32;
+  readonly rows: I32;
+}
+
+/** One step of the inner sum: `length` rows of B from `first`. */
+interface Step {
+  readonly first: I32;
+  readonly length: I32;
+  readonly continues: I32;
+  readonly ends: I32;
+}
+
+function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters): void {
+  const panel = panelColumns(k.width);
+  const edge = k.scratch;
+  const initial = k.offset(edge, 4 * spec.rows * panel);
+  const slice = k.offset(initial, 4 * panel);
+  const block = spec.b === 'packed' ? slice : k.offset(slice, 4 * depth * panel);
   k.loop(k.begin, k.end, (task) => {
-    const block = k.rem(task, blocks);
-    const range = k.rem(k.div(task, blocks), ranges);
-    const batch = k.div(k.div(task, blocks), ranges);
-    const m0 = k.mul(block, t.block);
-    const rows = k.min(k.sub(M, m0), t.block);
-    const firstPanel = k.mul(range, panelsPerRange);
-    const lastPanel = k.min(k.add(firstPanel, panelsPerRange), panels);
+    const m0 = k.mul(k.rem(task, p.blocks), p.blockRows);
+    const rest = k.div(task, p.blocks);
+    const matrix = k.div(rest, p.ranges);
+    const batch = k.rem(matrix, p.batches);
+    const aMatrix = k.rem(k.div(batch, p.aDiv), p.aMod);
+    const bMatrix = k.rem(k.div(batch, p.bDiv), p.bMod);
+    const rows = k.min(k.sub(p.M, m0), p.blockRows);
+    const aStart = k.add(k.mul(aMatrix, k.mul(p.M, p.K)), k.mul(m0, p.aRow));
+    const firstPanel = k.mul(k.rem(rest, p.ranges), p.panelsPerRange);
+    const lastPanel = k.min(k.add(firstPanel, p.panelsPerRange), p.panels);
+    const kFirst = k.mul(k.div(matrix, p.batches), p.splitDepth);
+    const kLast = k.min(k.add(kFirst, p.splitDepth), p.K);
+    const outRow = k.add(k.mul(matrix, p.M), m0);
+    const state: Task = { spec, p, edge, initial, slice, block, bMatrix, outRow, rows };
     k.loop(
-      0,
-      K,
-      (k0) => {
-        const depth = k.min(k.sub(K, k0), t.depth);
-        const aFrom = k.offset(k.offset(A, m0, aRow), k0, aColumn);
-        k.loop(
-          0,
-          rows,
-          (r) => {
-            const from = { pointer: k.offset(aFrom, r, aRow), lane: aRow, step: aColumn, dtype: spec.a };
-            packScalars(k, from, k.offset(aBlock, r, 4 * t.depth), t.rows, k.sub(rows, r), depth);
-          },
-          t.rows,
-        );
-        k.loop(firstPanel, lastPanel, (panel) => {
-          const n0 = k.mul(panel, t.panel);
-          const b = k.offset(k.offset(B, k.mul(k.add(k.mul(batch, panels), panel), K), 4 * t.panel), k0, 4 * t.panel);
-          k.loop(
-            0,
-            rows,
-            (r) => {
-              const row = k.add(k.mul(batch, M), k.add(m0, r));
-              const c = k.offset(k.offset(C, k.mul(row, N), 4), n0, 4);
-              tile(k, {
-                a: k.offset(aBlock, r, 4 * t.depth), b, c, edge, depth,
-                pitch: k.shl(N, 2),
-                rows: k.sub(rows, r), columns: k.sub(N, n0),
-                first: k.eq(k0, 0),
-              });
-            },
-            t.rows,
-          );
-        });
+      kFirst,
+      kLast,
+      (first) => {
+        const length = k.min(k.sub(kLast, first), depth);
+        const step = { first, length, continues: k.ne(first, kFirst), ends: k.eq(k.add(first, length), kLast) };
+        const from = k.offset(p.a, k.add(aStart, k.mul(first, p.aColumn)), bytesPerElement[spec.a]);
+        packBlock(k, state, from, length);
+        k.loop(firstPanel, lastPanel, (index) => onePanel(k, state, step, index));
       },
-      t.depth,
+      depth,
     );
   });
 }
 
-interface Tile {
-  readonly a: Pointer; readonly b: Pointer; readonly c: Pointer; readonly edge: Pointer;
-  readonly depth: I32; readonly pitch: I32; readonly rows: I32; readonly columns: I32; readonly first: I32;
+function packBlock(k: VectorBuilder, { spec, p, block, rows }: Task, from: Pointer, length: I32): void {
+  k.loop(
+    0,
+    rows,
+    (row) =>
+      packLanes(k, {
+        from: k.offset(from, k.mul(row, p.aRow), bytesPerElement[spec.a]),
+        dtype: spec.a,
+        laneStride: p.aRow,
+        stepStride: p.aColumn,
+        count: k.sub(rows, row),
+        length,
+        to: k.offset(block, row, 4 * depth),
+        lanes: spec.rows,
+        pitch: spec.rows,
+      }),
+    spec.rows,
+  );
 }
 
-function tile(k: VectorBuilder, s: Tile): void {
-  const t = matmulTiles(k.width);
+function onePanel(k: VectorBuilder, task: Task, step: Step, index: I32): void {
+  const { spec, p } = task;
+  const panel = panelColumns(k.width);
+  const column = k.mul(index, panel);
+  const columns = k.min(k.sub(p.N, column), panel);
+  let b = task.slice;
+  if (spec.b === 'packed') {
+    const row = k.add(k.mul(k.add(k.mul(task.bMatrix, p.panels), index), p.K), step.first);
+    b = k.offset(p.b, row, 4 * panel);
+  } else {
+    const one = k.constant('i32', 1);
+    const [rowStride, columnStride] = spec.b.contiguous ? [p.N, one] : [one, p.K];
+    const matrix = k.mul(task.bMatrix, k.mul(p.K, p.N));
+    const start = k.add(matrix, k.add(k.mul(step.first, rowStride), k.mul(column, columnStride)));
+    const from = k.offset(p.b, start, bytesPerElement[spec.b.dtype]);
+    packPanel(k, { ...spec.b, from, rowStride, columnStride, columns, length: step.length, to: task.slice });
+  }
+  if (spec.bias !== undefined) startingValues(k, task, step, column, columns);
+  k.loop(
+    0,
+    task.rows,
+    (row) => {
+      const at = k.add(k.mul(k.add(task.outRow, row), p.N), column);
+      tile(k, task, step, {
+        a: k.offset(task.block, row, 4 * depth),
+        b,
+        out: k.offset(p.out, at, 4),
+        kept: k.offset(p.kept, at, 4),
+        rows: k.min(k.sub(task.rows, row), spec.rows),
+        columns,
+      });
+    },
+    spec.rows,
+  );
+}
+
+/** The bias starts the sum: it is added by the step from 0, others start at 0. */
+function startingValues(k: VectorBuilder, { spec, p, initial }: Task, step: Step, column: I32, columns: I32): void {
+  const element = bytesPerElement[spec.bias!];
+  for (let at = 0; at < panelColumns(k.width); at += k.width) k.store(initial, k.constant('vf', 0), 4 * at);
+  k.if(k.eq(step.first, 0), () =>
+    k.loop(
+      0,
+      columns,
+      (at) => {
+        const from = k.offset(p.bias, k.add(column, at), element);
+        k.store(k.offset(initial, at, 4), loadFloats(k, spec.bias!, from, 0, k.sub(columns, at)));
+      },
+      k.width,
+    ),
+  );
+}
+
+interface Tile {
+  readonly a: Pointer;
+  readonly b: Pointer;
+  readonly out: Pointer;
+  readonly kept: Pointer;
+  readonly rows: I32;
+  readonly columns: I32;
+}
+
+function tile(k: VectorBuilder, task: Task, step: Step, t: Tile): void {
+  const { spec, p } = task;
+  const { rows, epilogue } = spec;
   const W = k.width;
-  const product = (vectors: number): Accumulators => {
-    const c = accumulators(k, t.rows, vectors);
-    multiplyTile(k, c, { pointer: s.a, step: 4 * t.rows, stride: 4 }, { pointer: s.b, step: 4 * t.panel, stride: 4 * W }, s.depth);
+  const { vectors } = registerTile(W);
+  const panel = vectors * W;
+  const product = (live: number): Accumulators => {
+    const c = accumulators(k, rows, live, spec.bias && ((_, v) => k.loadVF(task.initial, 4 * v * W)));
+    multiplyTile(k, c, { pointer: t.a, step: 4 * rows, stride: 4 }, { pointer: t.b, step: 4 * panel, stride: 4 * W }, step.length);
     return c;
   };
-  const whole = k.and(k.ge(s.rows, t.rows), k.ge(s.columns, t.panel));
+  const toEdge = (live: number): void =>
+    product(live).forEach((row, r) => row.forEach((x, v) => k.store(task.edge, x, 4 * (r * panel + v * W))));
+  const fromEdge = (): void =>
+    k.loop(0, t.rows, (row) => {
+      const [to, kept] = [t.out, t.kept].map((start) => k.offset(start, k.mul(row, p.N), 4)) as [Pointer, Pointer];
+      const sums = k.offset(task.edge, row, 4 * panel);
+      finishRow(k, epilogue, p, { sums, count: t.columns, to, kept, continues: step.continues, ends: step.ends });
+    });
+  const whole = k.and(k.eq(t.rows, rows), k.eq(t.columns, panel));
+  const direct = epilogue.activation === undefined ? whole : k.and(whole, k.eq(step.ends, 0));
   k.if(
-    whole,
+    direct,
     () => {
-      const c = product(t.vectors);
-      const rows = c.map((_, r) => k.offset(s.c, r, s.pitch));
-      k.if(k.eq(s.first, 0), () =>
-        c.forEach((row, r) => row.forEach((x, v) => k.assign(x, k.add(x, k.loadVF(rows[r]!, 4 * v * W))))),
+      const c = product(vectors);
+      const targets = c.map((_, r) => k.offset(t.out, k.mul(p.N, r), 4));
+      k.if(step.continues, () =>
+        c.forEach((row, r) => row.forEach((x, v) => k.assign(x, k.add(x, k.loadVF(targets[r]!, 4 * v * W))))),
       );
-      c.forEach((row, r) => row.forEach((x, v) => k.store(rows[r]!, x, 4 * v * W)));
+      c.forEach((row, r) => row.forEach((x, v) => k.store(targets[r]!, x, 4 * v * W)));
     },
     () => {
-      for (let v = 1; v <= t.vectors; v++) {
-        const fits = v === t.vectors ? k.gt(s.columns, (v - 1) * W) : k.and(k.gt(s.columns, (v - 1) * W), k.le(s.columns, v * W));
-        k.if(fits, () => product(v).forEach((row, r) => row.forEach((x, i) => k.store(s.edge, x, 4 * (r * t.panel + i * W)))));
+      for (let live = 1; live <= vectors; live++) {
+        const above = k.gt(t.columns, (live - 1) * W);
+        const fits = live === vectors ? above : k.and(above, k.le(t.columns, live * W));
+        k.if(fits, () => toEdge(live));
       }
-      const columns = k.min(s.columns, t.panel);
-      k.loop(0, k.min(s.rows, t.rows), (r) => {
-        const from = k.offset(s.edge, r, 4 * t.panel);
-        const to = k.offset(s.c, r, s.pitch);
-        k.loop(0, columns, (j) => {
-          const count = k.sub(columns, j);
-          const sum: VF = k.loadVF(k.offset(from, j, 4));
-          const target = k.offset(to, j, 4);
-          const x = k.variable('vf', sum);
-          k.if(k.eq(s.first, 0), () => k.assign(x, k.add(x, k.loadVF(target, 0, count))));
-          k.store(target, x, 0, count);
-        }, W);
-      });
+      fromEdge();
     },
   );
 }

@@ -1,0 +1,146 @@
+import { parseArgs } from 'node:util';
+import { nearest } from '../core/errors.js';
+import { UsageError } from './io.js';
+
+interface Common {
+  readonly help: string;
+}
+/** What an option takes. `value` names it in the help. */
+export type Option = Common &
+  (
+    | { readonly takes: 'nothing' }
+    | { readonly takes: 'text'; readonly value: string; readonly default?: string }
+    | { readonly takes: 'words'; readonly value: string; readonly default: readonly string[] }
+    | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default: string }
+    | { readonly takes: 'choices'; readonly choices: readonly string[]; readonly default: readonly string[] }
+    | { readonly takes: 'integer'; readonly value: string; readonly range: Range; readonly default?: number }
+    | { readonly takes: 'integers'; readonly value: string; readonly range: Range; readonly default: readonly number[] }
+  );
+type Range = readonly [least: number, most: number];
+
+interface Taken {
+  nothing: boolean;
+  text: string;
+  words: readonly string[];
+  choice: string;
+  choices: readonly string[];
+  integer: number;
+  integers: readonly number[];
+}
+export type Options = Readonly<Record<string, Option>>;
+/** Values by option name; absent ones without a default are undefined. */
+export type Values<O extends Options> = {
+  readonly [N in keyof O]: O[N] extends { takes: 'nothing' } | { default: unknown }
+    ? Taken[O[N]['takes']]
+    : Taken[O[N]['takes']] | undefined;
+};
+
+export interface Parsed<O extends Options> {
+  readonly values: Values<O>;
+  readonly positionals: readonly string[];
+}
+
+const lists = (option: Option): boolean =>
+  option.takes === 'words' || option.takes === 'choices' || option.takes === 'integers';
+
+/** @throws UsageError in one sentence that starts with `who`. */
+export function parseOptions<const O extends Options>(who: string, options: O, argv: readonly string[]): Parsed<O> {
+  const config = Object.fromEntries(
+    Object.entries(options).map(([name, { takes }]) => [
+      name,
+      { type: takes === 'nothing' ? ('boolean' as const) : ('string' as const) },
+    ]),
+  );
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: config,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const positionals: string[] = [];
+  const given = new Map<string, string>();
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value);
+    if (token.kind !== 'option') continue;
+    const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
+    if (option === undefined) throw unknownOption(who, token.rawName, options);
+    given.set(token.name, valueOf(who, token, option));
+  }
+  const values = Object.entries(options).map(([name, option]) => {
+    const text = given.get(name);
+    return [name, text === undefined ? absent(option) : read(who, name, option, text)];
+  });
+  return { values: Object.fromEntries(values) as Values<O>, positionals };
+}
+
+function unknownOption(who: string, rawName: string, options: Options): UsageError {
+  const guess = rawName.startsWith('--') ? nearest(rawName.slice(2), Object.keys(options)) : undefined;
+  const hint = guess === undefined ? `see ${who} --help` : `did you mean --${guess}?`;
+  return new UsageError(`${who}: unknown option ${rawName}; ${hint}`);
+}
+
+function valueOf(who: string, token: { rawName: string; value?: string | undefined }, option: Option): string {
+  const { rawName, value } = token;
+  if (option.takes === 'nothing') {
+    if (value !== undefined) throw new UsageError(`${who}: ${rawName} takes no value; got "${value}".`);
+    return '';
+  }
+  if (value === undefined || value === '' || value.startsWith('--')) {
+    throw new UsageError(`${who}: ${rawName} needs a value, such as ${rawName} ${example(option)}.`);
+  }
+  return value;
+}
+
+function example(option: Exclude<Option, { takes: 'nothing' }>): string {
+  if ('choices' in option) return option.choices[0]!;
+  if (option.default !== undefined) return String(option.default);
+  return option.takes === 'integer' ? String(option.range[0]) : option.value;
+}
+
+function absent(option: Option): unknown {
+  if (option.takes === 'nothing') return false;
+  return option.default;
+}
+
+function read(who: string, name: string, option: Option, text: string): unknown {
+  const parts = lists(option) ? text.split(',').map((part) => part.trim()) : [text];
+  if (parts.includes('')) throw new UsageError(`${who}: --${name} has an empty entry; got "${text}".`);
+  switch (option.takes) {
+    case 'nothing':
+      return true;
+    case 'text':
+      return text;
+    case 'words':
+      return parts;
+    case 'choice':
+    case 'choices': {
+      const values = parts.map((part) => choose(who, name, option.choices, part));
+      return option.takes === 'choice' ? values[0] : values;
+    }
+    case 'integer':
+    case 'integers': {
+      const values = parts.map((part) => integer(who, name, option.range, part));
+      return option.takes === 'integer' ? values[0] : values;
+    }
+    default:
+      return option satisfies never;
+  }
+}
+
+function choose(who: string, name: string, choices: readonly string[], text: string): string {
+  if (choices.includes(text)) return text;
+  const guess = nearest(text, choices);
+  const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
+  throw new UsageError(`${who}: --${name} must be ${alternatives(choices)}; got "${text}"${hint}.`);
+}
+
+function integer(who: string, name: string, [least, most]: Range, text: string): number {
+  const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new UsageError(`${who}: --${name} must be a whole number from ${least} to ${most}; got "${text}".`);
+}
+
+export function alternatives(words: readonly string[]): string {
+  return words.length === 1 ? words[0]! : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}

@@ -1,0 +1,63 @@
+import { accessSync, closeSync, constants, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FailureError, type Io, UsageError } from './io.js';
+
+/** What the operating system calls an error, in words. */
+function reason(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const words: Record<string, string> = {
+    EACCES: 'permission denied',
+    EPERM: 'permission denied',
+    EROFS: 'the file system is read-only',
+    ENOSPC: 'the disk is full',
+    ENOENT: 'there is no such folder',
+    ENOTDIR: 'a part of its path is not a folder',
+    ENAMETOOLONG: 'the name is too long',
+    EISDIR: 'it is a folder',
+  };
+  return words[code] ?? (error as Error).message;
+}
+
+/** Beside the target, so that the rename stays on one file system. */
+const temporaryName = (path: string): string => join(dirname(path), `.${basename(path)}.${process.pid}.part`);
+
+/** A file to be written later. Made before the long work, so that a path that cannot be written costs nothing. */
+export class OutputFile {
+  readonly path: string;
+  readonly #io: Io;
+
+  /** @throws UsageError for a path that is a folder; FailureError for one that cannot be written. */
+  constructor(who: string, option: string, path: string, io: Io) {
+    this.#io = io;
+    this.path = resolve(io.cwd, path);
+    if (statSync(this.path, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new UsageError(`${who}: --${option} must name a file; "${path}" is a folder.`);
+    }
+    try {
+      if (exists(this.path)) accessSync(this.path, constants.W_OK);
+      const probe = temporaryName(this.path);
+      closeSync(openSync(probe, 'w'));
+      rmSync(probe);
+    } catch (error) {
+      throw new FailureError(
+        `${who}: --${option} cannot be written to "${path}" (${reason(error)}); name a file in a folder you may write.`,
+      );
+    }
+  }
+
+  /** All or nothing: the text goes to a temporary name that then replaces the file. */
+  write(text: string): void {
+    const temporary = temporaryName(this.path);
+    this.#io.uninterrupted(() => {
+      try {
+        writeFileSync(temporary, text);
+        renameSync(temporary, this.path);
+      } catch (error) {
+        rmSync(temporary, { force: true });
+        throw new FailureError(`cannot write "${this.path}" (${reason(error)}).`);
+      }
+    });
+  }
+}
+
+const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;

@@ -1,0 +1,34 @@
+/** Numbers for people: three significant digits, a unit, no exponents where a prefix does. */
+
+function significant(value: number): string {
+  if (value === 0) return '0';
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)) + 1e-9));
+  return value.toFixed(Math.min(digits, 2));
+}
+
+export function milliseconds(value: number): string {
+  if (value >= 10_000) return `${significant(value / 1000)} s`;
+  return value >= 0.1 ? `${significant(value)} ms` : `${significant(value * 1000)} µs`;
+}
+
+/** Powers of 1000: kB, MB, GB. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = value < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(value) / 3));
+  return power === 0 ? `${value} B` : `${significant(value / 1000 ** power)} ${units[power]}`;
+}
+
+export const gflops = (value: number): string => significant(value);
+
+export const percent = (share: number): string =>
+  `${share >= 0.1 || share === 0 ? (100 * share).toFixed(0) : (100 * share).toFixed(share >= 0.01 ? 1 : 2)} %`;
+
+export const times = (factor: number): string => `${factor >= 100 ? factor.toFixed(0) : significant(factor)}×`;
+
+/** A relative error: a percentage where one can be read, else a power of ten. */
+export const error = (value: number): string => (value >= 0.0005 ? percent(value) : value.toExponential(1));
+
+export const integer = (value: number): string => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ',');
+
+/** A length the way people say it: 512, 1k, 16k. */
+export const length = (n: number): string => (n >= 1024 && n % 1024 === 0 ? `${n / 1024}k` : integer(n));

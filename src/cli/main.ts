@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+import { Worker } from 'node:worker_threads';
+import { type FromWorker, FREE, STOPPED, type WorkSetup, WRITING } from './worker-protocol.js';
+
+// the work is done in a thread of its own: kernels block their thread for seconds, and Ctrl-C must be heard meanwhile
+const state = new Int32Array(new SharedArrayBuffer(4));
+const setup: WorkSetup = {
+  argv: process.argv.slice(2),
+  cwd: process.cwd(),
+  outTerminal: process.stdout.isTTY === true,
+  errTerminal: process.stderr.isTTY === true,
+  columns: process.stderr.columns ?? 80,
+  state,
+};
+const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: setup });
+
+worker.on('message', (message: FromWorker) => {
+  if ('out' in message) process.stdout.write(message.out);
+  else if ('err' in message) process.stderr.write(message.err);
+  else finish(message.exit);
+});
+worker.on('error', (error) => {
+  process.stderr.write(`error  subquad failed: ${String(error)}\n`);
+  finish(1);
+});
+worker.on('exit', () => finish(1));
+
+let finished = false;
+/** The process ends by itself once its output is written. */
+function finish(code: number): void {
+  if (finished) return;
+  finished = true;
+  process.exitCode = code;
+  void worker.terminate();
+}
+
+// a reader that has seen enough, such as head, is no failure
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  process.on(signal, () => {
+    // a file that is being replaced is finished first: milliseconds
+    if (Atomics.compareExchange(state, 0, FREE, STOPPED) === WRITING) Atomics.wait(state, 0, WRITING, 5000);
+    process.stderr.write(`${setup.errTerminal ? '\r\u001b[K' : ''}stopped\n`);
+    process.exit(128 + number);
+  });
+}

@@ -1,0 +1,86 @@
+import { createRequire } from 'node:module';
+import * as errors from '../core/errors.js';
+import { styleFor } from './ansi.js';
+import { bench } from './commands/bench.js';
+import { compare } from './commands/compare.js';
+import { doctor } from './commands/doctor.js';
+import { renderHelp, type HelpText } from './help.js';
+import { type Io, UsageError } from './io.js';
+
+export interface Command {
+  readonly summary: string;
+  readonly help: HelpText;
+  /** Returns the exit code. */
+  run(argv: readonly string[], io: Io): Promise<number>;
+}
+
+const commands: Readonly<Record<string, Command>> = { doctor, bench, compare };
+
+/** The command line without the process around it: 0 done, 1 failed, 2 misused. Messages are one line each. */
+export async function program(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    return await dispatch(argv, io);
+  } catch (error) {
+    const style = styleFor(io, io.errTerminal);
+    io.err(`${style.bad('error')}  ${explain(error, io)}\n`);
+    return error instanceof UsageError || error instanceof errors.OptionError ? 2 : 1;
+  }
+}
+
+async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<number> {
+  const style = styleFor(io, io.outTerminal);
+  if (name === '--version' || name === '-v') {
+    io.out(`${version()}\n`);
+    return 0;
+  }
+  if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
+    io.out(overview(style.bold));
+    return 0;
+  }
+  if (name === undefined) {
+    io.err(overview(styleFor(io, io.errTerminal).bold));
+    return 2;
+  }
+  const wanted = name === 'help' ? rest[0]! : name;
+  const command = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
+  if (command === undefined) throw unknown(wanted);
+  if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+    io.out(renderHelp(command.help, style));
+    return 0;
+  }
+  return command.run(rest, io);
+}
+
+function unknown(name: string): UsageError {
+  const kind = name.startsWith('-') ? 'option' : 'command';
+  const guess = errors.nearest(name, [...Object.keys(commands), '--help', '--version']);
+  const hint = guess === undefined ? 'see subquad --help' : `did you mean ${guess}?`;
+  return new UsageError(`subquad: unknown ${kind} "${name}"; ${hint}`);
+}
+
+function overview(bold: (text: string) => string): string {
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
+  return `${bold('subquad')} ${version()}: long-context attention for TypeScript
+
+${bold('Usage')}  subquad <command> [options]
+
+${bold('Commands')}
+${lines.join('\n')}
+
+  subquad <command> --help   options and examples of one command
+  subquad --version
+`;
+}
+
+export function version(): string {
+  const manifest = createRequire(import.meta.url)('../../package.json') as { version: string };
+  return manifest.version;
+}
+
+/** One sentence; the stack only for what nobody foresaw, and only when asked. */
+function explain(error: unknown, io: Io): string {
+  if (!(error instanceof Error)) return String(error);
+  const known = error.name !== 'Error' && !(error instanceof TypeError || error instanceof RangeError);
+  if (io.env['SUBQUAD_DEBUG']) return error.stack ?? error.message;
+  return known ? error.message : `${error.message} (unexpected; SUBQUAD_DEBUG=1 shows where, please report it)`;
+}

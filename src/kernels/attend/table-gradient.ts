@@ -1,0 +1,177 @@
+import { key, type TableGradient } from '../../codegen/expression/index.js';
+import type { Lowered } from '../../codegen/lower.js';
+import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
+import { parameterList, type Kernel } from '../kernel.js';
+import { dropTile } from './dropout.js';
+import { attendTiles } from './layout.js';
+import { pack } from './panel.js';
+import { Expressions, shared, specKey, type AttendSpec, type Position } from './spec.js';
+import { forEachKeyTile, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
+import { weigh } from './weigh.js';
+
+export const tableGradientParameters = parameterList({
+  ...shared,
+  B: 'i32',
+  dout: 'pointer',
+  delta: 'pointer',
+  dtable: 'pointer',
+  /** Tasks of the call; each takes every `stripes`-th tile of queries, of all heads. */
+  stripes: 'i32',
+  /** Elements from one task's copy of the table to the next; 0 where all write to one. */
+  copyPitch: 'i32',
+});
+
+export function tableGradientScratch(width: number, D: number, E: number): number {
+  const t = attendTiles(width);
+  return 4 * (t.queryTile * (D + E + 2) + 2 * t.keyTile * t.panel);
+}
+
+/**
+ * The gradient of a table read by the score change: `dtable[indices] += dScore′ · factor` over all allowed pairs. Each task
+ * adds in one order to a copy of its own, or to rows that no other task touches.
+ */
+export function attendTableGradient(spec: AttendSpec, gradient: TableGradient): Kernel {
+  const parts = [...gradient.indices, gradient.factor].map(key).join(';');
+  return {
+    name: 'attend table gradient',
+    key: `${specKey(spec)}/${spec.tables.indexOf(gradient.table)}/${parts}`,
+    parameters: tableGradientParameters.kinds,
+    cpu: (k) => text(k, spec, gradient),
+  };
+}
+
+function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void {
+  const { D, E } = spec;
+  const t = attendTiles(k.width);
+  const p = tableGradientParameters.read(k);
+  const expressions = new Expressions(k, spec, p.constants, p.tables);
+  const queries = k.scratch;
+  const douts = k.offset(queries, 4 * t.queryTile * D);
+  const logsumexp = k.offset(douts, 4 * t.queryTile * E);
+  const delta = k.offset(logsumexp, 4 * t.queryTile);
+  const weights = k.offset(delta, 4 * t.queryTile);
+  const dscores = k.offset(weights, 4 * t.keyTile * t.panel);
+  const tiles = k.div(k.add(p.L, t.queryTile - 1), t.queryTile);
+  const group = k.div(p.H, p.G);
+  const residue = k.constant('i32', 0);
+  const { start, pitch } = rowsOfClass(k, 1, residue, p.L, p.S);
+
+  const queryTile = (dtable: Pointer, head: I32, tile: I32): void => {
+    const b = k.div(head, p.H);
+    const h = k.rem(head, p.H);
+    const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
+    const q0 = k.mul(tile, t.queryTile);
+    const valid = k.min(k.sub(p.L, q0), t.queryTile);
+    const rows = (base: Pointer, columns: number) => ({
+      rows: k.offset(start(base, head, p.L, columns), q0, pitch(columns)),
+      columns,
+      pitch: pitch(columns),
+      valid,
+    });
+    pack(k, t, { ...rows(p.q, D), panels: queries }, p.queryFactor);
+    pack(k, t, { ...rows(p.dout, E), panels: douts });
+    pack(k, t, { ...rows(p.logsumexp, 1), panels: logsumexp });
+    pack(k, t, { ...rows(p.delta, 1), panels: delta });
+    const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
+    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S: p.S };
+    forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
+      k.loop(0, t.panels, (panel) => {
+        const firstQuery = k.add(q0, k.mul(panel, t.panel));
+        const line = (base: Pointer, columns: number): Pointer => k.offset(base, panel, 4 * t.panel * columns);
+        const product = (base: Pointer, columns: number, lines: Pointer, out: Pointer): void =>
+          rowsTimesPanel(k, t, {
+            rows: k.offset(start(base, kvHead, p.S, columns), k0, pitch(columns)),
+            pitch: pitch(columns),
+            columns,
+            panel: line(lines, columns),
+            out,
+            count,
+          });
+        product(p.k, D, queries, weights);
+        product(p.v, E, douts, dscores);
+        if (spec.dropout) dropTile(k, t, p, { lines: dscores, count, k0, firstQuery, head, residue, period: 1 });
+        const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L: p.L, S: p.S }) };
+        const tile_ = { weights, dscores, count, logsumexp: line(logsumexp, 1), delta: line(delta, 1), at };
+        weigh(k, t, expressions, partial, tile_, (j, v, change, raw) => {
+          const position = { ...at, k: k.add(k0, j), q: at.positions[v]! };
+          scatter(k, expressions, gradient, dtable, position, change, raw);
+        });
+      });
+    });
+  };
+
+  k.loop(k.begin, k.end, (task) => {
+    const dtable = k.offset(p.dtable, k.mul(task, p.copyPitch), 4);
+    k.loop(0, k.mul(p.B, p.H), (head) => {
+      const tile = k.variable('i32', task);
+      k.while(
+        () => k.lt(tile, tiles),
+        () => {
+          queryTile(dtable, head, tile);
+          k.assign(tile, k.add(tile, p.stripes));
+        },
+      );
+    });
+  });
+}
+
+/** Adds one vector of score gradients to the table; reads out of range have no gradient. */
+function scatter(
+  k: VectorBuilder,
+  expressions: Expressions,
+  gradient: TableGradient,
+  dtable: Pointer,
+  at: Position,
+  change: VF,
+  raw: VF,
+): void {
+  const factor = expressions.value(gradient.factor, at, raw);
+  const product = k.mul(change, factor.kind === 'f32' ? k.splat(factor as F32) : (factor as VF));
+  const indices = gradient.indices.map((index) => expressions.value(index, at, raw));
+  const { dimensions } = expressions.binding(gradient.table);
+  const add = (read: (index: Lowered) => I32, value: F32): void => {
+    let inside: I32 | undefined;
+    let flat = k.constant('i32', 0);
+    indices.forEach((index, d) => {
+      const i = read(index);
+      const within = k.and(k.ge(i, 0), k.lt(i, dimensions[d]!));
+      inside = inside ? k.and(inside, within) : within;
+      flat = k.add(k.mul(flat, dimensions[d]!), i);
+    });
+    k.if(inside!, () => {
+      const cell = k.offset(dtable, flat, 4);
+      k.store(cell, k.add(k.loadF32(cell), value));
+    });
+  };
+  if (indices.every((index) => index.kind === 'i32')) return add((index) => index as I32, k.reduceAdd(product));
+  for (let lane = 0; lane < k.width; lane++) {
+    const read = (index: Lowered): I32 => (index.kind === 'vi' ? k.lane(index as VI, lane) : (index as I32));
+    add(read, k.lane(product, lane));
+  }
+}
+
+export const sumCopiesParameters = parameterList({ copies: 'pointer', out: 'pointer', count: 'i32', size: 'i32' });
+
+/** Elements of one task. */
+export const sumCopiesChunk = 4096;
+
+/** `out[i] = Σ_c copies[c][i]`, in order of c. */
+export const sumCopies: Kernel = {
+  name: 'sum copies',
+  key: '',
+  parameters: sumCopiesParameters.kinds,
+  cpu: (k) => {
+    const p = sumCopiesParameters.read(k);
+    k.loop(k.begin, k.end, (task) => {
+      const first = k.mul(task, sumCopiesChunk);
+      k.loop(first, k.min(k.add(first, sumCopiesChunk), p.size), (i) => {
+        const sum = k.variable('f32', 0);
+        k.loop(0, p.count, (c) => {
+          const copy = k.offset(p.copies, c, k.mul(p.size, 4));
+          k.assign(sum, k.add(sum, k.loadF32(k.offset(copy, i, 4))));
+        });
+        k.store(k.offset(p.out, i, 4), sum);
+      });
+    });
+  },
+};

@@ -1,0 +1,30 @@
+import type { VectorBuilder } from '../codegen/vector.js';
+import { parameterList, type Kernel } from './kernel.js';
+
+export const finiteParameters = parameterList({ x: 'pointer', count: 'i32', chunk: 'i32', flags: 'pointer' });
+
+/** Sets `flags[task]` where elements `task·chunk … (task+1)·chunk` hold NaN or Inf, and leaves it else. `chunk` is a multiple of 64. */
+export const findNonFinite: Kernel = {
+  name: 'find non-finite',
+  key: '',
+  parameters: finiteParameters.kinds,
+  cpu: text,
+};
+
+function text(k: VectorBuilder): void {
+  const p = finiteParameters.read(k);
+  k.loop(k.begin, k.end, (task) => {
+    const first = k.mul(task, p.chunk);
+    const count = k.max(k.min(k.sub(p.count, first), p.chunk), 0);
+    const from = k.offset(p.x, first, 4);
+    // x − x is 0 for finite x and NaN for others
+    const sums = [0, 1, 2, 3].map(() => k.variable('vf', 0));
+    const step = 4 * k.width;
+    const whole = k.and(count, -step);
+    const add = (i: number, x: ReturnType<typeof k.loadVF>): void => k.assign(sums[i]!, k.add(sums[i]!, k.sub(x, x)));
+    k.loop(0, whole, (at) => sums.forEach((_, i) => add(i, k.loadVF(k.offset(from, at, 4), 4 * i * k.width))), step);
+    k.loop(whole, count, (at) => add(0, k.loadVF(k.offset(from, at, 4), 0, k.sub(count, at))), k.width);
+    const total = k.add(k.add(sums[0]!, sums[1]!), k.add(sums[2]!, sums[3]!));
+    k.if(k.any(k.ne(total, total)), () => k.store(k.offset(p.flags, task, 4), k.constant('i32', 1)));
+  });
+}

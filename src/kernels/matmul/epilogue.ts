@@ -1,0 +1,83 @@
+import { key, liftConstants, type Expression } from '../../codegen/expression/index.js';
+import { lowerVector } from '../../codegen/lower.js';
+import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+
+
+/** A scalar function of the f32 variable `x`, its constants lifted so that one program serves them all. */
+export interface Activation {
+  readonly expression: Expression;
+  readonly key: string;
+  readonly values: readonly number[];
+}
+
+const prepared = new WeakMap<Expression, Activation>();
+
+export function prepareActivation(expression: Expression): Activation {
+  const known = prepared.get(expression);
+  if (known !== undefined) return known;
+  const lifted = liftConstants(expression);
+  const activation = { expression: lifted.expression, key: key(lifted.expression), values: lifted.values };
+  prepared.set(expression, activation);
+  return activation;
+}
+
+/** What happens to a finished sum on its way to memory. */
+export interface Epilogue {
+  readonly activation: Activation | undefined;
+  /** Whether the sum itself is stored as well, for the gradient. */
+  readonly keep: boolean;
+}
+
+export const noEpilogue: Epilogue = { activation: undefined, keep: false };
+
+export const epilogueKey = ({ activation, keep }: Epilogue): string => `${activation?.key ?? ''}${keep ? '+' : ''}`;
+
+/** One f32 parameter per constant of the activation. */
+export function constantParameters({ activation }: Epilogue): Record<string, 'f32'> {
+  return Object.fromEntries((activation?.values ?? []).map((_, slot) => [`constant${slot}`, 'f32' as const]));
+}
+export function constantArguments({ activation }: Epilogue): Record<string, number> {
+  return Object.fromEntries((activation?.values ?? []).map((value, slot) => [`constant${slot}`, value]));
+}
+
+type Read = Readonly<Record<string, unknown>>;
+
+/** The activation of a vector of sums; `parameters` as read from the kernel. */
+export function activate(k: VectorBuilder, { activation }: Epilogue, parameters: Read, x: VF): VF {
+  if (activation === undefined) return x;
+  const parameter = (slot: number): F32 => parameters[`constant${slot}`] as F32;
+  return lowerVector(k, activation.expression, { variables: { x }, parameter }) as VF;
+}
+
+export interface Finish {
+  /** Sums in thread workspace, readable in whole vectors. */
+  readonly sums: Pointer;
+  readonly count: I32;
+  readonly to: Pointer;
+  /** Where the sum goes that is kept. */
+  readonly kept: Pointer;
+  /** Not 0 where `to` holds the sum of earlier steps. */
+  readonly continues: I32;
+  /** Not 0 where no step follows. */
+  readonly ends: I32;
+}
+
+/** `to[i] = activation(sums[i] + what is there)` for `count` elements of a row. */
+export function finishRow(k: VectorBuilder, epilogue: Epilogue, parameters: Read, row: Finish): void {
+  const vector = (at: I32, count?: I32): void => {
+    const [to, kept] = [k.offset(row.to, at, 4), k.offset(row.kept, at, 4)];
+    const x = k.variable('vf', k.loadVF(k.offset(row.sums, at, 4)));
+    k.if(row.continues, () => k.assign(x, k.add(x, k.loadVF(to, 0, count))));
+    if (epilogue.activation !== undefined) {
+      k.if(row.ends, () => {
+        if (epilogue.keep) k.store(kept, x, 0, count);
+        k.assign(x, activate(k, epilogue, parameters, x));
+      });
+    }
+    k.store(to, x, 0, count);
+  };
+  const whole = k.and(row.count, -k.width);
+  k.loop(0, whole, (at) => vector(at), k.width);
+  k.if(k.lt(whole, row.count), () => vector(whole, k.sub(row.count, whole)));
+}
+

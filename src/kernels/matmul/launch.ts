@@ -1,0 +1,216 @@
+import type { Expression } from '../../codegen/expression/index.js';
+import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
+import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
+import type { Kernel } from '../kernel.js';
+import { batchRuns, type BatchRun } from './batch.js';
+import { combineChunk, combineKernel, combineParameters } from './combine.js';
+import { constantArguments, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
+import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
+import { multiplyKernel, multiplyParameters, multiplyScratch, type MultiplySpec } from './multiply.js';
+import { packKernel, packParameters, packRowsPerTask } from './pack.js';
+import { vectorKernel, vectorParameters, vectorScratch, type VectorSpec } from './vector.js';
+
+/** A stack of matrices, each stored row by row; `transposed`: stored as the transpose of what it stands for. */
+export interface MatrixStack {
+  readonly buffer: DeviceBuffer;
+  readonly dtype: FloatDtype;
+  readonly transposed: boolean;
+  /** Batch axes, which broadcast. */
+  readonly batch: readonly number[];
+}
+
+export interface MatmulCall {
+  readonly a: MatrixStack;
+  readonly b: MatrixStack;
+  /** f32 `[...batch, M, N]`. */
+  readonly out: DeviceBuffer;
+  readonly batch: readonly number[];
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly bias?: { readonly buffer: DeviceBuffer; readonly dtype: FloatDtype } | undefined;
+  /** Of the variable `x`. */
+  readonly activation?: Expression | undefined;
+  /** Takes the sums before the activation. */
+  readonly kept?: DeviceBuffer | undefined;
+}
+
+/** One dispatch's worth of a call: `batches` products whose operands begin at byte offsets. */
+interface Products extends MatmulShape {
+  readonly a: MatrixStack & { readonly from: KernelArgument };
+  readonly b: MatrixStack & { readonly from: KernelArgument };
+  readonly run: BatchRun;
+  readonly out: KernelArgument;
+  readonly kept: KernelArgument;
+  readonly bias: MatmulCall['bias'];
+  readonly oneBias: boolean;
+  readonly epilogue: Epilogue;
+}
+
+// one object per key, so that a device finds its program without comparing keys
+const kernels = new Map<string, Kernel>();
+function shared(kernel: Kernel): Kernel {
+  const key = `${kernel.name}/${kernel.key}`;
+  const known = kernels.get(key) ?? kernel;
+  kernels.set(key, known);
+  return known;
+}
+
+/** `out = activation(A·B + bias)`, batched. Adds M·N·K per product to the device's `multiplyAdds`. */
+export function launchMatmul(device: Device, call: MatmulCall): void {
+  const activation = call.activation && prepareActivation(call.activation);
+  const epilogue: Epilogue = { activation, keep: activation !== undefined && call.kept !== undefined };
+  for (const run of batchRuns(call.batch, call.a.batch, call.b.batch)) launchRun(device, fold(products(call, run, epilogue)));
+}
+
+function products(call: MatmulCall, run: BatchRun, epilogue: Epilogue): Products {
+  const { M, N, K, out, kept = out, bias } = call;
+  const at = (buffer: DeviceBuffer, element: number): KernelArgument => ({ buffer, byteOffset: element });
+  return {
+    batches: run.count,
+    M,
+    N,
+    K,
+    run,
+    bias,
+    epilogue,
+    oneBias: false,
+    a: { ...call.a, from: at(call.a.buffer, run.aFirst * M * K * bytesPerElement[call.a.dtype]) },
+    b: { ...call.b, from: at(call.b.buffer, run.bFirst * K * N * bytesPerElement[call.b.dtype]) },
+    out: at(out, 4 * run.outFirst * M * N),
+    kept: at(kept, 4 * run.outFirst * M * N),
+  };
+}
+
+/** Rows of a batch that share B are rows of one matrix. */
+function fold(p: Products): Products {
+  const { run, a, M, batches } = p;
+  if (batches === 1 || run.b.mod > 1 || run.a.div > 1 || run.a.mod < batches || (a.transposed && M > 1)) return p;
+  const walk = { div: 1, mod: 1 };
+  return { ...p, batches: 1, M: batches * M, a: { ...a, transposed: false }, run: { ...run, a: walk, b: walk } };
+}
+
+function launchRun(device: Device, p: Products): void {
+  device.counters.multiplyAdds += p.batches * p.M * p.N * p.K;
+  if (p.M === 1) return launchVector(device, p);
+  // Cᵀ = Bᵀ·Aᵀ, and a matrix of one column is its own transpose in memory
+  if (p.N === 1) return launchVector(device, swap(p));
+  launchMultiply(device, p);
+}
+
+function swap(p: Products): Products {
+  const { a, b, run, M, N } = p;
+  return {
+    ...p,
+    a: { ...b, transposed: !b.transposed },
+    b: { ...a, transposed: !a.transposed },
+    run: { ...run, a: run.b, b: run.a },
+    M: N,
+    N: M,
+    oneBias: true,
+  };
+}
+
+const stored = (matrix: MatrixStack) => ({ dtype: matrix.dtype, contiguous: !matrix.transposed });
+
+/** Runs `body` with where to write and how to end: at once, or in parts that are added up afterwards. */
+function inParts(
+  device: Device,
+  p: Products,
+  splits: number,
+  body: (out: KernelArgument, kept: KernelArgument, epilogue: Epilogue) => void,
+): void {
+  if (splits === 1) return body(p.out, p.kept, p.epilogue);
+  const size = p.batches * p.M * p.N;
+  withWorkspace(device, 4 * splits * size, (parts) => {
+    body(parts, parts, noEpilogue);
+    const args = { parts, out: p.out, kept: p.kept, size, splits, ...constantArguments(p.epilogue) };
+    const list = combineParameters(p.epilogue);
+    device.run(shared(combineKernel(p.epilogue)), list.pack(args as never), Math.ceil(size / combineChunk));
+  });
+}
+
+function withWorkspace(device: Device, bytes: number, body: (buffer: DeviceBuffer) => void): void {
+  const buffer = device.allocate(bytes, 'workspace');
+  try {
+    body(buffer);
+  } finally {
+    device.free(buffer);
+  }
+}
+
+function launchVector(device: Device, p: Products): void {
+  const { run, N, K, a, b, bias, batches, oneBias } = p;
+  const plan = planVector(p);
+  inParts(device, p, plan.splits, (out, kept, epilogue) => {
+    const spec: VectorSpec = {
+      x: a.dtype,
+      b: stored(b),
+      bias: bias && { dtype: bias.dtype, one: oneBias },
+      epilogue,
+    };
+    const args = {
+      x: a.from,
+      b: b.from,
+      bias: bias?.buffer ?? out,
+      out,
+      kept,
+      N,
+      K,
+      batches,
+      xDiv: run.a.div,
+      xMod: run.a.mod,
+      bDiv: run.b.div,
+      bMod: run.b.mod,
+      ...plan,
+      ...constantArguments(epilogue),
+    };
+    const scratchBytes = vectorScratch(plan);
+    device.run(shared(vectorKernel(spec)), vectorParameters(spec).pack(args as never), plan.tasks, { scratchBytes });
+  });
+}
+
+function launchMultiply(device: Device, p: Products): void {
+  const { width } = device.info;
+  const { run, a, b, bias, M, N, K, batches } = p;
+  const plan = planMultiply(p, width);
+  const multiply = (packed: KernelArgument | undefined): void =>
+    inParts(device, p, plan.splits, (out, kept, epilogue) => {
+      const spec: MultiplySpec = {
+        rows: plan.rows,
+        a: a.dtype,
+        b: packed === undefined ? stored(b) : 'packed',
+        bias: bias?.dtype,
+        epilogue,
+      };
+      const args = {
+        a: a.from,
+        b: packed ?? b.from,
+        bias: bias?.buffer ?? out,
+        out,
+        kept,
+        M,
+        N,
+        K,
+        aRow: a.transposed ? 1 : K,
+        aColumn: a.transposed ? M : 1,
+        batches,
+        aDiv: run.a.div,
+        aMod: run.a.mod,
+        bDiv: run.b.div,
+        bMod: run.b.mod,
+        ...plan,
+        ...constantArguments(epilogue),
+      };
+      const scratchBytes = multiplyScratch(width, plan);
+      device.run(shared(multiplyKernel(spec)), multiplyParameters(spec).pack(args as never), plan.tasks, { scratchBytes });
+    });
+  if (!plan.packed) return multiply(undefined);
+  const matrices = run.b.mod;
+  const stretches = Math.ceil(K / packRowsPerTask);
+  withWorkspace(device, 4 * matrices * plan.panels * panelColumns(width) * K, (packed) => {
+    const args = packParameters.pack({ b: b.from, packed, N, K, panels: plan.panels, stretches });
+    device.run(shared(packKernel(stored(b))), args, matrices * plan.panels * stretches);
+    multiply(packed);
+  });
+}

@@ -1,0 +1,164 @@
+import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
+import { loadFloats, loadSplat } from '../cast/convert.js';
+import { parameterList, type Kernel } from '../kernel.js';
+import { constantParameters, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
+import type { VectorPlan } from './layout.js';
+import type { Stored } from './pack.js';
+
+const names = {
+  x: 'pointer',
+  b: 'pointer',
+  bias: 'pointer',
+  out: 'pointer',
+  kept: 'pointer',
+  N: 'i32',
+  K: 'i32',
+  batches: 'i32',
+  xDiv: 'i32',
+  xMod: 'i32',
+  bDiv: 'i32',
+  bMod: 'i32',
+  columns: 'i32',
+  ranges: 'i32',
+  splitDepth: 'i32',
+} as const;
+
+export interface VectorSpec {
+  readonly x: FloatDtype;
+  readonly b: Stored;
+  /** `one`: the same bias for every column. */
+  readonly bias: { readonly dtype: FloatDtype; readonly one: boolean } | undefined;
+  readonly epilogue: Epilogue;
+}
+
+export const vectorParameters = ({ epilogue }: VectorSpec) => parameterList({ ...names, ...constantParameters(epilogue) });
+
+type Parameters = ReturnType<ReturnType<typeof vectorParameters>['read']>;
+
+/** Columns whose inner products are formed together when B's columns are contiguous. */
+const group = 4;
+/** Rows added up between two visits to the sums when B's rows are contiguous. */
+const stride = 8;
+
+export const vectorScratch = (plan: VectorPlan): number => 4 * (plan.columns + 64);
+
+/** `out = activation(x·B + bias)` for one row x: reads B once, packs nothing. */
+export function vectorKernel(spec: VectorSpec): Kernel {
+  const bias = spec.bias === undefined ? '-' : `${spec.bias.dtype}${spec.bias.one ? '1' : ''}`;
+  const list = vectorParameters(spec);
+  return {
+    name: 'matmul vector',
+    key: [spec.x, `${spec.b.dtype}${spec.b.contiguous ? '' : 'ᵀ'}`, bias, epilogueKey(spec.epilogue)].join('/'),
+    parameters: list.kinds,
+    cpu: (k) => text(k, spec, list.read(k)),
+  };
+}
+
+/** Part of a product: `count` columns from `column`, over rows `first … last-1` of the inner sum. */
+interface Part {
+  readonly x: Pointer;
+  readonly b: Pointer;
+  readonly first: I32;
+  readonly last: I32;
+  readonly count: I32;
+}
+
+function text(k: VectorBuilder, spec: VectorSpec, p: Parameters): void {
+  k.loop(k.begin, k.end, (task) => {
+    const column = k.mul(k.rem(task, p.ranges), p.columns);
+    const matrix = k.div(task, p.ranges);
+    const batch = k.rem(matrix, p.batches);
+    const first = k.mul(k.div(matrix, p.batches), p.splitDepth);
+    const last = k.min(k.add(first, p.splitDepth), p.K);
+    const count = k.min(k.sub(p.N, column), p.columns);
+    const xStart = k.mul(k.rem(k.div(batch, p.xDiv), p.xMod), p.K);
+    const bMatrix = k.mul(k.rem(k.div(batch, p.bDiv), p.bMod), k.mul(p.K, p.N));
+    const bStart = k.add(bMatrix, spec.b.contiguous ? column : k.mul(column, p.K));
+    const part: Part = {
+      x: k.offset(p.x, xStart, bytesPerElement[spec.x]),
+      b: k.offset(p.b, bStart, bytesPerElement[spec.b.dtype]),
+      first,
+      last,
+      count,
+    };
+    startingValues(k, spec, p, column, part);
+    if (spec.b.contiguous) addRows(k, spec, p, part);
+    else innerProducts(k, spec, p, part);
+    const at = k.add(k.mul(matrix, p.N), column);
+    const [to, kept] = [k.offset(p.out, at, 4), k.offset(p.kept, at, 4)];
+    const [no, yes] = [k.constant('i32', 0), k.constant('i32', 1)];
+    finishRow(k, spec.epilogue, p, { sums: k.scratch, count, to, kept, continues: no, ends: yes });
+  });
+}
+
+function startingValues(k: VectorBuilder, { bias }: VectorSpec, p: Parameters, column: I32, { first, count }: Part): void {
+  const eachVector = (value: (at: I32) => VF): void =>
+    k.loop(0, count, (at) => k.store(k.offset(k.scratch, at, 4), value(at)), k.width);
+  const zeros = (): void => eachVector(() => k.constant('vf', 0));
+  if (bias === undefined) return zeros();
+  const { dtype, one } = bias;
+  const element = bytesPerElement[dtype];
+  k.if(
+    k.eq(first, 0),
+    () =>
+      eachVector((at) => {
+        if (one) return loadSplat(k, dtype, p.bias) as VF;
+        return loadFloats(k, dtype, k.offset(p.bias, k.add(column, at), element), 0, k.sub(count, at));
+      }),
+    zeros,
+  );
+}
+
+/** B's rows are contiguous: sums += x[k]·B[k], several rows at a time. */
+function addRows(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b, first, last, count }: Part): void {
+  const W = k.width;
+  const [xBytes, bBytes] = [bytesPerElement[spec.x], bytesPerElement[spec.b.dtype]];
+  const addSome = (from: I32, rows: number): void => {
+    const factors = Array.from({ length: rows }, (_, r) => loadSplat(k, spec.x, k.offset(x, from, xBytes), r * xBytes) as VF);
+    const sources = factors.map((_, r) => k.offset(b, k.mul(k.add(from, r), p.N), bBytes));
+    const vector = (at: I32, start: I32, present?: I32): void => {
+      const to = k.offset(k.scratch, at, 4);
+      let sum = k.loadVF(to);
+      factors.forEach((factor, r) => {
+        sum = k.fma(factor, loadFloats(k, spec.b.dtype, k.offset(sources[r]!, start, bBytes), 0, present), sum);
+      });
+      k.store(to, sum);
+    };
+    const whole = k.and(count, -W);
+    k.loop(0, whole, (at) => vector(at, at), W);
+    k.if(k.lt(whole, count), () => vector(whole, whole, k.sub(count, whole)));
+  };
+  const whole = k.add(first, k.and(k.sub(last, first), -stride));
+  k.loop(first, whole, (from) => addSome(from, stride), stride);
+  k.loop(whole, last, (from) => addSome(from, 1));
+}
+
+/** B's columns are contiguous: inner products of a few columns at a time. */
+function innerProducts(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b, first, last, count }: Part): void {
+  const W = k.width;
+  const [xBytes, bBytes] = [bytesPerElement[spec.x], bytesPerElement[spec.b.dtype]];
+  const whole = k.add(first, k.and(k.sub(last, first), -W));
+  k.loop(
+    0,
+    count,
+    (column) => {
+      const nearest = Array.from({ length: group }, (_, i) => k.min(k.add(column, i), k.sub(count, 1)));
+      const sources = nearest.map((i) => k.offset(b, k.mul(i, p.K), bBytes));
+      const sums = sources.map(() => k.variable('vf', 0));
+      const step = (at: I32, present?: I32): void => {
+        const factor = loadFloats(k, spec.x, k.offset(x, at, xBytes), 0, present);
+        sources.forEach((source, i) => {
+          const value = loadFloats(k, spec.b.dtype, k.offset(source, at, bBytes), 0, present);
+          k.assign(sums[i]!, k.fma(factor, value, sums[i]!));
+        });
+      };
+      k.loop(first, whole, (at) => step(at), W);
+      k.if(k.lt(whole, last), () => step(whole, k.sub(last, whole)));
+      const to = k.offset(k.scratch, column, 4);
+      // past the last column these are sums that nobody reads
+      sums.forEach((sum, i) => k.store(to, k.add(k.loadF32(to, 4 * i), k.reduceAdd(sum)), 4 * i));
+    },
+    group,
+  );
+}

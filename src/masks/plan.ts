@@ -1,0 +1,127 @@
+import {
+  bounds,
+  constant,
+  differences,
+  fold,
+  freeVariables,
+  separate,
+  simplify,
+  substitute,
+  variable,
+  type Expression,
+} from '../codegen/expression/index.js';
+import { boxSource } from './boxes.js';
+import { comparisonSource } from './comparisons.js';
+import { invert, merge, Runs } from './runs.js';
+import { constantSource, differenceSource, keySource, querySource, type Geometry, type Source } from './sources.js';
+
+/** What part of a mask varies with: one axis, a comparison of a query's value with a key's, or anything. */
+export type Axis = 'none' | 'q' | 'k' | 'd' | 'both';
+
+/** A mask taken apart at and, or and not into parts that are classified each in its own way. */
+export type Plan =
+  | { readonly kind: 'part'; readonly axis: Axis; readonly expression: Expression }
+  | { readonly kind: 'not'; readonly of: Plan }
+  | { readonly kind: 'and' | 'or'; readonly of: readonly Plan[] };
+
+/** Takes a boolean expression over b, h, q and k apart. */
+export function planMask(expression: Expression): Plan {
+  return plan(differences(expression));
+}
+
+function plan(e: Expression): Plan {
+  const axis = axisOf(e);
+  if (axis !== 'both') return { kind: 'part', axis, expression: e };
+  if (e.op === 'not') return { kind: 'not', of: plan(e.args[0]!) };
+  if (e.op === 'select') {
+    const [c, a, b] = e.args as readonly [Expression, Expression, Expression];
+    return plan(fold('or', fold('and', c, a), fold('and', fold('not', c), b)));
+  }
+  if (e.op !== 'and' && e.op !== 'or') return { kind: 'part', axis, expression: e };
+  // parts along one axis are one part: together they are classified exactly
+  const grouped = new Map<string, Expression>();
+  const alone: Plan[] = [];
+  for (const term of flatten(e, e.op)) {
+    const along = axisOf(term);
+    const group = grouped.get(along);
+    if (along === 'both') alone.push(plan(term));
+    else grouped.set(along, group === undefined ? term : fold(e.op, group, term));
+  }
+  return { kind: e.op, of: [...[...grouped.values()].map(plan), ...alone] };
+}
+
+function axisOf(e: Expression): Axis {
+  const names = [...freeVariables(e)].filter((name) => name !== 'b' && name !== 'h');
+  return names.length === 0 ? 'none' : names.length === 1 ? (names[0] as Axis) : 'both';
+}
+
+/** The terms of a chain of one operation. */
+export function flatten(e: Expression, op: 'and' | 'or'): Expression[] {
+  return e.op === op ? e.args.flatMap((arg) => flatten(arg, op)) : [e];
+}
+
+const comparable: ReadonlySet<string> = new Set(['lt', 'le', 'gt', 'ge', 'eq', 'ne']);
+const [q, k] = [variable('q', 'i32'), variable('k', 'i32')];
+
+/** The sides of a comparison of a query's value with a key's, with d written out. */
+export function separated(part: Expression): ReturnType<typeof separate> {
+  return comparable.has(part.op) ? separate(substitute(part, { d: q.sub(k) }), new Set(['q'])) : undefined;
+}
+
+/** Does classifying the plan bound boxes of tiles, rather than values along single axes? */
+export function needsBoxes(p: Plan): boolean {
+  if (p.kind === 'part') return p.axis === 'both' && separated(p.expression) === undefined;
+  return p.kind === 'not' ? needsBoxes(p.of) : p.of.some(needsBoxes);
+}
+
+/** Makes sources of plans for given b and h, and keeps those of parts that do not depend on them. */
+export class Sources {
+  readonly #g: Geometry;
+  readonly #known = new Map<Expression, Map<string, Source>>();
+
+  constructor(g: Geometry) {
+    this.#g = g;
+  }
+
+  of(p: Plan, b: number, h: number): Source {
+    if (p.kind === 'part') return this.#part(p.expression, b, h);
+    const out = new Runs();
+    if (p.kind === 'not') {
+      const inner = this.of(p.of, b, h);
+      return { row: (tile) => invert(inner.row(tile), out) };
+    }
+    const how = p.kind;
+    return p.of.map((term) => this.of(term, b, h)).reduce((left, right) => joined(how, left, right));
+  }
+
+  #part(expression: Expression, b: number, h: number): Source {
+    const names = freeVariables(expression);
+    const name = `${names.has('b') ? b : ''},${names.has('h') ? h : ''}`;
+    const ofPart = this.#known.get(expression) ?? new Map<string, Source>();
+    this.#known.set(expression, ofPart);
+    let source = ofPart.get(name);
+    if (source === undefined) {
+      source = this.#make(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })));
+      ofPart.set(name, source);
+    }
+    return source;
+  }
+
+  #make(e: Expression): Source {
+    const axis = axisOf(e);
+    if (axis === 'none') {
+      const [low, high] = bounds(e, {});
+      return constantSource(this.#g, low + high);
+    }
+    if (axis === 'q') return querySource(e, this.#g);
+    if (axis === 'k') return keySource(e, this.#g);
+    if (axis === 'd') return differenceSource(e, this.#g);
+    const sides = separated(e);
+    return sides === undefined ? boxSource(e, this.#g) : comparisonSource(e.op, sides, this.#g);
+  }
+}
+
+function joined(how: 'and' | 'or', left: Source, right: Source): Source {
+  const out = new Runs();
+  return { row: (tile) => merge(how, left.row(tile), right.row(tile), out) };
+}

@@ -1,0 +1,80 @@
+import { checkOptions } from '../core/errors.js';
+import { countPairs } from '../masks/count.js';
+import { zeros } from '../tensor/create.js';
+import { operation } from '../tensor/tape.js';
+import { Tensor } from '../tensor/tensor.js';
+import { runBackward } from './attend/backward.js';
+import type { AttendCall } from './attend/bind.js';
+import { checkInputs, checkValues } from './attend/check.js';
+import { runForward, visitedPairs } from './attend/forward.js';
+import type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
+import { combineMasks, planAttend } from './attend/plan.js';
+
+export type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
+
+const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
+
+/**
+ * Exact attention without the n×n matrix:
+ * `out = softmax(mask(score(scale · q kᵀ))) v`, `logsumexp = log Σ_j exp(…)`.
+ *
+ * `q` `[B,H,L,D]`, `k` `[B,G,S,D]`, `v` `[B,G,S,E]` → `out` `[B,H,L,E]`, `logsumexp` `[B,H,L]`; G divides H, and query
+ * head h reads key/value head ⌊h·G/H⌋. D and E are at most 256. Tiles that the mask empties are never visited. A row that
+ * may see no key gives 0 and −∞, with gradient 0. NaN and Inf reach the rows that may see them and no others.
+ *
+ * Differentiable in q, k, v, in `logsumexp`, and in the tensors that `score` reads; the weights are recomputed, so beside
+ * inputs and outputs only row statistics are kept. Memory beyond those is a fixed workspace per thread.
+ * (FlashAttention-2: Dao 2023, arXiv:2307.08691; masks and scores as expressions: FlexAttention, 2024, arXiv:2412.05496.)
+ *
+ * @throws ShapeError, OptionError or CapabilityError naming what does not fit.
+ *
+ * @example
+ * const { out } = attend(q, k, v, { causal: true, mask: within({ radius: 256 }) });
+ */
+export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions = {}): Attended {
+  checkOptions('attend', options, optionNames);
+  checkValues(options);
+  const { B, H, G, L, S, D, E } = checkInputs(q, k, v);
+  const shape = { B, H, G, L, S };
+  const { causal = false, score, scale = 1 / Math.sqrt(D) } = options;
+  const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
+  const mask = combineMasks(causal, options.mask);
+  const { width } = q.device.info;
+  const plan = planAttend(shape, mask, score, { D, E, width, dropout: dropout !== undefined });
+  const call: AttendCall = { shape, plan, scale, dropout };
+  const values = runForward(call, q, k, v);
+
+  const learned = [...new Set(plan.spec.tables.map(({ source }) => source))].filter((source) => source instanceof Tensor);
+  const inputs = [q, k, v, ...learned];
+  operation(
+    'attend',
+    inputs,
+    [values.out, values.logsumexp],
+    ([dout, dlogsumexp], needs) => {
+      const cotangent = dout ?? zeros(values.out.shape, { device: q.device });
+      const wanted = learned.filter((_, i) => needs[3 + i]);
+      const gradients = runBackward(call, { q, k, v }, values, cotangent, dlogsumexp, wanted);
+      const { dq, dk, dv, dtables } = gradients;
+      return [dq, dk, dv, ...learned.map((table) => dtables[wanted.indexOf(table)])];
+    },
+    [...inputs, values.out, values.logsumexp],
+  );
+  return { ...values, counters: counters(call, q, k, v, values.out, values.logsumexp) };
+}
+
+function counters(call: AttendCall, ...tensors: readonly Tensor[]): AttendCounters {
+  const { plan, shape } = call;
+  const pairsVisited = visitedPairs(call);
+  let needed: number | undefined;
+  return {
+    // counted when asked for: a rule without structure takes a look at every pair of a partial tile
+    get pairsNeeded() {
+      return (needed ??= countPairs(plan.maskExpression, shape));
+    },
+    pairsVisited,
+    tiles: plan.tiles.counts,
+    multiplyAdds: pairsVisited * (plan.spec.D + plan.spec.E),
+    bytes: tensors.reduce((sum, x) => sum + x.byteLength, 0),
+  };
+}
+

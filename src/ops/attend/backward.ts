@@ -1,0 +1,130 @@
+import { differentiateTable, type TableGradient } from '../../codegen/expression/index.js';
+import { attendBackward, backwardParameters, backwardScratch } from '../../kernels/attend/backward.js';
+import { attendDelta, deltaParameters, deltaRows } from '../../kernels/attend/delta.js';
+import { attendTiles, backwardChunk } from '../../kernels/attend/layout.js';
+import * as tables from '../../kernels/attend/table-gradient.js';
+import type { TileMap } from '../../masks/tiles.js';
+import { zeros } from '../../tensor/create.js';
+import { empty, Tensor } from '../../tensor/tensor.js';
+import { sharedArguments, Workspace, type AttendCall } from './bind.js';
+import { visitedPairs, type AttendValues } from './forward.js';
+
+export interface AttendInputs {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+}
+
+export interface AttendGradients {
+  readonly dq: Tensor;
+  readonly dk: Tensor;
+  readonly dv: Tensor;
+  /** In the order asked for. */
+  readonly dtables: readonly Tensor[];
+}
+
+/** Gradients of one call; `learned` are the tensors among the score's tables whose gradient is wanted. */
+export function runBackward(
+  call: AttendCall,
+  { q, k, v }: AttendInputs,
+  { out, logsumexp }: AttendValues,
+  dout: Tensor,
+  dlogsumexp: Tensor | undefined,
+  learned: readonly Tensor[],
+): AttendGradients {
+  const { B, H, G, L, S } = call.shape;
+  const { D, E, period } = call.plan.spec;
+  const { device } = q;
+  const workspace = new Workspace(device);
+  try {
+    const rows = B * H * L;
+    const delta = workspace.allocate(4 * rows);
+    const deltaArguments = {
+      dout: dout.buffer,
+      out: out.buffer,
+      dlogsumexp: (dlogsumexp ?? dout).buffer,
+      delta,
+      rows,
+      columns: E,
+      hasDlogsumexp: dlogsumexp ? 1 : 0,
+    };
+    device.run(attendDelta, deltaParameters.pack(deltaArguments), Math.ceil(rows / deltaRows));
+    const args = { ...sharedArguments(workspace, call, q, k, v, logsumexp, [q, k, v, dout]), dout: dout.buffer, delta };
+
+    const { width } = device.info;
+    const t = attendTiles(width);
+    const chunk = backwardChunk(t);
+    const keyChunks = Math.ceil(S / (period * chunk));
+    const queryChunks = Math.ceil(L / (period * chunk));
+    const [dq, dk, dv] = [q, k, v].map((x) => zeros(x.shape, { device })) as [Tensor, Tensor, Tensor];
+    const kernel = attendBackward(call.plan.spec);
+    for (const ahead of steps(call.plan.tiles, chunk / t.queryTile, chunk / t.keyBlock, Math.max(keyChunks, queryChunks))) {
+      const own = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, scale: call.scale, keyChunks, queryChunks, ahead };
+      device.run(kernel, backwardParameters.pack({ ...args, ...own }), B * G * period * keyChunks, {
+        scratchBytes: backwardScratch(width, D, E),
+      });
+    }
+    device.counters.multiplyAdds += visitedPairs(call) * (3 * D + 2 * E);
+    const dtables = learned.map((table) => tableGradient(workspace, call, args, table));
+    return { dq, dk, dv, dtables };
+  } finally {
+    workspace.dispose();
+  }
+}
+
+/** The distances between key chunk and query chunk (modulo `chunks`) at which some pair of chunks has a tile to visit. */
+function steps(tiles: TileMap, tilesPerChunk: number, blocksPerChunk: number, chunks: number): readonly number[] {
+  const found = new Set<number>();
+  const { rows, rowOffsets, runs } = tiles;
+  for (let index = 0; index < rowOffsets.length - 1 && found.size < chunks; index++) {
+    const queryChunk = Math.floor((index % rows) / tilesPerChunk);
+    for (let run = rowOffsets[index]!; run < rowOffsets[index + 1]!; run++) {
+      const last = Math.floor((runs[3 * run + 1]! - 1) / blocksPerChunk);
+      for (let keyChunk = Math.floor(runs[3 * run]! / blocksPerChunk); keyChunk <= last; keyChunk++) {
+        found.add((queryChunk - keyChunk + chunks) % chunks);
+      }
+    }
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
+/** Tables up to this many elements get a copy per task. */
+const smallTable = 65536;
+const copiesOfSmall = 16;
+
+type SharedArguments = ReturnType<typeof sharedArguments> & Pick<Parameters<typeof tables.tableGradientParameters.pack>[0], 'dout' | 'delta'>;
+
+function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArguments, learned: Tensor): Tensor {
+  const { device } = workspace;
+  const { B, L } = call.shape;
+  const { spec } = call.plan;
+  const { width } = device.info;
+  const size = learned.size;
+  const entries = spec.score ? differentiateTable(spec.score, (table) => table.source === learned) : [];
+  if (entries.length === 0) return zeros(learned.shape, { device });
+  const tiles = Math.ceil(L / attendTiles(width).queryTile);
+  // rows of different queries never meet; else small tables are summed from copies, and large ones by one task
+  const byRow = entries.every(readsOwnRow);
+  const copies = byRow ? 1 : size <= smallTable ? Math.min(copiesOfSmall, tiles) : 1;
+  const dtable = workspace.zeros(4 * size * copies);
+  const stripes = byRow ? tiles : copies;
+  for (const entry of entries) {
+    const own = { B, dtable, stripes, copyPitch: byRow ? 0 : size };
+    device.run(tables.attendTableGradient(spec, entry), tables.tableGradientParameters.pack({ ...args, ...own }), stripes, {
+      scratchBytes: tables.tableGradientScratch(width, spec.D, spec.E),
+    });
+  }
+  const out = empty(learned.shape, 'f32', device);
+  const sum = { copies: dtable, out: out.buffer, count: copies, size };
+  device.run(tables.sumCopies, tables.sumCopiesParameters.pack(sum), Math.ceil(size / tables.sumCopiesChunk));
+  return out;
+}
+
+/** Whether one index is the query's position, up to a constant. */
+function readsOwnRow({ indices }: TableGradient): boolean {
+  return indices.some((index) => {
+    if (index.op !== 'add' && index.op !== 'sub') return index.name === 'q';
+    const [a, b] = index.args;
+    return a!.name === 'q' && (b!.op === 'constant' || b!.op === 'parameter');
+  });
+}

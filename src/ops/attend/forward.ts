@@ -1,0 +1,39 @@
+import { attendForward, forwardParameters, forwardScratch } from '../../kernels/attend/forward.js';
+import { attendTiles } from '../../kernels/attend/layout.js';
+import { empty, type Tensor } from '../../tensor/tensor.js';
+import { sharedArguments, Workspace, type AttendCall } from './bind.js';
+
+export interface AttendValues {
+  readonly out: Tensor;
+  readonly logsumexp: Tensor;
+}
+
+export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): AttendValues {
+  const { shape, plan } = call;
+  const { B, H, L } = shape;
+  const { D, E, period } = plan.spec;
+  const { device } = q;
+  const out = empty([B, H, L, E], 'f32', device);
+  const logsumexp = empty([B, H, L], 'f32', device);
+  const workspace = new Workspace(device);
+  try {
+    const args = sharedArguments(workspace, call, q, k, v, logsumexp, [v]);
+    const { width } = device.info;
+    const tiles = Math.ceil(L / (period * attendTiles(width).queryTile));
+    device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, out: out.buffer }), B * H * period * tiles, {
+      scratchBytes: forwardScratch(width, D, E),
+    });
+    device.counters.multiplyAdds += visitedPairs(call) * (D + E);
+    return { out, logsumexp };
+  } catch (error) {
+    out.dispose();
+    logsumexp.dispose();
+    throw error;
+  } finally {
+    workspace.dispose();
+  }
+}
+
+/** Query–key pairs the kernels compute: all pairs of the tiles they do not skip. */
+export const visitedPairs = ({ plan }: AttendCall): number =>
+  plan.spec.period * (plan.tiles.pairs.full + plan.tiles.pairs.partial);

@@ -1,0 +1,67 @@
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { lookup, tableOf } from '../codegen/expression/index.js';
+import { Score } from './score.js';
+import { checkTensor, tensorTable, type TensorLike } from './tensor.js';
+
+export interface T5Options {
+  /** Rows of the table; default 32. */
+  readonly buckets?: number;
+  /** Distances from here on share the last bucket; default 128. */
+  readonly maxDistance?: number;
+  /** Half of the buckets for keys after the query (default), or all of them for keys up to it. */
+  readonly bidirectional?: boolean;
+}
+
+/**
+ * The bucket of a distance by the published rule, for `relative` = key − query: single distances up to half of the buckets,
+ * then logarithmic ones up to `maxDistance`. The logarithm is taken in f32, as in the reference code.
+ */
+export function t5Bucket(relative: number, options: Required<T5Options>): number {
+  const { buckets, maxDistance, bidirectional } = options;
+  const count = bidirectional ? buckets / 2 : buckets;
+  const after = bidirectional && relative > 0 ? count : 0;
+  const distance = bidirectional ? Math.abs(relative) : Math.max(-relative, 0);
+  const exact = Math.floor(count / 2);
+  if (distance < exact) return after + distance;
+  const log = Math.fround(Math.log(Math.fround(distance / exact)));
+  const share = Math.fround(log / Math.fround(Math.log(maxDistance / exact)));
+  return after + Math.min(count - 1, exact + Math.trunc(Math.fround(share * (count - exact))));
+}
+
+/**
+ * T5's relative position bias: `score + table[bucket(k − q), h]`, a learned table `[buckets, H]`; gradients flow to it.
+ * (Raffel et al. 2019, arXiv 1910.10683.) T5 itself uses `scale: 1`.
+ *
+ * @throws OptionError for options out of range; ShapeError unless the table is `[buckets, H]`.
+ */
+export function t5Bias(table: TensorLike, options: T5Options = {}): Score {
+  checkOptions('t5Bias', options, ['buckets', 'maxDistance', 'bidirectional']);
+  checkTensor('t5Bias', 'table', table);
+  const { buckets = 32, maxDistance = 128, bidirectional = true } = options;
+  const rule = { buckets, maxDistance, bidirectional };
+  const sides = bidirectional ? 2 : 1;
+  if (!Number.isInteger(buckets) || buckets < 2 * sides || buckets % sides !== 0) {
+    throw new OptionError(
+      `t5Bias: buckets must be an integer ≥ ${2 * sides}${bidirectional ? ', and even' : ''}; got ${String(buckets)}.`,
+    );
+  }
+  const exact = Math.floor(buckets / sides / 2);
+  if (!Number.isInteger(maxDistance) || maxDistance <= exact || maxDistance >= 2 ** 24) {
+    throw new OptionError(
+      `t5Bias: maxDistance must be an integer above ${exact}, a distance with a bucket of its own; got ${String(maxDistance)}.`,
+    );
+  }
+  // every distance from maxDistance on has the bucket of maxDistance
+  const lookups = tableOf(
+    't5Buckets',
+    Int32Array.from({ length: 2 * maxDistance + 1 }, (_, i) => t5Bucket(maxDistance - i, rule)),
+  );
+  const name = `t5Bias(table, { buckets: ${buckets}, maxDistance: ${maxDistance}, bidirectional: ${bidirectional} })`;
+  return new Score(name, ({ score, h, q, k }, { H }) => {
+    if (table.shape.length !== 2 || table.shape[0] !== buckets || table.shape[1] !== H) {
+      throw new ShapeError(`t5Bias: table must be [buckets,H]=[${buckets},${H}]; got [${table.shape.join(',')}].`);
+    }
+    const distance = q.sub(k).max(-maxDistance).min(maxDistance).add(maxDistance);
+    return score.add(lookup(tensorTable('t5Bias', 'table', table), lookup(lookups, distance), h));
+  });
+}

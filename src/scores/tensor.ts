@@ -1,0 +1,26 @@
+import { OptionError } from '../core/errors.js';
+import type { Table } from '../codegen/expression/index.js';
+
+/** What a score change needs to know of a tensor; gradients flow to it where it requires them. */
+export interface TensorLike {
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+/** A tensor as a table of f32; `shape` has as many entries as the tensor, in the same order. */
+export function tensorTable(
+  who: string,
+  name: string,
+  tensor: TensorLike,
+  shape: readonly number[] = tensor.shape,
+): Table & { readonly dtype: 'f32' } {
+  if (tensor.dtype !== 'f32') throw new OptionError(`${who}: ${name} must be an f32 tensor; got ${tensor.dtype}.`);
+  return { name, dtype: 'f32', shape, source: tensor };
+}
+
+/** Refuses what is no tensor. */
+export function checkTensor(who: string, name: string, tensor: unknown): void {
+  if (tensor !== null && typeof tensor === 'object' && Array.isArray((tensor as TensorLike).shape) && 'dtype' in tensor)
+    return;
+  throw new OptionError(`${who}: ${name} must be a tensor with a shape and a dtype.`);
+}

@@ -1,0 +1,104 @@
+import type { Device, KernelArgument } from '../devices/device.js';
+import type { Kernel } from '../kernels/kernel.js';
+import { stopwatch } from './timing.js';
+
+/** What the machine can do at most, in the code this device runs. */
+export interface Peak {
+  readonly device: 'native' | 'wasm';
+  readonly threads: number;
+  /** Billions of multiplications and additions a second, all threads; a multiply-add is two. */
+  readonly gflops: number;
+  readonly gflopsOneThread: number;
+  /** Billions of bytes a second read and written by a copy that no cache holds, all threads. */
+  readonly gigabytesPerSecond: number;
+}
+
+// a multiply-add takes 4 cycles and two begin in each, so 8 chains saturate; 12 still leave registers for the operands
+const CHAINS = 12;
+
+/** Independent chains of multiply-adds on registers: x ← x·a + b, whose fixed point 1 is an ordinary number. */
+const multiplyAdds: Kernel = {
+  name: 'measure_multiply_adds',
+  key: `chains ${CHAINS}`,
+  parameters: ['pointer', 'i32'],
+  cpu(k) {
+    const out = k.parameter(0, 'pointer');
+    const rounds = k.parameter(1, 'i32');
+    k.loop(k.begin, k.end, (task) => {
+      const [a, b] = [k.constant('vf', 0.75), k.constant('vf', 0.25)];
+      const chains = Array.from({ length: CHAINS }, (_, i) => k.variable('vf', i));
+      k.loop(0, rounds, () => {
+        for (const x of chains) k.assign(x, k.fma(x, a, b));
+      });
+      // read at the end, so that nothing can be left out
+      const sum = chains.reduce<ReturnType<typeof k.reduceAdd>>((all, x) => k.add(all, k.reduceAdd(x)), k.constant('f32', 0));
+      k.store(k.offset(out, task, 4), sum);
+    });
+  },
+};
+
+const CHUNK = 1 << 14;
+
+const copy: Kernel = {
+  name: 'measure_copy',
+  key: `chunk ${CHUNK}`,
+  parameters: ['pointer', 'pointer'],
+  cpu(k) {
+    const [from, to] = [k.parameter(0, 'pointer'), k.parameter(1, 'pointer')];
+    k.loop(k.begin, k.end, (task) => {
+      const [source, target] = [k.offset(from, task, 4 * CHUNK), k.offset(to, task, 4 * CHUNK)];
+      k.loop(
+        0,
+        CHUNK,
+        (i) => {
+          const x = k.loadVF(k.offset(source, i, 4));
+          k.store(k.offset(target, i, 4), x);
+        },
+        k.width,
+      );
+    });
+  },
+};
+
+const ATTEMPTS = 7;
+
+function best(device: Device, kernel: Kernel, args: readonly KernelArgument[], tasks: number): number {
+  device.run(kernel, args, tasks);
+  const times = Array.from({ length: ATTEMPTS }, () => stopwatch(() => device.run(kernel, args, tasks)));
+  return Math.min(...times);
+}
+
+/** Measures the peak of a device: the best of several attempts of about 10 ms each, after the kernels are compiled. */
+export function measurePeak(device: Device): Peak {
+  const { kind, threads, width } = device.info;
+  const rate = (tasks: number, rounds: number): number => {
+    const out = device.allocate(4 * tasks, 'workspace');
+    try {
+      const milliseconds = best(device, multiplyAdds, [out, rounds], tasks);
+      return (tasks * rounds * CHAINS * width * 2) / milliseconds / 1e6;
+    } finally {
+      device.free(out);
+    }
+  };
+  // one task runs on the calling thread alone; for all threads many small ones, so that all finish together
+  const rough = rate(1, 50_000);
+  const rounds = Math.max(10_000, Math.round((rough * 1e6 * 10) / (CHAINS * width * 2)));
+  const gflopsOneThread = rate(1, rounds);
+  const pieces = 16;
+  const gflops = threads === 1 ? gflopsOneThread : rate(pieces * threads, Math.ceil(rounds / pieces));
+  return { device: kind, threads, gflops, gflopsOneThread, gigabytesPerSecond: bandwidth(device) };
+}
+
+function bandwidth(device: Device): number {
+  const byteLength = 2 ** 26;
+  const from = device.allocate(byteLength, 'workspace');
+  const to = device.allocate(byteLength, 'workspace');
+  try {
+    // untouched pages share one page of zeros, which a cache would hold
+    device.write(from, new Float32Array(byteLength / 4).fill(1));
+    return (2 * byteLength) / best(device, copy, [from, to], byteLength / (4 * CHUNK)) / 1e6;
+  } finally {
+    device.free(from);
+    device.free(to);
+  }
+}

@@ -1,0 +1,67 @@
+import { key, liftConstants, topological, type Expression } from '../codegen/expression/index.js';
+import type { Dtype } from '../core/dtype.js';
+import { planElementwise } from '../kernels/elementwise/plan.js';
+import { elementwise } from '../kernels/elementwise/cpu.js';
+import type { Kernel } from '../kernels/kernel.js';
+import type { Tensor } from './tensor.js';
+
+interface Prepared {
+  readonly expression: Expression;
+  readonly expressionKey: string;
+  readonly constants: readonly ('f32' | 'i32')[];
+  readonly values: readonly number[];
+  readonly types: ReadonlyMap<string, 'f32' | 'i32'>;
+}
+const prepared = new WeakMap<Expression, Prepared>();
+const kernels = new Map<string, Kernel>();
+
+function prepare(expression: Expression): Prepared {
+  const known = prepared.get(expression);
+  if (known !== undefined) return known;
+  const lifted = liftConstants(expression);
+  const types = new Map<string, 'f32' | 'i32'>();
+  for (const node of topological(expression)) if (node.op === 'variable') types.set(node.name!, node.type as 'f32' | 'i32');
+  const result = {
+    expression: lifted.expression,
+    expressionKey: key(lifted.expression),
+    constants: lifted.types,
+    values: lifted.values,
+    types,
+  };
+  prepared.set(expression, result);
+  return result;
+}
+
+/**
+ * Writes `expression` of `inputs` to every element of `out`, whose shape the inputs broadcast to. Input i is the
+ * variable `x<i>`. No shape is checked and nothing is recorded on the tape.
+ */
+export function runElementwise(expression: Expression, inputs: readonly Tensor[], out: Tensor, dtype: Dtype = out.dtype): void {
+  const { device } = out;
+  const { values, types, ...rest } = prepare(expression);
+  const used = inputs.map((_, i) => i).filter((i) => types.has(`x${i}`));
+  const tensors = used.map((i) => inputs[i]!);
+  const plan = planElementwise(
+    out.shape,
+    tensors.map((tensor) => tensor.shape),
+  );
+  const spec = {
+    ...rest,
+    dtype,
+    outer: plan.outer.length,
+    inputs: used.map((i, at) => ({
+      name: `x${i}`,
+      type: types.get(`x${i}`)!,
+      dtype: inputs[i]!.dtype,
+      advances: plan.advances[at]!,
+    })),
+  };
+  const fresh = elementwise(spec);
+  // one object per key, so that a device finds its program without comparing keys
+  const kernel = kernels.get(fresh.key) ?? fresh;
+  kernels.set(kernel.key, kernel);
+  const numbers = [plan.inner, plan.rows, plan.rowsPerTask, plan.chunk, plan.chunksPerRow, ...plan.outer, ...plan.strides.flat()];
+  device.run(kernel, [out.buffer, ...tensors.map((tensor) => tensor.buffer), ...numbers, ...values], plan.tasks);
+  device.counters.bytesMoved += out.byteLength + tensors.reduce((bytes, tensor) => bytes + tensor.byteLength, 0);
+}
+

@@ -1,0 +1,269 @@
+import { variable } from '../codegen/expression/index.js';
+import { isFloat } from '../core/dtype.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { sameShape, show } from '../core/shape.js';
+import { full } from './create.js';
+import { runElementwise } from './elementwise.js';
+import { disposeAll, scope } from './scope.js';
+import { Lifetime } from './storage.js';
+import { empty, internals, share, storageOf, type Tensor } from './tensor.js';
+
+/**
+ * Vector-Jacobian product: from the gradients of the outputs (undefined where none arrived) to those of the inputs.
+ * `needs[i]` says whether input i's is wanted; the others may be undefined. Gradients are f32, whatever the dtype of the
+ * value. Runs in a scope and without the tape; the inputs and outputs named in `saved` are readable even if disposed.
+ */
+export type Vjp = (
+  cotangents: readonly (Tensor | undefined)[],
+  needs: readonly boolean[],
+) => readonly (Tensor | undefined)[];
+
+/** One operation on the tape. */
+interface Entry {
+  readonly name: string;
+  /** Entries are swept from the highest order to the lowest. */
+  readonly order: number;
+  readonly inputs: readonly { readonly track: Track | undefined; readonly shape: readonly number[] }[];
+  readonly outputs: readonly (Track | undefined)[];
+  readonly vjp: Vjp;
+  readonly saved: readonly Tensor[];
+  readonly lifetime: Lifetime;
+  released: boolean;
+}
+
+/** The identity of a value for gradients: output `output` of an entry, or a leaf. */
+export interface Track {
+  readonly entry: Entry | undefined;
+  readonly output: number;
+}
+
+let recording = true;
+let order = 0;
+
+/** Runs `body` without recording: its results require no gradients. `body` must not be async. */
+export function noGradient<T>(body: () => T): T {
+  const outer = recording;
+  recording = false;
+  try {
+    const result = body();
+    if (result instanceof Promise) {
+      result.catch(() => undefined);
+      throw new OptionError('noGradient: takes a function that is not async; wrap the parts between awaits.');
+    }
+    return result;
+  } finally {
+    recording = outer;
+  }
+}
+
+/** Whether an operation on these inputs would be recorded. */
+export const records = (inputs: readonly Tensor[]): boolean => recording && inputs.some((input) => input.requiresGradient);
+
+/**
+ * Records an operation, so that gradients flow from `outputs` to `inputs`; the float outputs then require gradients.
+ * Does nothing when no input requires one. What `vjp` reads must be in `saved`: it stays alive as long as the entry,
+ * which ends with the last output that leads to it.
+ */
+export function operation(
+  name: string,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  vjp: Vjp,
+  saved: readonly Tensor[] = [],
+): void {
+  if (!records(inputs)) return;
+  const tracks = inputs.map((input) => ({ track: input[internals].track, shape: input.shape }));
+  const parents = new Set(tracks.flatMap(({ track }) => track?.entry?.lifetime ?? []));
+  const own: (Track | undefined)[] = [];
+  const entry: Entry = {
+    name,
+    order: order++,
+    inputs: tracks,
+    outputs: own,
+    vjp,
+    saved,
+    lifetime: new Lifetime(saved.map(storageOf), [...parents]),
+    released: false,
+  };
+  outputs.forEach((output, i) => {
+    const track = isFloat(output.dtype) ? { entry, output: i } : undefined;
+    own.push(track);
+    if (track !== undefined) output[internals].follow(track);
+  });
+}
+
+export interface GradientOptions {
+  /** Frees what each operation saved as soon as the sweep has passed it; the same outputs cannot be swept again. */
+  readonly release?: boolean;
+}
+
+/**
+ * The gradients `Σ_o ⟨cotangents[o], ∂outputs[o]/∂inputs[i]⟩`, f32 and shaped like the inputs; zeros for an input
+ * that no output depends on. Without `cotangents`, every output must have one element, whose cotangent is 1.
+ *
+ * The sweep visits operations from the last recorded to the first, so equal programs give equal bits.
+ *
+ * @throws OptionError for an output that depends on nothing, or an input that does not require gradients.
+ * @throws ShapeError for a cotangent that is missing or not f32 of the output's shape.
+ *
+ * @example
+ * const x = tensor([1, 2, 3], [3], { device, requiresGradient: true });
+ * const [dx] = gradients([sum(mul(x, x))], [x]); // [2, 4, 6]
+ */
+export function gradients(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  cotangents: readonly (Tensor | undefined)[] = [],
+  options: GradientOptions = {},
+): Tensor[] {
+  check(outputs, inputs, cotangents);
+  return scope(() =>
+    noGradient(() => {
+      const sweep = new Sweep(new Set(inputs.map((input) => input[internals].track!)));
+      outputs.forEach((output, i) => {
+        const given = cotangents[i];
+        const seed = given === undefined ? full(output.shape, 1, { device: output.device }) : share(given);
+        sweep.add(output[internals].track!, seed);
+      });
+      sweep.run(
+        outputs.map((output) => output[internals].track!),
+        options.release === true,
+      );
+      return inputs.map((input) => {
+        const found = sweep.take(input[internals].track!);
+        return found === undefined ? full(input.shape, 0, { device: input.device }) : found;
+      });
+    }),
+  );
+}
+
+function check(outputs: readonly Tensor[], inputs: readonly Tensor[], cotangents: readonly (Tensor | undefined)[]): void {
+  if (cotangents.length > outputs.length) {
+    throw new ShapeError(`gradients: one cotangent per output; got ${cotangents.length} for ${outputs.length} outputs.`);
+  }
+  for (const input of inputs) storageOf(input);
+  outputs.forEach((output, i) => {
+    storageOf(output);
+    if (!output.requiresGradient) {
+      throw new OptionError(
+        `gradients: output ${i} ${show(output.shape)} depends on no tensor that requires gradients; ` +
+          'create one with { requiresGradient: true }, and compute outside noGradient.',
+      );
+    }
+    const given = cotangents[i];
+    if (given === undefined && output.size !== 1) {
+      throw new ShapeError(
+        `gradients: output ${i} has shape ${show(output.shape)}; only an output of one element has a default cotangent. ` +
+          'Pass a cotangent of that shape, or reduce the output with sum or mean.',
+      );
+    }
+    if (given !== undefined && (given.dtype !== 'f32' || !sameShape(given.shape, output.shape))) {
+      throw new ShapeError(
+        `gradients: cotangent ${i} must be f32${show(output.shape)}, as the output is; got ${given.dtype}${show(given.shape)}.`,
+      );
+    }
+  });
+  inputs.forEach((input, i) => {
+    if (input.requiresGradient) return;
+    throw new OptionError(
+      `gradients: input ${i} ${show(input.shape)} does not require gradients; create it with { requiresGradient: true }.`,
+    );
+  });
+}
+
+const sumOfTwo = variable('x0', 'f32').add(variable('x1', 'f32'));
+
+/** The gradients that have arrived so far, by value. */
+class Sweep {
+  readonly #arrived = new Map<Track, Tensor>();
+
+  constructor(readonly wanted: ReadonlySet<Track>) {}
+
+  /** Adds a gradient the sweep owns. */
+  add(track: Track, gradient: Tensor): void {
+    const before = this.#arrived.get(track);
+    if (before === undefined) {
+      this.#arrived.set(track, gradient);
+      return;
+    }
+    // nobody else sees a storage with one holder, so it may take the sum
+    const alone = storageOf(before).references === 1;
+    const sum = alone ? before : empty(before.shape, 'f32', before.device);
+    runElementwise(sumOfTwo, [before, gradient], sum);
+    this.#arrived.set(track, sum);
+    if (!alone) before.dispose();
+    gradient.dispose();
+  }
+
+  /** A tensor for the caller; an input that is asked for twice gets two. */
+  take(track: Track): Tensor | undefined {
+    const arrived = this.#arrived.get(track);
+    return arrived && share(arrived);
+  }
+
+  run(outputs: readonly Track[], release: boolean): void {
+    const entries = reachable(outputs);
+    const needed = new Set<Track>(this.wanted);
+    for (const entry of entries) {
+      if (entry.inputs.some(({ track }) => track !== undefined && needed.has(track))) {
+        for (const output of entry.outputs) if (output !== undefined) needed.add(output);
+      }
+    }
+    for (const entry of entries.reverse()) this.#visit(entry, needed, release);
+  }
+
+  #visit(entry: Entry, needed: ReadonlySet<Track>, release: boolean): void {
+    const needs = entry.inputs.map(({ track }) => track !== undefined && needed.has(track));
+    const cotangents = entry.outputs.map((track) => track && this.#arrived.get(track));
+    if (needs.includes(true) && cotangents.some((cotangent) => cotangent !== undefined)) {
+      if (entry.released) throw new OptionError('gradients: a sweep with { release: true } has already used up this history.');
+      this.#propagate(entry, cotangents, needs);
+    }
+    for (const track of entry.outputs) {
+      if (track === undefined || this.wanted.has(track)) continue;
+      this.#arrived.get(track)?.dispose();
+      this.#arrived.delete(track);
+    }
+    if (release) {
+      entry.released = true;
+      entry.lifetime.forget();
+    }
+  }
+
+  #propagate(entry: Entry, cotangents: readonly (Tensor | undefined)[], needs: readonly boolean[]): void {
+    const results = scope(() => {
+      for (const tensor of entry.saved) tensor[internals].revived++;
+      try {
+        // shared, because a rule may return one tensor twice, or the cotangent it was given
+        return entry.vjp(cotangents, needs).map((result, i) => (needs[i] && result ? share(result) : undefined));
+      } finally {
+        for (const tensor of entry.saved) tensor[internals].revived--;
+      }
+    });
+    needs.forEach((need, i) => {
+      const result = results[i];
+      if (!need || result === undefined) return;
+      const { track, shape } = entry.inputs[i]!;
+      if (result.dtype !== 'f32' || !sameShape(result.shape, shape)) {
+        disposeAll(results);
+        throw new ShapeError(
+          `${entry.name}: the gradient of input ${i} must be f32${show(shape)}; its rule gave ${result.dtype}${show(result.shape)}.`,
+        );
+      }
+      this.add(track!, result);
+    });
+  }
+}
+
+/** The entries that lead to the outputs, in the order they were recorded. */
+function reachable(outputs: readonly Track[]): Entry[] {
+  const found = new Set<Entry>();
+  const pending = outputs.map((track) => track.entry);
+  while (pending.length > 0) {
+    const entry = pending.pop();
+    if (entry === undefined || found.has(entry)) continue;
+    found.add(entry);
+    for (const { track } of entry.inputs) pending.push(track?.entry);
+  }
+  return [...found].sort((a, b) => a.order - b.order);
+}

@@ -1,0 +1,190 @@
+import { bytesPerElement, decode, type Dtype, type HostArray } from '../core/dtype.js';
+import { OptionError } from '../core/errors.js';
+import { show, sizeOf } from '../core/shape.js';
+import type { Device, DeviceBuffer } from '../devices/device.js';
+import type { Category } from '../devices/ledger.js';
+import type { Track } from './tape.js';
+import { countLeak, register, unregister, type Frame } from './registry.js';
+import { Storage, type Lifetime } from './storage.js';
+
+// Node 20 has the symbol; where an engine lacks it, the method is simply not found by name
+const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol('dispose') as typeof Symbol.dispose);
+
+/** The members that the rest of this folder needs and users do not. */
+export const internals: unique symbol = Symbol('internals');
+
+/** What a tensor holds: outlives the tensor in the finaliser, so it must not refer to it. */
+interface Held {
+  readonly storage: Storage;
+  lifetime: Lifetime | undefined;
+}
+
+function release(held: Held): void {
+  held.storage.release();
+  held.lifetime?.release();
+}
+
+const finaliser = new FinalizationRegistry<Held>((held) => {
+  countLeak();
+  release(held);
+});
+
+/** Tape, storage and scope of a tensor. */
+class Internals {
+  track: Track | undefined;
+  disposed = false;
+  /** While above 0, a disposed tensor is readable: it was saved, and the tape is running its entry. */
+  revived = 0;
+  frame: Frame | undefined;
+
+  constructor(readonly held: Held) {}
+
+  /** Makes the tensor output `index` of a tape entry. */
+  follow(track: Track): void {
+    this.track = track;
+    this.held.lifetime = track.entry?.lifetime;
+    this.held.lifetime?.retain();
+  }
+}
+
+/**
+ * A value on a device: numbers of one dtype, contiguous in row-major order, never changed after creation.
+ *
+ * Device memory is freed by `dispose()`, by the `scope` the tensor was created in, or by `using`; the garbage collector
+ * is only a safety net. Make tensors with `tensor`, `zeros`, `full`; change them with the functions of `ops`, which
+ * chain: `x.pipe(gelu).pipe(sum, { axes: -1 })`.
+ */
+export class Tensor {
+  /** Bytes of the tensor, shared with tensors that are reshapes of it. @internal */
+  readonly [internals]: Internals;
+
+  /** Use `tensor` or `empty`. Takes over one reference to `storage`. @internal */
+  constructor(
+    storage: Storage,
+    readonly shape: readonly number[],
+    readonly dtype: Dtype,
+  ) {
+    const held: Held = { storage, lifetime: undefined };
+    this[internals] = new Internals(held);
+    this[internals].frame = register(this);
+    finaliser.register(this, held, this);
+  }
+
+  get device(): Device {
+    return this[internals].held.storage.device;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  get byteLength(): number {
+    return this.size * bytesPerElement[this.dtype];
+  }
+
+  /** Whether `gradients` may be asked for this tensor or for what is computed from it. */
+  get requiresGradient(): boolean {
+    return this[internals].track !== undefined;
+  }
+
+  get disposed(): boolean {
+    return this[internals].disposed;
+  }
+
+  /** Where the elements lie. @throws OptionError once the tensor was disposed. */
+  get buffer(): DeviceBuffer {
+    return storageOf(this).buffer;
+  }
+
+  /**
+   * The elements, copied to the host in row-major order; f16 and bf16 come back as `Float32Array`.
+   *
+   * @throws OptionError once the tensor was disposed.
+   */
+  async data(): Promise<HostArray> {
+    const { device, buffer } = storageOf(this);
+    return decode(await device.read(buffer, 0, this.byteLength), this.dtype);
+  }
+
+  /** The only element, as a number. @throws OptionError when there is not exactly one. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new OptionError(`item: takes a tensor of one element; got ${show(this.shape)}.`);
+    return (await this.data())[0]!;
+  }
+
+  /** `f(this, ...rest)`: chains the functions of `ops`. */
+  pipe<Rest extends readonly unknown[], Result>(f: (x: Tensor, ...rest: Rest) => Result, ...rest: Rest): Result {
+    return f(this, ...rest);
+  }
+
+  /** Frees the device memory unless a reshape or the tape still needs it. Idempotent. */
+  dispose(): void {
+    const own = this[internals];
+    if (own.disposed) return;
+    own.disposed = true;
+    unregister(this, own.frame);
+    finaliser.unregister(this);
+    release(own.held);
+  }
+
+  [disposeSymbol](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    const gradient = this.requiresGradient ? ', requires gradient' : '';
+    return `Tensor ${this.dtype}${show(this.shape)} on ${this.device.info.kind}${gradient}${this.disposed ? ', disposed' : ''}`;
+  }
+}
+
+/** The storage of a live tensor. @throws OptionError once it was disposed. */
+export function storageOf(tensor: Tensor): Storage {
+  const { disposed, revived, held } = tensor[internals];
+  if (disposed && revived === 0) {
+    throw new OptionError(
+      `a tensor ${tensor.dtype}${show(tensor.shape)} was disposed, by dispose() or at the end of its scope; ` +
+        'return it from the scope, keep() it, or compute it again.',
+    );
+  }
+  return held.storage;
+}
+
+/** Another tensor on the same storage. The shapes must have the same size; the tape does not see it. */
+export function share(tensor: Tensor, shape: readonly number[] = tensor.shape): Tensor {
+  return new Tensor(storageOf(tensor).retain(), shape, tensor.dtype);
+}
+
+/** A tensor whose contents are undefined, to be written by a kernel at once. */
+export function empty(shape: readonly number[], dtype: Dtype, device: Device, category: Category = 'tensor'): Tensor {
+  const buffer = device.allocate(sizeOf(shape) * bytesPerElement[dtype], category);
+  return new Tensor(new Storage(device, buffer), [...shape], dtype);
+}
+
+/** Makes a fresh tensor of floats a leaf that gradients flow to. */
+export function trackLeaf(tensor: Tensor): void {
+  tensor[internals].follow({ entry: undefined, output: 0 });
+}
+
+/** The one device all tensors are on. @throws OptionError when there are two. */
+export function commonDevice(who: string, tensors: readonly Tensor[]): Device {
+  const device = tensors[0]!.device;
+  if (tensors.some((tensor) => tensor.device !== device)) {
+    const where = tensors.map((tensor) => `${show(tensor.shape)} on ${tensor.device.info.kind}`).join(', ');
+    throw new OptionError(`${who}: all tensors must be on one device; got ${where}. Copy with tensor(await x.data(), …).`);
+  }
+  return device;
+}
+
+/** Gives a tensor to another scope, or to none. */
+export function moveTo(tensor: Tensor, frame: Frame | undefined): void {
+  const own = tensor[internals];
+  own.frame?.delete(tensor);
+  own.frame = frame;
+  frame?.add(tensor);
+}

@@ -1,0 +1,200 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  boundLanes,
+  bounds,
+  evaluate,
+  lookup,
+  meaning,
+  print,
+  provablyInRange,
+  rebuild,
+  tableOf,
+  topological,
+  variable,
+  type Expression,
+  type Interval,
+} from '../../../src/codegen/expression/index.js';
+import { tableRange } from '../../../src/codegen/expression/table-range.js';
+import { anyExpression, expressions, point } from './arbitrary.js';
+
+const [q, k, x] = [variable('q', 'i32'), variable('k', 'i32'), variable('x', 'f32')];
+const widths = fc.record({
+  x: fc.double({ min: 0, max: 3, noNaN: true }),
+  q: fc.nat(9),
+  k: fc.nat(9),
+  side: fc.double({ min: 0, max: 1, noNaN: true }),
+});
+
+type Point = { x: number; y: number; q: number; k: number };
+
+/** A box that holds the point. */
+function around(at: Point, width: { x: number; q: number; k: number; side: number }): Record<string, Interval> {
+  const whole = (value: number, size: number): Interval => {
+    const low = value - Math.floor(size * width.side);
+    return [low, low + size];
+  };
+  return {
+    x: [at.x - width.x * width.side, at.x + width.x],
+    y: [at.y, at.y],
+    q: whole(at.q, width.q),
+    k: whole(at.k, width.k),
+  };
+}
+
+/** As kernels compute: every f32 result rounded. */
+function inF32(expression: Expression, at: Record<string, number>): number {
+  const values = new Map<Expression, number>();
+  for (const e of topological(expression)) {
+    const [a = 0, b = 0, c = 0] = e.args.map((arg) => values.get(arg)!);
+    const leaf = e.op === 'constant' || e.op === 'variable' || e.op === 'table' || e.op === 'parameter';
+    const value = leaf
+      ? e.op === 'table'
+        ? readTable(e, [a, b])
+        : e.op === 'variable'
+          ? at[e.name!]!
+          : e.value!
+      : meaning[e.op](a, b, c);
+    values.set(e, e.type === 'f32' ? Math.fround(value) : value);
+  }
+  return values.get(expression)!;
+}
+const readTable = (e: Expression, index: number[]): number => {
+  const names = ['q', 'k'].slice(0, e.args.length);
+  const plain = { ...e, args: names.map((name) => variable(name, 'i32')) };
+  return evaluate(plain, Object.fromEntries(names.map((name, i) => [name, index[i]!])));
+};
+
+describe('bounds', () => {
+  it('hold the value at every point of the box, in real and in f32 arithmetic', () => {
+    fc.assert(
+      fc.property(anyExpression, point, widths, (e, at, width) => {
+        const [low, high] = bounds(e, around(at, width));
+        for (const value of [evaluate(e, at), inF32(e, at)]) {
+          if (!Number.isNaN(value) && !(value >= low && value <= high))
+            throw new Error(`${print(e)} = ${value} outside [${low}, ${high}]`);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('are exact for integer points', () => {
+    fc.assert(
+      fc.property(fc.oneof(expressions.i32, expressions.bool), point, (e, at) => {
+        fc.pre(topological(e).every((node) => node.type !== 'f32'));
+        const box = Object.fromEntries(Object.entries(at).map(([name, value]) => [name, [value, value] as const]));
+        const value = evaluate(e, at) + 0;
+        expect(bounds(e, box).map((bound) => bound + 0)).toEqual([value, value]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('hold for many boxes at once', () => {
+    fc.assert(
+      fc.property(anyExpression, fc.array(fc.tuple(point, widths), { minLength: 1, maxLength: 5 }), (e, list) => {
+        const boxes = list.map(([at, width]) => around(at, width));
+        const lanes = (name: string) => ({
+          lo: Float64Array.from(boxes, (box) => box[name]![0]),
+          hi: Float64Array.from(boxes, (box) => box[name]![1]),
+        });
+        const { lo, hi } = boundLanes(e, { x: lanes('x'), y: lanes('y'), q: lanes('q'), k: lanes('k') });
+        boxes.forEach((box, i) => {
+          // a box alone may be known to be a point, and bounded better
+          const [low, high] = bounds(e, box);
+          expect(lo[Math.min(i, lo.length - 1)]!).toBeLessThanOrEqual(low);
+          expect(hi[Math.min(i, hi.length - 1)]!).toBeGreaterThanOrEqual(high);
+          expect(evaluate(e, list[i]![0])).not.toBeLessThan(lo[Math.min(i, lo.length - 1)]!);
+        });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each<[string, Expression, Interval]>([
+    ['a sum', q.add(k), [1, 30]],
+    ['a difference', q.sub(k), [-9, 20]],
+    ['a scaled one', q.mul(-2), [-40, -2]],
+    ['a modulus within one turn', q.add(20).mod(50), [21, 40]],
+    ['a modulus across turns', q.mod(7), [0, 6]],
+    ['a negative modulus', q.mod(-7), [-6, 0]],
+    ['a quotient', q.floorDiv(3), [0, 6]],
+    ['a quotient by something that may be 0', q.floorDiv(k), [-20, 20]],
+    ['an absolute value', q.sub(10).abs(), [0, 10]],
+    ['a comparison that always holds', k.lt(11), [1, 1]],
+    ['one that never does', k.gt(q.add(9)), [0, 0]],
+    ['one that may', k.gt(q), [0, 1]],
+    ['an inequality of apart ranges', k.add(100).ne(q), [1, 1]],
+    [
+      'a table',
+      lookup(
+        tableOf(
+          't',
+          Int32Array.from({ length: 30 }, (_, i) => i * i),
+        ),
+        q,
+      ),
+      [1, 400],
+    ],
+  ])('of %s', (_, e, expected) => {
+    expect(bounds(e, { q: [1, 20], k: [0, 10] }).map((bound) => bound + 0)).toEqual(expected);
+  });
+
+  it('leave comparisons with what may be NaN undecided', () => {
+    expect(bounds(x.log().mul(0).lt(1), { x: [-1, 1] })).toEqual([0, 1]);
+    expect(bounds(x.sqrt().tanh().le(2), { x: [-1, 1] })).toEqual([0, 1]);
+    expect(bounds(x.sqrt().tanh().le(2), { x: [0, 1] })).toEqual([1, 1]);
+  });
+
+  it('decide f32 comparisons only beyond rounding', () => {
+    expect(bounds(q.toF32().mul(0.1).le(0.3), { q: [3, 3] })).toEqual([0, 1]);
+    expect(bounds(q.toF32().mul(0.5).le(1.5), { q: [3, 3] })).toEqual([1, 1]);
+    expect(bounds(q.toF32().mul(0.1).le(0.31), { q: [3, 3] })).toEqual([1, 1]);
+  });
+
+  it('take lifted parameters and refuse empty intervals', () => {
+    const lifted = rebuild(q.lt(7), (e) =>
+      e.op === 'constant' ? { op: 'parameter', type: 'i32', args: [], value: 0 } : e,
+    );
+    expect(bounds(lifted, { q: [0, 6] }, [7])).toEqual([1, 1]);
+    expect(bounds(lifted, { q: [0, 6] })).toEqual([0, 1]);
+    expect(() => bounds(q, { q: [2, 1] })).toThrow(/interval of "q" is empty/);
+  });
+});
+
+describe('provablyInRange', () => {
+  const table = tableOf('t', new Int32Array(12), [3, 4]);
+  it('asks every index of every read', () => {
+    expect(provablyInRange(lookup(table, q, k), { q: [0, 2], k: [0, 3] })).toBe(true);
+    expect(provablyInRange(lookup(table, q, k), { q: [0, 2], k: [0, 4] })).toBe(false);
+    expect(provablyInRange(lookup(table, q, k).add(1), { q: [-1, 2], k: [0, 3] })).toBe(false);
+    expect(provablyInRange(lookup(table, q.mod(3), k.max(0).min(3)), {})).toBe(true);
+  });
+});
+
+describe('tableRange', () => {
+  it('is the least and greatest entry of any box', () => {
+    const box = fc.tuple(fc.integer({ min: -3, max: 6 }), fc.nat(6), fc.integer({ min: -5, max: 700 }), fc.nat(700));
+    fc.assert(
+      fc.property(fc.integer(), box, (seed, [row, rows, column, columns]) => {
+        const shape = [4, 613];
+        let state = seed >>> 0;
+        const data = Float32Array.from(
+          { length: 4 * 613 },
+          () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32,
+        );
+        const range = new Float64Array(2);
+        tableRange(tableOf('t', data, shape), [row, column], [row + rows, column + columns], range);
+        let [low, high] = [Infinity, -Infinity];
+        for (let i = row; i <= row + rows; i++) {
+          for (let j = column; j <= column + columns; j++) {
+            const value = i >= 0 && i < 4 && j >= 0 && j < 613 ? data[i * 613 + j]! : 0;
+            [low, high] = [Math.min(low, value), Math.max(high, value)];
+          }
+        }
+        expect([...range]).toEqual([low, high]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest';
+import { erf } from '../../src/codegen/expression/evaluate.js';
+import { F32, variable } from '../../src/codegen/expression/index.js';
+import { runElementwise } from '../../src/tensor/elementwise.js';
+import { empty, scope, tensor } from '../../src/tensor/index.js';
+import { onEveryDevice } from '../support/devices.js';
+import { uniform } from '../support/random.js';
+
+const x0 = variable('x0', 'f32');
+
+/** The distance of neighbouring f32 numbers at `value`. */
+function ulp(value: number): number {
+  const exponent = Math.max(-126, Math.floor(Math.log2(Math.abs(value))));
+  return 2 ** (exponent - 23);
+}
+
+interface Case {
+  readonly name: string;
+  readonly expression: F32;
+  readonly oracle: (x: number) => number;
+  /** Ranges of arguments, each drawn evenly. */
+  readonly ranges: readonly (readonly [number, number])[];
+  /** Exact results, special values first of all. */
+  readonly exact: readonly (readonly [x: number, y: number])[];
+}
+
+const cases: readonly Case[] = [
+  {
+    name: 'exp',
+    expression: x0.exp(),
+    oracle: Math.exp,
+    ranges: [[-1, 1], [-88, 88], [-104, -87], [88, 89]],
+    exact: [[0, 1], [-Infinity, 0], [Infinity, Infinity], [NaN, NaN], [-200, 0], [1e30, Infinity], [-1e30, 0]],
+  },
+  {
+    name: 'log',
+    expression: x0.log(),
+    oracle: Math.log,
+    ranges: [[0, 1e-38], [0, 1], [0.5, 2], [0, 1e9]],
+    exact: [[1, 0], [0, -Infinity], [-0, -Infinity], [-1, NaN], [Infinity, Infinity], [-Infinity, NaN], [NaN, NaN]],
+  },
+  {
+    name: 'tanh',
+    expression: x0.tanh(),
+    oracle: Math.tanh,
+    ranges: [[-0.001, 0.001], [-0.7, 0.7], [-10, 10]],
+    exact: [[0, 0], [-0, -0], [Infinity, 1], [-Infinity, -1], [NaN, NaN], [40, 1], [-1e30, -1]],
+  },
+  {
+    name: 'erf',
+    expression: x0.erf(),
+    oracle: erf,
+    ranges: [[-0.001, 0.001], [-1, 1], [-4, 4]],
+    exact: [[0, 0], [-0, -0], [Infinity, 1], [-Infinity, -1], [NaN, NaN], [12, 1], [-1e30, -1]],
+  },
+  {
+    name: 'sin',
+    expression: x0.sin(),
+    oracle: Math.sin,
+    ranges: [[-0.001, 0.001], [-4, 4], [-1000, 1000], [-1e6, 1e6], [5e6, 6.4e6]],
+    exact: [[0, 0], [-0, -0], [Infinity, NaN], [-Infinity, NaN], [NaN, NaN], [1e7, NaN]],
+  },
+  {
+    name: 'cos',
+    expression: x0.cos(),
+    oracle: Math.cos,
+    ranges: [[-0.001, 0.001], [-4, 4], [-1000, 1000], [-1e6, 1e6], [5e6, 6.4e6]],
+    exact: [[0, 1], [Infinity, NaN], [-Infinity, NaN], [NaN, NaN], [-1e7, NaN]],
+  },
+];
+
+onEveryDevice((on) => {
+  const apply = async (expression: F32, values: Float32Array): Promise<ArrayLike<number>> => {
+    const out = scope(() => {
+      const x = tensor(values, [values.length], { device: on.device });
+      const y = empty(x.shape, 'f32', on.device);
+      runElementwise(expression, [x], y);
+      return y;
+    });
+    const result = await out.data();
+    out.dispose();
+    return result;
+  };
+
+  test.each(cases)('$name: within 3 ulp of float64', async ({ name, expression, oracle, ranges }) => {
+    for (const [low, high] of ranges) {
+      const x = uniform(7, 20_000, low, high);
+      const y = await apply(expression, x);
+      let [worst, at] = [0, 0];
+      x.forEach((value, i) => {
+        const want = Math.fround(oracle(value));
+        if (y[i] === want) return;
+        const error = Math.abs(y[i]! - oracle(value)) / ulp(oracle(value));
+        if (!(error <= worst)) [worst, at] = [error, i];
+      });
+      expect(worst, `${name}(${x[at]}) is ${y[at]}, not ${oracle(x[at]!)}`).toBeLessThanOrEqual(3);
+    }
+  });
+
+  test.each(cases)('$name: special values', async ({ name, expression, exact }) => {
+    const y = await apply(expression, Float32Array.from(exact, ([x]) => x));
+    exact.forEach(([x, want], i) => expect(y[i], `${name}(${x})`).toBe(want));
+  });
+});

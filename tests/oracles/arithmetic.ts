@@ -1,0 +1,35 @@
+/** The numbers an oracle is computed in. The inner loops are written out for each, as they take nearly all the time. */
+export interface Arithmetic {
+  /** What one operation gives. */
+  readonly round: (x: number) => number;
+  /** `Σ_c a[at + c] · b[bt + c]`. */
+  readonly dot: (a: Float64Array, at: number, b: Float64Array, bt: number, n: number) => number;
+  /** `to[t + c] += factor · from[f + c]`. */
+  readonly axpy: (factor: number, from: Float64Array, f: number, to: Float64Array, t: number, n: number) => void;
+}
+
+/** What results are compared with. */
+export const double: Arithmetic = {
+  round: (x) => x,
+  dot: (a, at, b, bt, n) => {
+    let sum = 0;
+    for (let c = 0; c < n; c++) sum += a[at + c]! * b[bt + c]!;
+    return sum;
+  },
+  axpy: (factor, from, f, to, t, n) => {
+    for (let c = 0; c < n; c++) to[t + c]! += factor * from[f + c]!;
+  },
+};
+
+/** Plain float32 code, each operation rounded: its error is what a float32 result is allowed to have, twice. */
+export const single: Arithmetic = {
+  round: Math.fround,
+  dot: (a, at, b, bt, n) => {
+    let sum = 0;
+    for (let c = 0; c < n; c++) sum = Math.fround(sum + Math.fround(a[at + c]! * b[bt + c]!));
+    return sum;
+  },
+  axpy: (factor, from, f, to, t, n) => {
+    for (let c = 0; c < n; c++) to[t + c] = Math.fround(to[t + c]! + Math.fround(factor * from[f + c]!));
+  },
+};
