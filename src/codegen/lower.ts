@@ -1,7 +1,7 @@
 import type { Expression, Op, Table } from './expression/index.js';
 import { topological } from './expression/index.js';
 import * as math from './math.js';
-import type { F32, I32, Pointer, Value, VectorBuilder, VF, VI } from './vector.js';
+import type { F32, I32, Kind, Pointer, Value, VectorBuilder, VF, VI } from './vector.js';
 
 /** A lowered expression: one scalar for all lanes (bool: 0 or 1), or a vector (bool: lanes 0 or −1). */
 export type Lowered = F32 | I32 | VF | VI;
@@ -38,110 +38,107 @@ function alike(k: VectorBuilder, args: readonly Lowered[], node: Expression): re
   return args.map((arg, i) => widen(k, arg, node.args[i]!.type));
 }
 
-type Elementwise = (k: VectorBuilder, ...args: never[]) => Lowered;
+// the builder's methods are the same for scalars and vectors, so rules are written for vectors
+type Elementwise = (k: VectorBuilder, ...args: never[]) => VF | VI;
 const elementwise =
   (form: Elementwise): Rule =>
   (k, args, node) =>
     form(k, ...(alike(k, args, node) as never[]));
 
-type Numbers = Value<'f32'> & Value<'vf'>;
-type Integers = Value<'i32'> & Value<'vi'>;
-
 /** A vector function, applied to a scalar through lane 0. */
 const transcendental =
   (form: (k: VectorBuilder, x: VF) => VF): Rule =>
   (k, [x]) =>
-    x!.kind === 'vf' ? form(k, x as VF) : k.lane(form(k, k.splat(x as F32)), 0);
+    isVector(x!) ? form(k, x as VF) : k.lane(form(k, k.splat(x as F32)), 0);
 
 const isInteger = (x: Lowered): boolean => x.kind === 'i32' || x.kind === 'vi';
-const zeroOf = (k: VectorBuilder, like: Lowered): never => k.constant(like.kind, 0) as never;
+/** A constant of the kind of `like`. */
+const constantLike = <K extends Kind>(k: VectorBuilder, like: Value<K>, value: number): Value<K> => k.constant(like.kind, value);
 
 /** Quotient and remainder rounding to −∞; a divisor of 0 is read as 1. */
-function floorDivision(k: VectorBuilder, a: Integers, divisor: Integers): { quotient: Integers; remainder: Integers } {
-  const b = k.select(k.eq(divisor, 0) as never, k.constant(divisor.kind, 1) as never, divisor) as Integers;
-  let quotient: Integers;
-  if ((a as Lowered).kind === 'i32') quotient = k.div(a as never, b as never) as never;
-  else {
-    // float quotients of 24 bits, twice: the second divides what the first left
-    const estimate = (x: VI): VI => k.toInt(k.trunc(k.div(k.toFloat(x), k.toFloat(b as never as VI))));
-    const first = estimate(a as never as VI);
-    const rest = k.sub(a as never as VI, k.mul(first, b as never as VI));
-    quotient = k.add(first, estimate(rest)) as never;
-  }
-  const remainder = k.sub(a, k.mul(quotient, b) as never) as Integers;
-  const opposite = k.and(k.lt(k.xor(remainder, b), 0) as never, k.ne(remainder, 0) as never) as never;
+function floorDivision(k: VectorBuilder, a: VI, divisor: VI): { quotient: VI; remainder: VI } {
+  const b = k.select(k.eq(divisor, 0), constantLike(k, divisor, 1), divisor);
+  // float quotients of 24 bits, twice: the second divides what the first left
+  const estimate = (x: VI): VI => k.toInt(k.trunc(k.div(k.toFloat(x), k.toFloat(b))));
+  let quotient: VI;
+  if (isVector(a)) {
+    const first = estimate(a);
+    quotient = k.add(first, estimate(k.sub(a, k.mul(first, b))));
+  } else quotient = k.div(a as Lowered as I32, b as Lowered as I32) as Lowered as VI;
+  const remainder = k.sub(a, k.mul(quotient, b));
+  const opposite = k.and(k.lt(k.xor(remainder, b), 0), k.ne(remainder, 0));
   return {
-    quotient: k.select(opposite, k.sub(quotient, 1), quotient) as Integers,
-    remainder: k.select(opposite, k.add(remainder, b), remainder) as Integers,
+    quotient: k.select(opposite, k.sub(quotient, 1), quotient),
+    remainder: k.select(opposite, k.add(remainder, b), remainder),
   };
 }
 
 const compare = (name: 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'): Rule =>
-  elementwise((k, a: Numbers, b: Numbers) => k[name](a, b));
+  elementwise((k, a: VF, b: VF) => k[name](a, b));
 
 const rules: { readonly [O in Exclude<Op, 'variable'>]: Rule } = {
   constant: (k, _, node) => k.constant(node.type === 'f32' ? 'f32' : 'i32', node.value!),
   parameter: (_k, _a, node, environment) => environment.parameter!(node.value!, node.type as 'f32' | 'i32'),
   table: readTable,
-  neg: elementwise((k, x: Numbers) => (isInteger(x) ? k.sub(zeroOf(k, x), x) : k.neg(x))),
-  abs: elementwise((k, x: Numbers) =>
-    isInteger(x) ? k.max(x, k.sub(zeroOf(k, x), x)) : k.abs(x),
+  neg: elementwise((k, x: VF) => (isInteger(x) ? k.sub(constantLike(k, x, 0), x) : k.neg(x))),
+  abs: elementwise((k, x: VF) =>
+    isInteger(x) ? k.max(x, k.sub(constantLike(k, x, 0), x)) : k.abs(x),
   ),
-  sqrt: elementwise((k, x: Numbers) => k.sqrt(x)),
+  sqrt: elementwise((k, x: VF) => k.sqrt(x)),
   exp: transcendental(math.exp),
   log: transcendental(math.log),
   tanh: transcendental(math.tanh),
   erf: transcendental(math.erf),
   sin: transcendental(math.sin),
   cos: transcendental(math.cos),
-  floor: elementwise((k, x: Numbers) => k.floor(x)),
-  ceil: elementwise((k, x: Numbers) => k.ceil(x)),
-  add: elementwise((k, a: Numbers, b: Numbers) => k.add(a, b)),
-  sub: elementwise((k, a: Numbers, b: Numbers) => k.sub(a, b)),
-  mul: elementwise((k, a: Numbers, b: Numbers) => k.mul(a, b)),
-  div: elementwise((k, a: Numbers, b: Numbers) => k.div(a, b)),
-  floorDiv: elementwise((k, a: Integers, b: Integers) => floorDivision(k, a, b).quotient),
-  mod: elementwise((k, a: Integers, b: Integers) => floorDivision(k, a, b).remainder),
+  floor: elementwise((k, x: VF) => k.floor(x)),
+  ceil: elementwise((k, x: VF) => k.ceil(x)),
+  add: elementwise((k, a: VF, b: VF) => k.add(a, b)),
+  sub: elementwise((k, a: VF, b: VF) => k.sub(a, b)),
+  mul: elementwise((k, a: VF, b: VF) => k.mul(a, b)),
+  div: elementwise((k, a: VF, b: VF) => k.div(a, b)),
+  floorDiv: elementwise((k, a: VI, b: VI) => floorDivision(k, a, b).quotient),
+  mod: elementwise((k, a: VI, b: VI) => floorDivision(k, a, b).remainder),
   // NaN of either side propagates
-  min: elementwise((k, a: Numbers, b: Numbers) => k.select(k.ne(b, b), b, k.min(a, b))),
-  max: elementwise((k, a: Numbers, b: Numbers) => k.select(k.ne(b, b), b, k.max(a, b))),
+  min: elementwise((k, a: VF, b: VF) => k.select(k.ne(b, b), b, k.min(a, b))),
+  max: elementwise((k, a: VF, b: VF) => k.select(k.ne(b, b), b, k.max(a, b))),
   lt: compare('lt'),
   le: compare('le'),
   gt: compare('gt'),
   ge: compare('ge'),
   eq: compare('eq'),
   ne: compare('ne'),
-  and: elementwise((k, a: Integers, b: Integers) => k.and(a, b)),
-  or: elementwise((k, a: Integers, b: Integers) => k.or(a, b)),
-  not: elementwise((k, a: Integers) => k.xor(a, (a as Lowered).kind === 'vi' ? -1 : 1)),
-  select: elementwise((k, test: Integers, a: Numbers, b: Numbers) => k.select(test as never, a, b)),
+  and: elementwise((k, a: VI, b: VI) => k.and(a, b)),
+  or: elementwise((k, a: VI, b: VI) => k.or(a, b)),
+  not: elementwise((k, a: VI) => k.xor(a, isVector(a) ? -1 : 1)),
+  select: elementwise((k, test: VI, a: VF, b: VF) => k.select(test, a, b)),
   toF32: (k, [x], node) => {
     const value = x as I32;
     if ((x as Lowered).kind === 'vi' && node.args[0]!.type === 'bool') return k.toFloat(k.and(x as VI, 1));
     return k.toFloat(value);
   },
-  toI32: elementwise((k, x: Numbers) => k.toInt(x) as Lowered),
+  toI32: elementwise((k, x: VF) => k.toInt(x)),
 };
 
 /** Reads `table[indices]`, 0 where an index is out of range. */
 function readTable(k: VectorBuilder, args: readonly Lowered[], node: Expression, environment: Environment): Lowered {
   const table = node.table!;
   const { pointer, dimensions } = environment.table!(table);
-  const indices = alike(k, args, node) as Integers[];
+  const indices = alike(k, args, node) as VI[];
   const vector = indices.some(isVector);
-  const size = (d: number): Integers => (vector ? k.splat(dimensions[d]!) : dimensions[d]!) as never;
-  let inside: Integers | undefined;
+  const sizes = dimensions.map((size) => (vector ? k.splat(size) : size) as VI);
+  let inside: VI | undefined;
   if (environment.checked?.(node) !== false) {
     for (const [d, index] of indices.entries()) {
-      const within = k.and(k.ge(index, 0) as never, k.lt(index, size(d)) as never) as Integers;
-      inside = inside === undefined ? within : (k.and(inside, within) as Integers);
+      const within = k.and(k.ge(index, 0), k.lt(index, sizes[d]!));
+      inside = inside === undefined ? within : k.and(inside, within);
     }
   }
   let flat = indices[0]!;
-  for (let d = 1; d < indices.length; d++) flat = k.add(k.mul(flat, size(d)) as Integers, indices[d]!) as Integers;
-  if (inside !== undefined) flat = k.select(inside as never, flat, 0) as Integers;
-  const value = vector ? gather(k, table, pointer, flat as never as VI) : load(k, table, pointer, flat as never as I32);
-  return inside === undefined ? value : k.select(inside as never, value as Numbers, 0);
+  for (let d = 1; d < indices.length; d++) flat = k.add(k.mul(flat, sizes[d]!), indices[d]!);
+  if (inside !== undefined) flat = k.select(inside, flat, 0);
+  const value = vector ? gather(k, table, pointer, flat) : load(k, table, pointer, flat as Lowered as I32);
+  return inside === undefined ? value : k.select(inside, value as VF, 0);
 }
 
 function load(k: VectorBuilder, table: Table, pointer: Pointer, index: I32): F32 | I32 {

@@ -1,14 +1,17 @@
 import { checkOptions } from '../core/errors.js';
+import type { Expression } from '../codegen/expression/index.js';
 import { countPairs } from '../masks/count.js';
+import type { AttendShape } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
 import { operation } from '../tensor/tape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { runBackward } from './attend/backward.js';
 import type { AttendCall } from './attend/bind.js';
 import { checkInputs, checkValues } from './attend/check.js';
-import { runForward, visitedPairs } from './attend/forward.js';
+import { runForward } from './attend/forward.js';
 import type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
-import { combineMasks, planAttend } from './attend/plan.js';
+import { mergeAttention, type PartialAttention } from './attend/merge.js';
+import { combineMasks, planAttend, type AttendPlan } from './attend/plan.js';
 
 export type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
 
@@ -38,13 +41,23 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const shape = { B, H, G, L, S };
   const { causal = false, score, scale = 1 / Math.sqrt(D) } = options;
   const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
-  const mask = combineMasks(causal, options.mask);
+  const mask = combineMasks(causal, options.mask)?.expression(shape) ?? null;
   const { width } = q.device.info;
-  const plan = planAttend(shape, mask, score, { D, E, width, dropout: dropout !== undefined });
-  const call: AttendCall = { shape, plan, scale, dropout };
-  const values = runForward(call, q, k, v);
+  const plans = planAttend(shape, mask, score?.expression(shape), { D, E, width, dropout: dropout !== undefined });
+  const parts = plans.map((plan) => attendPart({ shape, plan, scale, dropout }, q, k, v));
+  const values = parts.reduce((a, b) => {
+    const merged = mergeAttention(a, b);
+    for (const x of [a.out, a.logsumexp, b.out, b.logsumexp]) x.dispose();
+    return merged;
+  });
+  return { ...values, counters: counters(plans, mask, shape, [q, k, v, values.out, values.logsumexp]) };
+}
 
-  const learned = [...new Set(plan.spec.tables.map(({ source }) => source))].filter((source) => source instanceof Tensor);
+/** Attention over the pairs of one plan, on the tape. */
+function attendPart(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): PartialAttention {
+  const values = runForward(call, q, k, v);
+  const sources = new Set(call.plan.spec.tables.map(({ source }) => source));
+  const learned = [...sources].filter((source) => source instanceof Tensor);
   const inputs = [q, k, v, ...learned];
   operation(
     'attend',
@@ -59,22 +72,29 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
     },
     [...inputs, values.out, values.logsumexp],
   );
-  return { ...values, counters: counters(call, q, k, v, values.out, values.logsumexp) };
+  return values;
 }
 
-function counters(call: AttendCall, ...tensors: readonly Tensor[]): AttendCounters {
-  const { plan, shape } = call;
-  const pairsVisited = visitedPairs(call);
+function counters(
+  plans: readonly AttendPlan[],
+  mask: Expression | null,
+  shape: AttendShape,
+  tensors: readonly Tensor[],
+): AttendCounters {
+  const total = (of: (plan: AttendPlan) => number): number => plans.reduce((sum, plan) => sum + of(plan), 0);
   let needed: number | undefined;
   return {
     // counted when asked for: a rule without structure takes a look at every pair of a partial tile
     get pairsNeeded() {
-      return (needed ??= countPairs(plan.maskExpression, shape));
+      return (needed ??= countPairs(mask, shape));
     },
-    pairsVisited,
-    tiles: plan.tiles.counts,
-    multiplyAdds: pairsVisited * (plan.spec.D + plan.spec.E),
+    pairsVisited: total(({ visited }) => visited.pairs),
+    tiles: {
+      empty: total(({ visited }) => visited.tiles.empty),
+      full: total(({ visited }) => visited.tiles.full),
+      partial: total(({ visited }) => visited.tiles.partial),
+    },
+    multiplyAdds: total(({ visited, spec }) => visited.pairs * (spec.D + spec.E)),
     bytes: tensors.reduce((sum, x) => sum + x.byteLength, 0),
   };
 }
-

@@ -57,7 +57,7 @@ function run(who: string, reduction: Reduction, x: Tensor, options: ReduceOption
     let groups = mergedAxes(x.shape, axes);
     let current = x;
     do {
-      const at = groups.findLastIndex((group) => group.reduced);
+      const at = groups.map((group) => group.reduced).lastIndexOf(true);
       const [rows, columns] = [extentOf(groups.slice(0, Math.max(at, 0))), extentOf(groups.slice(at + 1))];
       const { chunks, next } = pass(reduction, current, rows, at < 0 ? 1 : groups[at]!.extent, columns, {
         last: groups.filter((group) => group.reduced).length <= 1,

@@ -47,8 +47,9 @@ export const meaning: { readonly [O in Inner]: (a: number, b: number, c: number)
   or: (a, b) => a | b,
   not: (a) => 1 - a,
   select: (a, b, c) => (a === 0 ? c : b),
-  toF32: (a) => a,
-  toI32: (a) => (Number.isNaN(a) ? 0 : Math.min(limit - 1, Math.max(-limit, Math.trunc(a)))),
+  // there is no integer −0
+  toF32: (a) => a + 0,
+  toI32: (a) => (Number.isNaN(a) ? 0 : Math.min(limit - 1, Math.max(-limit, Math.trunc(a) + 0))),
 };
 
 export interface EvaluateOptions {

@@ -3,6 +3,7 @@ import type { Lowered } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { parameterList, type Kernel } from '../kernel.js';
 import { dropTile } from './dropout.js';
+import { divide } from './forward.js';
 import { attendTiles } from './layout.js';
 import { pack } from './panel.js';
 import { Expressions, shared, specKey, type AttendSpec, type Position } from './spec.js';
@@ -41,7 +42,7 @@ export function attendTableGradient(spec: AttendSpec, gradient: TableGradient): 
 }
 
 function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void {
-  const { D, E } = spec;
+  const { D, E, period } = spec;
   const t = attendTiles(k.width);
   const p = tableGradientParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
@@ -51,17 +52,16 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
   const delta = k.offset(logsumexp, 4 * t.queryTile);
   const weights = k.offset(delta, 4 * t.queryTile);
   const dscores = k.offset(weights, 4 * t.keyTile * t.panel);
-  const tiles = k.div(k.add(p.L, t.queryTile - 1), t.queryTile);
+  const tiles = k.div(k.add(p.L, t.queryTile * period - 1), t.queryTile * period);
   const group = k.div(p.H, p.G);
-  const residue = k.constant('i32', 0);
-  const { start, pitch } = rowsOfClass(k, 1, residue, p.L, p.S);
 
-  const queryTile = (dtable: Pointer, head: I32, tile: I32): void => {
+  const queryTile = (dtable: Pointer, head: I32, residue: I32, tile: I32): void => {
+    const { L, S, start, pitch } = rowsOfClass(k, period, residue, p.L, p.S);
     const b = k.div(head, p.H);
     const h = k.rem(head, p.H);
     const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
     const q0 = k.mul(tile, t.queryTile);
-    const valid = k.min(k.sub(p.L, q0), t.queryTile);
+    const valid = k.min(k.sub(L, q0), t.queryTile);
     const rows = (base: Pointer, columns: number) => ({
       rows: k.offset(start(base, head, p.L, columns), q0, pitch(columns)),
       columns,
@@ -73,7 +73,7 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
     pack(k, t, { ...rows(p.logsumexp, 1), panels: logsumexp });
     pack(k, t, { ...rows(p.delta, 1), panels: delta });
     const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
-    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S: p.S };
+    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S };
     forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
       k.loop(0, t.panels, (panel) => {
         const firstQuery = k.add(q0, k.mul(panel, t.panel));
@@ -89,8 +89,8 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
           });
         product(p.k, D, queries, weights);
         product(p.v, E, douts, dscores);
-        if (spec.dropout) dropTile(k, t, p, { lines: dscores, count, k0, firstQuery, head, residue, period: 1 });
-        const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L: p.L, S: p.S }) };
+        if (spec.dropout) dropTile(k, t, p, { lines: dscores, count, k0, firstQuery, head, residue, period });
+        const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
         const tile_ = { weights, dscores, count, logsumexp: line(logsumexp, 1), delta: line(delta, 1), at };
         weigh(k, t, expressions, partial, tile_, (j, v, change, raw) => {
           const position = { ...at, k: k.add(k0, j), q: at.positions[v]! };
@@ -102,12 +102,13 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
 
   k.loop(k.begin, k.end, (task) => {
     const dtable = k.offset(p.dtable, k.mul(task, p.copyPitch), 4);
-    k.loop(0, k.mul(p.B, p.H), (head) => {
+    k.loop(0, k.mul(k.mul(p.B, p.H), period), (line) => {
+      const [head, residue] = divide(k, line, period);
       const tile = k.variable('i32', task);
       k.while(
         () => k.lt(tile, tiles),
         () => {
-          queryTile(dtable, head, tile);
+          queryTile(dtable, head, residue, tile);
           k.assign(tile, k.add(tile, p.stripes));
         },
       );

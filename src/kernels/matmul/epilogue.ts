@@ -3,7 +3,7 @@ import { lowerVector } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 
 
-/** A scalar function of the f32 variable `x`, its constants lifted so that one program serves them all. */
+/** A scalar function of the f32 variable `x0`, its constants lifted so that one program serves them all. */
 export interface Activation {
   readonly expression: Expression;
   readonly key: string;
@@ -32,21 +32,14 @@ export const noEpilogue: Epilogue = { activation: undefined, keep: false };
 
 export const epilogueKey = ({ activation, keep }: Epilogue): string => `${activation?.key ?? ''}${keep ? '+' : ''}`;
 
-/** One f32 parameter per constant of the activation. */
-export function constantParameters({ activation }: Epilogue): Record<string, 'f32'> {
-  return Object.fromEntries((activation?.values ?? []).map((_, slot) => [`constant${slot}`, 'f32' as const]));
-}
-export function constantArguments({ activation }: Epilogue): Record<string, number> {
-  return Object.fromEntries((activation?.values ?? []).map((value, slot) => [`constant${slot}`, value]));
-}
+export const constantCount = ({ activation }: Epilogue): number => activation?.values.length ?? 0;
+export const constantsOf = ({ activation }: Epilogue): readonly number[] => activation?.values ?? [];
 
-type Read = Readonly<Record<string, unknown>>;
-
-/** The activation of a vector of sums; `parameters` as read from the kernel. */
-export function activate(k: VectorBuilder, { activation }: Epilogue, parameters: Read, x: VF): VF {
+/** The activation of a vector of sums; its constants are the parameters from `firstConstant` on. */
+export function activate(k: VectorBuilder, { activation }: Epilogue, firstConstant: number, x: VF): VF {
   if (activation === undefined) return x;
-  const parameter = (slot: number): F32 => parameters[`constant${slot}`] as F32;
-  return lowerVector(k, activation.expression, { variables: { x }, parameter }) as VF;
+  const parameter = (slot: number): F32 => k.parameter(firstConstant + slot, 'f32');
+  return lowerVector(k, activation.expression, { variables: { x0: x }, parameter }) as VF;
 }
 
 export interface Finish {
@@ -63,7 +56,7 @@ export interface Finish {
 }
 
 /** `to[i] = activation(sums[i] + what is there)` for `count` elements of a row. */
-export function finishRow(k: VectorBuilder, epilogue: Epilogue, parameters: Read, row: Finish): void {
+export function finishRow(k: VectorBuilder, epilogue: Epilogue, firstConstant: number, row: Finish): void {
   const vector = (at: I32, count?: I32): void => {
     const [to, kept] = [k.offset(row.to, at, 4), k.offset(row.kept, at, 4)];
     const x = k.variable('vf', k.loadVF(k.offset(row.sums, at, 4)));
@@ -71,7 +64,7 @@ export function finishRow(k: VectorBuilder, epilogue: Epilogue, parameters: Read
     if (epilogue.activation !== undefined) {
       k.if(row.ends, () => {
         if (epilogue.keep) k.store(kept, x, 0, count);
-        k.assign(x, activate(k, epilogue, parameters, x));
+        k.assign(x, activate(k, epilogue, firstConstant, x));
       });
     }
     k.store(to, x, 0, count);

@@ -1,14 +1,13 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
-import type { Kernel } from '../kernel.js';
 import { batchRuns, type BatchRun } from './batch.js';
-import { combineChunk, combineKernel, combineParameters } from './combine.js';
-import { constantArguments, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
+import { combineChunk, combineProgram } from './combine.js';
+import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
 import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
-import { multiplyKernel, multiplyParameters, multiplyScratch, type MultiplySpec } from './multiply.js';
-import { packKernel, packParameters, packRowsPerTask } from './pack.js';
-import { vectorKernel, vectorParameters, vectorScratch, type VectorSpec } from './vector.js';
+import { multiplyProgram, multiplyScratch } from './multiply.js';
+import { packProgram, packRowsPerTask } from './pack.js';
+import { vectorProgram, vectorScratch } from './vector.js';
 
 /** A stack of matrices, each stored row by row; `transposed`: stored as the transpose of what it stands for. */
 export interface MatrixStack {
@@ -29,7 +28,7 @@ export interface MatmulCall {
   readonly N: number;
   readonly K: number;
   readonly bias?: { readonly buffer: DeviceBuffer; readonly dtype: FloatDtype } | undefined;
-  /** Of the variable `x`. */
+  /** Of the variable `x0`. */
   readonly activation?: Expression | undefined;
   /** Takes the sums before the activation. */
   readonly kept?: DeviceBuffer | undefined;
@@ -45,15 +44,6 @@ interface Products extends MatmulShape {
   readonly bias: MatmulCall['bias'];
   readonly oneBias: boolean;
   readonly epilogue: Epilogue;
-}
-
-// one object per key, so that a device finds its program without comparing keys
-const kernels = new Map<string, Kernel>();
-function shared(kernel: Kernel): Kernel {
-  const key = `${kernel.name}/${kernel.key}`;
-  const known = kernels.get(key) ?? kernel;
-  kernels.set(key, known);
-  return known;
 }
 
 /** `out = activation(A·B + bias)`, batched. Adds M·N·K per product to the device's `multiplyAdds`. */
@@ -124,9 +114,9 @@ function inParts(
   const size = p.batches * p.M * p.N;
   withWorkspace(device, 4 * splits * size, (parts) => {
     body(parts, parts, noEpilogue);
-    const args = { parts, out: p.out, kept: p.kept, size, splits, ...constantArguments(p.epilogue) };
-    const list = combineParameters(p.epilogue);
-    device.run(shared(combineKernel(p.epilogue)), list.pack(args as never), Math.ceil(size / combineChunk));
+    const { kernel, pack } = combineProgram(p.epilogue);
+    const args = pack({ parts, out: p.out, kept: p.kept, size, splits }, constantsOf(p.epilogue));
+    device.run(kernel, args, Math.ceil(size / combineChunk));
   });
 }
 
@@ -143,12 +133,8 @@ function launchVector(device: Device, p: Products): void {
   const { run, N, K, a, b, bias, batches, oneBias } = p;
   const plan = planVector(p);
   inParts(device, p, plan.splits, (out, kept, epilogue) => {
-    const spec: VectorSpec = {
-      x: a.dtype,
-      b: stored(b),
-      bias: bias && { dtype: bias.dtype, one: oneBias },
-      epilogue,
-    };
+    const spec = { x: a.dtype, b: stored(b), bias: bias && { dtype: bias.dtype, one: oneBias }, epilogue };
+    const { kernel, pack } = vectorProgram(spec);
     const args = {
       x: a.from,
       b: b.from,
@@ -163,10 +149,9 @@ function launchVector(device: Device, p: Products): void {
       bDiv: run.b.div,
       bMod: run.b.mod,
       ...plan,
-      ...constantArguments(epilogue),
     };
     const scratchBytes = vectorScratch(plan);
-    device.run(shared(vectorKernel(spec)), vectorParameters(spec).pack(args as never), plan.tasks, { scratchBytes });
+    device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes });
   });
 }
 
@@ -176,13 +161,9 @@ function launchMultiply(device: Device, p: Products): void {
   const plan = planMultiply(p, width);
   const multiply = (packed: KernelArgument | undefined): void =>
     inParts(device, p, plan.splits, (out, kept, epilogue) => {
-      const spec: MultiplySpec = {
-        rows: plan.rows,
-        a: a.dtype,
-        b: packed === undefined ? stored(b) : 'packed',
-        bias: bias?.dtype,
-        epilogue,
-      };
+      const source = packed === undefined ? stored(b) : 'packed';
+      const spec = { rows: plan.rows, a: a.dtype, b: source, bias: bias?.dtype, epilogue } as const;
+      const { kernel, pack } = multiplyProgram(spec);
       const args = {
         a: a.from,
         b: packed ?? b.from,
@@ -200,17 +181,17 @@ function launchMultiply(device: Device, p: Products): void {
         bDiv: run.b.div,
         bMod: run.b.mod,
         ...plan,
-        ...constantArguments(epilogue),
       };
       const scratchBytes = multiplyScratch(width, plan);
-      device.run(shared(multiplyKernel(spec)), multiplyParameters(spec).pack(args as never), plan.tasks, { scratchBytes });
+      device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes });
     });
   if (!plan.packed) return multiply(undefined);
   const matrices = run.b.mod;
   const stretches = Math.ceil(K / packRowsPerTask);
   withWorkspace(device, 4 * matrices * plan.panels * panelColumns(width) * K, (packed) => {
-    const args = packParameters.pack({ b: b.from, packed, N, K, panels: plan.panels, stretches });
-    device.run(shared(packKernel(stored(b))), args, matrices * plan.panels * stretches);
+    const { kernel, pack } = packProgram(stored(b));
+    const args = pack({ b: b.from, packed, N, K, panels: plan.panels, stretches });
+    device.run(kernel, args, matrices * plan.panels * stretches);
     multiply(packed);
   });
 }

@@ -1,11 +1,11 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
 import { accumulators, multiplyTile, registerTile, type Accumulators } from '../tile.js';
-import { constantParameters, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
+import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import { depth, panelColumns, type MultiplyPlan } from './layout.js';
-import { packLanes, packPanel, type Stored } from './pack.js';
+import { packLanes, packPanel, storedKey, type Stored } from './pack.js';
+import { family, type Read } from './program.js';
 
 /** Which of the operands' matrices a batch uses: `⌊batch / div⌋ mod mod`. */
 const batching = { batches: 'i32', aDiv: 'i32', aMod: 'i32', bDiv: 'i32', bMod: 'i32' } as const;
@@ -39,9 +39,7 @@ export interface MultiplySpec {
   readonly epilogue: Epilogue;
 }
 
-export const multiplyParameters = ({ epilogue }: MultiplySpec) => parameterList({ ...names, ...constantParameters(epilogue) });
-
-type Parameters = ReturnType<ReturnType<typeof multiplyParameters>['read']>;
+type Parameters = Read<typeof names>;
 
 /** Bytes of thread workspace: an edge tile, a row of starting values, a slice of a panel, a block of A. */
 export function multiplyScratch(width: number, plan: MultiplyPlan): number {
@@ -54,21 +52,20 @@ export function multiplyScratch(width: number, plan: MultiplyPlan): number {
  * `out = activation(A·B + bias)`, for blocks of rows × ranges of columns × parts of the inner sum. A block of A is packed
  * into tiles of `rows` rows; then each panel of B meets all of them while it is in cache.
  */
-export function multiplyKernel(spec: MultiplySpec): Kernel {
-  const b = spec.b === 'packed' ? spec.b : `${spec.b.dtype}${spec.b.contiguous ? '' : 'ᵀ'}`;
-  const list = multiplyParameters(spec);
-  return {
-    name: 'matmul',
-    key: [spec.rows, spec.a, b, spec.bias ?? '-', epilogueKey(spec.epilogue)].join('/'),
-    parameters: list.kinds,
-    cpu: (k) => text(k, spec, list.read(k)),
-  };
-}
+export const multiplyProgram = family({
+  name: 'matmul',
+  key: ({ rows, a, b, bias, epilogue }: MultiplySpec) =>
+    `${rows}/${a}/${b === 'packed' ? b : storedKey(b)}/${bias ?? '-'}/${epilogueKey(epilogue)}`,
+  parameters: names,
+  constants: ({ epilogue }) => constantCount(epilogue),
+  text,
+});
 
 /** What stays the same within a task. */
 interface Task {
   readonly spec: MultiplySpec;
   readonly p: Parameters;
+  readonly firstConstant: number;
   readonly edge: Pointer;
   readonly initial: Pointer;
   readonly slice: Pointer;
@@ -87,7 +84,7 @@ interface Step {
   readonly ends: I32;
 }
 
-function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters): void {
+function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant: number): void {
   const panel = panelColumns(k.width);
   const edge = k.scratch;
   const initial = k.offset(edge, 4 * spec.rows * panel);
@@ -107,7 +104,7 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters): void {
     const kFirst = k.mul(k.div(matrix, p.batches), p.splitDepth);
     const kLast = k.min(k.add(kFirst, p.splitDepth), p.K);
     const outRow = k.add(k.mul(matrix, p.M), m0);
-    const state: Task = { spec, p, edge, initial, slice, block, bMatrix, outRow, rows };
+    const state: Task = { spec, p, firstConstant, edge, initial, slice, block, bMatrix, outRow, rows };
     k.loop(
       kFirst,
       kLast,
@@ -222,7 +219,7 @@ function tile(k: VectorBuilder, task: Task, step: Step, t: Tile): void {
     k.loop(0, t.rows, (row) => {
       const [to, kept] = [t.out, t.kept].map((start) => k.offset(start, k.mul(row, p.N), 4)) as [Pointer, Pointer];
       const sums = k.offset(task.edge, row, 4 * panel);
-      finishRow(k, epilogue, p, { sums, count: t.columns, to, kept, continues: step.continues, ends: step.ends });
+      finishRow(k, epilogue, task.firstConstant, { sums, count: t.columns, to, kept, continues: step.continues, ends: step.ends });
     });
   const whole = k.and(k.eq(t.rows, rows), k.eq(t.columns, panel));
   const direct = epilogue.activation === undefined ? whole : k.and(whole, k.eq(step.ends, 0));

@@ -1,15 +1,17 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
 import { registerTile } from '../tile.js';
 import { panelColumns } from './layout.js';
+import { family } from './program.js';
 
 /** An operand as it is stored: `contiguous` along its columns, or along its rows. */
 export interface Stored {
   readonly dtype: FloatDtype;
   readonly contiguous: boolean;
 }
+
+export const storedKey = ({ dtype, contiguous }: Stored): string => `${dtype}${contiguous ? '' : 'ᵀ'}`;
 
 interface LaneCopy {
   readonly from: Pointer;
@@ -142,38 +144,33 @@ function packColumns(k: VectorBuilder, copy: PanelCopy): void {
   );
 }
 
-export const packParameters = parameterList({ b: 'pointer', packed: 'pointer', N: 'i32', K: 'i32', panels: 'i32', stretches: 'i32' });
-
 /** Rows of B that one task packs. */
 export const packRowsPerTask = 512;
 
 /** Packs matrices `[K,N]` into panels `[panel][row][column]`, columns padded; a task takes a stretch of one panel. */
-export function packKernel(b: Stored): Kernel {
-  return {
-    name: 'matmul pack',
-    key: `${b.dtype}${b.contiguous ? '' : 'ᵀ'}`,
-    parameters: packParameters.kinds,
-    cpu: (k) => {
-      const p = packParameters.read(k);
-      const panel = panelColumns(k.width);
-      const one = k.constant('i32', 1);
-      k.loop(k.begin, k.end, (task) => {
-        const first = k.mul(k.rem(task, p.stretches), packRowsPerTask);
-        const index = k.div(task, p.stretches);
-        const column = k.mul(k.rem(index, p.panels), panel);
-        const matrix = k.mul(k.div(index, p.panels), k.mul(p.K, p.N));
-        const [rowStride, columnStride] = b.contiguous ? [p.N, one] : [one, p.K];
-        const start = k.add(matrix, k.add(k.mul(first, rowStride), k.mul(column, columnStride)));
-        packPanel(k, {
-          ...b,
-          from: k.offset(p.b, start, bytesPerElement[b.dtype]),
-          rowStride,
-          columnStride,
-          columns: k.sub(p.N, column),
-          length: k.min(k.sub(p.K, first), packRowsPerTask),
-          to: k.offset(p.packed, k.add(k.mul(index, p.K), first), 4 * panel),
-        });
+export const packProgram = family({
+  name: 'matmul pack',
+  key: storedKey,
+  parameters: { b: 'pointer', packed: 'pointer', N: 'i32', K: 'i32', panels: 'i32', stretches: 'i32' },
+  text: (k, b: Stored, p) => {
+    const panel = panelColumns(k.width);
+    const one = k.constant('i32', 1);
+    k.loop(k.begin, k.end, (task) => {
+      const first = k.mul(k.rem(task, p.stretches), packRowsPerTask);
+      const index = k.div(task, p.stretches);
+      const column = k.mul(k.rem(index, p.panels), panel);
+      const matrix = k.mul(k.div(index, p.panels), k.mul(p.K, p.N));
+      const [rowStride, columnStride] = b.contiguous ? [p.N, one] : [one, p.K];
+      const start = k.add(matrix, k.add(k.mul(first, rowStride), k.mul(column, columnStride)));
+      packPanel(k, {
+        ...b,
+        from: k.offset(p.b, start, bytesPerElement[b.dtype]),
+        rowStride,
+        columnStride,
+        columns: k.sub(p.N, column),
+        length: k.min(k.sub(p.K, first), packRowsPerTask),
+        to: k.offset(p.packed, k.add(k.mul(index, p.K), first), 4 * panel),
       });
-    },
-  };
-}
+    });
+  },
+});

@@ -1,10 +1,10 @@
 import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
-import { constantParameters, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
+import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import type { VectorPlan } from './layout.js';
-import type { Stored } from './pack.js';
+import { storedKey, type Stored } from './pack.js';
+import { family, type Read } from './program.js';
 
 const names = {
   x: 'pointer',
@@ -32,9 +32,7 @@ export interface VectorSpec {
   readonly epilogue: Epilogue;
 }
 
-export const vectorParameters = ({ epilogue }: VectorSpec) => parameterList({ ...names, ...constantParameters(epilogue) });
-
-type Parameters = ReturnType<ReturnType<typeof vectorParameters>['read']>;
+type Parameters = Read<typeof names>;
 
 /** Columns whose inner products are formed together when B's columns are contiguous. */
 const group = 4;
@@ -44,16 +42,14 @@ const stride = 8;
 export const vectorScratch = (plan: VectorPlan): number => 4 * (plan.columns + 64);
 
 /** `out = activation(x·B + bias)` for one row x: reads B once, packs nothing. */
-export function vectorKernel(spec: VectorSpec): Kernel {
-  const bias = spec.bias === undefined ? '-' : `${spec.bias.dtype}${spec.bias.one ? '1' : ''}`;
-  const list = vectorParameters(spec);
-  return {
-    name: 'matmul vector',
-    key: [spec.x, `${spec.b.dtype}${spec.b.contiguous ? '' : 'ᵀ'}`, bias, epilogueKey(spec.epilogue)].join('/'),
-    parameters: list.kinds,
-    cpu: (k) => text(k, spec, list.read(k)),
-  };
-}
+export const vectorProgram = family({
+  name: 'matmul vector',
+  key: ({ x, b, bias, epilogue }: VectorSpec) =>
+    `${x}/${storedKey(b)}/${bias ? `${bias.dtype}${bias.one ? '1' : ''}` : '-'}/${epilogueKey(epilogue)}`,
+  parameters: names,
+  constants: ({ epilogue }) => constantCount(epilogue),
+  text,
+});
 
 /** Part of a product: `count` columns from `column`, over rows `first … last-1` of the inner sum. */
 interface Part {
@@ -64,7 +60,7 @@ interface Part {
   readonly count: I32;
 }
 
-function text(k: VectorBuilder, spec: VectorSpec, p: Parameters): void {
+function text(k: VectorBuilder, spec: VectorSpec, p: Parameters, firstConstant: number): void {
   k.loop(k.begin, k.end, (task) => {
     const column = k.mul(k.rem(task, p.ranges), p.columns);
     const matrix = k.div(task, p.ranges);
@@ -88,7 +84,7 @@ function text(k: VectorBuilder, spec: VectorSpec, p: Parameters): void {
     const at = k.add(k.mul(matrix, p.N), column);
     const [to, kept] = [k.offset(p.out, at, 4), k.offset(p.kept, at, 4)];
     const [no, yes] = [k.constant('i32', 0), k.constant('i32', 1)];
-    finishRow(k, spec.epilogue, p, { sums: k.scratch, count, to, kept, continues: no, ends: yes });
+    finishRow(k, spec.epilogue, firstConstant, { sums: k.scratch, count, to, kept, continues: no, ends: yes });
   });
 }
 

@@ -7,7 +7,7 @@ import type { TileMap } from '../../masks/tiles.js';
 import { zeros } from '../../tensor/create.js';
 import { empty, Tensor } from '../../tensor/tensor.js';
 import { sharedArguments, Workspace, type AttendCall } from './bind.js';
-import { visitedPairs, type AttendValues } from './forward.js';
+import type { AttendValues } from './forward.js';
 
 export interface AttendInputs {
   readonly q: Tensor;
@@ -64,7 +64,7 @@ export function runBackward(
         scratchBytes: backwardScratch(width, D, E),
       });
     }
-    device.counters.multiplyAdds += visitedPairs(call) * (3 * D + 2 * E);
+    device.counters.multiplyAdds += call.plan.visited.pairs * (3 * D + 2 * E);
     const dtables = learned.map((table) => tableGradient(workspace, call, args, table));
     return { dq, dk, dv, dtables };
   } finally {
@@ -102,7 +102,7 @@ function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArgum
   const size = learned.size;
   const entries = spec.score ? differentiateTable(spec.score, (table) => table.source === learned) : [];
   if (entries.length === 0) return zeros(learned.shape, { device });
-  const tiles = Math.ceil(L / attendTiles(width).queryTile);
+  const tiles = Math.ceil(L / (spec.period * attendTiles(width).queryTile));
   // rows of different queries never meet; else small tables are summed from copies, and large ones by one task
   const byRow = entries.every(readsOwnRow);
   const copies = byRow ? 1 : size <= smallTable ? Math.min(copiesOfSmall, tiles) : 1;

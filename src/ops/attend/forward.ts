@@ -23,7 +23,7 @@ export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): A
     device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, out: out.buffer }), B * H * period * tiles, {
       scratchBytes: forwardScratch(width, D, E),
     });
-    device.counters.multiplyAdds += visitedPairs(call) * (D + E);
+    device.counters.multiplyAdds += plan.visited.pairs * (D + E);
     return { out, logsumexp };
   } catch (error) {
     out.dispose();
@@ -33,7 +33,3 @@ export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): A
     workspace.dispose();
   }
 }
-
-/** Query–key pairs the kernels compute: all pairs of the tiles they do not skip. */
-export const visitedPairs = ({ plan }: AttendCall): number =>
-  plan.spec.period * (plan.tiles.pairs.full + plan.tiles.pairs.partial);

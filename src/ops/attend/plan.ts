@@ -10,18 +10,18 @@ import {
 import { log2e } from '../../codegen/math.js';
 import { attendTiles } from '../../kernels/attend/layout.js';
 import type { AttendSpec } from '../../kernels/attend/spec.js';
-import { causal, ranges, type AttendShape, type Mask } from '../../masks/index.js';
+import { causal, periodicity, ranges, type AttendShape, type Mask } from '../../masks/index.js';
 import { classifyTiles, type TileMap } from '../../masks/tiles.js';
-import type { Score } from '../../scores/index.js';
+import { splitByPeriod } from './split.js';
 
 /** What one shape, mask and score change mean for the kernels: worked out on the host, once for equal inputs. */
 export interface AttendPlan {
   readonly spec: AttendSpec;
   readonly tiles: TileMap;
+  readonly visited: Visited;
   readonly constants: readonly { readonly type: 'f32' | 'i32'; readonly value: number }[];
   /** 1 where scores are changed in natural units, log₂e where they go straight to base 2. */
   readonly unit: number;
-  readonly maskExpression: Expression | null;
 }
 
 export interface PlanOptions {
@@ -31,21 +31,59 @@ export interface PlanOptions {
   readonly dropout: boolean;
 }
 
-const known = new WeakMap<Expression, Map<string, TileMap>>();
+/** What a mask is to the kernels: tiles of the score matrix of one residue class, and the mask within it. */
+interface MaskPlan {
+  readonly period: number;
+  readonly mask: Expression | null;
+  readonly tiles: TileMap;
+  readonly visited: Visited;
+}
 
-/** The tile map of an expression, kept as long as the expression lives. */
-function tileMap(expression: Expression | null, shape: AttendShape, width: number): TileMap {
+/** Tiles and pairs over all heads and residue classes. */
+export interface Visited {
+  readonly pairs: number;
+  readonly tiles: { readonly empty: number; readonly full: number; readonly partial: number };
+}
+
+const known = new WeakMap<Expression, Map<string, MaskPlan>>();
+
+/** The plan of a mask, kept as long as its expression lives. */
+function planMask(expression: Expression | null, shape: AttendShape, width: number): MaskPlan {
+  if (expression === null) return buildMaskPlan(expression, shape, width);
+  const plans = known.get(expression) ?? new Map<string, MaskPlan>();
+  known.set(expression, plans);
+  const name = [...Object.values(shape), width].join();
+  const plan = plans.get(name) ?? buildMaskPlan(expression, shape, width);
+  plans.set(name, plan);
+  return plan;
+}
+
+function buildMaskPlan(expression: Expression | null, shape: AttendShape, width: number): MaskPlan {
   const { queryTile, keyBlock } = attendTiles(width);
   const { B, H, L, S } = shape;
-  const classify = (): TileMap =>
-    classifyTiles(expression, { B, H, L, S, queryTile, keyTile: keyBlock, queryOffset: S - L });
-  if (expression === null) return classify();
-  const maps = known.get(expression) ?? new Map<string, TileMap>();
-  known.set(expression, maps);
-  const name = [B, H, L, S, queryTile, keyBlock].join();
-  const map = maps.get(name) ?? classify();
-  maps.set(name, map);
-  return map;
+  const found = expression === null ? undefined : periodicity(expression);
+  // row and position must have one residue, and the mask be the same in every class
+  const periodic = found !== undefined && (S - L) % found.period === 0 && !found.usesClass ? found : undefined;
+  const period = periodic?.period ?? 1;
+  const mask = periodic?.expression ?? expression;
+  const classify = (rows: number, columns: number): TileMap =>
+    classifyTiles(mask, { B, H, L: rows, S: columns, queryTile, keyTile: keyBlock, queryOffset: (S - L) / period });
+  const tiles = classify(Math.ceil(L / period), Math.ceil(S / period));
+  // L mod period classes have the longer length
+  const longer = L % period === 0 ? period : L % period;
+  const parts: [TileMap, number][] = [[tiles, longer]];
+  const [rows, columns] = [Math.floor(L / period), Math.floor(S / period)];
+  if (longer < period && rows > 0 && columns > 0) parts.push([classify(rows, columns), period - longer]);
+  const total = (of: (map: TileMap) => number): number => parts.reduce((sum, [map, times]) => sum + times * of(map), 0);
+  const visited = {
+    pairs: total(({ pairs }) => pairs.full + pairs.partial),
+    tiles: {
+      empty: total(({ counts }) => counts.empty),
+      full: total(({ counts }) => counts.full),
+      partial: total(({ counts }) => counts.partial),
+    },
+  };
+  return { period, mask, tiles, visited };
 }
 
 const bothCausal = new WeakMap<Mask, Mask>();
@@ -60,17 +98,32 @@ export function combineMasks(isCausal: boolean, mask: Mask | undefined): Mask | 
   return combined;
 }
 
+/** A split must save this share of the pairs to be worth its merge. */
+const worthwhile = 0.8;
+
+/** One plan, or several over disjoint sets of pairs whose results are to be merged. */
 export function planAttend(
   shape: AttendShape,
-  mask: Mask | undefined,
-  score: Score | undefined,
+  mask: Expression | null,
+  score: Expression | undefined,
+  options: PlanOptions,
+): readonly AttendPlan[] {
+  const visited = (part: Expression | null): number => planMask(part, shape, options.width).visited.pairs;
+  const parts = mask === null ? [mask] : splitByPeriod(mask);
+  const cost = parts.reduce((sum, part) => sum + visited(part), 0);
+  const chosen = parts.length > 1 && cost < worthwhile * visited(mask) ? parts : [mask];
+  return chosen.map((part) => planPart(shape, part, score, options));
+}
+
+function planPart(
+  shape: AttendShape,
+  maskExpression: Expression | null,
+  scoreExpression: Expression | undefined,
   options: PlanOptions,
 ): AttendPlan {
-  const maskExpression = mask?.expression(shape) ?? null;
-  const tiles = tileMap(maskExpression, shape, options.width);
+  const { period, mask: inClass, tiles, visited } = planMask(maskExpression, shape, options.width);
   // where no tile is partial, the mask is never evaluated
-  const evaluated = tiles.counts.partial > 0 ? maskExpression : null;
-  const scoreExpression = score?.expression(shape);
+  const evaluated = tiles.counts.partial > 0 ? inClass : null;
   const parts = new Lifter();
   const lifted = {
     score: parts.lift(scoreExpression),
@@ -88,12 +141,12 @@ export function planAttend(
       tables,
       checked: checkedReads(expressions, shape, parts.values),
       dropout: options.dropout,
-      period: 1,
+      period,
     },
     tiles,
+    visited,
     constants: parts.constants,
     unit: scoreExpression === undefined ? log2e : 1,
-    maskExpression,
   };
 }
 

@@ -45,6 +45,7 @@ describe('differentiate', () => {
       fc.property(expressions.f32, point, (e, at) => {
         const slope = (step: number): number =>
           (evaluate(e, { ...at, x: at.x + step }) - evaluate(e, { ...at, x: at.x - step })) / (2 * step);
+        const value = evaluate(differentiate(e, 'x'), at);
         const [coarse, fine] = [slope(2e-5), slope(1e-5)];
         // kinks, jumps, cancellation and poles are not what central differences can tell
         const smooth = Math.abs(coarse - fine) <= 1e-4 * Math.max(1, Math.abs(fine)) && Math.abs(evaluate(e, at)) < 1e4;
@@ -52,12 +53,12 @@ describe('differentiate', () => {
           evaluate(e, { ...at, x: at.x + 1e-5 }) - 2 * evaluate(e, at) + evaluate(e, { ...at, x: at.x - 1e-5 });
         fc.pre(Number.isFinite(coarse) && smooth && Math.abs(onEdge) < 1e-8 * Math.max(1, Math.abs(evaluate(e, at))));
         compared++;
-        const value = evaluate(differentiate(e, 'x'), at);
         if (!(Math.abs(value - fine) <= 1e-3 * Math.max(1, Math.abs(fine)))) {
           throw new Error(`d(${print(e)}) = ${print(differentiate(e, 'x'))} = ${value}, central difference ${fine}`);
         }
       }),
-      { numRuns: 1500 },
+      // which points a central difference can judge is a matter of thresholds, so the draw is fixed
+      { numRuns: 1500, seed: 7 },
     );
     expect(compared).toBeGreaterThan(500);
   });

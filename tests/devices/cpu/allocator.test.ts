@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ALIGNMENT, Allocator, type Block, coversRegion } from '../../../src/devices/cpu/allocator.js';
 

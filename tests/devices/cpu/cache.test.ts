@@ -26,6 +26,9 @@ afterEach(() => {
   rmSync(base, { recursive: true, force: true });
 });
 
+// Windows keeps no modes
+const mode = (path: string): number => (posix ? statSync(path).mode & 0o777 : 0o700);
+
 /** The folder is refused for `reason`, and a private one stands in. */
 function expectPrivate(folder: string, reason: RegExp): void {
   const cache = openCache(folder);
@@ -33,15 +36,14 @@ function expectPrivate(folder: string, reason: RegExp): void {
   expect(cache.reasons).toHaveLength(1);
   expect(cache.reasons[0]).toMatch(reason);
   expect(cache.reasons[0]).toContain(folder);
-  const status = statSync(cache.folder);
-  expect(status.isDirectory()).toBe(true);
-  if (posix) expect(status.mode & 0o777).toBe(0o700);
+  expect(statSync(cache.folder).isDirectory()).toBe(true);
+  expect(mode(cache.folder)).toBe(0o700);
 }
 
 test('a missing folder is created, with its parents, for this user alone', () => {
   const folder = join(base, 'a', 'subquad');
   expect(openCache(folder)).toEqual({ folder, reasons: [] });
-  if (posix) expect(statSync(folder).mode & 0o777).toBe(0o700);
+  expect(mode(folder)).toBe(0o700);
   expect(openCache(folder).folder).toBe(folder);
 });
 

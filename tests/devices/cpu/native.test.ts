@@ -10,6 +10,10 @@ import { fakeCompiler } from './fake-compiler.js';
 import { affine, CHUNK, device, floats, nativeSupport } from './fixtures.js';
 
 const native = await nativeSupport();
+const koffi = await import('koffi').then(
+  () => true,
+  () => false,
+);
 
 let folder: string;
 beforeEach(() => {
@@ -79,7 +83,7 @@ describe.skipIf(!native.available)(`native${native.reason}`, () => {
   });
 });
 
-test.skipIf(process.platform === 'win32')(
+test.skipIf(process.platform === 'win32' || !koffi)(
   'a compiler that cannot compile: native is refused, auto says why',
   async () => {
     const saved = process.env['CC'];

@@ -1,0 +1,49 @@
+import type { VectorBuilder } from '../../codegen/vector.js';
+import type { KernelArgument } from '../../devices/device.js';
+import { parameterList, type Kernel, type ParameterKind, type ParameterList } from '../kernel.js';
+
+type Names = Readonly<Record<string, ParameterKind>>;
+
+/** A kernel and how its arguments are packed: those named in `P`, then the constants of an activation. */
+export interface Program<P extends Names> {
+  readonly kernel: Kernel;
+  pack(values: Parameters<ParameterList<P>['pack']>[0], constants?: readonly number[]): readonly KernelArgument[];
+}
+
+export type Read<P extends Names> = ReturnType<ParameterList<P>['read']>;
+
+interface Family<Spec, P extends Names> {
+  readonly name: string;
+  readonly key: (spec: Spec) => string;
+  readonly parameters: P;
+  /** Number of f32 parameters after those. */
+  readonly constants?: (spec: Spec) => number;
+  /** Writes the program; `firstConstant` is the index of the first of the constants. */
+  readonly text: (k: VectorBuilder, spec: Spec, parameters: Read<P>, firstConstant: number) => void;
+}
+
+/**
+ * The programs of a family, made once per key: a device finds its program by the kernel object, and small products do
+ * not build one anew at each call.
+ */
+export function family<Spec, const P extends Names>(make: Family<Spec, P>): (spec: Spec) => Program<P> {
+  const made = new Map<string, Program<P>>();
+  return (spec) => {
+    const key = make.key(spec);
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const list = parameterList(make.parameters);
+    const count = make.constants?.(spec) ?? 0;
+    const program: Program<P> = {
+      kernel: {
+        name: make.name,
+        key,
+        parameters: [...list.kinds, ...new Array<'f32'>(count).fill('f32')],
+        cpu: (k) => make.text(k, spec, list.read(k), list.kinds.length),
+      },
+      pack: (values, constants = []) => [...list.pack(values), ...constants],
+    };
+    made.set(key, program);
+    return program;
+  };
+}

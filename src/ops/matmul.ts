@@ -1,0 +1,179 @@
+import { differentiate, simplify, topological, type Expression, type F32 } from '../codegen/expression/index.js';
+import { isFloat } from '../core/dtype.js';
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { broadcastShapes, sameShape, show, sizeOf } from '../core/shape.js';
+import { launchMatmul } from '../kernels/matmul/launch.js';
+import { runElementwise } from '../tensor/elementwise.js';
+import { commonDevice, empty, operation, records, scope, share, type Tensor } from '../tensor/index.js';
+import { argument, floatResult, type Scalar } from './map.js';
+import { sumTo } from './reduce.js';
+
+export interface MatmulOptions {
+  /** Use the transpose of the last two axes of `a`; default false. */
+  readonly transposeA?: boolean;
+  /** Use the transpose of the last two axes of `b`; default false. */
+  readonly transposeB?: boolean;
+  /** `[N]`, added to every row. */
+  readonly bias?: Tensor;
+  /** Applied to every element: a function such as `reluOf`, or an expression of the variable `x0`. */
+  readonly activation?: Scalar;
+}
+
+const OPTIONS = ['transposeA', 'transposeB', 'bias', 'activation'];
+
+/**
+ * `activation(a·b + bias)`: the matrix product over the last two axes, `[…, M, K]·[…, K, N] → […, M, N]`. The axes before
+ * them broadcast (extents equal or 1, aligned at the last). Summed in f32, in an order that depends on the shapes only;
+ * the result is f16 or bf16 when both operands are, else f32.
+ *
+ * Bias and activation cost no pass of their own. For gradients the sums before the activation are saved, if there is one.
+ *
+ * @throws ShapeError when K, the batch axes or the bias do not fit.
+ * @throws OptionError for operands that are not floats, or an activation of anything but `x0`.
+ *
+ * @example
+ * const x = tensor([1, 2, 3, 4], [2, 2], { device });
+ * matmul(x, x, { transposeB: true }); // [[5, 11], [11, 25]]
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  checkOptions('matmul', options, OPTIONS);
+  const { transposeA = false, transposeB = false, bias } = options;
+  const inputs = bias === undefined ? [a, b] : [a, b, bias];
+  commonDevice('matmul', inputs);
+  const left: Side = { x: a, transposed: transposeA };
+  const right: Side = { x: b, transposed: transposeB };
+  check(left, right, bias);
+  const activation = options.activation === undefined ? undefined : activationOf(options.activation);
+  const recorded = records(inputs);
+  return scope(() => {
+    const { out, kept } = product(left, right, { bias, activation, keep: recorded });
+    const dtype = floatResult([a, b]);
+    const result = dtype === 'f32' ? out : empty(out.shape, dtype, out.device);
+    if (result !== out) runElementwise(argument(0), [out], result);
+    if (!recorded) return result;
+    const saved = [a, b, ...(kept ? [kept] : [])].filter((tensor) => tensor !== undefined);
+    operation('matmul', inputs, [result], ([d], needs) => vjp(left, right, { bias, activation, kept }, d!, needs), saved);
+    return result;
+  });
+}
+
+/** An operand of a product: the matrices of `x`, or their transposes. */
+interface Side {
+  readonly x: Tensor;
+  readonly transposed: boolean;
+}
+
+interface Extras {
+  readonly bias?: Tensor | undefined;
+  readonly activation?: Expression | undefined;
+  /** Whether the sums before the activation are wanted. */
+  readonly keep?: boolean;
+}
+
+const rowsOf = ({ x, transposed }: Side): number => x.shape.at(transposed ? -1 : -2)!;
+const columnsOf = ({ x, transposed }: Side): number => x.shape.at(transposed ? -2 : -1)!;
+const flip = ({ x, transposed }: Side): Side => ({ x, transposed: !transposed });
+
+function check(a: Side, b: Side, bias: Tensor | undefined): void {
+  const got = `got a=${show(a.x.shape)}${a.transposed ? ' transposed' : ''}, b=${show(b.x.shape)}${b.transposed ? ' transposed' : ''}`;
+  const integers = [a.x, b.x, ...(bias ? [bias] : [])].find((x) => !isFloat(x.dtype));
+  if (integers) throw new OptionError(`matmul: operands must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
+  if (a.x.rank < 2 || b.x.rank < 2) {
+    throw new ShapeError(`matmul: a must be [...,M,K] and b [...,K,N], at least two axes each; ${got}. Reshape to add an axis.`);
+  }
+  if (columnsOf(a) !== rowsOf(b)) {
+    throw new ShapeError(
+      `matmul: a must be [...,M,K] and b [...,K,N] with one K; ${got}, so K is ${columnsOf(a)} and ${rowsOf(b)}. ` +
+        'Set transposeA or transposeB if one is stored the other way.',
+    );
+  }
+  if (bias !== undefined && !sameShape(bias.shape, [columnsOf(b)])) {
+    throw new ShapeError(`matmul: bias must be [N]=[${columnsOf(b)}]; got bias=${show(bias.shape)}, ${got}.`);
+  }
+}
+
+const activations = new WeakMap<Scalar, Expression>();
+
+function activationOf(activation: Scalar): Expression {
+  const known = activations.get(activation);
+  if (known !== undefined) return known;
+  const expression = typeof activation === 'function' ? activation(argument(0)) : activation;
+  const strange = topological(expression).find(({ op, name }) => op === 'table' || (op === 'variable' && name !== 'x0'));
+  if (strange || expression.type !== 'f32') {
+    const got = strange ? `it reads ${strange.name ?? `the table "${strange.table!.name}"`}` : `it is ${expression.type}`;
+    throw new OptionError(`matmul: activation must be an f32 expression of x0 alone; ${got}. Use map on the result.`);
+  }
+  activations.set(activation, expression);
+  return expression;
+}
+
+/** The f32 product, and the sums before the activation if they are wanted. */
+function product(a: Side, b: Side, { bias, activation, keep = false }: Extras = {}): { out: Tensor; kept: Tensor | undefined } {
+  const [M, N, K] = [rowsOf(a), columnsOf(b), columnsOf(a)];
+  const [aBatch, bBatch] = [a.x.shape.slice(0, -2), b.x.shape.slice(0, -2)];
+  const batch = broadcastShapes('matmul', [aBatch, bBatch]);
+  const { device } = a.x;
+  const out = empty([...batch, M, N], 'f32', device);
+  const kept = keep && activation !== undefined ? empty(out.shape, 'f32', device, 'saved') : undefined;
+  const stack = ({ x, transposed }: Side, batchOf: readonly number[]) => {
+    if (!isFloat(x.dtype)) throw new OptionError(`matmul: operands must be floats; got ${x.dtype}.`);
+    return { buffer: x.buffer, dtype: x.dtype, transposed, batch: batchOf };
+  };
+  launchMatmul(device, {
+    a: stack(a, aBatch),
+    b: stack(b, bBatch),
+    out: out.buffer,
+    batch,
+    M,
+    N,
+    K,
+    bias: bias && { buffer: bias.buffer, dtype: bias.dtype as 'f32' },
+    activation,
+    kept: kept?.buffer,
+  });
+  device.counters.bytesMoved += a.x.byteLength + b.x.byteLength + out.byteLength + (kept?.byteLength ?? 0);
+  return { out, kept };
+}
+
+const slopes = new WeakMap<Expression, Expression>();
+
+/** `cotangent · activation′(sum)`, of the variables `x1` and `x0`. */
+function slopeOf(activation: Expression): Expression {
+  const slope = slopes.get(activation) ?? simplify(argument(1).mul(differentiate(activation, 'x0') as F32));
+  slopes.set(activation, slope);
+  return slope;
+}
+
+interface Forward {
+  readonly bias: Tensor | undefined;
+  readonly activation: Expression | undefined;
+  readonly kept: Tensor | undefined;
+}
+
+function vjp(a: Side, b: Side, forward: Forward, cotangent: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
+  const { bias, activation, kept } = forward;
+  let d = cotangent;
+  if (activation !== undefined) {
+    d = empty(cotangent.shape, 'f32', cotangent.device, 'workspace');
+    runElementwise(slopeOf(activation), [kept!, cotangent], d);
+  }
+  return [
+    needs[0] ? gradientOf(a, { x: d, transposed: false }, flip(b)) : undefined,
+    needs[1] ? gradientOfRight(a, b, d) : undefined,
+    needs[2] ? sumTo(d, bias!.shape) : undefined,
+  ];
+}
+
+/** The gradient of `side` from that of its matrices, `left·right`; stored as `side` is. */
+function gradientOf(side: Side, left: Side, right: Side): Tensor {
+  const { out } = side.transposed ? product(flip(right), flip(left)) : product(left, right);
+  return sumTo(out, side.x.shape);
+}
+
+function gradientOfRight(a: Side, b: Side, d: Tensor): Tensor {
+  // one b for a whole batch of rows: the sum over the batch is part of the inner sum
+  const shared = sizeOf(b.x.shape) === sizeOf(b.x.shape.slice(-2)) && !a.transposed && a.x.rank === d.rank;
+  const rows = shared && sameShape(a.x.shape.slice(0, -2), d.shape.slice(0, -2));
+  const flat = (x: Tensor): Tensor => (rows ? share(x, [x.size / x.shape.at(-1)!, x.shape.at(-1)!]) : x);
+  return gradientOf(b, { x: flat(a.x), transposed: !a.transposed }, { x: flat(d), transposed: false });
+}

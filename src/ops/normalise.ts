@@ -1,0 +1,151 @@
+import { isFloat } from '../core/dtype.js';
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { show } from '../core/shape.js';
+import {
+  normaliseBackward,
+  normaliseBackwardParameters,
+  normaliseForward,
+  normaliseParameters,
+  normaliseWeights,
+  normaliseWeightsParameters,
+  type Normalise,
+} from '../kernels/rowwise/normalise.js';
+import { rowsPerTask } from '../kernels/rowwise/plan.js';
+import { commonDevice, empty, operation, share, type Tensor } from '../tensor/index.js';
+import { floatResult } from './map.js';
+import { sum } from './reduce.js';
+
+export interface NormOptions {
+  /** `[D]`, the scale of each feature; default none. */
+  readonly weight?: Tensor;
+  /** Added to the variance or mean square; default 1e-5. */
+  readonly epsilon?: number;
+}
+export interface LayerNormOptions extends NormOptions {
+  /** `[D]`, added at the end; default none. */
+  readonly bias?: Tensor;
+}
+
+/**
+ * `(x − mean) / √(variance + epsilon) · weight + bias` over the last axis of `x [..., D]`, with the variance of all D
+ * numbers (Ba, Kiros, Hinton 2016, arXiv 1607.06450).
+ *
+ * @throws ShapeError when weight or bias is not `[D]`; OptionError for a dtype that is not a float, or epsilon ≤ 0.
+ */
+export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
+  checkOptions('layerNorm', options, ['weight', 'bias', 'epsilon']);
+  return normalise('layerNorm', true, x, options);
+}
+
+/**
+ * `x / √(mean(x²) + epsilon) · weight` over the last axis of `x [..., D]` (Zhang, Sennrich 2019, arXiv 1910.07467).
+ *
+ * @throws as `layerNorm` does.
+ */
+export function rmsNorm(x: Tensor, options: NormOptions = {}): Tensor {
+  checkOptions('rmsNorm', options, ['weight', 'epsilon']);
+  return normalise('rmsNorm', false, x, options);
+}
+
+function check(who: string, x: Tensor, { weight, bias, epsilon = 1e-5 }: LayerNormOptions): void {
+  const given = [weight, bias].filter((tensor) => tensor !== undefined);
+  const features = x.shape.at(-1);
+  if (features === undefined || given.some((tensor) => tensor.rank !== 1 || tensor.shape[0] !== features)) {
+    const shapes = [`x=${show(x.shape)}`, weight && `weight=${show(weight.shape)}`, bias && `bias=${show(bias.shape)}`];
+    throw new ShapeError(`${who}: x must be [..., D], weight and bias [D]; got ${shapes.filter(Boolean).join(', ')}.`);
+  }
+  if ([x, ...given].some((tensor) => !isFloat(tensor.dtype))) {
+    throw new OptionError(`${who}: takes f32, f16 or bf16; got ${[x, ...given].map(({ dtype }) => dtype).join(', ')}. Use cast first.`);
+  }
+  if (!(Number.isFinite(epsilon) && epsilon > 0)) {
+    throw new OptionError(`${who}: epsilon must be a positive number; got ${epsilon}.`);
+  }
+}
+
+function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOptions): Tensor {
+  check(who, x, options);
+  const { weight, bias, epsilon = 1e-5 } = options;
+  const inputs = [x, weight, bias].filter((tensor) => tensor !== undefined);
+  const device = commonDevice(who, inputs);
+  const length = x.shape.at(-1)!;
+  const rows = x.size / length;
+  const perTask = rowsPerTask(length);
+  const y = empty(x.shape, floatResult(inputs), device);
+  const statistics = empty([rows, 2], 'f32', device, 'saved');
+  const spec: Normalise = { centre, weight: weight?.dtype, bias: bias?.dtype, x: x.dtype, y: y.dtype };
+  const args = normaliseParameters.pack({
+    x: x.buffer,
+    // a kernel without weights does not read them
+    weight: (weight ?? x).buffer,
+    bias: (bias ?? x).buffer,
+    y: y.buffer,
+    statistics: statistics.buffer,
+    rows,
+    length,
+    perTask,
+    epsilon,
+  });
+  device.run(normaliseForward(spec), args, Math.ceil(rows / perTask));
+  device.counters.bytesMoved += x.byteLength + y.byteLength;
+  const roles = [x, weight, bias];
+  operation(
+    who,
+    inputs,
+    [y],
+    ([dy], needs) => {
+      const needed = (tensor: Tensor | undefined): boolean => tensor !== undefined && needs[inputs.indexOf(tensor)] === true;
+      const dx = needed(x) ? inputGradient(spec, x, weight, statistics, dy!) : undefined;
+      const both = needed(weight) || needed(bias) ? weightGradients(spec, x, statistics, dy!) : {};
+      return [dx, both.dweight, both.dbias].filter((_, i) => roles[i] !== undefined);
+    },
+    [x, statistics, ...(weight ? [weight] : [])],
+  );
+  statistics.dispose();
+  return y;
+}
+
+function inputGradient(spec: Normalise, x: Tensor, weight: Tensor | undefined, statistics: Tensor, dy: Tensor): Tensor {
+  const length = x.shape.at(-1)!;
+  const rows = x.size / length;
+  const perTask = rowsPerTask(length);
+  const dx = empty(x.shape, 'f32', x.device);
+  const args = normaliseBackwardParameters.pack({
+    x: x.buffer,
+    weight: (weight ?? x).buffer,
+    statistics: statistics.buffer,
+    dy: dy.buffer,
+    dx: dx.buffer,
+    rows,
+    length,
+    perTask,
+  });
+  x.device.run(normaliseBackward(spec), args, Math.ceil(rows / perTask));
+  x.device.counters.bytesMoved += x.byteLength + dy.byteLength + dx.byteLength;
+  return dx;
+}
+
+/** Rows that one task adds up: fixed, so that the sum does not depend on the threads. */
+const WEIGHT_ROWS = 64;
+
+function weightGradients(spec: Normalise, x: Tensor, statistics: Tensor, dy: Tensor): { dweight?: Tensor; dbias?: Tensor } {
+  const length = x.shape.at(-1)!;
+  const rows = x.size / length;
+  const tasks = Math.ceil(rows / WEIGHT_ROWS);
+  const [dweight, dbias] = [spec.weight, spec.bias].map((dtype) => dtype && empty([tasks, length], 'f32', x.device, 'workspace'));
+  const args = normaliseWeightsParameters.pack({
+    x: x.buffer,
+    statistics: statistics.buffer,
+    dy: dy.buffer,
+    dweight: (dweight ?? dy).buffer,
+    dbias: (dbias ?? dy).buffer,
+    rows,
+    length,
+    perTask: WEIGHT_ROWS,
+  });
+  x.device.run(normaliseWeights(spec), args, tasks);
+  x.device.counters.bytesMoved += x.byteLength + dy.byteLength;
+  const total = (parts: Tensor | undefined): Tensor | undefined =>
+    parts && (tasks === 1 ? share(parts, [length]) : sum(parts, { axes: 0 }));
+  const result = { dweight: total(dweight), dbias: total(dbias) };
+  return { ...(result.dweight && { dweight: result.dweight }), ...(result.dbias && { dbias: result.dbias }) };
+}
