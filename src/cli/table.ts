@@ -3,6 +3,8 @@ import { type Style, visibleWidth } from './ansi.js';
 export interface Column<Row> {
   readonly title: string;
   readonly align?: 'left' | 'right';
+  /** At least this wide, so that several tables align. */
+  readonly width?: number;
   readonly cell: (row: Row) => string;
 }
 
@@ -14,8 +16,8 @@ export function table<Row>(
   group?: (row: Row) => unknown,
 ): string {
   const cells = rows.map((row) => columns.map(({ cell }) => cell(row)));
-  const widths = columns.map(({ title }, i) =>
-    Math.max(visibleWidth(title), ...cells.map((line) => visibleWidth(line[i]!))),
+  const widths = columns.map(({ title, width = 0 }, i) =>
+    Math.max(width, visibleWidth(title), ...cells.map((line) => visibleWidth(line[i]!))),
   );
   const line = (texts: readonly string[]): string =>
     texts

@@ -53,6 +53,8 @@ export type Instruction =
   | { readonly do: 'operation'; readonly op: Operation; readonly to: Value; readonly args: readonly Value[]; readonly immediate: number }
   | { readonly do: 'load'; readonly access: Access; readonly to: Value; readonly from: Pointer; readonly offset: number; readonly count?: I32 }
   | { readonly do: 'store'; readonly access: Access; readonly to: Pointer; readonly value: Value; readonly offset: number; readonly count?: I32 }
+  | { readonly do: 'loadStrided'; readonly to: Value; readonly from: Pointer; readonly offset: number; readonly stride: number }
+  | { readonly do: 'storeStrided'; readonly to: Pointer; readonly value: VF; readonly offset: number; readonly stride: number }
   | { readonly do: 'gather'; readonly access: 'vf' | 'vi' | 'vu8'; readonly to: Value; readonly from: Pointer; readonly index: VI }
   | { readonly do: 'assign'; readonly to: Variable; readonly value: Value }
   | { readonly do: 'loop'; readonly counter: I32; readonly start: I32; readonly end: I32; readonly step: number; readonly body: readonly Instruction[] }
@@ -346,6 +348,15 @@ export class VectorBuilder {
   }
   loadVU16(from: Pointer, offset = 0, count?: I32): VI {
     return this.#load('vu16', 'vi', from, offset, count);
+  }
+  /** Lane i is the f32 at `from + offset + i·stride` bytes. */
+  loadStrided(from: Pointer, stride: number, offset = 0): VF {
+    const to = this.#local('vf');
+    this.#emit({ do: 'loadStrided', to, from, offset, stride });
+    return to;
+  }
+  storeStrided(to: Pointer, value: VF, stride: number, offset = 0): void {
+    this.#emit({ do: 'storeStrided', to, value, offset, stride });
   }
   /** Element `index[lane]` of an array of f32 (`vf`), i32 (`vi`) or u8 (`vu8`). */
   gatherVF(from: Pointer, index: VI): VF {

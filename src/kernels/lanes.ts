@@ -25,22 +25,21 @@ export function extreme(k: VectorBuilder, lanes: VF, kind: 'max' | 'min'): F32 {
 
 /**
  * The sum of `term(at, count)` over the vectors from `begin` to `end`. Terms past `count` must be 0. Blocks of 16 steps
- * are summed in four lanes each and then added up, so the error grows with the number of blocks, not of terms.
+ * of four vectors each are summed apart and then added up, so the error grows with the number of blocks, not of terms.
  */
 export function sumVectors(k: VectorBuilder, begin: I32, end: I32, term: (at: I32, count?: I32) => VF): F32 {
   const W = k.width;
   const total = k.variable('vf', 0);
+  const whole = k.add(begin, k.and(k.sub(end, begin), -4 * W));
   const block = 16 * 4 * W;
-  const blocks = k.add(begin, k.mul(k.div(k.sub(end, begin), block), block));
   k.loop(
     begin,
-    blocks,
+    whole,
     (start) => {
       const sums = [0, 1, 2, 3].map(() => k.variable('vf', 0));
-      const stop = k.add(start, block);
       k.loop(
         start,
-        stop,
+        k.min(k.add(start, block), whole),
         (at) => sums.forEach((sum, i) => k.assign(sum, k.add(sum, term(i === 0 ? at : k.add(at, i * W))))),
         4 * W,
       );
@@ -49,6 +48,6 @@ export function sumVectors(k: VectorBuilder, begin: I32, end: I32, term: (at: I3
     block,
   );
   const rest = k.variable('vf', 0);
-  eachVector(k, blocks, end, (at, count) => k.assign(rest, k.add(rest, term(at, count))));
+  eachVector(k, whole, end, (at, count) => k.assign(rest, k.add(rest, term(at, count))));
   return k.reduceAdd(k.add(total, rest));
 }

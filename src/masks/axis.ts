@@ -52,7 +52,8 @@ function fill(target: Float64Array, part: Float64Array, start: number, size: num
 
 /** `count` consecutive intervals of `width` values from `start`, the last cut at `limit`. */
 function steps(start: number, count: number, width: number, limit: number): Bounds {
-  const lo = Float64Array.from({ length: count }, (_, i) => start + i * width);
+  const lo = new Float64Array(count);
+  for (let i = 0; i < count; i++) lo[i] = start + i * width;
   return width === 1 ? { lo, hi: lo } : { lo, hi: lo.map((low) => Math.min(limit, low + width - 1)) };
 }
 

@@ -45,10 +45,49 @@ export class Runs {
     return low;
   }
 
+  /** The first run from `start` on that ends after `index`. */
+  findFrom(start: number, index: number): number {
+    let step = 1;
+    let low = start;
+    // most often it is near
+    while (low < this.count && this.ends[low]! <= index) {
+      if (low + step < this.count && this.ends[low + step]! <= index) {
+        low += step;
+        step *= 2;
+      } else if (step > 1) step = 1;
+      else low++;
+    }
+    return low;
+  }
+
+  /** Appends runs start…stop−1 of another row, which begin where this row ends. */
+  copy(from: Runs, start: number, stop: number): void {
+    if (start >= stop) return;
+    // the first run may continue the last
+    this.push(from.ends[start]!, from.kinds[start]!);
+    const rest = stop - start - 1;
+    if (rest < 16) {
+      for (let i = start + 1; i < stop; i++) {
+        this.ends[this.count] = from.ends[i]!;
+        this.kinds[this.count++] = from.kinds[i]!;
+      }
+    } else {
+      this.ends.set(from.ends.subarray(start + 1, stop), this.count);
+      this.kinds.set(from.kinds.subarray(start + 1, stop), this.count);
+      this.count += rest;
+    }
+  }
+
+  /** Makes room for `count` runs; what is stored may be lost. */
+  reserve(count: number): void {
+    if (count <= this.ends.length) return;
+    this.ends = new Int32Array(2 * count);
+    this.kinds = new Uint8Array(2 * count);
+  }
+
   #grow(): void {
-    const [ends, kinds] = [this.ends, this.kinds];
-    this.ends = new Int32Array(2 * ends.length);
-    this.kinds = new Uint8Array(2 * kinds.length);
+    const [ends, kinds, count] = [this.ends, this.kinds, this.count];
+    this.reserve(2 * count);
     this.ends.set(ends);
     this.kinds.set(kinds);
   }
@@ -56,22 +95,45 @@ export class Runs {
 
 /** `a and b`, or `a or b`, tile by tile, into `out`. Both rows are equally long. */
 export function merge(how: 'and' | 'or', a: Runs, b: Runs, out: Runs): Runs {
-  out.clear();
-  const and = how === 'and';
+  // the kind that decides alone; the other extreme leaves the decision to the other row
+  const decides = how === 'and' ? EMPTY : FULL;
+  const neutral = FULL - decides;
+  out.reserve(a.count + b.count);
+  out.count = 0;
   for (let i = 0, j = 0; i < a.count && j < b.count;) {
     const [x, y] = [a.kinds[i]!, b.kinds[j]!];
     const [endA, endB] = [a.ends[i]!, b.ends[j]!];
-    out.push(endA < endB ? endA : endB, x < y === and ? x : y);
-    if (endA <= endB) i++;
-    if (endB <= endA) j++;
+    if ((x === decides || x === neutral) && endA >= endB) {
+      // a long run of a: what it covers of b is passed over, or copied as it stands
+      const next = b.findFrom(j, endA);
+      if (x === neutral) out.copy(b, j, next);
+      j = next;
+      out.push(endA, x === decides || j >= b.count ? x : b.kinds[j]!);
+      i++;
+    } else if ((y === decides || y === neutral) && endB >= endA) {
+      const next = a.findFrom(i, endB);
+      if (y === neutral) out.copy(a, i, next);
+      i = next;
+      out.push(endB, y === decides || i >= a.count ? y : a.kinds[i]!);
+      j++;
+    } else {
+      const kind = x === decides || y === decides ? decides : x === neutral ? y : x;
+      out.push(endA < endB ? endA : endB, kind);
+      if (endA <= endB) i++;
+      if (endB <= endA) j++;
+    }
   }
   return out;
 }
 
 /** `not a`, into `out`. */
 export function invert(a: Runs, out: Runs): Runs {
-  out.clear();
-  for (let i = 0; i < a.count; i++) out.push(a.ends[i]!, FULL - a.kinds[i]!);
+  out.reserve(a.count);
+  out.count = a.count;
+  for (let i = 0; i < a.count; i++) {
+    out.ends[i] = a.ends[i]!;
+    out.kinds[i] = FULL - a.kinds[i]!;
+  }
   return out;
 }
 

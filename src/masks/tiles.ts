@@ -59,18 +59,20 @@ export function classifyTiles(expression: Expression | null, options: TileOption
   const pairs = { full: 0, partial: 0 };
   forEachRow(expression, options, (index, row, runs) => {
     const queries = Math.min(options.L, (row + 1) * options.queryTile) - row * options.queryTile;
-    let start = 0;
-    for (let i = 0; i < runs.count; i++) {
-      const end = runs.ends[i]!;
-      const kind = runs.kinds[i]!;
-      if (kind !== EMPTY) {
-        out.push(start, end, kind);
-        const name = kind === FULL ? 'full' : 'partial';
-        tiles[name] += copies * (end - start);
-        pairs[name] += copies * queries * (Math.min(options.S, end * options.keyTile) - start * options.keyTile);
-      }
-      start = end;
+    // what the last column lacks to a whole tile
+    const missing = columns * options.keyTile - options.S;
+    const first = out.count;
+    let [full, partial] = [0, 0];
+    out.append(runs);
+    for (let run = first; run < out.count; run++) {
+      const length = out.data[3 * run + 1]! - out.data[3 * run]!;
+      if (out.data[3 * run + 2] === FULL) full += length;
+      else partial += length;
     }
+    tiles.full += copies * full;
+    tiles.partial += copies * partial;
+    pairs.full += copies * queries * (full * options.keyTile - (runs.last === FULL ? missing : 0));
+    pairs.partial += copies * queries * (partial * options.keyTile - (runs.last === PARTIAL ? missing : 0));
     rowOffsets[index * rows + row + 1] = out.count;
   });
   const empty = options.B * options.H * rows * columns - tiles.full - tiles.partial;
@@ -122,6 +124,40 @@ function checkedClasses(expression: Expression | null, options: TileOptions): { 
     throw new OptionError(`classifyTiles: takes a boolean expression of b, h, q and k; got ${got}.`);
   }
   return { perBatch: names.has('b'), perHead: names.has('h') };
+}
+
+/** The same map by columns: for each key tile the runs of query tiles that see it, as the key side of backward needs. */
+export function transpose(map: TileMap): TileMap {
+  const { rows, columns, classes, rowOffsets, runs } = map;
+  const turned = new Turned(classes.count * columns);
+  const openKind = new Uint8Array(columns);
+  const openStart = new Int32Array(columns);
+  // the end and kind of the run of row r that holds or follows a column; `from` is passed on, and columns come in order
+  for (let c = 0; c < classes.count; c++) {
+    let [above, aboveEnd] = [0, 0];
+    for (let row = 0; row <= rows; row++) {
+      const start = row < rows ? rowOffsets[c * rows + row]! : 0;
+      const stop = row < rows ? rowOffsets[c * rows + row + 1]! : 0;
+      let [i, j] = [above, start];
+      for (let column = 0; column < columns; ) {
+        while (i < aboveEnd && runs[3 * i + 1]! <= column) i++;
+        while (j < stop && runs[3 * j + 1]! <= column) j++;
+        const [before, beforeEnd] = stretch(runs, i, aboveEnd, column, columns);
+        const [now, nowEnd] = stretch(runs, j, stop, column, columns);
+        const end = Math.min(beforeEnd, nowEnd);
+        if (before !== now) {
+          for (let at = column; at < end; at++) {
+            if (before !== EMPTY) turned.add(c * columns + at, openStart[at]!, row, openKind[at]!);
+            openKind[at] = now;
+            openStart[at] = row;
+          }
+        }
+        column = end;
+      }
+      [above, aboveEnd] = [start, stop];
+    }
+  }
+  return { ...map, rows: columns, columns: rows, ...turned.sorted() };
 }
 
 /** A growing list of triples. */

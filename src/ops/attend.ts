@@ -10,6 +10,7 @@ import type { AttendCall } from './attend/bind.js';
 import { checkInputs, checkValues } from './attend/check.js';
 import { runForward } from './attend/forward.js';
 import type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
+import { cast } from './cast.js';
 import { mergeAttention, type PartialAttention } from './attend/merge.js';
 import { combineMasks, planAttend, type AttendPlan } from './attend/plan.js';
 
@@ -26,7 +27,8 @@ const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
  * may see no key gives 0 and −∞, with gradient 0. NaN and Inf reach the rows that may see them and no others.
  *
  * Differentiable in q, k, v, in `logsumexp`, and in the tensors that `score` reads; the weights are recomputed, so beside
- * inputs and outputs only row statistics are kept. Memory beyond those is a fixed workspace per thread.
+ * inputs and outputs only row statistics are kept. Memory beyond those is a fixed workspace per thread. f16 and
+ * bf16 inputs are widened for the call and give an output of their dtype.
  * (FlashAttention-2: Dao 2023, arXiv:2307.08691; masks and scores as expressions: FlexAttention, 2024, arXiv:2412.05496.)
  *
  * @throws ShapeError, OptionError or CapabilityError naming what does not fit.
@@ -44,13 +46,20 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const mask = combineMasks(causal, options.mask)?.expression(shape) ?? null;
   const { width } = q.device.info;
   const plans = planAttend(shape, mask, score?.expression(shape), { D, E, width, dropout: dropout !== undefined });
-  const parts = plans.map((plan) => attendPart({ shape, plan, scale, dropout }, q, k, v));
-  const values = parts.reduce((a, b) => {
+  // halves are widened once: the kernels compute in f32 and keep row statistics in f32
+  const [fq, fk, fv] = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
+  const parts = plans.map((plan) => attendPart({ shape, plan, scale, dropout }, fq, fk, fv));
+  const { out: wide, logsumexp } = parts.reduce((a, b) => {
     const merged = mergeAttention(a, b);
     for (const x of [a.out, a.logsumexp, b.out, b.logsumexp]) x.dispose();
     return merged;
   });
-  return { ...values, counters: counters(plans, mask, shape, [q, k, v, values.out, values.logsumexp]) };
+  let out = wide;
+  if (q.dtype !== 'f32') {
+    out = cast(wide, q.dtype);
+    for (const x of [wide, fq, fk, fv]) x.dispose();
+  }
+  return { out, logsumexp, counters: counters(plans, mask, shape, [q, k, v, out, logsumexp]) };
 }
 
 /** Attention over the pairs of one plan, on the tape. */

@@ -4,6 +4,7 @@ import {
   simplify,
   topological,
   variable,
+  wrap,
   type Expression,
   type F32,
 } from '../codegen/expression/index.js';
@@ -62,7 +63,7 @@ function checkExpression(who: string, expression: Expression, inputs: readonly T
     if (op !== 'variable') continue;
     const input = inputs.find((_, i) => name === `x${i}`);
     if (input === undefined) {
-      throw new OptionError(`${who}: unknown variable ${name}; ${inputs.length} inputs are x0 … x${inputs.length - 1}.`);
+      throw new OptionError(`${who}: unknown variable ${name}; the inputs are ${inputs.map((_, i) => `x${i}`).join(', ')}.`);
     }
     if (type === 'bool' || (type === 'i32' && isFloat(input.dtype))) {
       throw new OptionError(`${who}: variable ${name} is ${type}, but its tensor holds ${input.dtype}; use an f32 variable.`);
@@ -90,7 +91,7 @@ function slope(expression: Expression, i: number, count: number): Expression | u
   if (!(i in known)) {
     const derivative = differentiate(expression, `x${i}`);
     const zero = derivative.op === 'constant' && derivative.value === 0;
-    known[i] = zero ? undefined : simplify(argument(count).mul(derivative as F32));
+    known[i] = zero ? undefined : simplify(argument(count).mul(wrap(derivative) as F32));
   }
   return known[i];
 }
@@ -108,7 +109,7 @@ function recordMap(who: string, expression: Expression, inputs: readonly Tensor[
         if (!needs[i] || rule === undefined) return undefined;
         const { shape } = inputs[i]!;
         // the derivative is 1: no kernel needed
-        if (rule === argument(inputs.length)) return sumTo(cotangent!, shape);
+        if (rule.op === 'variable') return sumTo(cotangent!, shape);
         const spread = empty(cotangent!.shape, 'f32', cotangent!.device, 'workspace');
         runElementwise(rule, [...inputs, cotangent!], spread);
         return sameShape(spread.shape, shape) ? spread : sumTo(spread, shape);

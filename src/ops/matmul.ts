@@ -1,5 +1,5 @@
-import { differentiate, simplify, topological, type Expression, type F32 } from '../codegen/expression/index.js';
-import { isFloat } from '../core/dtype.js';
+import { differentiate, F32, simplify, topological, type Expression } from '../codegen/expression/index.js';
+import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { broadcastShapes, sameShape, show, sizeOf } from '../core/shape.js';
 import { launchMatmul } from '../kernels/matmul/launch.js';
@@ -127,7 +127,7 @@ function product(a: Side, b: Side, { bias, activation, keep = false }: Extras = 
     M,
     N,
     K,
-    bias: bias && { buffer: bias.buffer, dtype: bias.dtype as 'f32' },
+    bias: bias && { buffer: bias.buffer, dtype: bias.dtype as FloatDtype },
     activation,
     kept: kept?.buffer,
   });
@@ -139,7 +139,7 @@ const slopes = new WeakMap<Expression, Expression>();
 
 /** `cotangent · activation′(sum)`, of the variables `x1` and `x0`. */
 function slopeOf(activation: Expression): Expression {
-  const slope = slopes.get(activation) ?? simplify(argument(1).mul(differentiate(activation, 'x0') as F32));
+  const slope = slopes.get(activation) ?? simplify(argument(1).mul(new F32(differentiate(activation, 'x0'))));
   slopes.set(activation, slope);
   return slope;
 }

@@ -106,10 +106,10 @@ function literal(kind: Kind, value: number): string {
   return `${digits}f`;
 }
 
-function statement(instruction: Instruction, kinds: readonly Kind[], indent: string): string[] {
+function statement(instruction: Instruction, width: number, indent: string): string[] {
   const declare = (to: Value): string => `${indent}const ${types[to.kind]} ${name(to)} =`.replace('const char *', 'char *');
   const address = (pointer: Value, offset: number): string => (offset === 0 ? name(pointer) : `${name(pointer)} + ${offset}`);
-  const block = (body: readonly Instruction[]): string[] => body.flatMap((inner) => statement(inner, kinds, `${indent}  `));
+  const block = (body: readonly Instruction[]): string[] => body.flatMap((inner) => statement(inner, width, `${indent}  `));
   switch (instruction.do) {
     case 'constant':
       return [`${declare(instruction.to)} ${literal(instruction.to.kind, instruction.value)};`];
@@ -132,6 +132,15 @@ function statement(instruction: Instruction, kinds: readonly Kind[], indent: str
       const p = address(to, offset);
       if (count) return [`${indent}store_partial_${access}(${p}, ${name(value)}, ${name(count)});`];
       return [`${indent}${stores[access as keyof typeof stores](p, name(value))};`];
+    }
+    case 'loadStrided': {
+      const { to, from, offset, stride } = instruction;
+      const lanes = Array.from({ length: width }, (_, i) => loads.f32(address(from, offset + i * stride)));
+      return [`${declare(to)} (vf){${lanes.join(', ')}};`];
+    }
+    case 'storeStrided': {
+      const { to, value, offset, stride } = instruction;
+      return Array.from({ length: width }, (_, i) => `${indent}${stores.f32(address(to, offset + i * stride), `${name(value)}[${i}]`)};`);
     }
     case 'gather':
       return [`${declare(instruction.to)} gather_${instruction.access}(${name(instruction.from)}, ${name(instruction.index)});`];
@@ -176,7 +185,7 @@ function variablesOf(body: readonly Instruction[], found: Map<number, Kind>): Ma
 export function renderC(kernel: Kernel, options: { readonly width: number }): string {
   const program = record(kernel, options.width);
   const variables = [...variablesOf(program.body, new Map())].map(([id, kind]) => `  ${types[kind]} v${id};`);
-  const body = program.body.flatMap((instruction) => statement(instruction, program.kinds, '  '));
+  const body = program.body.flatMap((instruction) => statement(instruction, options.width, '  '));
   return [
     `/* ${program.name} */`,
     prelude(options.width),

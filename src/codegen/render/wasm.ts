@@ -238,6 +238,18 @@ function emit(out: number[], instruction: Instruction, relaxed: boolean): void {
       const { access, to, value, offset, count } = instruction;
       return push(count ? partialStore(access as Elements, to, value, offset, count) : store(access, to, value, offset));
     }
+    case 'loadStrided': {
+      const { to, from, offset, stride } = instruction;
+      push([...get(from), ...simd(0x5c), ...memoryArgument(offset), ...set(to)]);
+      for (const lane of lanes.slice(1))
+        push([...get(from), ...get(to), ...simd(0x56), ...memoryArgument(offset + lane * stride), lane, ...set(to)]);
+      return;
+    }
+    case 'storeStrided': {
+      const { to, value, offset, stride } = instruction;
+      for (const lane of lanes) push([...get(to), ...get(value), ...simd(0x5a), ...memoryArgument(offset + lane * stride), lane]);
+      return;
+    }
     case 'gather':
       return push(gather(instruction.access, instruction.to, instruction.from, instruction.index));
     case 'assign':

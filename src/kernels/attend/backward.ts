@@ -177,10 +177,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
           });
         });
       });
-      k.if(packed, () => {
-        const add = (value: F32, target: Pointer): F32 => k.fma(value, p.scale, k.loadF32(target));
-        unpack(k, t, { ...rows(p.dq, D), panels: part.dq }, add);
-      });
+      k.if(packed, () => unpack(k, t, { ...rows(p.dq, D), panels: part.dq }, p.scale));
     };
 
     k.if(k.lt(queryChunk, p.queryChunks), () => {

@@ -1,5 +1,6 @@
-import type { VectorBuilder } from '../../codegen/vector.js';
+import type { Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { parameterList, type Kernel } from '../kernel.js';
+import { rowGroups } from '../tile.js';
 
 export const deltaParameters = parameterList({
   dout: 'pointer',
@@ -25,22 +26,27 @@ export const attendDelta: Kernel = {
 
 function text(k: VectorBuilder): void {
   const p = deltaParameters.read(k);
-  const whole = k.and(p.columns, -k.width);
-  const rest = k.sub(p.columns, whole);
+  const pitch = k.mul(p.columns, 4);
   k.loop(k.begin, k.end, (task) => {
-    const first = k.mul(task, deltaRows);
-    k.loop(first, k.min(k.add(first, deltaRows), p.rows), (row) => {
-      const a = k.offset(p.dout, row, k.mul(p.columns, 4));
-      const b = k.offset(p.out, row, k.mul(p.columns, 4));
-      const sum = k.variable('vf', 0);
-      k.loop(0, whole, (c) => {
-        k.assign(sum, k.fma(k.loadVF(k.offset(a, c, 4)), k.loadVF(k.offset(b, c, 4)), sum));
-      }, k.width);
-      const [ta, tb] = [k.offset(a, whole, 4), k.offset(b, whole, 4)];
-      k.assign(sum, k.fma(k.loadVF(ta, 0, rest), k.loadVF(tb, 0, rest), sum));
-      const total = k.variable('f32', k.reduceAdd(sum));
-      k.if(p.hasDlogsumexp, () => k.assign(total, k.sub(total, k.loadF32(k.offset(p.dlogsumexp, row, 4)))));
-      k.store(k.offset(p.delta, row, 4), total);
+    const start = k.mul(task, deltaRows);
+    const count = k.sub(k.min(k.add(start, deltaRows), p.rows), start);
+    // a few rows at a time, as each sum waits for itself
+    rowGroups(k, count, 4, (offset, rows) => {
+      const first = k.add(start, offset);
+      const at = (base: Pointer, r: number): Pointer => k.offset(base, k.add(first, r), pitch);
+      const sums = Array.from({ length: rows }, () => k.variable('vf', 0));
+      const pairs = sums.map((sum, r) => ({ sum, dout: at(p.dout, r), out: at(p.out, r) }));
+      // term by term as in the products dP = dO·Vᵀ: where out is a row of v, δ is that dP to the bit, and dS is 0
+      k.loop(0, p.columns, (c) => {
+        const load = (row: Pointer): VF => k.loadSplat(k.offset(row, c, 4));
+        for (const { sum, dout, out } of pairs) k.assign(sum, k.fma(load(dout), load(out), sum));
+      });
+      sums.forEach((sum, r) => {
+        const row = k.add(first, r);
+        const total = k.variable('f32', k.lane(sum, 0));
+        k.if(p.hasDlogsumexp, () => k.assign(total, k.sub(total, k.loadF32(k.offset(p.dlogsumexp, row, 4)))));
+        k.store(k.offset(p.delta, row, 4), total);
+      });
     });
   });
 }

@@ -17,7 +17,7 @@ export function attendTiles(width: number): AttendTiles {
   const { rows, vectors } = registerTile(width);
   const panel = vectors * width;
   const queryTile = Math.max(panel, 64);
-  return { rows, vectors, panel, panels: queryTile / panel, queryTile, keyTile: 96, keyBlock: 48 };
+  return { rows, vectors, panel, panels: queryTile / panel, queryTile, keyTile: 96, keyBlock: 24 };
 }
 
 /** Keys (and queries) of one backward task: whole query tiles and whole steps of keys. */

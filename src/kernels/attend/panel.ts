@@ -1,4 +1,4 @@
-import type { F32, I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
+import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import type { AttendTiles } from './layout.js';
 
 /** Rows of a tensor seen as columns of panels: element (row, c) lies at panel ⌊row/panel⌋, line c, lane row mod panel. */
@@ -12,51 +12,90 @@ export interface Transposed {
   readonly valid: I32;
 }
 
-function forEachRow(
+/**
+ * Visits a tile of rows by vectors of `width` rows: `whole(first row, its lanes in line 0)` where all of them exist, else
+ * `single` for each row.
+ */
+function forEachVector(
   k: VectorBuilder,
   t: AttendTiles,
   x: Transposed,
-  body: (row: I32, lanes: Pointer, source: Pointer) => void,
+  whole: (source: Pointer, lanes: Pointer) => void,
+  single: (row: I32, source: Pointer, lanes: Pointer) => void,
 ): void {
+  const { width } = k;
   k.loop(0, t.panels, (p) => {
     const lines = k.offset(x.panels, p, 4 * t.panel * x.columns);
-    k.loop(0, t.panel, (r) => {
-      const row = k.add(k.mul(p, t.panel), r);
-      body(row, k.offset(lines, r, 4), k.offset(x.rows, row, x.pitch));
-    });
+    k.loop(
+      0,
+      t.panel,
+      (first) => {
+        const row = k.add(k.mul(p, t.panel), first);
+        const at = (r: I32): readonly [Pointer, Pointer] => [
+          k.offset(x.rows, k.add(row, r), x.pitch),
+          k.offset(lines, k.add(first, r), 4),
+        ];
+        const none = k.constant('i32', 0);
+        k.if(
+          k.le(k.add(row, width), x.valid),
+          () => whole(...at(none)),
+          () => k.loop(0, width, (r) => single(k.add(row, r), ...at(r))),
+        );
+      },
+      width,
+    );
   });
 }
 
 /** Copies rows into panels, times `factor`. */
 export function pack(k: VectorBuilder, t: AttendTiles, x: Transposed, factor?: F32): void {
   const zero = k.constant('f32', 0);
-  forEachRow(k, t, x, (row, lanes, source) => {
-    const copy = (value: (c: I32) => F32): void =>
-      k.loop(0, x.columns, (c) => k.store(k.offset(lanes, c, 4 * t.panel), value(c)));
-    const load = (c: I32): F32 => k.loadF32(k.offset(source, c, 4));
-    k.if(
-      k.lt(row, x.valid),
-      () => copy(factor ? (c) => k.mul(load(c), factor) : load),
-      () => copy(() => zero),
-    );
-  });
+  const linePitch = 4 * t.panel;
+  forEachVector(
+    k,
+    t,
+    x,
+    (source, lanes) =>
+      k.loop(0, x.columns, (c) => {
+        const value = k.loadStrided(k.offset(source, c, 4), x.pitch);
+        k.store(k.offset(lanes, c, linePitch), factor ? k.mul(value, k.splat(factor)) : value);
+      }),
+    (row, source, lanes) => {
+      const copy = (value: (c: I32) => F32): void =>
+        k.loop(0, x.columns, (c) => k.store(k.offset(lanes, c, linePitch), value(c)));
+      const load = (c: I32): F32 => k.loadF32(k.offset(source, c, 4));
+      k.if(
+        k.lt(row, x.valid),
+        () => copy(factor ? (c) => k.mul(load(c), factor) : load),
+        () => copy(() => zero),
+      );
+    },
+  );
 }
 
-/** Writes the existing rows back: `combine(from the panel, at the row)`. */
-export function unpack(
-  k: VectorBuilder,
-  t: AttendTiles,
-  x: Transposed,
-  combine: (value: F32, target: Pointer) => F32 = (value) => value,
-): void {
-  forEachRow(k, t, x, (row, lanes, source) => {
-    k.if(k.lt(row, x.valid), () =>
+/** Writes the existing rows back; with `addScaled`, adds `addScaled · value` to what is there. */
+export function unpack(k: VectorBuilder, t: AttendTiles, x: Transposed, addScaled?: F32): void {
+  const linePitch = 4 * t.panel;
+  forEachVector(
+    k,
+    t,
+    x,
+    (source, lanes) =>
       k.loop(0, x.columns, (c) => {
         const target = k.offset(source, c, 4);
-        k.store(target, combine(k.loadF32(k.offset(lanes, c, 4 * t.panel)), target));
+        const value: VF = k.loadVF(k.offset(lanes, c, linePitch));
+        const result = addScaled ? k.fma(value, k.splat(addScaled), k.loadStrided(target, x.pitch)) : value;
+        k.storeStrided(target, result, x.pitch);
       }),
-    );
-  });
+    (row, source, lanes) =>
+      k.if(k.lt(row, x.valid), () =>
+        k.loop(0, x.columns, (c) => {
+          const target = k.offset(source, c, 4);
+          const value = k.loadF32(k.offset(lanes, c, linePitch));
+          k.store(target, addScaled ? k.fma(value, addScaled, k.loadF32(target)) : value);
+        }),
+      ),
+  );
 }
 
 /** Fills `bytes` (a multiple of a vector) with one value. */

@@ -1,7 +1,8 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import { lowerVector, type Lowered } from '../../codegen/lower.js';
-import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
+import type { I32, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
+import { offsetsAt } from '../axes.js';
 import { asFloat, loadLanes, loadSplat, storeLanes } from '../cast/convert.js';
 import type { Kernel, ParameterKind } from '../kernel.js';
 import { eachVector } from '../lanes.js';
@@ -52,7 +53,11 @@ function text(k: VectorBuilder, spec: ElementwiseSpec): void {
   const values = constants.map((kind, i) => (kind === 'f32' ? k.parameter(constantsFrom + i, 'f32') : k.parameter(constantsFrom + i, 'i32')));
 
   const row = (index: I32, begin: I32, end: I32): void => {
-    const bases = rowBases(k, spec, pointers, index, extents, steps);
+    const offsets = offsetsAt(k, index, extents, steps);
+    const bases = pointers.map((pointer, i) => {
+      const offset = offsets[i];
+      return offset === undefined ? pointer : k.offset(pointer, offset, bytesPerElement[inputs[i]!.dtype]);
+    });
     const target = k.offset(out, k.mul(index, inner), bytesPerElement[dtype]);
     const variables: Record<string, Lowered> = {};
     const load = (i: number, at: I32 | undefined, count?: I32): void => {
@@ -81,26 +86,4 @@ function text(k: VectorBuilder, spec: ElementwiseSpec): void {
     const end = k.min(k.add(begin, chunk), inner);
     k.loop(firstRow, lastRow, (index) => row(index, begin, end));
   });
-}
-
-/** Where each input's part of row `index` begins. */
-function rowBases(
-  k: VectorBuilder,
-  spec: ElementwiseSpec,
-  pointers: readonly Pointer[],
-  index: I32,
-  extents: readonly I32[],
-  steps: readonly (readonly I32[])[],
-): readonly Pointer[] {
-  const bases = [...pointers];
-  let rest = index;
-  for (let axis = spec.outer - 1; axis >= 0; axis--) {
-    const at = axis === 0 ? rest : k.rem(rest, extents[axis]!);
-    bases.forEach((base, i) => {
-      const element = bytesPerElement[spec.inputs[i]!.dtype];
-      bases[i] = k.offset(base, k.mul(at, steps[i]![axis]!), element);
-    });
-    if (axis > 0) rest = k.div(rest, extents[axis]!);
-  }
-  return bases;
 }

@@ -1,6 +1,7 @@
 import type { I32 } from '../../codegen/vector.js';
+import { eachVector } from '../lanes.js';
 import { activate, constantCount, epilogueKey, type Epilogue } from './epilogue.js';
-import { family } from './program.js';
+import { family } from '../family.js';
 
 /** Elements of one task. */
 export const combineChunk = 4096;
@@ -24,10 +25,7 @@ export const combineProgram = family({
     };
     k.loop(k.begin, k.end, (task) => {
       const first = k.mul(task, combineChunk);
-      const last = k.min(k.add(first, combineChunk), p.size);
-      const whole = k.add(first, k.and(k.sub(last, first), -k.width));
-      k.loop(first, whole, (at) => vector(at), k.width);
-      k.if(k.lt(whole, last), () => vector(whole, k.sub(last, whole)));
+      eachVector(k, first, k.min(k.add(first, combineChunk), p.size), vector);
     });
   },
 });

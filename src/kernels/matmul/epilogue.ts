@@ -1,6 +1,7 @@
 import { key, liftConstants, type Expression } from '../../codegen/expression/index.js';
 import { lowerVector } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+import { eachVector } from '../lanes.js';
 
 
 /** A scalar function of the f32 variable `x0`, its constants lifted so that one program serves them all. */
@@ -69,8 +70,6 @@ export function finishRow(k: VectorBuilder, epilogue: Epilogue, firstConstant: n
     }
     k.store(to, x, 0, count);
   };
-  const whole = k.and(row.count, -k.width);
-  k.loop(0, whole, (at) => vector(at), k.width);
-  k.if(k.lt(whole, row.count), () => vector(whole, k.sub(row.count, whole)));
+  eachVector(k, k.constant('i32', 0), row.count, vector);
 }
 

@@ -5,7 +5,7 @@ import { accumulators, multiplyTile, registerTile, type Accumulators } from '../
 import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import { depth, panelColumns, type MultiplyPlan } from './layout.js';
 import { packLanes, packPanel, storedKey, type Stored } from './pack.js';
-import { family, type Read } from './program.js';
+import { family, type Read } from '../family.js';
 
 /** Which of the operands' matrices a batch uses: `⌊batch / div⌋ mod mod`. */
 const batching = { batches: 'i32', aDiv: 'i32', aMod: 'i32', bDiv: 'i32', bMod: 'i32' } as const;

@@ -3,7 +3,7 @@ import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
 import { registerTile } from '../tile.js';
 import { panelColumns } from './layout.js';
-import { family } from './program.js';
+import { family } from '../family.js';
 
 /** An operand as it is stored: `contiguous` along its columns, or along its rows. */
 export interface Stored {

@@ -1,10 +1,11 @@
 import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
+import { eachVector } from '../lanes.js';
 import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import type { VectorPlan } from './layout.js';
 import { storedKey, type Stored } from './pack.js';
-import { family, type Read } from './program.js';
+import { family, type Read } from '../family.js';
 
 const names = {
   x: 'pointer',
@@ -108,22 +109,18 @@ function startingValues(k: VectorBuilder, { bias }: VectorSpec, p: Parameters, c
 
 /** B's rows are contiguous: sums += x[k]·B[k], several rows at a time. */
 function addRows(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b, first, last, count }: Part): void {
-  const W = k.width;
   const [xBytes, bBytes] = [bytesPerElement[spec.x], bytesPerElement[spec.b.dtype]];
   const addSome = (from: I32, rows: number): void => {
     const factors = Array.from({ length: rows }, (_, r) => loadSplat(k, spec.x, k.offset(x, from, xBytes), r * xBytes) as VF);
     const sources = factors.map((_, r) => k.offset(b, k.mul(k.add(from, r), p.N), bBytes));
-    const vector = (at: I32, start: I32, present?: I32): void => {
+    eachVector(k, k.constant('i32', 0), count, (at, present) => {
       const to = k.offset(k.scratch, at, 4);
       let sum = k.loadVF(to);
       factors.forEach((factor, r) => {
-        sum = k.fma(factor, loadFloats(k, spec.b.dtype, k.offset(sources[r]!, start, bBytes), 0, present), sum);
+        sum = k.fma(factor, loadFloats(k, spec.b.dtype, k.offset(sources[r]!, at, bBytes), 0, present), sum);
       });
       k.store(to, sum);
-    };
-    const whole = k.and(count, -W);
-    k.loop(0, whole, (at) => vector(at, at), W);
-    k.if(k.lt(whole, count), () => vector(whole, whole, k.sub(count, whole)));
+    });
   };
   const whole = k.add(first, k.and(k.sub(last, first), -stride));
   k.loop(first, whole, (from) => addSome(from, stride), stride);
@@ -132,9 +129,7 @@ function addRows(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b, firs
 
 /** B's columns are contiguous: inner products of a few columns at a time. */
 function innerProducts(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b, first, last, count }: Part): void {
-  const W = k.width;
   const [xBytes, bBytes] = [bytesPerElement[spec.x], bytesPerElement[spec.b.dtype]];
-  const whole = k.add(first, k.and(k.sub(last, first), -W));
   k.loop(
     0,
     count,
@@ -142,15 +137,13 @@ function innerProducts(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b
       const nearest = Array.from({ length: group }, (_, i) => k.min(k.add(column, i), k.sub(count, 1)));
       const sources = nearest.map((i) => k.offset(b, k.mul(i, p.K), bBytes));
       const sums = sources.map(() => k.variable('vf', 0));
-      const step = (at: I32, present?: I32): void => {
+      eachVector(k, first, last, (at, present) => {
         const factor = loadFloats(k, spec.x, k.offset(x, at, xBytes), 0, present);
         sources.forEach((source, i) => {
           const value = loadFloats(k, spec.b.dtype, k.offset(source, at, bBytes), 0, present);
           k.assign(sums[i]!, k.fma(factor, value, sums[i]!));
         });
-      };
-      k.loop(first, whole, (at) => step(at), W);
-      k.if(k.lt(whole, last), () => step(whole, k.sub(last, whole)));
+      });
       const to = k.offset(k.scratch, column, 4);
       // past the last column these are sums that nobody reads
       sums.forEach((sum, i) => k.store(to, k.add(k.loadF32(to, 4 * i), k.reduceAdd(sum)), 4 * i));

@@ -1,10 +1,10 @@
-import type { VectorBuilder } from '../../codegen/vector.js';
-import type { KernelArgument } from '../../devices/device.js';
-import { parameterList, type Kernel, type ParameterKind, type ParameterList } from '../kernel.js';
+import type { VectorBuilder } from '../codegen/vector.js';
+import type { KernelArgument } from '../devices/device.js';
+import { parameterList, type Kernel, type ParameterKind, type ParameterList } from './kernel.js';
 
 type Names = Readonly<Record<string, ParameterKind>>;
 
-/** A kernel and how its arguments are packed: those named in `P`, then the constants of an activation. */
+/** A kernel and how its arguments are packed: those named in `P`, then the lifted constants of an expression. */
 export interface Program<P extends Names> {
   readonly kernel: Kernel;
   pack(values: Parameters<ParameterList<P>['pack']>[0], constants?: readonly number[]): readonly KernelArgument[];
@@ -23,8 +23,8 @@ interface Family<Spec, P extends Names> {
 }
 
 /**
- * The programs of a family, made once per key: a device finds its program by the kernel object, and small products do
- * not build one anew at each call.
+ * The programs of a family, made once per key: a device finds what it compiled by the kernel object, and small calls do
+ * not build one anew.
  */
 export function family<Spec, const P extends Names>(make: Family<Spec, P>): (spec: Spec) => Program<P> {
   const made = new Map<string, Program<P>>();

@@ -1,0 +1,104 @@
+import type { DeviceInfo } from '../../devices/device.js';
+import type { Comparison, CompareRow } from '../../studies/compare.js';
+import { featuresNote } from '../../studies/features.js';
+import type { Style } from '../ansi.js';
+import * as format from '../format.js';
+import { type Column, table } from '../table.js';
+
+/** The lengths that a text of `size` bytes has; in place of longer ones, once, the whole text. */
+export function fitLengths(
+  wanted: readonly number[],
+  size: number,
+): { readonly lengths: number[]; readonly note: string | undefined } {
+  const all = [...new Set(wanted)].sort((a, b) => a - b);
+  const fitting = all.filter((length) => length <= size);
+  const missing = all.filter((length) => length > size);
+  if (missing.length === 0) return { lengths: fitting, note: undefined };
+  const lengths = fitting.at(-1) === size ? fitting : [...fitting, size];
+  const list = missing.map(format.integer).join(', ');
+  const note = `The text has ${format.integer(size)} bytes: its whole length takes the place of ${list}.`;
+  return { lengths, note };
+}
+
+interface Heading {
+  readonly document: string;
+  readonly size: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly note: string | undefined;
+}
+
+export function heading(info: DeviceInfo, { document, size, heads, headDim, note }: Heading, style: Style): string {
+  const threads = info.threads === 1 ? '1 thread' : `${info.threads} threads`;
+  const reason = info.kind === 'wasm' ? `${info.reasons[0]}\n` : '';
+  return (
+    `${style.bold(document)}, ${format.bytes(size)}; ${heads} heads of ${headDim}, f32; ${info.kind}, ${threads}\n` +
+    style.dim(`${reason}${featuresNote}`) +
+    `\n${note === undefined ? '' : `${note}\n`}\n`
+  );
+}
+
+const dash = '–';
+const or = <T>(value: T | null, show: (value: T) => string): string => (value === null ? dash : show(value));
+
+const columns = (style: Style): readonly Column<CompareRow>[] => [
+  {
+    title: 'attention',
+    width: 46,
+    cell: ({ kind, label }) => (kind === 'exact' ? style.bold(label) : label),
+  },
+  { title: 'time', width: 8, align: 'right', cell: ({ milliseconds }) => or(milliseconds, format.milliseconds) },
+  { title: '× standard', align: 'right', cell: ({ speedup }) => or(speedup, format.times) },
+  { title: '× exact', align: 'right', cell: ({ overExact }) => or(overExact, format.times) },
+  { title: 'workspace', align: 'right', cell: ({ workspaceBytes }) => or(workspaceBytes, format.bytes) },
+  { title: 'pairs', width: 6, align: 'right', cell: ({ pairsShare }) => or(pairsShare, format.percent) },
+  { title: 'error', width: 7, align: 'right', cell: ({ error }) => or(error, (e) => format.error(e.relative)) },
+  { title: 'cosine', width: 6, align: 'right', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
+  { title: 'worst row', align: 'right', cell: ({ error }) => or(error, (e) => format.error(e.worstRow)) },
+  {
+    title: '',
+    cell: ({ skipped, target }) =>
+      skipped === null ? (target === 'causal' ? style.dim('of causal') : '') : style.dim(`not run: ${skipped}`),
+  },
+];
+
+/** The rows of one length. */
+export function lengthBlock(rows: readonly CompareRow[], style: Style): string {
+  return `${style.bold(`n = ${format.integer(rows[0]!.length)}`)}\n${table(columns(style), rows, style)}\n`;
+}
+
+/** What the numbers mean, and the two sentences people came for. */
+export function closing({ rows, lengths, rowsPerHead, heads }: Comparison, style: Style): string {
+  const notes = style.dim(
+    `time: median after a checked first run; × standard, × exact: how many times as fast at the same length.\n` +
+      'workspace: most bytes held beyond q, k, v and the result. pairs: query–key pairs the mask allows, of all n².\n' +
+      `error: against float64 softmax attention over all pairs ("of causal": over all pairs up to the query), on ${rowsPerHead * heads} sampled rows\n` +
+      '(‖difference‖ / ‖reference‖). For a mask this is what leaving pairs out costs on these features.\n',
+  );
+  return `${findings(rows, lengths).join('\n')}\n\n${notes}\n`;
+}
+
+/** Plain sentences from the rows; only what was measured. */
+export function findings(rows: readonly CompareRow[], lengths: readonly number[]): string[] {
+  const timed = (name: string, length: number): CompareRow | undefined =>
+    rows.find((row) => row.mechanism === name && row.length === length && row.milliseconds !== null);
+  const out: string[] = [];
+  const shared = [...lengths].reverse().find((n) => timed('standard', n) && timed('exact', n));
+  if (shared !== undefined) {
+    const [standard, exact] = [timed('standard', shared)!, timed('exact', shared)!];
+    out.push(
+      `At ${format.integer(shared)} positions exact fused attention is ${format.times(exact.speedup!)} as fast as standard attention ` +
+        `and needs ${format.bytes(exact.workspaceBytes!)} of workspace instead of ${format.bytes(standard.workspaceBytes!)}.`,
+    );
+  }
+  const longest = lengths.at(-1)!;
+  const sparse = rows.filter((row) => row.length === longest && row.kind === 'sparse' && row.overExact !== null);
+  const fastest = sparse.sort((a, b) => b.overExact! - a.overExact!)[0];
+  if (fastest !== undefined) {
+    out.push(
+      `At ${format.integer(longest)} positions the fastest mask, ${fastest.label}, is ${format.times(fastest.overExact!)} as fast as exact attention ` +
+        `with ${format.percent(fastest.pairsShare!)} of the pairs and an error of ${format.error(fastest.error!.relative)}.`,
+    );
+  }
+  return out;
+}

@@ -1,0 +1,75 @@
+import { openCache } from '../../devices/cpu/cache.js';
+import { machine } from '../../studies/machine.js';
+import { measurePeak } from '../../studies/peak.js';
+import { styleFor } from '../ansi.js';
+import { parseOptions } from '../arguments.js';
+import { deviceOption, noPositionals, threadsOption, withDevice } from '../common-options.js';
+import * as format from '../format.js';
+import type { HelpText } from '../help.js';
+import type { Io } from '../io.js';
+import { Progress } from '../progress.js';
+import type { Command } from '../program.js';
+import { definitions } from '../table.js';
+
+const WHO = 'subquad doctor';
+
+const options = {
+  device: deviceOption,
+  threads: threadsOption,
+  json: { takes: 'nothing', help: 'print JSON instead' },
+} as const;
+
+const help: HelpText = {
+  usage: `${WHO} [options]`,
+  about: 'What this machine offers: cores, SIMD, compiler, which device is used and why, and its measured peaks.',
+  options,
+  examples: [
+    [WHO, 'the device that other commands use by default'],
+    [`${WHO} --device wasm --threads 1`, 'WebAssembly, one thread'],
+    [`${WHO} --json > machine.json`, 'for a bug report'],
+  ],
+};
+
+async function run(argv: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseOptions(WHO, options, argv);
+  noPositionals(WHO, positionals);
+  const progress = new Progress(io);
+  progress.show('measuring the peak of the machine');
+  return withDevice(WHO, values, (device) => {
+    const found = { machine: machine(device), peak: measurePeak(device), cache: openCache().folder };
+    progress.clear();
+    if (values.json) io.out(`${JSON.stringify(found, undefined, 2)}\n`);
+    else io.out(render(found, io));
+    return Promise.resolve(0);
+  });
+}
+
+interface Found {
+  readonly machine: ReturnType<typeof machine>;
+  readonly peak: ReturnType<typeof measurePeak>;
+  readonly cache: string;
+}
+
+function render({ machine, peak, cache }: Found, io: Io): string {
+  const style = styleFor(io, io.outTerminal);
+  const { device } = machine;
+  const lanes = `${32 * device.width}-bit vectors, ${device.width} floats${device.fusedMultiplyAdd ? ', fused multiply-add' : ''}`;
+  const pairs: (readonly [string, string])[] = [
+    ['processor', machine.cpu],
+    ['cores', `${machine.cores}`],
+    ['memory', format.bytes(machine.memoryBytes)],
+    ['system', `${machine.system}, Node ${machine.node}`],
+    ['device', style.bold(device.kind)],
+    ['SIMD', lanes],
+    ['threads', `${device.threads}`],
+    ['compiler', device.compiler ?? 'not used'],
+    ['cache', device.kind === 'native' ? cache : `${cache} (not used)`],
+    ...(device.memoryLimit === undefined ? [] : ([['memory limit', format.bytes(device.memoryLimit)]] as const)),
+    ['peak', `${format.gflops(peak.gflops)} GFLOP/s (${format.gflops(peak.gflopsOneThread)} on one thread)`],
+    ['bandwidth', `${format.gflops(peak.gigabytesPerSecond)} GB/s read and written`],
+  ];
+  const why = device.reasons.map((reason) => `  ${reason}\n`).join('');
+  return `${definitions(pairs, style)}\n${style.bold('Why this device')}\n${why}`;
+}
+
+export const doctor: Command = { summary: 'cores, SIMD, compiler, device and measured peaks of this machine', help, run };

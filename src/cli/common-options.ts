@@ -1,0 +1,81 @@
+import { totalmem } from 'node:os';
+import { CapabilityError, OptionError } from '../core/errors.js';
+import { createDevice, type CpuDevice } from '../devices/index.js';
+import { type NamedMask, namedMask } from '../studies/mask-names.js';
+import { FailureError, UsageError } from './io.js';
+
+/** Options that several commands take. */
+export const deviceOption = {
+  takes: 'choice',
+  choices: ['auto', 'native', 'wasm'],
+  default: 'auto',
+  help: 'where to run; auto is native with a C compiler, else WebAssembly',
+} as const;
+
+export const threadsOption = {
+  takes: 'integer',
+  value: 'N',
+  range: [1, 256],
+  help: 'threads, this one included; default one per core',
+} as const;
+
+export const seedOption = {
+  takes: 'integer',
+  value: 'N',
+  range: [0, 2 ** 31 - 1],
+  default: 0,
+  help: 'seed of every random number',
+} as const;
+
+export const longestLength = 2 ** 24;
+
+interface DeviceValues {
+  readonly device: string;
+  readonly threads: number | undefined;
+}
+
+/** The device the options ask for, disposed of whatever happens. */
+export async function withDevice<T>(
+  who: string,
+  { device: kind, threads }: DeviceValues,
+  body: (device: CpuDevice) => Promise<T>,
+): Promise<T> {
+  let device: CpuDevice;
+  try {
+    device = await createDevice({
+      kind: kind as 'auto' | 'native' | 'wasm',
+      ...(threads === undefined ? {} : { threads }),
+    });
+  } catch (error) {
+    if (!(error instanceof CapabilityError)) throw error;
+    throw new FailureError(`${who}: ${error.message.replace(/^createDevice: /, '')}`);
+  }
+  try {
+    return await body(device);
+  } finally {
+    await device.dispose();
+  }
+}
+
+/** Masks by name. @throws UsageError that names the option. */
+export function readMasks(who: string, names: readonly string[]): NamedMask[] {
+  try {
+    const masks = names.map(namedMask);
+    return masks.filter(({ name }, i) => masks.findIndex((other) => other.name === name) === i);
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    throw new UsageError(`${who}: ${error.message}`);
+  }
+}
+
+/** Refuses what no option takes. */
+export function noPositionals(who: string, positionals: readonly string[], most = 0): void {
+  if (positionals.length <= most) return;
+  throw new UsageError(`${who}: unexpected argument "${positionals[most]}"; see ${who} --help`);
+}
+
+/** Bytes this process may use: the machine's, or less in a container. */
+export function memoryOfMachine(): number {
+  const allowed = process.constrainedMemory?.() ?? 0;
+  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}

@@ -1,0 +1,23 @@
+import { OutputFile } from './files.js';
+import type { Io } from './io.js';
+
+export interface JsonOutput {
+  /** Whether stdout is for the JSON alone. */
+  readonly standard: boolean;
+  write(value: unknown): void;
+}
+
+/** Where `--json` goes: a file, or stdout for `-`. Checked before the work. */
+export function jsonOutput(who: string, path: string | undefined, io: Io): JsonOutput | undefined {
+  if (path === undefined) return undefined;
+  const text = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
+  if (path === '-') return { standard: true, write: (value) => io.out(text(value)) };
+  const file = new OutputFile(who, 'json', path, io);
+  return {
+    standard: false,
+    write(value) {
+      file.write(text(value));
+      io.err(`wrote ${file.path}\n`);
+    },
+  };
+}

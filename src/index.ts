@@ -1,0 +1,22 @@
+export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from './devices/index.js';
+export {
+  gradients,
+  keep,
+  leakedTensors,
+  liveTensors,
+  noGradient,
+  scope,
+  tensor,
+  Tensor,
+  full,
+  useDevice,
+  zeros,
+  type GradientOptions,
+  type TensorOptions,
+} from './tensor/index.js';
+export type { Dtype } from './core/dtype.js';
+export * from './core/errors.js';
+export * from './ops/index.js';
+export * from './masks/index.js';
+export * from './scores/index.js';
+export { constant, lookup, select, tableOf, variable, print, type Expression } from './codegen/expression/index.js';

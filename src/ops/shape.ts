@@ -1,0 +1,206 @@
+import { variable } from '../codegen/expression/index.js';
+import { isFloat } from '../core/dtype.js';
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { broadcastShapes, checkShape, inferShape, resolveAxis, sameShape, show, sizeOf, stridesOf } from '../core/shape.js';
+import { runCopy } from '../tensor/copy.js';
+import { runElementwise } from '../tensor/elementwise.js';
+import { commonDevice, empty, full, operation, share, type Tensor } from '../tensor/index.js';
+import { sumTo } from './reduce.js';
+
+/**
+ * The same numbers in another shape; no number is moved. One extent may be −1: it is what the others leave.
+ *
+ * @throws ShapeError when the shape does not hold the numbers.
+ */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  const out = share(x, inferShape('reshape', shape, x.shape));
+  operation('reshape', [x], [out], ([d]) => [share(d!, x.shape)]);
+  return out;
+}
+
+/**
+ * Reorders axes: axis i of the result is axis `permutation[i]` of x. Default: the last two are swapped.
+ *
+ * @throws OptionError unless the permutation names every axis once.
+ *
+ * @example
+ * transpose(x, [0, 2, 1, 3]); // [B, L, H, D] to [B, H, L, D]
+ */
+export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
+  const order = resolvePermutation(x, permutation);
+  const out = permute(x, order);
+  const inverse = order.map((_, axis) => order.indexOf(axis));
+  operation('transpose', [x], [out], ([d]) => [permute(d!, inverse)]);
+  return out;
+}
+
+function resolvePermutation(x: Tensor, permutation: readonly number[] | undefined): number[] {
+  if (permutation === undefined) {
+    if (x.rank < 2) throw new ShapeError(`transpose: without a permutation x must have two axes or more; got ${show(x.shape)}.`);
+    return [...x.shape.keys()].map((axis) => (axis === x.rank - 1 ? x.rank - 2 : axis === x.rank - 2 ? x.rank - 1 : axis));
+  }
+  const order = permutation.map((axis) => resolveAxis('transpose', axis, x.shape));
+  if (order.length !== x.rank || new Set(order).size !== x.rank) {
+    throw new OptionError(`transpose: the permutation must name each axis of ${show(x.shape)} once; got ${show(permutation)}.`);
+  }
+  return order;
+}
+
+function permute(x: Tensor, order: readonly number[]): Tensor {
+  const shape = order.map((axis) => x.shape[axis]!);
+  const moving = order.filter((axis) => x.shape[axis] !== 1);
+  if (moving.every((axis, i) => i === 0 || moving[i - 1]! < axis)) return share(x, shape);
+  const out = empty(shape, x.dtype, x.device);
+  const strides = stridesOf(x.shape);
+  runCopy(shape, x, { offset: 0, steps: order.map((axis) => strides[axis]!) }, out, { offset: 0, steps: stridesOf(shape) });
+  return out;
+}
+
+export interface SliceOptions {
+  /** Default 0. */
+  readonly axis?: number;
+  /** First index; negative counts from the end; default 0. */
+  readonly start?: number;
+  /** Index after the last; negative counts from the end; default the extent. */
+  readonly end?: number;
+  /** Take every step-th; a positive integer; default 1. */
+  readonly step?: number;
+}
+
+/**
+ * `x[..., start:end:step, ...]` along one axis, as a copy.
+ *
+ * @throws ShapeError when the range is empty or leaves the axis; OptionError for an axis or step that is none.
+ *
+ * @example
+ * slice(x, { axis: -1, start: 0, end: 8 });
+ */
+export function slice(x: Tensor, options: SliceOptions): Tensor {
+  checkOptions('slice', options, ['axis', 'start', 'end', 'step']);
+  const axis = resolveAxis('slice', options.axis ?? 0, x.shape);
+  const extent = x.shape[axis]!;
+  const { start = 0, end = extent, step = 1 } = options;
+  const [first, last] = [start, end].map((index) => (index < 0 ? index + extent : index)) as [number, number];
+  if (![first, last].every(Number.isInteger) || !(first >= 0 && first < last && last <= extent)) {
+    throw new ShapeError(
+      `slice: start and end must be integers with 0 ≤ start < end ≤ ${extent}, the extent of axis ${axis} of ${show(x.shape)}; ` +
+        `got start=${start}, end=${end}.`,
+    );
+  }
+  if (!Number.isInteger(step) || step < 1) throw new OptionError(`slice: step must be a positive integer; got ${step}.`);
+  const shape = x.shape.map((size, i) => (i === axis ? Math.ceil((last - first) / step) : size));
+  const strides = stridesOf(x.shape);
+  const walk = { offset: first * strides[axis]!, steps: strides.map((stride, i) => (i === axis ? stride * step : stride)) };
+  const out = empty(shape, x.dtype, x.device);
+  runCopy(shape, x, walk, out, whole(shape));
+  operation('slice', [x], [out], ([d]) => {
+    const dx = full(x.shape, 0, { device: x.device });
+    runCopy(shape, d!, whole(shape), dx, walk);
+    return [dx];
+  });
+  return out;
+}
+
+const whole = (shape: readonly number[]): { offset: number; steps: number[] } => ({ offset: 0, steps: stridesOf(shape) });
+
+/** Cuts x along an axis into pieces of the given extents, which must add up to its own. */
+export function split(x: Tensor, extents: readonly number[], options: { readonly axis?: number } = {}): Tensor[] {
+  checkOptions('split', options, ['axis']);
+  const axis = resolveAxis('split', options.axis ?? 0, x.shape);
+  checkShape('split', extents);
+  if (extents.reduce((total, extent) => total + extent, 0) !== x.shape[axis]) {
+    throw new ShapeError(`split: extents must add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${show(extents)}.`);
+  }
+  let start = 0;
+  return extents.map((extent) => slice(x, { axis, start, end: (start += extent) }));
+}
+
+/**
+ * The tensors one after the other along an axis; default 0. All other extents and the dtypes must be equal.
+ *
+ * @throws ShapeError or OptionError when they are not.
+ */
+export function concat(tensors: readonly Tensor[], options: { readonly axis?: number } = {}): Tensor {
+  checkOptions('concat', options, ['axis']);
+  if (tensors.length === 0) throw new OptionError('concat: takes at least one tensor; got none.');
+  const device = commonDevice('concat', tensors);
+  const [first] = tensors as [Tensor];
+  const axis = resolveAxis('concat', options.axis ?? 0, first.shape);
+  const fits = (tensor: Tensor): boolean =>
+    tensor.rank === first.rank && tensor.shape.every((extent, i) => i === axis || extent === first.shape[i]);
+  if (!tensors.every(fits)) {
+    const shapes = tensors.map((tensor) => show(tensor.shape)).join(', ');
+    throw new ShapeError(`concat: shapes must be equal except on axis ${axis}; got ${shapes}.`);
+  }
+  if (tensors.some((tensor) => tensor.dtype !== first.dtype)) {
+    throw new OptionError(`concat: dtypes must be equal; got ${tensors.map((tensor) => tensor.dtype).join(', ')}. Use cast first.`);
+  }
+  const total = tensors.reduce((sum, tensor) => sum + tensor.shape[axis]!, 0);
+  const shape = first.shape.map((extent, i) => (i === axis ? total : extent));
+  checkShape('concat', shape);
+  const steps = stridesOf(shape);
+  let start = 0;
+  const walks = tensors.map((tensor) => {
+    const walk = { offset: start * steps[axis]!, steps };
+    start += tensor.shape[axis]!;
+    return walk;
+  });
+  const out = empty(shape, first.dtype, device);
+  tensors.forEach((tensor, i) => runCopy(tensor.shape, tensor, whole(tensor.shape), out, walks[i]!));
+  operation('concat', tensors, [out], ([d], needs) =>
+    tensors.map((tensor, i) => {
+      if (!needs[i]) return undefined;
+      const piece = empty(tensor.shape, 'f32', device);
+      runCopy(tensor.shape, d!, walks[i]!, piece, whole(tensor.shape));
+      return piece;
+    }),
+  );
+  return out;
+}
+
+/**
+ * Adds `widths[i] = [before, after]` elements of `value` (default 0) around axis i.
+ *
+ * @throws ShapeError unless there is one pair of integers ≥ 0 per axis.
+ */
+export function pad(x: Tensor, widths: readonly (readonly [number, number])[], options: { readonly value?: number } = {}): Tensor {
+  checkOptions('pad', options, ['value']);
+  if (widths.length !== x.rank || !widths.flat().every((width) => Number.isInteger(width) && width >= 0)) {
+    throw new ShapeError(
+      `pad: takes one pair [before, after] of integers ≥ 0 for each axis of ${show(x.shape)}; got ${JSON.stringify(widths)}.`,
+    );
+  }
+  const shape = x.shape.map((extent, i) => extent + widths[i]![0] + widths[i]![1]);
+  const out = full(shape, options.value ?? 0, { device: x.device, dtype: x.dtype });
+  const steps = stridesOf(shape);
+  const inside = { offset: widths.reduce((offset, [before], i) => offset + before * steps[i]!, 0), steps };
+  runCopy(x.shape, x, whole(x.shape), out, inside);
+  operation('pad', [x], [out], ([d]) => {
+    const dx = empty(x.shape, 'f32', x.device);
+    runCopy(x.shape, d!, inside, dx, whole(x.shape));
+    return [dx];
+  });
+  return out;
+}
+
+const asFloat = variable('x0', 'f32');
+const asInteger = variable('x0', 'i32');
+
+/**
+ * x repeated to `shape`: axes are aligned at the last, and those of extent 1, or missing, repeat.
+ *
+ * @throws ShapeError when x does not broadcast to the shape.
+ */
+export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
+  checkShape('broadcastTo', shape);
+  if (!sameShape(broadcastShapes('broadcastTo', [x.shape, shape]), shape)) {
+    throw new ShapeError(`broadcastTo: ${show(x.shape)} does not repeat to ${show(shape)}: every extent must be 1 or equal.`);
+  }
+  const out = sizeOf(shape) === x.size ? share(x, shape) : empty(shape, x.dtype, x.device);
+  if (out.size !== x.size) runElementwise(isFloat(x.dtype) ? asFloat : asInteger, [x], out);
+  operation('broadcastTo', [x], [out], ([d]) => [sumTo(d!, x.shape)]);
+  return out;
+}
+
+/** The same numbers, through which no gradient flows. */
+export const detach = (x: Tensor): Tensor => share(x);

@@ -1,0 +1,21 @@
+import type { BenchCase, BenchOptions, TimedCase } from './bench.js';
+import { alternate, median } from './timing.js';
+
+/** Times the cases that were found right, in turns; the others keep their verdict and get no time. */
+export function timeCases(
+  cases: readonly BenchCase[],
+  { rounds }: BenchOptions,
+  progress: (text: string) => void,
+  title: string,
+): TimedCase[] {
+  progress(`${title}: timing`);
+  const right = cases.filter(({ verdict }) => verdict.ok);
+  const times = alternate(
+    right.map(({ run }) => run),
+    { most: rounds, milliseconds: Infinity },
+  );
+  return cases.map(({ run: _run, ...rest }, i) => {
+    const index = right.indexOf(cases[i]!);
+    return { ...rest, milliseconds: index < 0 ? undefined : median(times[index]!) };
+  });
+}

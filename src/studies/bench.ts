@@ -1,0 +1,106 @@
+import type { CpuDevice } from '../devices/index.js';
+import { benchAttend } from './bench-attend.js';
+import { benchMatmul } from './bench-matmul.js';
+import { machine, type Machine } from './machine.js';
+import type { NamedMask } from './mask-names.js';
+import { higher, measurePeak, type Peak } from './peak.js';
+import type { Verdict } from './verdict.js';
+
+export type Pass = 'forward' | 'forward+backward';
+
+/** How rates are counted, printed beside them. */
+export const convention =
+  'GFLOP/s: attend 4·pairs·D forward and 14·pairs·D forward+backward, pairs counted over all heads (none: n²); ' +
+  'matmul 2·n³ and 6·n³.';
+
+export interface BenchOptions {
+  readonly ops: readonly ('matmul' | 'attend')[];
+  readonly batch: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly lengths: readonly number[];
+  readonly masks: readonly NamedMask[];
+  readonly passes: readonly Pass[];
+  readonly rounds: number;
+  readonly seed: number;
+  readonly onProgress?: (text: string) => void;
+}
+
+/** Matmul rows are `[batch, length, length]` times itself: heads 1, headDim = length. */
+export interface BenchRow {
+  readonly op: 'matmul' | 'attend';
+  readonly pass: Pass;
+  readonly device: 'native' | 'wasm';
+  readonly threads: number;
+  readonly batch: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly length: number;
+  readonly causal: boolean;
+  readonly mask: string;
+  /** Median; null where the result was wrong, which is never timed. */
+  readonly milliseconds: number | null;
+  readonly gflops: number | null;
+  /** gflops as a share of the measured peak of all threads. */
+  readonly peakShare: number | null;
+  /** Most bytes held at a time beyond inputs, outputs and their gradients. */
+  readonly ledgerBytes: number;
+  /** Whether sampled rows agree with float64 within the derived budget. */
+  readonly checked: boolean;
+}
+
+export interface Bench {
+  readonly machine: Machine;
+  readonly peak: Peak;
+  readonly rows: readonly BenchRow[];
+}
+
+/** One thing to time: how it is described, how it is run, what it found when it was checked. */
+export interface BenchCase {
+  readonly description: Pick<
+    BenchRow,
+    'op' | 'pass' | 'batch' | 'heads' | 'headDim' | 'length' | 'causal' | 'mask'
+  >;
+  readonly flops: number;
+  readonly verdict: Verdict;
+  readonly ledgerBytes: number;
+  readonly run: () => void;
+}
+
+/** Measures and checks; rates are shares of the higher of two peaks, measured before and after. */
+export async function bench(device: CpuDevice, options: BenchOptions): Promise<Bench> {
+  const progress = options.onProgress ?? (() => undefined);
+  progress('measuring the peak of the machine');
+  const before = measurePeak(device);
+  const timed: TimedCase[] = [];
+  for (const op of options.ops) {
+    for (const length of options.lengths) {
+      timed.push(...(await (op === 'matmul' ? benchMatmul : benchAttend)(device, length, options, progress)));
+    }
+  }
+  const peak = higher(before, measurePeak(device));
+  return { machine: machine(device), peak, rows: timed.map((one) => rowOf(one, peak)) };
+}
+
+export interface TimedCase extends Omit<BenchCase, 'run'> {
+  readonly milliseconds: number | undefined;
+}
+
+function rowOf(one: TimedCase, peak: Peak): BenchRow {
+  const { description, flops, verdict, ledgerBytes } = one;
+  const { op, pass, ...shape } = description;
+  const milliseconds = one.milliseconds ?? null;
+  const gflops = milliseconds === null ? null : flops / milliseconds / 1e6;
+  return {
+    op,
+    pass,
+    device: peak.device,
+    threads: peak.threads,
+    ...shape,
+    milliseconds,
+    gflops,
+    peakShare: gflops === null ? null : gflops / peak.gflops,
+    ledgerBytes,
+    checked: verdict.ok,
+  };
+}

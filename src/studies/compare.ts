@@ -1,0 +1,167 @@
+import { OptionError } from '../core/errors.js';
+import type { CpuDevice } from '../devices/index.js';
+import { tensor } from '../tensor/index.js';
+import { type CompareRow, measure, type Scene, skip, withRatios } from './compare-row.js';
+import { featuresNote, textFeatures } from './features.js';
+import { machine, type Machine } from './machine.js';
+import type { NamedMask } from './mask-names.js';
+import { fused, type Mechanism, standard, standardBytes } from './mechanisms.js';
+import { type MaskPicture, maskPicture } from './picture.js';
+import { keysSeen, type Problem, referenceRow, sampleRows } from './reference.js';
+
+export type { CompareRow } from './compare-row.js';
+
+export interface CompareDocument {
+  readonly name: string;
+  /** The first bytes of the text, at least as many as the longest length. */
+  readonly bytes: Uint8Array;
+}
+
+export interface CompareOptions {
+  readonly lengths: readonly number[];
+  readonly heads: number;
+  readonly headDim: number;
+  /** Beside standard attention. */
+  readonly masks: readonly NamedMask[];
+  readonly seed: number;
+  /** Bytes that standard attention may take for its n×n matrices. */
+  readonly memoryLimit: number;
+  readonly onProgress?: (text: string) => void;
+  /** Called with the rows of each length as soon as they are measured. */
+  readonly onLength?: (rows: readonly CompareRow[]) => void;
+}
+
+export interface Comparison {
+  readonly document: string;
+  readonly features: string;
+  readonly seed: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly lengths: readonly number[];
+  readonly memoryLimit: number;
+  readonly rowsPerHead: number;
+  readonly machine: Machine;
+  readonly rows: readonly CompareRow[];
+  readonly pictures: readonly MaskPicture[];
+}
+
+/** Standard attention is not begun where it would take longer, going by the length before. */
+const STANDARD_MILLISECONDS = 15_000;
+const ROWS_PER_HEAD = 8;
+/** Long enough to show sparsity, short enough to see the pattern. */
+const PICTURE_LENGTH = 2048;
+
+/**
+ * Which attention, at which length, with what error: runs standard attention and the fused ones on features of a text.
+ *
+ * Every result is held to float64 on sampled rows before it is timed.
+ *
+ * @throws OptionError for a length that the text does not have.
+ */
+export async function compare(
+  device: CpuDevice,
+  document: CompareDocument,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const { heads, headDim, seed, masks, memoryLimit } = options;
+  const progress = options.onProgress ?? (() => undefined);
+  const lengths = [...new Set(options.lengths)].sort((a, b) => a - b);
+  const longest = lengths.at(-1) ?? 0;
+  if (lengths[0] === undefined || lengths[0] < 1 || longest > document.bytes.length) {
+    throw new OptionError(
+      `compare: lengths must be from 1 to the ${document.bytes.length} bytes of the text; got ${lengths.join(', ')}.`,
+    );
+  }
+  progress('making queries, keys and values from the text');
+  const features = textFeatures(document.bytes.subarray(0, longest), { heads, headDim, seed });
+  const mechanisms = masks.map(fused);
+  const rows: CompareRow[] = [];
+  for (const length of lengths) {
+    const scene = stage(device, prefixOf(features, length), mechanisms, seed, progress);
+    try {
+      const found = [await runStandard(scene, rows, memoryLimit)];
+      for (const mechanism of mechanisms) {
+        progress(`${mechanism.label}, length ${length}`);
+        found.push(await measure(scene, mechanism));
+      }
+      const block = withRatios(found);
+      options.onLength?.(block);
+      rows.push(...block);
+    } finally {
+      for (const x of scene.inputs) x.dispose();
+    }
+  }
+  return {
+    document: document.name,
+    features: featuresNote,
+    seed,
+    heads,
+    headDim,
+    lengths,
+    memoryLimit,
+    rowsPerHead: ROWS_PER_HEAD,
+    machine: machine(device),
+    rows,
+    pictures: masks
+      .filter(({ name }) => name !== 'none')
+      .map((mask) => maskPicture(mask, Math.min(PICTURE_LENGTH, longest))),
+  };
+}
+
+/** Features of a position depend on what is before it only, so shorter problems are prefixes. */
+function prefixOf(all: Problem, length: number): Problem {
+  const { heads, headDim, length: full } = all;
+  const cut = (x: Float32Array): Float32Array => {
+    const out = new Float32Array(heads * length * headDim);
+    for (let h = 0; h < heads; h++) {
+      const from = h * full * headDim;
+      out.set(x.subarray(from, from + length * headDim), h * length * headDim);
+    }
+    return out;
+  };
+  return { heads, headDim, length, q: cut(all.q), k: cut(all.k), v: cut(all.v) };
+}
+
+/** Uploads a problem and computes what its results are held to. */
+function stage(
+  device: CpuDevice,
+  problem: Problem,
+  mechanisms: readonly Mechanism[],
+  seed: number,
+  progress: (text: string) => void,
+): Scene {
+  const { heads, length, headDim } = problem;
+  progress(`float64 reference, length ${length}`);
+  const targets = { full: { causal: false, mask: undefined }, causal: { causal: true, mask: undefined } };
+  const supports = [targets.full, targets.causal, ...mechanisms.map(({ support }) => support)];
+  const seen = supports.map((support) => keysSeen(support, problem));
+  const sampled = sampleRows(heads, length, ROWS_PER_HEAD, seed).map((row) => {
+    const [full, causal, ...own] = referenceRow(problem, row, seen);
+    return { ...row, target: { full: full!, causal: causal! }, own: new Map(mechanisms.map((m, i) => [m, own[i]!])) };
+  });
+  const upload = (x: Float32Array) => tensor(x, [1, heads, length, headDim], { device });
+  return { device, length, headDim, sampled, inputs: [upload(problem.q), upload(problem.k), upload(problem.v)], progress };
+}
+
+async function runStandard(scene: Scene, before: readonly CompareRow[], memoryLimit: number): Promise<CompareRow> {
+  const { length, inputs, progress } = scene;
+  const heads = inputs[0].shape[1]!;
+  const last = before.filter((row) => row.mechanism === 'standard').at(-1);
+  const needed = standardBytes(heads, length);
+  if (needed > memoryLimit) {
+    const why = `its n×n matrices take ${gigabytes(needed)}; the limit is ${gigabytes(memoryLimit)}`;
+    return skip(scene, standard, why);
+  }
+  if (last !== undefined) {
+    if (last.milliseconds === null) return skip(scene, standard, 'a shorter length was left out');
+    const expected = last.milliseconds * (length / last.length) ** 2;
+    if (expected > STANDARD_MILLISECONDS) {
+      const why = `it would take about ${Math.round(expected / 1000)} s; the limit is ${STANDARD_MILLISECONDS / 1000} s`;
+      return skip(scene, standard, why);
+    }
+  }
+  progress(`standard, length ${length}`);
+  return measure(scene, standard);
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -1,0 +1,28 @@
+import { bytesPerElement } from '../core/dtype.js';
+import type { Shape } from '../core/shape.js';
+import { copy, type ElementBytes } from '../kernels/copy/cpu.js';
+import { planCopy } from '../kernels/copy/plan.js';
+import type { Tensor } from './tensor.js';
+
+/** A walk through a tensor: where it begins, and its steps along each axis of the copied shape, in elements. */
+export interface Walk {
+  readonly offset: number;
+  readonly steps: readonly number[];
+}
+
+/** Copies `shape` elements from one tensor to places of another of the same dtype; nothing is recorded. */
+export function runCopy(shape: Shape, source: Tensor, from: Walk, target: Tensor, to: Walk): void {
+  const bytes = bytesPerElement[target.dtype] as ElementBytes;
+  const plan = planCopy(shape, from.steps, to.steps);
+  const { axes } = plan;
+  const numbers = [...axes.map((axis) => axis.extent), ...axes.map((axis) => axis.source), ...axes.map((axis) => axis.target)];
+  const args = [
+    { buffer: source.buffer, byteOffset: bytes * from.offset },
+    { buffer: target.buffer, byteOffset: bytes * to.offset },
+    plan.units,
+    plan.perTask,
+    ...numbers,
+  ];
+  target.device.run(copy(plan.mode, bytes, axes.length), args, plan.tasks);
+  target.device.counters.bytesMoved += 2 * bytes * shape.reduce((size, extent) => size * extent, 1);
+}
