@@ -17,6 +17,20 @@ export {
 export type { Dtype } from './core/dtype.js';
 export * from './core/errors.js';
 export * from './ops/index.js';
-export * from './masks/index.js';
+export {
+  blocks,
+  causal,
+  dense,
+  dilated,
+  document,
+  fixed,
+  global,
+  lengths,
+  mask,
+  Mask,
+  prefix,
+  strided,
+  within,
+} from './masks/index.js';
 export * from './scores/index.js';
 export { constant, lookup, select, tableOf, variable, print, type Expression } from './codegen/expression/index.js';

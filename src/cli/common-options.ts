@@ -1,4 +1,4 @@
-import { totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 import { CapabilityError, OptionError } from '../core/errors.js';
 import { createDevice, type CpuDevice } from '../devices/index.js';
 import { type NamedMask, namedMask } from '../studies/mask-names.js';
@@ -74,8 +74,9 @@ export function noPositionals(who: string, positionals: readonly string[], most 
   throw new UsageError(`${who}: unexpected argument "${positionals[most]}"; see ${who} --help`);
 }
 
-/** Bytes this process may use: the machine's, or less in a container. */
-export function memoryOfMachine(): number {
+/** Bytes that a single piece of work may take without hurting: half of the memory, and no more than most of what is free. */
+export function roomOfMachine(): number {
   const allowed = process.constrainedMemory?.() ?? 0;
-  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+  const all = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+  return Math.min(all / 2, 0.8 * freemem());
 }

@@ -7,7 +7,7 @@ function significant(value: number): string {
 }
 
 export function milliseconds(value: number): string {
-  if (value >= 10_000) return `${significant(value / 1000)} s`;
+  if (value >= 1000) return `${significant(value / 1000)} s`;
   return value >= 0.1 ? `${significant(value)} ms` : `${significant(value * 1000)} µs`;
 }
 
@@ -28,7 +28,10 @@ export const times = (factor: number): string => `${factor >= 100 ? factor.toFix
 /** A relative error: a percentage where one can be read, else a power of ten. */
 export const error = (value: number): string => (value >= 0.0005 ? percent(value) : value.toExponential(1));
 
-export const integer = (value: number): string => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ',');
+export const integer = (value: number): string =>
+  Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',');
 
 /** A length the way people say it: 512, 1k, 16k. */
 export const length = (n: number): string => (n >= 1024 && n % 1024 === 0 ? `${n / 1024}k` : integer(n));

@@ -44,5 +44,16 @@ function operand(option: Option): string {
 
 function defaultOf(option: Option): string {
   if (option.takes === 'nothing' || option.default === undefined) return '';
-  return ` (default ${String(option.default)})`;
+  const text = `default ${String(option.default)}`;
+  return text.length > 60 ? `\n${wrap(text, 80)}` : ` (${text})`;
+}
+
+/** Breaks a list after commas. */
+function wrap(text: string, width: number): string {
+  const lines = [''];
+  for (const part of text.split(/(?<=,)/)) {
+    if (lines.at(-1)!.length + part.length > width) lines.push('');
+    lines[lines.length - 1] += part;
+  }
+  return lines.join('\n');
 }

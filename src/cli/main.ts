@@ -7,8 +7,8 @@ const state = new Int32Array(new SharedArrayBuffer(4));
 const setup: WorkSetup = {
   argv: process.argv.slice(2),
   cwd: process.cwd(),
-  outTerminal: process.stdout.isTTY === true,
-  errTerminal: process.stderr.isTTY === true,
+  outTerminal: process.stdout.isTTY,
+  errTerminal: process.stderr.isTTY,
   columns: process.stderr.columns ?? 80,
   state,
 };

@@ -1,11 +1,11 @@
-import { createRequire } from 'node:module';
 import * as errors from '../core/errors.js';
-import { styleFor } from './ansi.js';
+import { type Style, styleFor } from './ansi.js';
 import { bench } from './commands/bench.js';
 import { compare } from './commands/compare.js';
 import { doctor } from './commands/doctor.js';
 import { renderHelp, type HelpText } from './help.js';
 import { type Io, UsageError } from './io.js';
+import { version } from './version.js';
 
 export interface Command {
   readonly summary: string;
@@ -34,11 +34,11 @@ async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<num
     return 0;
   }
   if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
-    io.out(overview(style.bold));
+    io.out(overview(style));
     return 0;
   }
   if (name === undefined) {
-    io.err(overview(styleFor(io, io.errTerminal).bold));
+    io.err(overview(styleFor(io, io.errTerminal)));
     return 2;
   }
   const wanted = name === 'help' ? rest[0]! : name;
@@ -58,23 +58,18 @@ function unknown(name: string): UsageError {
   return new UsageError(`subquad: unknown ${kind} "${name}"; ${hint}`);
 }
 
-function overview(bold: (text: string) => string): string {
+function overview(style: Style): string {
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
-  return `${bold('subquad')} ${version()}: long-context attention for TypeScript
+  return `${style.bold('subquad')} ${version()}: long-context attention for TypeScript
 
-${bold('Usage')}  subquad <command> [options]
+${style.bold('Usage')}  subquad <command> [options]
 
-${bold('Commands')}
+${style.bold('Commands')}
 ${lines.join('\n')}
 
   subquad <command> --help   options and examples of one command
   subquad --version
 `;
-}
-
-export function version(): string {
-  const manifest = createRequire(import.meta.url)('../../package.json') as { version: string };
-  return manifest.version;
 }
 
 /** One sentence; the stack only for what nobody foresaw, and only when asked. */

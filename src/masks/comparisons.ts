@@ -119,23 +119,31 @@ function equalitySource(left: Float64Array, right: Float64Array, g: Geometry): S
 
 /** Distinct values as consecutive ids; a value never seen is −1. */
 function numbered(values: Float64Array): { readonly count: number; of: (list: Float64Array) => Int32Array } {
+  const [least, most] = extremes(values, 0, values.length);
+  const span = most - least + 1;
+  // values of a narrow range are numbered by an array, others by a map
+  const dense = span <= 4 * values.length + 1024 ? new Int32Array(span).fill(-1) : undefined;
   const ids = new Map<number, number>();
+  let count = 0;
   let previous = NaN;
   for (const value of values) {
     if (value === previous) continue;
     previous = value;
-    if (!ids.has(value)) ids.set(value, ids.size);
+    if (dense !== undefined) {
+      if (dense[value - least]! < 0) dense[value - least] = count++;
+    } else if (!ids.has(value)) ids.set(value, count++);
   }
+  const find = (value: number): number => {
+    if (dense === undefined) return ids.get(value) ?? -1;
+    return value >= least && value <= most ? dense[value - least]! : -1;
+  };
   return {
-    count: ids.size,
+    count,
     of(list) {
       const out = new Int32Array(list.length);
       let [last, id] = [NaN, -1];
       for (let i = 0; i < list.length; i++) {
-        if (list[i] !== last) {
-          last = list[i]!;
-          id = ids.get(last) ?? -1;
-        }
+        if (list[i] !== last) id = find((last = list[i]!));
         out[i] = id;
       }
       return out;

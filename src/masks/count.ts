@@ -10,16 +10,17 @@ import {
 import type { Mask } from './mask.js';
 import type { AttendShape } from './place.js';
 import { axisRuns } from './axis.js';
-import { needsBoxes, planMask } from './plan.js';
-import { EMPTY, FULL } from './runs.js';
-import { forEachRow } from './tiles.js';
+import { needsBoxes, planMask, Sources, type Plan } from './plan.js';
+import { EMPTY, FULL, type Runs } from './runs.js';
+import { queryTiles } from './sources.js';
+import { headClasses } from './tiles.js';
 
-// tile side for rules that only bounds of boxes can classify
-const boxTile = 64;
+const tile = 64;
 
 /**
  * The exact number of allowed pairs over all B·H heads: what a perfect kernel would visit. Masks of q − k alone are
- * counted in closed form, others by the runs of each row; only rules that need boxes evaluate pairs, those of partial tiles.
+ * counted in closed form, others by the runs of each row; pairs are evaluated where few remain open, and in the partial tiles of
+ * rules that need boxes.
  */
 export function countPairs(mask: Mask | Expression | null, shape: AttendShape): number {
   const { B, H, L, S } = shape;
@@ -28,7 +29,7 @@ export function countPairs(mask: Mask | Expression | null, shape: AttendShape): 
   const plan = planMask(expression);
   const alongDiagonals = plan.kind === 'part' && [...freeVariables(plan.expression)].every((name) => name === 'd');
   if (alongDiagonals) return B * H * countDifferences(plan.expression, L, S);
-  return countRows(expression, shape, needsBoxes(plan) ? boxTile : 1);
+  return countRows(expression, plan, shape);
 }
 
 /** For each run of allowed differences, the pairs of the trapezium it cuts out of the matrix. */
@@ -57,39 +58,67 @@ function pairsUpTo(d: number, L: number, S: number): number {
   return whole * S + (falling * (2 * first - falling + 1)) / 2;
 }
 
-function countRows(expression: Expression, shape: AttendShape, tile: number): number {
+function countRows(expression: Expression, plan: Plan, shape: AttendShape): number {
   const { B, H, L, S } = shape;
-  const names = freeVariables(expression);
-  const [perBatch, perHead] = [names.has('b'), names.has('h')];
-  const copies = (perBatch ? 1 : B) * (perHead ? 1 : H);
+  // without boxes a column of tiles is one key, so that whole stretches of keys are decided for a tile of queries at once
+  const boxes = needsBoxes(plan);
+  const geometry = { L, S, queryTile: tile, keyTile: boxes ? tile : 1, queryOffset: S - L };
+  const [sources, single] = [new Sources(geometry), new Sources({ ...geometry, queryTile: 1 })];
+  const classes = headClasses(expression, shape);
   let total = 0;
-  let known = -1;
-  let inTile: PairCounter = () => 0;
-  forEachRow(expression, { ...shape, queryTile: tile, keyTile: tile, queryOffset: S - L }, (index, row, runs) => {
-    if (index !== known) {
-      const b = perBatch ? (perHead ? Math.floor(index / H) : index) : 0;
-      const h = perHead ? index % H : 0;
-      inTile = pairCounter(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })));
-      known = index;
-    }
-    const [first, last] = [row * tile, Math.min(L, (row + 1) * tile)];
-    for (let i = 0, start = 0; i < runs.count; start = runs.ends[i++]! * tile) {
-      const end = Math.min(S, runs.ends[i]! * tile);
-      if (runs.kinds[i] === FULL) total += copies * (last - first) * (end - start);
-      else if (runs.kinds[i] !== EMPTY) {
-        for (let query = first; query < last; query++) total += copies * inTile(query + S - L, start, end);
+  for (const { b, h } of classes) {
+    const count = pairCounter(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })));
+    const rows = sources.of(plan, b, h);
+    for (let row = 0; row < queryTiles(geometry); row++) {
+      const [first, last] = [row * tile, Math.min(L, (row + 1) * tile)];
+      const runs = rows.row(row);
+      const open: Stretch[] = [];
+      let openKeys = 0;
+      for (let i = 0, start = 0; i < runs.count; i++) {
+        const end = Math.min(S, runs.ends[i]! * geometry.keyTile);
+        if (runs.kinds[i] === FULL) total += (last - first) * (end - start);
+        else if (runs.kinds[i] !== EMPTY) {
+          open.push({ start, end });
+          openKeys += end - start;
+        }
+        start = end;
+      }
+      // many open keys are cheaper by the runs of each query, few by evaluating their pairs
+      const byRuns = !boxes && openKeys > 4 * tile ? single.of(plan, b, h) : undefined;
+      for (let query = first; query < last && open.length > 0; query++) {
+        const own = byRuns?.row(query);
+        for (const stretch of open)
+          total += own === undefined ? count(query + S - L, stretch) : within(own, stretch, query + S - L, count);
       }
     }
-  });
-  return total;
+  }
+  return (total / classes.length) * B * H;
 }
 
-/** Allowed keys among start…end−1 of the query at position q. */
-type PairCounter = (q: number, start: number, end: number) => number;
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Allowed keys of a stretch, from the runs of single keys of one query. */
+function within(runs: Runs, { start, end }: Stretch, q: number, count: PairCounter): number {
+  let allowed = 0;
+  let from = start;
+  for (let i = runs.find(start); i < runs.count && from < end; i++) {
+    const to = Math.min(end, runs.ends[i]!);
+    if (runs.kinds[i] === FULL) allowed += to - from;
+    else if (runs.kinds[i] !== EMPTY) allowed += count(q, { start: from, end: to });
+    from = to;
+  }
+  return allowed;
+}
+
+/** Allowed keys among a stretch, of the query at position q, by evaluating each pair. */
+type PairCounter = (q: number, keys: Stretch) => number;
 
 function pairCounter(expression: Expression): PairCounter {
   const exact = compile(expression, ['q', 'k']);
-  return (q, start, end) => {
+  return (q, { start, end }) => {
     const keys = Float64Array.from({ length: end - start }, (_, i) => start + i);
     const query = Float64Array.of(q);
     const { lo, hi } = boundLanes(expression, { q: { lo: query, hi: query }, k: { lo: keys, hi: keys } });

@@ -1,13 +1,24 @@
 import { ShapeError } from '../core/errors.js';
-import { lookup, tableOf, type Bool, type I32 } from '../codegen/expression/index.js';
+import { lookup, tableOf, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
 import { integer, integers } from './options.js';
 import { place, type AttendShape } from './place.js';
 
 const { b, h, q, k } = place;
 
-/** Queries before the first key (L > S) belong to nothing; elsewhere this is decided and vanishes. */
-const fromFirstKey = (rule: Bool, { L, S }: AttendShape): Bool => (L > S ? rule.and(q.ge(0)) : rule);
+/** Ids renumbered from 1: queries before the first key (L > S) read 0, and so belong to nothing. */
+function renumbered(ids: Int32Array): Int32Array {
+  const names = new Map<number, number>();
+  let [id, name] = [NaN, 0];
+  return ids.map((next) => {
+    if (next !== id) {
+      id = next;
+      name = names.get(next) ?? names.size + 1;
+      names.set(next, name);
+    }
+    return name;
+  });
+}
 
 /**
  * Packed documents: positions with equal ids see each other, `ids[b, q] = ids[b, k]`.
@@ -20,11 +31,8 @@ export function document(ids: ArrayLike<number> | readonly ArrayLike<number>[]):
   const rows = Array.isArray(ids) && typeof ids[0] === 'object' ? (ids as readonly ArrayLike<number>[]) : undefined;
   if (rows?.some((row) => row.length !== rows[0]!.length))
     throw new ShapeError('document: the rows of ids must be of one length.');
-  const flat = integers(
-    'document',
-    'ids',
-    rows === undefined ? (ids as ArrayLike<number>) : rows.flatMap((row) => Array.from(row)),
-  );
+  const list = rows === undefined ? (ids as ArrayLike<number>) : rows.flatMap((row) => Array.from(row));
+  const flat = renumbered(integers('document', 'ids', list));
   return new Mask('document(ids)', (shape) => {
     const { B, S } = shape;
     if (flat.length !== S && flat.length !== B * S) {
@@ -33,7 +41,7 @@ export function document(ids: ArrayLike<number> | readonly ArrayLike<number>[]):
     const perBatch = flat.length !== S;
     const table = tableOf('documents', flat, perBatch ? [B, S] : [S]);
     const at = (x: I32): I32 => (perBatch ? lookup(table, b, x) : lookup(table, x));
-    return fromFirstKey(at(q).eq(at(k)), shape);
+    return at(q).eq(at(k));
   });
 }
 

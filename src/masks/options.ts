@@ -26,7 +26,14 @@ export function integers(who: string, name: string, values: ArrayLike<number>, l
     throw new OptionError(`${who}: ${name} must be a list of integers; got ${show(values)}.`);
   }
   if (values.length === 0) throw new OptionError(`${who}: ${name} must not be empty.`);
-  return Int32Array.from(values, (value, i) => integer(who, `${name}[${i}]`, value, least));
+  const list = new Int32Array(values.length);
+  for (let i = 0; i < list.length; i++) {
+    const value = values[i]!;
+    // the plain check first: lists are long
+    list[i] = value;
+    if (list[i] !== value || value < least) integer(who, `${name}[${i}]`, value, least);
+  }
+  return list;
 }
 
 export function show(value: unknown): string {

@@ -29,9 +29,9 @@ export class Runs {
     this.kinds[this.count++] = kind;
   }
 
-  /** The kind at one place. */
-  at(index: number): number {
-    return this.kinds[this.find(index)]!;
+  /** The kind of the last run. */
+  get last(): number {
+    return this.kinds[this.count - 1]!;
   }
 
   /** The run that holds `index`. */

@@ -67,6 +67,7 @@ export function querySource(expression: Expression, g: Geometry): Source {
 export function differenceSource(expression: Expression, g: Geometry): Source {
   const from = g.queryOffset - (g.S - 1);
   const truth = axisRuns(expression, 'd', from, g.queryOffset + g.L - 1);
+  const { keyTile } = g;
   const columns = keyTiles(g);
   // columns of whole tiles; a ragged last one holds fewer differences
   const wholeColumns = Math.floor(g.S / g.keyTile);
@@ -76,7 +77,7 @@ export function differenceSource(expression: Expression, g: Geometry): Source {
   return {
     row(tile) {
       const [first, last] = queryRange(g, tile);
-      const window = last - first + g.keyTile;
+      const window = last - first + keyTile;
       if (window !== longWindow) {
         long = longRuns(truth, from, window);
         longWindow = window;
@@ -84,11 +85,11 @@ export function differenceSource(expression: Expression, g: Geometry): Source {
       out.clear();
       // the difference falls from one column to the next, so runs are met from the last
       for (let i = firstBelow(long.low, last); i < long.low.length; i++) {
-        const start = Math.ceil((last - long.high[i]!) / g.keyTile);
-        const stop = Math.min(wholeColumns, Math.floor((first + 1 - long.low[i]!) / g.keyTile));
+        const start = Math.ceil((last - long.high[i]!) / keyTile);
         if (start >= wholeColumns) break;
-        if (stop <= start || stop <= 0) continue;
-        out.push(Math.min(start, wholeColumns), PARTIAL);
+        const stop = Math.min(wholeColumns, Math.floor((first + 1 - long.low[i]!) / keyTile));
+        if (stop <= start) continue;
+        out.push(start, PARTIAL);
         out.push(stop, long.kind[i]!);
       }
       out.push(wholeColumns, PARTIAL);

@@ -1,8 +1,9 @@
 import { OptionError, ShapeError } from '../core/errors.js';
 import { freeVariables, type Expression } from '../codegen/expression/index.js';
 import { planMask, Sources } from './plan.js';
+import { RunList } from './run-list.js';
 import { EMPTY, FULL, PARTIAL, type Runs } from './runs.js';
-import { constantSource, keyTiles, queryTiles, type Geometry, type Source } from './sources.js';
+import { constantSource, keyTiles, queryTiles, type Geometry } from './sources.js';
 
 export { EMPTY, FULL, PARTIAL };
 
@@ -49,7 +50,7 @@ export function tileClass(map: TileMap, H: number, b: number, h: number): number
  */
 export function classifyTiles(expression: Expression | null, options: TileOptions): TileMap {
   const { perBatch, perHead } = checkedClasses(expression, options);
-  const count = (perBatch ? options.B : 1) * (perHead ? options.H : 1);
+  const { length: count } = headClasses(expression, options);
   const [rows, columns] = [queryTiles(options), keyTiles(options)];
   const rowOffsets = new Int32Array(count * rows + 1);
   const out = new RunList();
@@ -88,23 +89,28 @@ export function classifyTiles(expression: Expression | null, options: TileOption
 }
 
 /** Calls `visit` for every row of tiles of every class, in order. `runs` is valid during the call. */
-export function forEachRow(
+function forEachRow(
   expression: Expression | null,
   options: TileOptions,
   visit: (classIndex: number, row: number, runs: Runs) => void,
 ): void {
-  const { perBatch, perHead } = checkedClasses(expression, options);
   const plan = expression === null ? undefined : planMask(expression);
   const sources = new Sources(options);
   const rows = queryTiles(options);
-  let index = 0;
-  for (let b = 0; b < (perBatch ? options.B : 1); b++) {
-    for (let h = 0; h < (perHead ? options.H : 1); h++) {
-      const source: Source = plan === undefined ? constantSource(options, FULL) : sources.of(plan, b, h);
-      for (let row = 0; row < rows; row++) visit(index, row, source.row(row));
-      index++;
-    }
-  }
+  headClasses(expression, options).forEach(({ b, h }, index) => {
+    const source = plan === undefined ? constantSource(options, FULL) : sources.of(plan, b, h);
+    for (let row = 0; row < rows; row++) visit(index, row, source.row(row));
+  });
+}
+
+/** The first head of every class: one for all heads unless the mask reads b or h. */
+export function headClasses(
+  expression: Expression | null,
+  { B, H }: { readonly B: number; readonly H: number },
+): { b: number; h: number }[] {
+  const names: ReadonlySet<string> = expression === null ? new Set() : freeVariables(expression);
+  const [batches, heads] = [names.has('b') ? B : 1, names.has('h') ? H : 1];
+  return Array.from({ length: batches * heads }, (_, i) => ({ b: Math.floor(i / heads), h: i % heads }));
 }
 
 function checkedClasses(expression: Expression | null, options: TileOptions): { perBatch: boolean; perHead: boolean } {
@@ -124,102 +130,4 @@ function checkedClasses(expression: Expression | null, options: TileOptions): { 
     throw new OptionError(`classifyTiles: takes a boolean expression of b, h, q and k; got ${got}.`);
   }
   return { perBatch: names.has('b'), perHead: names.has('h') };
-}
-
-/** The same map by columns: for each key tile the runs of query tiles that see it, as the key side of backward needs. */
-export function transpose(map: TileMap): TileMap {
-  const { rows, columns, classes, rowOffsets, runs } = map;
-  const turned = new Turned(classes.count * columns);
-  const openKind = new Uint8Array(columns);
-  const openStart = new Int32Array(columns);
-  // the end and kind of the run of row r that holds or follows a column; `from` is passed on, and columns come in order
-  for (let c = 0; c < classes.count; c++) {
-    let [above, aboveEnd] = [0, 0];
-    for (let row = 0; row <= rows; row++) {
-      const start = row < rows ? rowOffsets[c * rows + row]! : 0;
-      const stop = row < rows ? rowOffsets[c * rows + row + 1]! : 0;
-      let [i, j] = [above, start];
-      for (let column = 0; column < columns; ) {
-        while (i < aboveEnd && runs[3 * i + 1]! <= column) i++;
-        while (j < stop && runs[3 * j + 1]! <= column) j++;
-        const [before, beforeEnd] = stretch(runs, i, aboveEnd, column, columns);
-        const [now, nowEnd] = stretch(runs, j, stop, column, columns);
-        const end = Math.min(beforeEnd, nowEnd);
-        if (before !== now) {
-          for (let at = column; at < end; at++) {
-            if (before !== EMPTY) turned.add(c * columns + at, openStart[at]!, row, openKind[at]!);
-            openKind[at] = now;
-            openStart[at] = row;
-          }
-        }
-        column = end;
-      }
-      [above, aboveEnd] = [start, stop];
-    }
-  }
-  return { ...map, rows: columns, columns: rows, ...turned.sorted() };
-}
-
-/** A growing list of triples. */
-class RunList {
-  count = 0;
-  #data = new Int32Array(3 * 256);
-
-  push(start: number, end: number, kind: number): void {
-    const at = 3 * this.count++;
-    if (at === this.#data.length) {
-      const larger = new Int32Array(2 * this.#data.length);
-      larger.set(this.#data);
-      this.#data = larger;
-    }
-    this.#data[at] = start;
-    this.#data[at + 1] = end;
-    this.#data[at + 2] = kind;
-  }
-
-  finish(): Int32Array {
-    return this.#data.slice(0, 3 * this.count);
-  }
-}
-
-/** The same map by columns: for each key tile the runs of query tiles that see it, as the key side of backward needs. */
-export function transpose(map: TileMap): TileMap {
-  const { rows, columns, classes, rowOffsets, runs } = map;
-  // runs in the order they end, and the column of each
-  const ended = new RunList();
-  const owner: number[] = [];
-  const perColumn = new Int32Array(classes.count * columns + 1);
-  const openKind = new Uint8Array(columns);
-  const openStart = new Int32Array(columns);
-  for (let c = 0; c < classes.count; c++) {
-    const close = (column: number, row: number): void => {
-      if (openKind[column] === EMPTY) return;
-      ended.push(openStart[column]!, row, openKind[column]!);
-      owner.push(c * columns + column);
-      perColumn[c * columns + column + 1]!++;
-    };
-    for (let row = 0; row <= rows; row++) {
-      const [from, to] = row < rows ? [rowOffsets[c * rows + row]!, rowOffsets[c * rows + row + 1]!] : [0, 0];
-      let column = 0;
-      const change = (end: number, kind: number): void => {
-        for (; column < end; column++) {
-          if (openKind[column] === kind) continue;
-          close(column, row);
-          openKind[column] = kind;
-          openStart[column] = row;
-        }
-      };
-      for (let run = from; run < to; run++) {
-        change(runs[3 * run]!, EMPTY);
-        change(runs[3 * run + 1]!, runs[3 * run + 2]!);
-      }
-      change(columns, EMPTY);
-    }
-  }
-  for (let i = 0; i < perColumn.length - 1; i++) perColumn[i + 1]! += perColumn[i]!;
-  const unsorted = ended.finish();
-  const sorted = new Int32Array(unsorted.length);
-  const next = perColumn.slice();
-  owner.forEach((column, run) => sorted.set(unsorted.subarray(3 * run, 3 * run + 3), 3 * next[column]!++));
-  return { ...map, rows: columns, columns: rows, rowOffsets: perColumn, runs: sorted };
 }

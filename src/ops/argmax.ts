@@ -2,7 +2,7 @@ import { checkOptions } from '../core/errors.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
 import { argmax as kernel, argmaxParameters } from '../kernels/rowwise/argmax.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
-import { empty, type Tensor } from '../tensor/index.js';
+import { commonDevice, produce, type Tensor } from '../tensor/index.js';
 
 export interface ArgmaxOptions {
   /** Default: all axes, as one. */
@@ -29,12 +29,12 @@ export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
   const columns = x.size / rows / length;
   const reduced = (i: number): boolean => axis === undefined || i === at;
   const shape = keepDims ? x.shape.map((extent, i) => (reduced(i) ? 1 : extent)) : x.shape.filter((_, i) => !reduced(i));
-  const out = empty(shape, 'i32', x.device);
   const inner = columns === 1;
   const perTask = inner ? rowsPerTask(length) : Math.min(columns, 256);
   const tasks = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);
-  const args = argmaxParameters.pack({ x: x.buffer, out: out.buffer, rows, length, columns, perTask });
-  x.device.run(kernel(inner, x.dtype), args, tasks);
-  x.device.counters.bytesMoved += x.byteLength + out.byteLength;
-  return out;
+  return produce(shape, 'i32', commonDevice('argmax', [x]), (out) => {
+    const args = argmaxParameters.pack({ x: x.buffer, out: out.buffer, rows, length, columns, perTask });
+    x.device.run(kernel(inner, x.dtype), args, tasks);
+    x.device.counters.bytesMoved += x.byteLength + out.byteLength;
+  });
 }

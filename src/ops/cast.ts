@@ -1,7 +1,7 @@
 import { variable } from '../codegen/expression/index.js';
 import { checkDtype, isFloat, type Dtype } from '../core/dtype.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { empty, operation, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, operation, produce, share, type Tensor } from '../tensor/index.js';
 
 const float = variable('x0', 'f32');
 const integer = variable('x0', 'i32');
@@ -15,12 +15,9 @@ const integer = variable('x0', 'i32');
  */
 export function cast(x: Tensor, dtype: Dtype): Tensor {
   checkDtype('cast', dtype);
-  let out: Tensor;
-  if (dtype === x.dtype) out = share(x);
-  else {
-    out = empty(x.shape, dtype, x.device);
-    runElementwise(isFloat(x.dtype) || isFloat(dtype) ? float : integer, [x], out);
-  }
+  const device = commonDevice('cast', [x]);
+  const expression = isFloat(x.dtype) || isFloat(dtype) ? float : integer;
+  const out = dtype === x.dtype ? share(x) : produce(x.shape, dtype, device, (y) => runElementwise(expression, [x], y));
   if (isFloat(dtype)) operation('cast', [x], [out], ([d]) => [share(d!)]);
   return out;
 }

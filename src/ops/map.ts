@@ -12,7 +12,7 @@ import { isFloat, type Dtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { broadcastShapes, sameShape } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, operation, records, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, produce, records, type Tensor } from '../tensor/index.js';
 import { sumTo } from './reduce.js';
 
 /** A scalar function: of f32 arguments in order, or an expression over the variables `x0`, `x1`, …. */
@@ -45,8 +45,7 @@ export function mapNamed(who: string, f: Scalar, inputs: readonly Tensor[], dtyp
     who,
     inputs.map((input) => input.shape),
   );
-  const out = empty(shape, dtype ?? resultDtype(expression, inputs), device);
-  runElementwise(expression, inputs, out);
+  const out = produce(shape, dtype ?? resultDtype(expression, inputs), device, (y) => runElementwise(expression, inputs, y));
   if (records(inputs) && isFloat(out.dtype)) recordMap(who, expression, inputs, out);
   return out;
 }

@@ -11,7 +11,7 @@ import {
   type Normalise,
 } from '../kernels/rowwise/normalise.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
-import { commonDevice, empty, operation, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, scope, share, type Tensor } from '../tensor/index.js';
 import { floatResult } from './map.js';
 import { sum } from './reduce.js';
 
@@ -70,22 +70,25 @@ function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOp
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
   const perTask = rowsPerTask(length);
-  const y = empty(x.shape, floatResult(inputs), device);
-  const statistics = empty([rows, 2], 'f32', device, 'saved');
-  const spec: Normalise = { centre, weight: weight?.dtype, bias: bias?.dtype, x: x.dtype, y: y.dtype };
-  const args = normaliseParameters.pack({
-    x: x.buffer,
-    // a kernel without weights does not read them
-    weight: (weight ?? x).buffer,
-    bias: (bias ?? x).buffer,
-    y: y.buffer,
-    statistics: statistics.buffer,
-    rows,
-    length,
-    perTask,
-    epsilon,
+  const dtype = floatResult(inputs);
+  const spec: Normalise = { centre, weight: weight?.dtype, bias: bias?.dtype, x: x.dtype, y: dtype };
+  const [y, statistics] = scope(() => {
+    const made = [empty(x.shape, dtype, device), empty([rows, 2], 'f32', device, 'saved')] as const;
+    const args = normaliseParameters.pack({
+      x: x.buffer,
+      // a kernel without weights does not read them
+      weight: (weight ?? x).buffer,
+      bias: (bias ?? x).buffer,
+      y: made[0].buffer,
+      statistics: made[1].buffer,
+      rows,
+      length,
+      perTask,
+      epsilon,
+    });
+    device.run(normaliseForward(spec), args, Math.ceil(rows / perTask));
+    return made;
   });
-  device.run(normaliseForward(spec), args, Math.ceil(rows / perTask));
   device.counters.bytesMoved += x.byteLength + y.byteLength;
   const roles = [x, weight, bias];
   operation(

@@ -5,7 +5,7 @@ import { resolveAxes, sizeOf, type Shape } from '../core/shape.js';
 import { planReduce } from '../kernels/rowwise/plan.js';
 import { reduce, reduceParameters, type Reduction } from '../kernels/rowwise/reduce.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { empty, operation, scope, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, scope, share, type Tensor } from '../tensor/index.js';
 
 export interface ReduceOptions {
   /** Axes to reduce, negative from the last; default all. */
@@ -48,6 +48,7 @@ const extentOf = (groups: readonly Group[]): number => sizeOf(groups.map(({ exte
  */
 function run(who: string, reduction: Reduction, x: Tensor, options: ReduceOptions, divide: boolean): Reduced {
   checkOptions(who, options, ['axes', 'keepDims']);
+  commonDevice(who, [x]);
   const axes = resolveAxes(who, options.axes, x.shape);
   const kept = x.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent));
   const shape = options.keepDims === true ? kept : x.shape.filter((_, axis) => !axes.includes(axis));

@@ -4,7 +4,7 @@ import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { broadcastShapes, checkShape, inferShape, resolveAxis, sameShape, show, sizeOf, stridesOf } from '../core/shape.js';
 import { runCopy } from '../tensor/copy.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, full, operation, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, full, operation, produce, scope, share, type Tensor } from '../tensor/index.js';
 import { sumTo } from './reduce.js';
 
 /**
@@ -50,10 +50,9 @@ function permute(x: Tensor, order: readonly number[]): Tensor {
   const shape = order.map((axis) => x.shape[axis]!);
   const moving = order.filter((axis) => x.shape[axis] !== 1);
   if (moving.every((axis, i) => i === 0 || moving[i - 1]! < axis)) return share(x, shape);
-  const out = empty(shape, x.dtype, x.device);
   const strides = stridesOf(x.shape);
-  runCopy(shape, x, { offset: 0, steps: order.map((axis) => strides[axis]!) }, out, { offset: 0, steps: stridesOf(shape) });
-  return out;
+  const walk = { offset: 0, steps: order.map((axis) => strides[axis]!) };
+  return produce(shape, x.dtype, commonDevice('transpose', [x]), (out) => runCopy(shape, x, walk, out, whole(shape)));
 }
 
 export interface SliceOptions {
@@ -91,10 +90,10 @@ export function slice(x: Tensor, options: SliceOptions): Tensor {
   const shape = x.shape.map((size, i) => (i === axis ? Math.ceil((last - first) / step) : size));
   const strides = stridesOf(x.shape);
   const walk = { offset: first * strides[axis]!, steps: strides.map((stride, i) => (i === axis ? stride * step : stride)) };
-  const out = empty(shape, x.dtype, x.device);
-  runCopy(shape, x, walk, out, whole(shape));
+  const device = commonDevice('slice', [x]);
+  const out = produce(shape, x.dtype, device, (y) => runCopy(shape, x, walk, y, whole(shape)));
   operation('slice', [x], [out], ([d]) => {
-    const dx = full(x.shape, 0, { device: x.device });
+    const dx = full(x.shape, 0, { device });
     runCopy(shape, d!, whole(shape), dx, walk);
     return [dx];
   });
@@ -145,14 +144,13 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis?: nu
     start += tensor.shape[axis]!;
     return walk;
   });
-  const out = empty(shape, first.dtype, device);
-  tensors.forEach((tensor, i) => runCopy(tensor.shape, tensor, whole(tensor.shape), out, walks[i]!));
+  const out = produce(shape, first.dtype, device, (y) => {
+    tensors.forEach((tensor, i) => runCopy(tensor.shape, tensor, whole(tensor.shape), y, walks[i]!));
+  });
   operation('concat', tensors, [out], ([d], needs) =>
     tensors.map((tensor, i) => {
       if (!needs[i]) return undefined;
-      const piece = empty(tensor.shape, 'f32', device);
-      runCopy(tensor.shape, d!, walks[i]!, piece, whole(tensor.shape));
-      return piece;
+      return produce(tensor.shape, 'f32', device, (piece) => runCopy(tensor.shape, d!, walks[i]!, piece, whole(tensor.shape)));
     }),
   );
   return out;
@@ -171,15 +169,17 @@ export function pad(x: Tensor, widths: readonly (readonly [number, number])[], o
     );
   }
   const shape = x.shape.map((extent, i) => extent + widths[i]![0] + widths[i]![1]);
-  const out = full(shape, options.value ?? 0, { device: x.device, dtype: x.dtype });
+  const device = commonDevice('pad', [x]);
   const steps = stridesOf(shape);
   const inside = { offset: widths.reduce((offset, [before], i) => offset + before * steps[i]!, 0), steps };
-  runCopy(x.shape, x, whole(x.shape), out, inside);
-  operation('pad', [x], [out], ([d]) => {
-    const dx = empty(x.shape, 'f32', x.device);
-    runCopy(x.shape, d!, inside, dx, whole(x.shape));
-    return [dx];
+  const out = scope(() => {
+    const padded = full(shape, options.value ?? 0, { device, dtype: x.dtype });
+    runCopy(x.shape, x, whole(x.shape), padded, inside);
+    return padded;
   });
+  operation('pad', [x], [out], ([d]) => [
+    produce(x.shape, 'f32', device, (dx) => runCopy(x.shape, d!, inside, dx, whole(x.shape))),
+  ]);
   return out;
 }
 
@@ -196,8 +196,9 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
   if (!sameShape(broadcastShapes('broadcastTo', [x.shape, shape]), shape)) {
     throw new ShapeError(`broadcastTo: ${show(x.shape)} does not repeat to ${show(shape)}: every extent must be 1 or equal.`);
   }
-  const out = sizeOf(shape) === x.size ? share(x, shape) : empty(shape, x.dtype, x.device);
-  if (out.size !== x.size) runElementwise(isFloat(x.dtype) ? asFloat : asInteger, [x], out);
+  const device = commonDevice('broadcastTo', [x]);
+  const expression = isFloat(x.dtype) ? asFloat : asInteger;
+  const out = sizeOf(shape) === x.size ? share(x, shape) : produce(shape, x.dtype, device, (y) => runElementwise(expression, [x], y));
   operation('broadcastTo', [x], [out], ([d]) => [sumTo(d!, x.shape)]);
   return out;
 }

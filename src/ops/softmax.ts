@@ -3,7 +3,7 @@ import { isFloat } from '../core/dtype.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
 import { softmax as kernel, softmaxParameters } from '../kernels/rowwise/softmax.js';
-import { empty, operation, type Tensor } from '../tensor/index.js';
+import { commonDevice, operation, produce, type Tensor } from '../tensor/index.js';
 
 export interface SoftmaxOptions {
   /** Default −1, the last. */
@@ -22,15 +22,16 @@ export interface SoftmaxOptions {
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   checkOptions('softmax', options, ['axis']);
   const axis = resolveAxis('softmax', options.axis ?? -1, x.shape);
-  const y = empty(x.shape, isFloat(x.dtype) ? x.dtype : 'f32', x.device);
+  const device = commonDevice('softmax', [x]);
   // the forward kernel reads no gradient; it is given x in its place
-  launch('forward', x, x, y, axis);
-  const vjp = ([d]: readonly (Tensor | undefined)[]): Tensor[] => {
-    const dx = empty(x.shape, 'f32', x.device);
-    launch('backward', y, d!, dx, axis);
-    return [dx];
-  };
-  operation('softmax', [x], [y], vjp, [y]);
+  const y = produce(x.shape, isFloat(x.dtype) ? x.dtype : 'f32', device, (out) => launch('forward', x, x, out, axis));
+  operation(
+    'softmax',
+    [x],
+    [y],
+    ([d]) => [produce(x.shape, 'f32', device, (dx) => launch('backward', y, d!, dx, axis))],
+    [y],
+  );
   return y;
 }
 

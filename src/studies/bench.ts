@@ -57,10 +57,7 @@ export interface Bench {
 
 /** One thing to time: how it is described, how it is run, what it found when it was checked. */
 export interface BenchCase {
-  readonly description: Pick<
-    BenchRow,
-    'op' | 'pass' | 'batch' | 'heads' | 'headDim' | 'length' | 'causal' | 'mask'
-  >;
+  readonly description: Pick<BenchRow, 'op' | 'pass' | 'batch' | 'heads' | 'headDim' | 'length' | 'causal' | 'mask'>;
   readonly flops: number;
   readonly verdict: Verdict;
   readonly ledgerBytes: number;

@@ -46,9 +46,9 @@ export interface Scene {
   readonly progress: (text: string) => void;
 }
 
-const ROUNDS = { most: 7, milliseconds: 400 };
+const ROUNDS = { most: 7, milliseconds: 4000 };
 
-export function skip({ length }: Scene, { name, label, kind, target }: Mechanism, why: string): CompareRow {
+function skip({ length }: Scene, { name, label, kind, target }: Mechanism, why: string | null): CompareRow {
   return {
     ...{ mechanism: name, label, kind, target, length },
     ...{ milliseconds: null, rounds: 0, speedup: null, overExact: null, gflops: null },
@@ -56,40 +56,69 @@ export function skip({ length }: Scene, { name, label, kind, target }: Mechanism
   };
 }
 
-/** Runs a mechanism once to check it and to count its bytes, then times it. Ratios come later, in `withRatios`. */
-export async function measure(scene: Scene, mechanism: Mechanism): Promise<CompareRow> {
-  const { device, length, headDim, inputs } = scene;
+/** A row without its time yet, and what is to be timed: nothing where the row is left out or wrong. */
+export interface Pending {
+  readonly row: CompareRow;
+  readonly pairs: number;
+  readonly run: (() => void) | undefined;
+}
+
+/** Runs a mechanism once, checks it and counts its bytes. */
+export async function check(scene: Scene, mechanism: Mechanism): Promise<Pending> {
+  const { device, inputs } = scene;
   try {
     return await scope(async () => {
       const start = device.ledger.mark();
-      const { out, pairs } = mechanism.run(...inputs);
+      const { out, pairs: count } = mechanism.run(...inputs);
       const workspaceBytes = device.ledger.peak - start - out.byteLength;
-      const { error, check } = judge(scene, mechanism, await out.data());
-      out.dispose();
-      const needed = pairs();
-      const found = { ...skip(scene, mechanism, ''), workspaceBytes, error, check, pairsShare: shareOf(needed, scene) };
-      if (!check.ok) {
-        const why = `wrong by ${check.error.toExponential(1)}, the budget is ${check.budget.toExponential(1)}; not timed`;
-        return { ...found, skipped: why };
-      }
-      const [times] = alternate([() => scope(() => void mechanism.run(...inputs))], ROUNDS);
-      const milliseconds = median(times!);
+      const { error, verdict } = judge(scene, mechanism, await out.data());
+      const pairs = count();
+      const skipped = verdict.ok
+        ? null
+        : `wrong by ${verdict.error.toExponential(1)}, the budget is ${verdict.budget.toExponential(1)}; not timed`;
       return {
-        ...found,
-        milliseconds,
-        rounds: times!.length,
-        gflops: (4 * needed * headDim) / milliseconds / 1e6,
-        skipped: null,
+        row: {
+          ...skip(scene, mechanism, skipped),
+          workspaceBytes,
+          error,
+          check: verdict,
+          pairsShare: shareOf(pairs, scene),
+        },
+        pairs,
+        run: verdict.ok ? () => scope(() => void mechanism.run(...inputs)) : undefined,
       };
     });
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
-    return skip(scene, mechanism, `out of memory at length ${length}`);
+    return leftOut(scene, mechanism, `out of memory at length ${scene.length}`);
   }
 }
 
+export const leftOut = (scene: Scene, mechanism: Mechanism, why: string): Pending => ({
+  row: skip(scene, mechanism, why),
+  pairs: 0,
+  run: undefined,
+});
+
+/** Times what was found right, in turns, and compares the medians. */
+export function timed({ headDim }: Scene, pending: readonly Pending[]): CompareRow[] {
+  const right = pending.flatMap((one) => (one.run === undefined ? [] : [{ ...one, run: one.run }]));
+  const times = alternate(
+    right.map(({ run }) => run),
+    ROUNDS,
+  );
+  const rows = pending.map(({ row, pairs }) => {
+    const index = right.findIndex((one) => one.row === row);
+    if (index < 0) return row;
+    const milliseconds = median(times[index]!);
+    const gflops = (4 * pairs * headDim) / milliseconds / 1e6;
+    return { ...row, milliseconds, rounds: times[index]!.length, gflops };
+  });
+  return withRatios(rows);
+}
+
 /** The rows of one length with their times against those of standard and of exact fused attention. */
-export function withRatios(rows: readonly CompareRow[]): CompareRow[] {
+function withRatios(rows: readonly CompareRow[]): CompareRow[] {
   const over = (name: string, own: number | null): number | null => {
     const other = rows.find(({ mechanism }) => mechanism === name)?.milliseconds ?? null;
     return own === null || other === null ? null : other / own;
@@ -106,17 +135,21 @@ function shareOf(pairs: number, { inputs, length }: Scene): number {
 }
 
 /** The error against the target, and whether the numbers are right for the pairs the mechanism computes with. */
-function judge(scene: Scene, mechanism: Mechanism, out: ArrayLike<number>): { error: ErrorSummary; check: Verdict } {
+function judge(
+  scene: Scene,
+  mechanism: Mechanism,
+  out: ArrayLike<number>,
+): { readonly error: ErrorSummary; readonly verdict: Verdict } {
   const { length, headDim } = scene;
   const meter = new ErrorMeter();
-  const check = new Check();
-  for (const { h, i, target, own } of scene.sampled) {
+  const own = new Check();
+  for (const { h, i, target, own: rows } of scene.sampled) {
     const at = (h * length + i) * headDim;
     const got = Array.prototype.slice.call(out, at, at + headDim) as number[];
     const reference = target[mechanism.target];
     meter.add(got, reference.exact);
-    const { exact, plain } = own.get(mechanism) ?? reference;
-    got.forEach((value, d) => check.add(value, exact[d]!, plain[d]!));
+    const { exact, plain } = rows.get(mechanism) ?? reference;
+    got.forEach((value, d) => own.add(value, exact[d]!, plain[d]!));
   }
-  return { error: meter.summary(), check: check.verdict() };
+  return { error: meter.summary(), verdict: own.verdict() };
 }

@@ -1,7 +1,7 @@
 import { OptionError } from '../core/errors.js';
 import type { CpuDevice } from '../devices/index.js';
 import { tensor } from '../tensor/index.js';
-import { type CompareRow, measure, type Scene, skip, withRatios } from './compare-row.js';
+import { check, type CompareRow, leftOut, type Pending, type Scene, timed } from './compare-row.js';
 import { featuresNote, textFeatures } from './features.js';
 import { machine, type Machine } from './machine.js';
 import type { NamedMask } from './mask-names.js';
@@ -79,12 +79,13 @@ export async function compare(
   for (const length of lengths) {
     const scene = stage(device, prefixOf(features, length), mechanisms, seed, progress);
     try {
-      const found = [await runStandard(scene, rows, memoryLimit)];
+      const pending = [await checkStandard(scene, rows, memoryLimit)];
       for (const mechanism of mechanisms) {
-        progress(`${mechanism.label}, length ${length}`);
-        found.push(await measure(scene, mechanism));
+        progress(`length ${length}: checking ${mechanism.label}`);
+        pending.push(await check(scene, mechanism));
       }
-      const block = withRatios(found);
+      progress(`length ${length}: timing`);
+      const block = timed(scene, pending);
       options.onLength?.(block);
       rows.push(...block);
     } finally {
@@ -131,7 +132,7 @@ function stage(
   progress: (text: string) => void,
 ): Scene {
   const { heads, length, headDim } = problem;
-  progress(`float64 reference, length ${length}`);
+  progress(`length ${length}: float64 reference`);
   const targets = { full: { causal: false, mask: undefined }, causal: { causal: true, mask: undefined } };
   const supports = [targets.full, targets.causal, ...mechanisms.map(({ support }) => support)];
   const seen = supports.map((support) => keysSeen(support, problem));
@@ -140,28 +141,36 @@ function stage(
     return { ...row, target: { full: full!, causal: causal! }, own: new Map(mechanisms.map((m, i) => [m, own[i]!])) };
   });
   const upload = (x: Float32Array) => tensor(x, [1, heads, length, headDim], { device });
-  return { device, length, headDim, sampled, inputs: [upload(problem.q), upload(problem.k), upload(problem.v)], progress };
+  return {
+    device,
+    length,
+    headDim,
+    sampled,
+    inputs: [upload(problem.q), upload(problem.k), upload(problem.v)],
+    progress,
+  };
 }
 
-async function runStandard(scene: Scene, before: readonly CompareRow[], memoryLimit: number): Promise<CompareRow> {
+/** Standard attention, unless its matrices or its time would exceed a limit: the row then says so. */
+async function checkStandard(scene: Scene, before: readonly CompareRow[], memoryLimit: number): Promise<Pending> {
   const { length, inputs, progress } = scene;
   const heads = inputs[0].shape[1]!;
   const last = before.filter((row) => row.mechanism === 'standard').at(-1);
   const needed = standardBytes(heads, length);
   if (needed > memoryLimit) {
     const why = `its n×n matrices take ${gigabytes(needed)}; the limit is ${gigabytes(memoryLimit)}`;
-    return skip(scene, standard, why);
+    return leftOut(scene, standard, why);
   }
   if (last !== undefined) {
-    if (last.milliseconds === null) return skip(scene, standard, 'a shorter length was left out');
+    if (last.milliseconds === null) return leftOut(scene, standard, 'a shorter length was left out');
     const expected = last.milliseconds * (length / last.length) ** 2;
     if (expected > STANDARD_MILLISECONDS) {
       const why = `it would take about ${Math.round(expected / 1000)} s; the limit is ${STANDARD_MILLISECONDS / 1000} s`;
-      return skip(scene, standard, why);
+      return leftOut(scene, standard, why);
     }
   }
-  progress(`standard, length ${length}`);
-  return measure(scene, standard);
+  progress(`length ${length}: checking standard attention`);
+  return check(scene, standard);
 }
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -31,7 +31,11 @@ const WEIGHTS = [0.35, 0.45, 0.55, 0.6];
 export function textFeatures(text: Uint8Array, { heads, headDim, seed }: FeatureOptions): Problem {
   const length = text.length;
   const hashes = hashNgrams(text);
-  const [q, k, v] = [0, 1, 2].map(() => new Float32Array(heads * length * headDim)) as [Float32Array, Float32Array, Float32Array];
+  const [q, k, v] = [0, 1, 2].map(() => new Float32Array(heads * length * headDim)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
   const positionDims = headDim < 8 ? 0 : 2 * Math.floor(headDim / 8);
   const contentDims = headDim - positionDims;
   for (let h = 0; h < heads; h++) {
@@ -49,7 +53,8 @@ export function textFeatures(text: Uint8Array, { heads, headDim, seed }: Feature
         if (place >= 0) k[at + d] = codes(place, t);
         const sharpness = place < 0 ? alike : near;
         // attention divides by √headDim
-        q[at + d] = Math.sqrt(headDim) * (sharpness * k[at + d]! + (0.4 * noise[t * headDim + d]!) / Math.sqrt(headDim));
+        q[at + d] =
+          Math.sqrt(headDim) * (sharpness * k[at + d]! + (0.4 * noise[t * headDim + d]!) / Math.sqrt(headDim));
       }
     }
   }
@@ -59,7 +64,7 @@ export function textFeatures(text: Uint8Array, { heads, headDim, seed }: Feature
 /** How a head looks: for places nearby, for alike text, and how far "nearby" reaches. */
 function temperament(h: number, heads: number): { near: number; alike: number; reach: number } {
   const late = heads === 1 ? 0.5 : h / (heads - 1);
-  return { near: 8 - 3 * late, alike: 2.5 + 2.5 * late, reach: 24 * 4 ** (1.5 * late) };
+  return { near: 9 - 3 * late, alike: 2.5 + 2.5 * late, reach: 40 * 4 ** late };
 }
 
 /** For each position the rows of its n-grams of 1, 2, 3 and 4 bytes. */

@@ -61,7 +61,10 @@ export const maskWords: Readonly<Record<string, Word>> = {
   fixed: {
     numbers: ['N', 'C'],
     about: 'Sparse Transformer: own block of N, and the last C keys of every block',
-    build: (stride, columns) => ({ mask: fixed({ stride, columns }), label: `fixed, blocks of ${stride} + ${columns}` }),
+    build: (stride, columns) => ({
+      mask: fixed({ stride, columns }),
+      label: `fixed, blocks of ${stride} + ${columns}`,
+    }),
   },
   blocks: {
     numbers: ['N'],
@@ -94,7 +97,8 @@ const ordinal = (n: number): string => (n === 1 ? 'key' : n === 2 ? '2nd' : n ==
  * Relative to the paper: random blocks may repeat or fall on others, so a row sees up to 8 blocks.
  */
 export function bigBird(size: number, seed = 0): Mask {
-  if (!(Number.isInteger(size) && size >= 1)) throw new OptionError(`bigbird: block size must be an integer ≥ 1; got ${size}.`);
+  if (!(Number.isInteger(size) && size >= 1))
+    throw new OptionError(`bigbird: block size must be an integer ≥ 1; got ${size}.`);
   return new Mask(`bigBird({ size: ${size} })`, ({ S }) => {
     const count = Math.ceil(S / size);
     const seen = new Uint8Array(count * count);

@@ -47,7 +47,10 @@ export function sampleRows(heads: number, length: number, perHead: number, seed:
 }
 
 /** Whether key j is seen, for one query after the other. */
-export function keysSeen(support: Support, problem: Pick<Problem, 'heads' | 'length'>): (row: Row, j: number) => boolean {
+export function keysSeen(
+  support: Support,
+  problem: Pick<Problem, 'heads' | 'length'>,
+): (row: Row, j: number) => boolean {
   const { heads: H, length: L } = problem;
   const rule = support.mask && compile(support.mask.expression({ B: 1, H, G: H, L, S: L }), ['b', 'h', 'q', 'k']);
   return ({ h, i }, j) => (!support.causal || j <= i) && (rule === undefined || rule(0, h, i, j) !== 0);

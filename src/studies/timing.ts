@@ -4,12 +4,18 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Milliseconds that `body` takes. */
-export function stopwatch(body: () => void): number {
+/** Milliseconds that `body` takes; a short one is repeated for `least` milliseconds, and the mean is given. */
+export function stopwatch(body: () => void, least = 0): number {
   const start = performance.now();
-  body();
-  return performance.now() - start;
+  for (let count = 1; ; count++) {
+    body();
+    const elapsed = performance.now() - start;
+    if (elapsed >= least) return elapsed / count;
+  }
 }
+
+/** Single calls of less are at the mercy of timers and wake-ups. */
+const LEAST_MILLISECONDS = 10;
 
 export interface Rounds {
   /** At most this many. */
@@ -26,7 +32,7 @@ export function alternate(jobs: readonly (() => void)[], { most, milliseconds }:
     // the order turns, so that nobody always runs after the same neighbour
     for (let turn = 0; turn < jobs.length; turn++) {
       const index = (turn + round) % jobs.length;
-      times[index]!.push(stopwatch(jobs[index]!));
+      times[index]!.push(stopwatch(jobs[index]!, LEAST_MILLISECONDS));
     }
   }
   return times;

@@ -1,6 +1,6 @@
 import { bytesPerElement } from '../core/dtype.js';
 import type { Shape } from '../core/shape.js';
-import { copy, type ElementBytes } from '../kernels/copy/cpu.js';
+import { copy, copyScratch, type ElementBytes } from '../kernels/copy/cpu.js';
 import { planCopy } from '../kernels/copy/plan.js';
 import type { Tensor } from './tensor.js';
 
@@ -23,6 +23,7 @@ export function runCopy(shape: Shape, source: Tensor, from: Walk, target: Tensor
     plan.perTask,
     ...numbers,
   ];
-  target.device.run(copy(plan.mode, bytes, axes.length), args, plan.tasks);
+  const scratchBytes = copyScratch(plan.mode, bytes);
+  target.device.run(copy(plan.mode, bytes, axes.length), args, plan.tasks, { scratchBytes });
   target.device.counters.bytesMoved += 2 * bytes * shape.reduce((size, extent) => size * extent, 1);
 }

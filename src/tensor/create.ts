@@ -5,6 +5,7 @@ import { checkShape, show, sizeOf } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
 import { runElementwise } from './elementwise.js';
+import { scope } from './scope.js';
 import { empty, trackLeaf, type Tensor } from './tensor.js';
 
 export interface TensorOptions {
@@ -85,14 +86,13 @@ export function tensor(data: ArrayLike<number>, shape: readonly number[] = [data
 export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
   const { device, dtype, category, requiresGradient } = resolve('full', shape, options, 'f32');
   const one = encode('full', [value], dtype);
-  const out = empty(shape, dtype, device, category);
-  if (out.size === 1) device.write(out.buffer, one);
-  else {
-    const element = empty([], dtype, device, 'workspace');
+  const out = scope(() => {
+    const whole = empty(shape, dtype, device, category);
+    const element = whole.size === 1 ? whole : empty([], dtype, device, 'workspace');
     device.write(element.buffer, one);
-    runElementwise(variable('x0', isFloat(dtype) ? 'f32' : 'i32'), [element], out);
-    element.dispose();
-  }
+    if (element !== whole) runElementwise(variable('x0', isFloat(dtype) ? 'f32' : 'i32'), [element], whole);
+    return whole;
+  });
   if (requiresGradient) trackLeaf(out);
   return out;
 }

@@ -82,7 +82,10 @@ export function operation(
     outputs: own,
     vjp,
     saved,
-    lifetime: new Lifetime(saved.map(storageOf), [...parents]),
+    lifetime: new Lifetime(
+      saved.map((tensor) => storageOf(tensor, name)),
+      [...parents],
+    ),
     released: false,
   };
   outputs.forEach((output, i) => {

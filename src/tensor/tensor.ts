@@ -144,11 +144,11 @@ export class Tensor {
 }
 
 /** The storage of a live tensor. @throws OptionError once it was disposed. */
-export function storageOf(tensor: Tensor): Storage {
+export function storageOf(tensor: Tensor, who?: string): Storage {
   const { disposed, revived, held } = tensor[internals];
   if (disposed && revived === 0) {
     throw new OptionError(
-      `a tensor ${tensor.dtype}${show(tensor.shape)} was disposed, by dispose() or at the end of its scope; ` +
+      `${who === undefined ? 'a' : `${who}: a`} tensor ${tensor.dtype}${show(tensor.shape)} was disposed, by dispose() or at the end of its scope; ` +
         'return it from the scope, keep() it, or compute it again.',
     );
   }
@@ -166,13 +166,26 @@ export function empty(shape: readonly number[], dtype: Dtype, device: Device, ca
   return new Tensor(new Storage(device, buffer), [...shape], dtype);
 }
 
+/** A tensor that `write` fills; disposed again when that fails. */
+export function produce(shape: readonly number[], dtype: Dtype, device: Device, write: (out: Tensor) => void): Tensor {
+  const out = empty(shape, dtype, device);
+  try {
+    write(out);
+  } catch (error) {
+    out.dispose();
+    throw error;
+  }
+  return out;
+}
+
 /** Makes a fresh tensor of floats a leaf that gradients flow to. */
 export function trackLeaf(tensor: Tensor): void {
   tensor[internals].follow({ entry: undefined, output: 0 });
 }
 
-/** The one device all tensors are on. @throws OptionError when there are two. */
+/** The one device all tensors are on. @throws OptionError when there are two, or a tensor was disposed. */
 export function commonDevice(who: string, tensors: readonly Tensor[]): Device {
+  for (const tensor of tensors) storageOf(tensor, who);
   const device = tensors[0]!.device;
   if (tensors.some((tensor) => tensor.device !== device)) {
     const where = tensors.map((tensor) => `${show(tensor.shape)} on ${tensor.device.info.kind}`).join(', ');

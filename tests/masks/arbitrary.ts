@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { lookup, tableOf } from '../../src/codegen/expression/index.js';
 import * as m from '../../src/masks/index.js';
 

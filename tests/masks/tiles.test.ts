@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { variable } from '../../src/codegen/expression/index.js';
 import * as m from '../../src/masks/index.js';

@@ -6,7 +6,7 @@ import { add, cast, div, equal, less, map, maximum, minimum, mul, sub, where } f
 import { gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { expectClose, type Numbers } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
-import { checkOperation, exact } from '../support/operation.js';
+import { checkOperation } from '../support/operation.js';
 import { uniform } from '../support/random.js';
 
 type Shape = readonly number[];

@@ -1,6 +1,6 @@
 import { budgetOf } from '../support/compare.js';
 import { generator } from '../support/random.js';
-import { single } from './arithmetic.js';
+import { double, single } from './arithmetic.js';
 import { attend, attendGradients, type AttendProblem, type Cotangents, type Pair, type ScoreStep } from './attend.js';
 
 /** All results of one problem by name: out, logsumexp, dq, dk, dv, and dtable0, dtable1, … */
@@ -13,18 +13,22 @@ export interface Expected {
 
 // plain code is run in several orders of summation until this many numbers of the smallest result were seen: the error
 // of one small sum in one order may be zero by luck, and is no measure of float32
-const [numbersSeen, mostOrders] = [1024, 24];
+const [numbersSeen, mostOrders] = [256, 24];
+/** …and no more often than about this many multiply-adds allow, but twice. */
+const mostWork = 2e6;
 
 /** What the oracle says, and the budget of each result: twice the error of plain float32 code, and rounding. */
 export function expectedOf(problem: AttendProblem, cotangents?: Cotangents): Expected {
   const exact = allResults(problem, cotangents);
   const smallest = Math.min(...Object.values(exact).map((x) => x.length));
-  const orders = Math.min(mostOrders, Math.ceil(numbersSeen / smallest));
+  const { B, H, L, S, D, E } = problem;
+  const affordable = Math.max(2, Math.floor(mostWork / (B * H * L * S * (D + E))));
+  const orders = Math.min(mostOrders, affordable, Math.ceil(numbersSeen / smallest));
   const budgets: Record<string, number> = {};
   for (let order = 0; order < orders; order++) {
     const [p, c] = order === 0 ? [problem, cotangents] : reordered(problem, cotangents, order);
     const oracle = order === 0 ? exact : allResults(p, c);
-    const plain = allResults(p, c, single);
+    const plain = allResults(p, c, 'plain');
     for (const name of Object.keys(exact)) {
       budgets[name] = Math.max(budgets[name] ?? 0, budgetOf(oracle[name]!, plain[name]!));
     }
@@ -32,10 +36,14 @@ export function expectedOf(problem: AttendProblem, cotangents?: Cotangents): Exp
   return { exact, budgets };
 }
 
-export function allResults(problem: AttendProblem, cotangents?: Cotangents, arithmetic = undefined as typeof single | undefined): Results {
-  const values = attend(problem, arithmetic);
+/** In float64 from the definition; in plain float32 with gradients from what a fused forward pass saves. */
+export function allResults(problem: AttendProblem, cotangents?: Cotangents, how: 'exact' | 'plain' = 'exact'): Results {
+  const plain = how === 'plain';
+  const values = attend(problem, plain ? single : double);
   if (cotangents === undefined) return { ...values };
-  const { dtables, ...gradients } = attendGradients(problem, cotangents, arithmetic);
+  const { dtables, ...gradients } = plain
+    ? attendGradients(problem, cotangents, single, values)
+    : attendGradients(problem, cotangents);
   return { ...values, ...gradients, ...Object.fromEntries(dtables.map((table, i) => [`dtable${i}`, table])) };
 }
 

@@ -117,11 +117,15 @@ export function attend(problem: AttendProblem, arithmetic: Arithmetic = double):
 /**
  * ⟨dout, ∂out⟩ + ⟨dlogsumexp, ∂logsumexp⟩, from the definition: with P the weights and M what dropout multiplies them by,
  * dP = M·(dout·v), dscore = P·(dP − Σ P·dP + dlogsumexp), then back through the steps, last first.
+ *
+ * With `saved`, as code that keeps no weights computes it (Dao 2023, arXiv:2307.08691, section 3): P = exp(score − logsumexp)
+ * and Σ P·dP = dout·out. In float64 that is the same; in float32 it is what such code can be held to.
  */
 export function attendGradients(
   problem: AttendProblem,
   cotangents: Cotangents,
   arithmetic: Arithmetic = double,
+  saved?: AttendResult,
 ): AttendGradients {
   const p = inDoubles(problem);
   const dout = doubles(cotangents.dout);
@@ -136,11 +140,16 @@ export function attendGradients(
     const keyHead = b * G + Math.floor((h * G) / H);
     const keep = x.keys.map((j) => round(p.keep?.({ b, h, i, j }) ?? 1));
     const dweights = x.keys.map((j, n) => round(keep[n]! * dot(dout, query * E, p.v, (keyHead * S + j) * E, E)));
-    const mean = dweights.reduce((sum, dweight, n) => round(sum + round(x.weights[n]! * dweight)), 0);
+    const weights = saved
+      ? x.stages.at(-1)!.map((score) => round(Math.exp(round(score - saved.logsumexp[query]!))))
+      : x.weights;
+    const mean = saved
+      ? dot(dout, query * E, saved.out, query * E, E)
+      : dweights.reduce((sum, dweight, n) => round(sum + round(weights[n]! * dweight)), 0);
     const dlogsumexp = cotangents.dlogsumexp?.[query] ?? 0;
     x.keys.forEach((j, n) => {
       const at = { b, h, i, j };
-      const weight = x.weights[n]!;
+      const weight = weights[n]!;
       let gradient = round(weight * round(round(dweights[n]! - mean) + dlogsumexp));
       for (let step = steps.length - 1; step >= 0; step--) {
         const { table, slope } = steps[step]!;

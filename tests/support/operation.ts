@@ -21,6 +21,9 @@ export interface OperationCase {
   readonly backward?: (r: Round, d: Numbers, ...inputs: Numbers[]) => readonly Numbers[];
 }
 
+/** Elements of each input whose gradient is checked against differences. */
+const SAMPLED = 50;
+
 const sizeOf = (shape: readonly number[]): number => shape.reduce((size, extent) => size * extent, 1);
 
 /** Checks values, and gradients with random cotangents, within the derived budgets. */
@@ -36,12 +39,14 @@ export async function checkOperation(device: Device, test: OperationCase, seed =
   if (backward) {
     const d = uniform(seed * 31 + 17, values.length);
     const want = backward(exact, d, ...inputs);
-    const differences = centralDifferences((...xs) => forward(exact, ...xs), inputs, d);
+    const differences = centralDifferences((...xs) => forward(exact, ...xs), inputs, d, { limit: SAMPLED });
     const plain = backward(Math.fround, d, ...inputs);
     const got = scope(() => gradients([y], tensors, [tensor(d, y.shape, { device })]));
     for (const [i, gradient] of got.entries()) {
       const scale = Math.max(1, ...Array.from(want[i]!, Math.abs));
-      expectClose(`${name}: the test's own gradient ${i}`, want[i]!, differences[i]!, { budget: 1e-6 * scale, seed });
+      const stride = Math.ceil(inputs[i]!.length / SAMPLED);
+      const checked = differences[i]!.map((difference, at) => (at % stride === 0 ? difference : want[i]![at]!));
+      expectClose(`${name}: the test's own gradient ${i}`, want[i]!, checked, { budget: 1e-6 * scale, seed });
       expectClose(`${name} gradient ${i}`, await gradient.data(), want[i]!, { budget: plain[i]!, seed });
     }
     for (const gradient of got) gradient.dispose();

@@ -114,7 +114,11 @@ function render(rows: readonly BenchRow[], style: Style): string {
       { title: 'length', align: 'right', cell: ({ length }) => format.integer(length) },
       { title: 'time', align: 'right', cell: ({ milliseconds: ms }) => (ms === null ? '' : format.milliseconds(ms)) },
       { title: 'GFLOP/s', align: 'right', cell: ({ gflops }) => (gflops === null ? '' : format.gflops(gflops)) },
-      { title: 'of peak', align: 'right', cell: ({ peakShare }) => (peakShare === null ? '' : format.percent(peakShare)) },
+      {
+        title: 'of peak',
+        align: 'right',
+        cell: ({ peakShare }) => (peakShare === null ? '' : format.percent(peakShare)),
+      },
       { title: 'workspace', align: 'right', cell: ({ ledgerBytes }) => format.bytes(ledgerBytes) },
       {
         title: 'checked',

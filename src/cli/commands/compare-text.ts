@@ -2,6 +2,7 @@ import type { DeviceInfo } from '../../devices/device.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
 import { featuresNote } from '../../studies/features.js';
 import type { Style } from '../ansi.js';
+import { findings } from '../findings.js';
 import * as format from '../format.js';
 import { type Column, table } from '../table.js';
 
@@ -76,29 +77,4 @@ export function closing({ rows, lengths, rowsPerHead, heads }: Comparison, style
       '(‖difference‖ / ‖reference‖). For a mask this is what leaving pairs out costs on these features.\n',
   );
   return `${findings(rows, lengths).join('\n')}\n\n${notes}\n`;
-}
-
-/** Plain sentences from the rows; only what was measured. */
-export function findings(rows: readonly CompareRow[], lengths: readonly number[]): string[] {
-  const timed = (name: string, length: number): CompareRow | undefined =>
-    rows.find((row) => row.mechanism === name && row.length === length && row.milliseconds !== null);
-  const out: string[] = [];
-  const shared = [...lengths].reverse().find((n) => timed('standard', n) && timed('exact', n));
-  if (shared !== undefined) {
-    const [standard, exact] = [timed('standard', shared)!, timed('exact', shared)!];
-    out.push(
-      `At ${format.integer(shared)} positions exact fused attention is ${format.times(exact.speedup!)} as fast as standard attention ` +
-        `and needs ${format.bytes(exact.workspaceBytes!)} of workspace instead of ${format.bytes(standard.workspaceBytes!)}.`,
-    );
-  }
-  const longest = lengths.at(-1)!;
-  const sparse = rows.filter((row) => row.length === longest && row.kind === 'sparse' && row.overExact !== null);
-  const fastest = sparse.sort((a, b) => b.overExact! - a.overExact!)[0];
-  if (fastest !== undefined) {
-    out.push(
-      `At ${format.integer(longest)} positions the fastest mask, ${fastest.label}, is ${format.times(fastest.overExact!)} as fast as exact attention ` +
-        `with ${format.percent(fastest.pairsShare!)} of the pairs and an error of ${format.error(fastest.error!.relative)}.`,
-    );
-  }
-  return out;
 }

@@ -6,9 +6,9 @@ import { parseOptions } from '../arguments.js';
 import {
   deviceOption,
   longestLength,
-  memoryOfMachine,
   noPositionals,
   readMasks,
+  roomOfMachine,
   seedOption,
   threadsOption,
   withDevice,
@@ -21,6 +21,7 @@ import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
 import { report } from '../report/report.js';
 import { readText } from '../text-file.js';
+import { version } from '../version.js';
 import { closing, fitLengths, heading, lengthBlock } from './compare-text.js';
 
 const WHO = 'subquad compare';
@@ -59,7 +60,7 @@ const options = {
     takes: 'integer',
     value: 'GB',
     range: [1, 65536],
-    help: "most memory for standard attention's n×n matrices;\ndefault a third of the machine's",
+    help: "most memory for standard attention's n×n matrices;\ndefault half of the machine's, less where less is free",
   },
   report: { takes: 'text', value: 'FILE.html', default: 'subquad-report.html', help: 'where the report goes' },
   json: { takes: 'text', value: 'FILE', help: 'write all numbers there; - is stdout' },
@@ -92,7 +93,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const progress = new Progress(io);
   const result = await withDevice(WHO, values, (device) => {
     const { heads, 'head-dim': headDim, seed } = values;
-    const memoryLimit = values.memory === undefined ? memoryOfMachine() / 3 : values.memory * 1e9;
+    const memoryLimit = values.memory === undefined ? roomOfMachine() : values.memory * 1e9;
     say(heading(device.info, { document: text.name, size: text.size, heads, headDim, note }, style));
     return study(
       device,
@@ -109,7 +110,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   });
   say(closing(result, style));
   const command = ['subquad', 'compare', ...argv].join(' ');
-  file.write(report(result, { command, note }));
+  file.write(report(result, { command, note, version: version() }));
   json?.write(result);
   say(`report  ${style.accent(file.path)}\n`);
   return result.rows.every(({ check }) => check === null || check.ok) ? 0 : 1;

@@ -72,4 +72,8 @@ function render({ machine, peak, cache }: Found, io: Io): string {
   return `${definitions(pairs, style)}\n${style.bold('Why this device')}\n${why}`;
 }
 
-export const doctor: Command = { summary: 'cores, SIMD, compiler, device and measured peaks of this machine', help, run };
+export const doctor: Command = {
+  summary: 'cores, SIMD, compiler, device and measured peaks of this machine',
+  help,
+  run,
+};

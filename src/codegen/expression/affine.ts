@@ -82,7 +82,15 @@ function toExpression(x: Affine): Expression {
   return node(x.constant < 0 ? 'sub' : 'add', sum, constantNode(Math.abs(x.constant), 'i32'));
 }
 
-const comparisons: ReadonlySet<string> = new Set(['lt', 'le', 'gt', 'ge', 'eq', 'ne']);
+type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne';
+const mirrored: { readonly [O in Comparison]: Comparison } = {
+  lt: 'gt',
+  le: 'ge',
+  gt: 'lt',
+  ge: 'le',
+  eq: 'eq',
+  ne: 'ne',
+};
 
 /**
  * Rewrites integer sums in which q and k have opposite coefficients in terms of the variable `d` = q − k, also across
@@ -95,17 +103,20 @@ export function differences(expression: Expression): Expression {
       const found = sum.terms.size === 0 && Math.abs(sum.constant) < 2 ** 31 ? sum : withDifference(sum);
       return found === undefined ? e : toExpression(found);
     }
-    if (!comparisons.has(e.op) || e.args[0]!.type !== 'i32') return e;
+    if (!(e.op in mirrored) || e.args[0]!.type !== 'i32') return e;
     const [a, b] = e.args as readonly [Expression, Expression];
     return compared(e, a, b) ?? congruent(e, a, b) ?? e;
   });
 }
 
-/** `a ⋈ b` as `a − b without its constant ⋈ constant`. */
+/** `a ⋈ b` as `a − b without its constant ⋈ constant`, with d counted positively. */
 function compared(e: Expression, a: Expression, b: Expression): Expression | undefined {
   const found = withDifference(combine(affine(b), -1, affine(a)));
   if (found === undefined) return undefined;
-  return node(e.op as 'lt', toExpression({ ...found, constant: 0 }), constantNode(-found.constant, 'i32'));
+  const falls = (found.terms.get(keyOf.d)?.coefficient ?? 0) < 0;
+  const { constant, terms } = falls ? combine(found, -1, nothing) : found;
+  const op = falls ? mirrored[e.op as Comparison] : (e.op as Comparison);
+  return node(op, toExpression({ constant: 0, terms }), constantNode(-constant, 'i32'));
 }
 
 /** `x mod s = y mod s` as `(x − y) mod s = 0`, where x − y is a difference. */

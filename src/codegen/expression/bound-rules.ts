@@ -170,11 +170,15 @@ function modulo(x: Bounds, y: Bounds): Bounds {
   const [lo, sx, sy] = lane.sized(x.lo, y.lo);
   const hi = new Float64Array(lo.length);
   for (let i = 0; i < lo.length; i++) {
-    const [a, b, divisor] = [x.lo[i * sx]!, x.hi[i * sx]!, y.lo[i * sy]!];
-    const turn = Math.floor(a / divisor);
-    if (divisor === y.hi[i * sy] && divisor !== 0 && turn === Math.floor(b / divisor)) {
-      lo[i] = a - divisor * turn;
-      hi[i] = b - divisor * turn;
+    const a = x.lo[i * sx]!;
+    const b = x.hi[i * sx]!;
+    const divisor = y.lo[i * sy]!;
+    const turn = divisor * Math.floor(a / divisor);
+    const [low, high] = [a - turn, b - turn];
+    // one divisor, and no turn between the ends
+    if (divisor === y.hi[i * sy] && (divisor > 0 ? high < divisor : high <= 0 && low > divisor)) {
+      lo[i] = low;
+      hi[i] = high;
     } else {
       lo[i] = Math.min(0, divisor + 1);
       hi[i] = Math.max(0, y.hi[i * sy]! - 1);
@@ -257,7 +261,7 @@ export const rules: { readonly [O in Exclude<Op, 'variable' | 'parameter'>]: Rul
   sub: monotone(lane.sub, 'falls', roundedSum),
   mul: (e, x, y) => {
     if (isPoint(x!) && isPoint(y!) && !isFloat(e)) return point(lane.mul(x!.lo, y!.lo));
-    const out = corners(lane.mul, x!, y!);
+    const out = lane.product(x!.lo, x!.hi, y!.lo, y!.hi);
     return isFloat(e) ? unboundedWhere(invalidProduct, rounded(out.lo, out.hi, { exact: true }), x!, y!) : out;
   },
   div: (_, x, y) => {

@@ -21,6 +21,7 @@ export {
   tablesOf,
   topological,
   rebuild,
+  withArgs,
   type Expression,
   type ExpressionType,
   type Op,

@@ -48,6 +48,28 @@ export const div = (x: Lane, y: Lane): Lane => {
   for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! / y[i * sy]!;
   return out;
 };
+/** Bounds of a product: its least and greatest corner. */
+export function product(xLow: Lane, xHigh: Lane, yLow: Lane, yHigh: Lane): { readonly lo: Lane; readonly hi: Lane } {
+  const [lo, sx, sy] = sized(xLow, yLow);
+  const hi = new Float64Array(lo.length);
+  for (let i = 0; i < lo.length; i++) {
+    const [a, b, c, d] = [xLow[i * sx]!, xHigh[i * sx]!, yLow[i * sy]!, yHigh[i * sy]!];
+    if (a > 0 && c > 0) {
+      lo[i] = a * c;
+      hi[i] = b * d;
+      continue;
+    }
+    const [ac, ad, bc, bd] = [a * c, a * d, b * c, b * d];
+    lo[i] = Math.min(ac, ad, bc, bd);
+    hi[i] = Math.max(ac, ad, bc, bd);
+    if (lo[i] !== lo[i]) {
+      // 0 · ∞: the infinity bounds a finite number, so the product is 0
+      lo[i] = Math.min(ac || 0, ad || 0, bc || 0, bd || 0);
+      hi[i] = Math.max(ac || 0, ad || 0, bc || 0, bd || 0);
+    }
+  }
+  return { lo, hi };
+}
 /** `⌊x / y⌋`, 0 where y is 0. */
 export const floorDiv = (x: Lane, y: Lane): Lane => {
   const [out, sx, sy] = sized(x, y);

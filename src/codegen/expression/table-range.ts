@@ -75,6 +75,12 @@ function everything(data: TypedArray): readonly [number, number] {
 /** Boxes of more rows than this are answered with the bounds of the whole table, which is sound. */
 const maxRows = 4096;
 
+function listRange(data: TypedArray, low: number, high: number, range: Float64Array): void {
+  const last = data.length - 1;
+  if (low < 0 || high > last) grow(range, 0, 0);
+  if (low <= last && high >= 0) include(pyramidOf(data), Math.max(0, low), Math.min(last, high), range);
+}
+
 /**
  * The least and greatest entry of a table over a box of indices (inclusive bounds per dimension, written to `range`).
  * Indices outside the table read 0, so a box that leaves the table includes 0.
@@ -89,6 +95,7 @@ export function tableRange(table: Table, low: ArrayLike<number>, high: ArrayLike
     return;
   }
   const rank = table.shape.length;
+  if (rank === 1) return listRange(data, low[0]!, high[0]!, range);
   const first = table.shape.map((_, dim) => Math.max(0, low[dim]!));
   const last = table.shape.map((size, dim) => Math.min(size - 1, high[dim]!));
   for (let dim = 0; dim < rank; dim++) if (low[dim]! < 0 || high[dim]! >= table.shape[dim]!) grow(range, 0, 0);

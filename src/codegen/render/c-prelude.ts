@@ -63,7 +63,7 @@ LANES(trunc, __builtin_truncf)
 INLINE vi mul_high_vi(vi a, vi b) {
   return (vi)__builtin_convertvector((__builtin_convertvector((vu)a, vu64) * __builtin_convertvector((vu)b, vu64)) >> 32, vu);
 }
-INLINE int32_t any_vi(vi a) { int32_t r = 0; for (int i = 0; i < W; i++) r |= a[i]; return r != 0; }
+INLINE int32_t any_vi(vi a) { uint64_t t[W / 2]; __builtin_memcpy(t, &a, 4 * W); uint64_t r = 0; for (int i = 0; i < W / 2; i++) r |= t[i]; return r != 0; }
 #define REDUCE(name, f) \\
   INLINE float name##_vf(vf a) { float t[W]; __builtin_memcpy(t, &a, 4 * W); for (int n = W / 2; n > 0; n /= 2) for (int i = 0; i < n; i++) t[i] = f(t[i], t[i + n]); return t[0]; }
 #define ADD(a, b) ((a) + (b))

@@ -99,10 +99,11 @@ function literal(kind: Kind, value: number): string {
   if (kind === 'i32') return value === -2147483648 ? '(-2147483647 - 1)' : String(value);
   if (kind === 'vi') return `splat_vi(${literal('i32', value)})`;
   if (kind === 'vf') return `splat_vf(${literal('f32', value)})`;
-  if (Number.isNaN(value)) return '__builtin_nanf("")';
-  if (!Number.isFinite(value)) return value > 0 ? '__builtin_inff()' : '-__builtin_inff()';
-  const text = String(Math.fround(value));
-  const digits = Object.is(value, -0) ? '-0.0' : /[.e]/.test(text) ? text : `${text}.0`;
+  const float = Math.fround(value);
+  if (Number.isNaN(float)) return '__builtin_nanf("")';
+  if (!Number.isFinite(float)) return float > 0 ? '__builtin_inff()' : '-__builtin_inff()';
+  const text = String(float);
+  const digits = Object.is(float, -0) ? '-0.0' : /[.e]/.test(text) ? text : `${text}.0`;
   return `${digits}f`;
 }
 

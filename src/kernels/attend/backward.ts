@@ -17,7 +17,6 @@ export const backwardParameters = parameterList({
   dq: 'pointer',
   dk: 'pointer',
   dv: 'pointer',
-  scale: 'f32',
   /** Key chunks, query chunks, and how far each key chunk's query chunk is ahead in this step. */
   keyChunks: 'i32',
   queryChunks: 'i32',
@@ -54,7 +53,7 @@ export const backwardScratch = (width: number, D: number, E: number): number => 
  * against one chunk of queries, of one key/value head and residue class; a step pairs every key chunk with another query
  * chunk, so no two tasks of a step write the same row, and every row is summed in one order whatever the number of threads.
  *
- * P = 2^(s − logsumexp), dP = dO·Vᵀ, dS = P ⊙ (dP − δ) ⊙ ∂score; dV += Pᵀ·dO, dK += dSᵀ·Q·scale, dQ += dS·K·scale.
+ * P = exp(s − logsumexp), dP = dO·Vᵀ, dS = P ⊙ (dP − δ) ⊙ ∂score; dV += Pᵀ·dO, dK += dSᵀ·Q·scale, dQ += dS·K·scale.
  */
 export function attendBackward(spec: AttendSpec): Kernel {
   return {
@@ -116,7 +115,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
           k.assign(touched, 1);
         });
         k.if(k.eq(packed, 0), () => {
-          pack(k, t, { ...rows(p.q, D), panels: part.q }, p.queryFactor);
+          pack(k, t, { ...rows(p.q, D), panels: part.q }, p.scale);
           pack(k, t, { ...rows(p.dout, E), panels: part.dout });
           pack(k, t, { ...rows(p.logsumexp, 1), panels: part.logsumexp });
           pack(k, t, { ...rows(p.delta, 1), panels: part.delta });

@@ -1,6 +1,5 @@
-import type { Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { parameterList, type Kernel } from '../kernel.js';
-import { rowGroups } from '../tile.js';
 
 export const deltaParameters = parameterList({
   dout: 'pointer',
@@ -29,24 +28,23 @@ function text(k: VectorBuilder): void {
   const pitch = k.mul(p.columns, 4);
   k.loop(k.begin, k.end, (task) => {
     const start = k.mul(task, deltaRows);
-    const count = k.sub(k.min(k.add(start, deltaRows), p.rows), start);
-    // a few rows at a time, as each sum waits for itself
-    rowGroups(k, count, 4, (offset, rows) => {
-      const first = k.add(start, offset);
-      const at = (base: Pointer, r: number): Pointer => k.offset(base, k.add(first, r), pitch);
-      const sums = Array.from({ length: rows }, () => k.variable('vf', 0));
-      const pairs = sums.map((sum, r) => ({ sum, dout: at(p.dout, r), out: at(p.out, r) }));
-      // term by term as in the products dP = dO·Vᵀ: where out is a row of v, δ is that dP to the bit, and dS is 0
-      k.loop(0, p.columns, (c) => {
-        const load = (row: Pointer): VF => k.loadSplat(k.offset(row, c, 4));
-        for (const { sum, dout, out } of pairs) k.assign(sum, k.fma(load(dout), load(out), sum));
-      });
-      sums.forEach((sum, r) => {
-        const row = k.add(first, r);
-        const total = k.variable('f32', k.lane(sum, 0));
-        k.if(p.hasDlogsumexp, () => k.assign(total, k.sub(total, k.loadF32(k.offset(p.dlogsumexp, row, 4)))));
-        k.store(k.offset(p.delta, row, 4), total);
-      });
-    });
+    const end = k.min(k.add(start, deltaRows), p.rows);
+    k.loop(
+      start,
+      end,
+      (first) => {
+        const count = k.min(k.sub(end, first), k.width);
+        // one row a lane; lanes past the last row repeat it
+        const row = k.min(k.iota(), k.splat(k.sub(count, 1)));
+        const index = k.mul(row, k.splat(p.columns));
+        const load = (base: Pointer, c: I32): VF => k.gatherVF(k.offset(k.offset(base, first, pitch), c, 4), index);
+        const sum = k.variable('vf', 0);
+        // term by term as in the products dP = dO·Vᵀ: where out is a row of v, δ is that dP to the bit, and dS is 0
+        k.loop(0, p.columns, (c) => k.assign(sum, k.fma(load(p.dout, c), load(p.out, c), sum)));
+        k.if(p.hasDlogsumexp, () => k.assign(sum, k.sub(sum, k.loadVF(k.offset(p.dlogsumexp, first, 4), 0, count))));
+        k.store(k.offset(p.delta, first, 4), sum, 0, count);
+      },
+      k.width,
+    );
   });
 }

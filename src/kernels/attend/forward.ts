@@ -64,7 +64,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
     const keys = start(p.k, kvHead, p.S, D);
     const values = start(p.v, kvHead, p.S, E);
 
-    pack(k, t, { ...rows(p.q, D), panels: queries }, p.queryFactor);
+    pack(k, t, { ...rows(p.q, D), panels: queries }, p.scale);
     fill(k, outputs, 4 * t.queryTile * E, 0);
     fill(k, top, 4 * t.queryTile, -Infinity);
     fill(k, sum, 4 * t.queryTile, 0);
@@ -126,7 +126,7 @@ export interface TilePosition {
   readonly positions: readonly VI[];
 }
 
-/** Applies the score change (then in base 2) and the mask to a step of scores. */
+/** Applies the score change and the mask to a step of scores. */
 function changeScores(
   k: VectorBuilder,
   t: AttendTiles,
@@ -141,12 +141,18 @@ function changeScores(
     at.positions.forEach((q, v) => {
       const position = { ...at, k: k.add(at.k0, j), q };
       const raw = k.loadVF(line, 4 * v * k.width);
-      const changed = expressions.spec.score ? k.mul(expressions.score(position, raw), log2e) : raw;
+      const changed = expressions.score(position, raw);
       const allowed = masked ? expressions.mask(position) : undefined;
       k.store(line, allowed ? k.select(allowed, changed, -Infinity) : changed, 4 * v * k.width);
     });
   });
 }
+
+/**
+ * e^x for x ≤ 0. Scores stay in natural units until here: in base 2 from the start they would save this product, but a
+ * score s is then off by ε·s in each of forward and backward, and weights near 1 with it.
+ */
+export const weightOf = (k: VectorBuilder, x: VF): VF => exp2(k, k.mul(x, log2e));
 
 interface SoftmaxTile {
   readonly scores: Pointer;
@@ -157,7 +163,7 @@ interface SoftmaxTile {
   readonly E: number;
 }
 
-/** Scores to weights: 2^(s − top), with the running maximum and sum of each query; rescales `out` when a maximum grows. */
+/** Scores to weights: exp(s − top), with the running maximum and sum of each query; rescales `out` when a maximum grows. */
 function softmaxTile(k: VectorBuilder, t: AttendTiles, x: SoftmaxTile): void {
   const lanes = Array.from({ length: t.vectors }, (_, v) => 4 * v * k.width);
   const old = lanes.map((at) => k.loadVF(x.top, at));
@@ -170,7 +176,7 @@ function softmaxTile(k: VectorBuilder, t: AttendTiles, x: SoftmaxTile): void {
   const base = top.map((value) => k.select(k.eq(value, -Infinity), k.constant('vf', 0), value));
   const grew = old.map((value, v) => k.lt(value, top[v]!)).reduce((a, b) => k.or(a, b));
   k.if(k.any(grew), () => {
-    const factor = old.map((value, v) => exp2(k, k.sub(value, base[v]!)));
+    const factor = old.map((value, v) => weightOf(k, k.sub(value, base[v]!)));
     lanes.forEach((at, v) => {
       k.store(x.top, top[v]!, at);
       k.store(x.sum, k.mul(k.loadVF(x.sum, at), factor[v]!), at);
@@ -184,7 +190,7 @@ function softmaxTile(k: VectorBuilder, t: AttendTiles, x: SoftmaxTile): void {
   k.loop(0, x.count, (j) => {
     const line = k.offset(x.scores, j, 4 * t.panel);
     lanes.forEach((at, v) => {
-      const weight = exp2(k, k.sub(k.loadVF(line, at), base[v]!));
+      const weight = weightOf(k, k.sub(k.loadVF(line, at), base[v]!));
       k.assign(sums[v]!, k.add(sums[v]!, weight));
       k.store(line, weight, at);
     });
@@ -208,7 +214,7 @@ function finish(
       const line = k.offset(x.out, e, 4 * t.panel);
       k.store(line, k.mul(k.loadVF(line, at), inverse), at);
     });
-    const logsumexp = k.fma(k.loadVF(x.top, at), 1 / log2e, log(k, total));
+    const logsumexp = k.add(k.loadVF(x.top, at), log(k, total));
     k.store(x.top, k.select(empty, k.constant('vf', -Infinity), logsumexp), at);
   }
 }

@@ -49,8 +49,7 @@ export const shared = {
   /** Classes of the tile map per batch and per head: 0 where they share one. */
   classPerBatch: 'i32',
   classPerHead: 'i32',
-  /** scale, times log₂e where no score change needs natural units. */
-  queryFactor: 'f32',
+  scale: 'f32',
   seedLow: 'i32',
   seedHigh: 'i32',
   /** Dropout keeps a pair whose random 31 bits are below this. */

@@ -68,7 +68,7 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
       pitch: pitch(columns),
       valid,
     });
-    pack(k, t, { ...rows(p.q, D), panels: queries }, p.queryFactor);
+    pack(k, t, { ...rows(p.q, D), panels: queries }, p.scale);
     pack(k, t, { ...rows(p.dout, E), panels: douts });
     pack(k, t, { ...rows(p.logsumexp, 1), panels: logsumexp });
     pack(k, t, { ...rows(p.delta, 1), panels: delta });

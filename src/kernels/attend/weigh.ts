@@ -1,6 +1,5 @@
-import { exp2, log2e } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
-import type { TilePosition } from './forward.js';
+import { weightOf, type TilePosition } from './forward.js';
 import type { AttendTiles } from './layout.js';
 import type { Expressions } from './spec.js';
 
@@ -30,7 +29,7 @@ export function weigh(
   const lanes = x.at.positions.map((_, v) => {
     const logsumexp = k.loadVF(x.logsumexp, 4 * v * k.width);
     // a row without any key has no weights; its scores must not meet −∞ − −∞
-    const base = k.select(k.eq(logsumexp, -Infinity), k.constant('vf', 0), k.mul(logsumexp, log2e));
+    const base = k.select(k.eq(logsumexp, -Infinity), k.constant('vf', 0), logsumexp);
     return { base, delta: k.loadVF(x.delta, 4 * v * k.width) };
   });
   const sweep = (masked: boolean): void =>
@@ -40,10 +39,10 @@ export function weigh(
         const at = 4 * v * k.width;
         const position = { ...x.at, k: k.add(x.at.k0, j), q: x.at.positions[v]! };
         const raw = k.loadVF(line, at);
-        const score = spec.score ? k.mul(expressions.score(position, raw), log2e) : raw;
+        const score = expressions.score(position, raw);
         const allowed = masked ? expressions.mask(position) : undefined;
         const only = (value: VF): VF => (allowed ? k.select(allowed, value, 0) : value);
-        const weight = only(exp2(k, k.sub(score, base)));
+        const weight = only(weightOf(k, k.sub(score, base)));
         const change = only(k.mul(weight, k.sub(k.loadVF(dline, at), delta)));
         const slope = expressions.slope(position, raw);
         k.store(line, weight, at);

@@ -6,7 +6,7 @@ import { TILE, type CopyPlan } from './plan.js';
 
 export type ElementBytes = 1 | 2 | 4;
 
-/** Edge of the block that a transposition copies without a loop. */
+/** Edge of the block that a transposition turns without a loop: every address is a line's and a constant. */
 const BLOCK = 8;
 
 /** Arguments: source, target, units, perTask, then extents, source steps and target steps of all axes. */
@@ -69,7 +69,11 @@ function row(k: VectorBuilder, mode: 'rows' | 'elements', bytes: ElementBytes, a
     k.loop(0, axis.extent, (i) => store(k, bytes, k.offset(target, i, to), load(k, bytes, k.offset(source, i, from))));
     return;
   }
-  eachVector(k, k.constant('i32', 0), axis.extent, (at, count) => {
+  copyRun(k, bytes, source, target, axis.extent);
+}
+
+function copyRun(k: VectorBuilder, bytes: ElementBytes, source: Pointer, target: Pointer, length: I32): void {
+  eachVector(k, k.constant('i32', 0), length, (at, count) => {
     const [from, to] = [k.offset(source, at, bytes), k.offset(target, at, bytes)];
     if (bytes === 4) k.store(to, k.loadVI(from, 0, count), 0, count);
     else if (bytes === 2) k.storeVU16(to, k.loadVU16(from, 0, count), 0, count);
@@ -77,7 +81,16 @@ function row(k: VectorBuilder, mode: 'rows' | 'elements', bytes: ElementBytes, a
   });
 }
 
-/** Copies one tile: the source is contiguous along j, the target along i. */
+/** Bytes from one line of the scratch tile to the next: not a power of two, so that lines do not evict each other. */
+const scratchLine = (bytes: ElementBytes): number => (TILE + 16) * bytes;
+
+/** Workspace of one thread. */
+export const copyScratch = (mode: CopyPlan['mode'], bytes: ElementBytes): number => (mode === 'tiles' ? TILE * scratchLine(bytes) : 0);
+
+/**
+ * Copies one tile: the source is contiguous along j, the target along i. It is turned in scratch, so that both sides
+ * are read and written by whole cache lines even where their lines lie a power of two apart.
+ */
 function tile(
   k: VectorBuilder,
   bytes: ElementBytes,
@@ -91,47 +104,45 @@ function tile(
   const j0 = k.mul(k.rem(unit, tilesJ), TILE);
   const rest = k.div(unit, tilesJ);
   const i0 = k.mul(k.rem(rest, tilesI), TILE);
-  const [source, target] = place(k.div(rest, tilesI));
-  const [endJ, endI] = [k.min(k.add(j0, TILE), j.extent), k.min(k.add(i0, TILE), i.extent)];
+  const [sourceBase, targetBase] = place(k.div(rest, tilesI));
   const [stepI, stepJ] = [k.mul(i.source, bytes), k.mul(j.target, bytes)];
-  const at = (jj: I32, ii: I32): readonly [Pointer, Pointer] => [
-    k.offset(k.offset(source, ii, stepI), jj, bytes),
-    k.offset(k.offset(target, jj, stepJ), ii, bytes),
-  ];
-  k.loop(
-    i0,
-    endI,
-    (ii) =>
-      k.loop(
-        j0,
-        endJ,
-        (jj) => {
-          const [from, to] = at(jj, ii);
-          const whole = k.and(k.le(k.add(ii, BLOCK), endI), k.le(k.add(jj, BLOCK), endJ));
-          k.if(
-            whole,
-            () => block(k, bytes, from, to, stepI, stepJ),
-            () =>
-              k.loop(ii, k.min(k.add(ii, BLOCK), endI), (i1) =>
-                k.loop(jj, k.min(k.add(jj, BLOCK), endJ), (j1) => {
-                  const [one, other] = at(j1, i1);
-                  store(k, bytes, other, load(k, bytes, one));
-                }),
-              ),
-          );
-        },
-        BLOCK,
-      ),
-    BLOCK,
-  );
+  const source = k.offset(k.offset(sourceBase, i0, stepI), j0, bytes);
+  const target = k.offset(k.offset(targetBase, j0, stepJ), i0, bytes);
+  const [countJ, countI] = [k.min(k.sub(j.extent, j0), TILE), k.min(k.sub(i.extent, i0), TILE)];
+  turn(k, bytes, source, stepI, countI, countJ);
+  k.loop(0, countJ, (jj) => {
+    copyRun(k, bytes, k.offset(k.scratch, jj, scratchLine(bytes)), k.offset(target, jj, stepJ), countI);
+  });
 }
 
-/** A square of `BLOCK` elements a side: every address is a row pointer and a constant. */
-function block(k: VectorBuilder, bytes: ElementBytes, from: Pointer, to: Pointer, stepI: I32, stepJ: I32): void {
-  const lines = Array.from({ length: BLOCK }, (_, n) => n);
-  const targets = lines.map((n) => k.offset(to, n, stepJ));
-  for (const i of lines) {
-    const line = k.offset(from, i, stepI);
-    for (const j of lines) store(k, bytes, targets[j]!, load(k, bytes, line, bytes * j), bytes * i);
-  }
+/** Scratch line j = the j-th element of each source line. */
+function turn(k: VectorBuilder, bytes: ElementBytes, source: Pointer, stepI: I32, countI: I32, countJ: I32): void {
+  const line = scratchLine(bytes);
+  const [wholeI, wholeJ] = [k.and(countI, -BLOCK), k.and(countJ, -BLOCK)];
+  const single = (ii: I32, jj: I32): void => {
+    const from = k.offset(k.offset(source, ii, stepI), jj, bytes);
+    store(k, bytes, k.offset(k.offset(k.scratch, jj, line), ii, bytes), load(k, bytes, from));
+  };
+  k.loop(
+    0,
+    wholeI,
+    (ii) => {
+      const lines = Array.from({ length: BLOCK }, (_, n) => k.offset(source, k.add(ii, n), stepI));
+      k.loop(
+        0,
+        wholeJ,
+        (jj) => {
+          const to = k.offset(k.offset(k.scratch, jj, line), ii, bytes);
+          lines.forEach((start, i) => {
+            const from = k.offset(start, jj, bytes);
+            for (let j = 0; j < BLOCK; j++) store(k, bytes, to, load(k, bytes, from, bytes * j), line * j + bytes * i);
+          });
+        },
+        BLOCK,
+      );
+      k.loop(wholeJ, countJ, (jj) => k.loop(ii, k.add(ii, BLOCK), (i1) => single(i1, jj)));
+    },
+    BLOCK,
+  );
+  k.loop(wholeI, countI, (ii) => k.loop(0, countJ, (jj) => single(ii, jj)));
 }

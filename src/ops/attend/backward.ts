@@ -59,7 +59,7 @@ export function runBackward(
     const [dq, dk, dv] = [q, k, v].map((x) => zeros(x.shape, { device })) as [Tensor, Tensor, Tensor];
     const kernel = attendBackward(call.plan.spec);
     for (const ahead of steps(call.plan.tiles, chunk / t.queryTile, chunk / t.keyBlock, Math.max(keyChunks, queryChunks))) {
-      const own = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, scale: call.scale, keyChunks, queryChunks, ahead };
+      const own = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, keyChunks, queryChunks, ahead };
       device.run(kernel, backwardParameters.pack({ ...args, ...own }), B * G * period * keyChunks, {
         scratchBytes: backwardScratch(width, D, E),
       });

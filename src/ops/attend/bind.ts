@@ -77,7 +77,7 @@ export function sharedArguments(
     S: shape.S,
     classPerBatch: perBatch ? (perHead ? shape.H : 1) : 0,
     classPerHead: perHead ? 1 : 0,
-    queryFactor: scale * plan.unit,
+    scale,
     seedLow: low,
     seedHigh: high,
     keepBelow: Math.min(2 ** 31 - 1, Math.round(keep * 2 ** 31)),

@@ -7,7 +7,6 @@ import {
   type Expression,
 
 } from '../../codegen/expression/index.js';
-import { log2e } from '../../codegen/math.js';
 import { attendTiles } from '../../kernels/attend/layout.js';
 import type { AttendSpec } from '../../kernels/attend/spec.js';
 import { causal, periodicity, ranges, type AttendShape, type Mask } from '../../masks/index.js';
@@ -20,8 +19,6 @@ export interface AttendPlan {
   readonly tiles: TileMap;
   readonly visited: Visited;
   readonly constants: readonly { readonly type: 'f32' | 'i32'; readonly value: number }[];
-  /** 1 where scores are changed in natural units, log₂e where they go straight to base 2. */
-  readonly unit: number;
 }
 
 export interface PlanOptions {
@@ -146,7 +143,6 @@ function planPart(
     tiles,
     visited,
     constants: parts.constants,
-    unit: scoreExpression === undefined ? log2e : 1,
   };
 }
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   bounds,
@@ -118,7 +118,7 @@ describe('differences', () => {
     [q.floorDiv(8).eq(k.floorDiv(8)), 'q // 8 = k // 8'],
     [q.mod(4).eq(k.mod(5)), 'q mod 4 = k mod 5'],
   ])('%#', (e, text) => {
-    expect(print(differences(e)).replace('-d <= 0', 'd >= 0')).toBe(text);
+    expect(print(differences(e))).toBe(text);
   });
 
   it('keep the value of every expression', () => {

@@ -1,0 +1,168 @@
+import { beforeAll, expect, test } from 'vitest';
+import type { Pointer, Value, VectorBuilder, VF, VI } from '../../src/codegen/vector.js';
+import type { Kernel } from '../../src/kernels/kernel.js';
+import { onEveryTarget } from '../support/targets.js';
+import {
+  bitsOf,
+  COUNT,
+  floatCases,
+  floatLiterals,
+  fromBits,
+  integerCases,
+  integerLiterals,
+  operandsOf,
+  resultOf,
+  type OperationCase,
+  type ResultKind,
+} from './vector-cases.js';
+
+const cases: readonly { readonly type: ResultKind; readonly lanes: 'scalar' | 'vector'; readonly operation: OperationCase }[] = (
+  ['scalar', 'vector'] as const
+).flatMap((lanes) => [
+  ...floatCases.map((operation) => ({ type: 'f32' as const, lanes, operation })),
+  ...integerCases.map((operation) => ({ type: 'i32' as const, lanes, operation })),
+]).filter(({ lanes, operation }) => (operation.only ?? lanes) === lanes);
+
+const results = new Map<(typeof cases)[number], ResultKind>();
+/** Numbers a vector gives, by name: sums, extremes, single lanes. */
+const acrossLanes = ['reduceAdd', 'reduceMax', 'reduceMin', 'any', 'any of few'] as const;
+
+/** Everything at once, because a compiler is slow to start. */
+const kernel: Kernel = {
+  name: 'every operation',
+  key: '',
+  parameters: Array.from({ length: 10 }, () => 'pointer' as const),
+  cpu: (k) => {
+    const inputs = Array.from({ length: 6 }, (_, i) => k.parameter(i, 'pointer'));
+    const [out, across, lanes, literals] = [6, 7, 8, 9].map((i) => k.parameter(i, 'pointer')) as [Pointer, Pointer, Pointer, Pointer];
+    for (const shape of ['scalar', 'vector'] as const) {
+      const vector = shape === 'vector';
+      const body = (i: Value<'i32'>): void => {
+        const [fa, fb, fc, ia, ib, ic] = inputs.map((input, n) => {
+          const at = k.offset(input, i, 4);
+          if (n < 3) return vector ? k.loadVF(at) : k.loadF32(at);
+          return vector ? k.loadVI(at) : k.loadI32(at);
+        });
+        const to = k.offset(out, i, 4);
+        cases.forEach((one, slot) => {
+          if (one.lanes !== shape) return;
+          const args = one.type === 'f32' ? [fa, fb, fc] : [ia, ib, ic];
+          const value = one.operation.build(k, ...(args as [never, never, never])) as VF;
+          results.set(one, resultOf(value));
+          k.store(to, value, 4 * COUNT * slot);
+        });
+        if (vector) reduce(k, k.offset(across, i, 4 * acrossLanes.length), k.offset(lanes, i, 8 * k.width), fa as VF, ib as VI);
+      };
+      k.loop(0, COUNT, body, vector ? k.width : 1);
+    }
+    literal(k, literals);
+  },
+};
+
+function reduce(k: VectorBuilder, across: Pointer, lanes: Pointer, a: VF, b: VI): void {
+  const few = k.eq(b, 3);
+  const numbers = [k.reduceAdd(a), k.reduceMax(a), k.reduceMin(a), k.any(b), k.any(few)];
+  numbers.forEach((number, i) => k.store(across, number, 4 * i));
+  for (let lane = 0; lane < k.width; lane++) {
+    const at = 8 * k.width * lane;
+    k.store(lanes, k.splat(k.lane(a, lane)), at);
+    k.store(lanes, k.add(k.splat(k.lane(b, lane)), k.iota()), at + 4 * k.width);
+  }
+}
+
+function literal(k: VectorBuilder, to: Pointer): void {
+  floatLiterals.forEach((value, i) => {
+    k.store(to, k.constant('f32', value), 8 * i);
+    k.store(to, k.lane(k.constant('vf', value), k.width - 1), 8 * i + 4);
+  });
+  const start = 8 * floatLiterals.length;
+  integerLiterals.forEach((value, i) => {
+    k.store(to, k.constant('i32', value), start + 8 * i);
+    k.store(to, k.lane(k.constant('vi', value), k.width - 1), start + 8 * i + 4);
+  });
+}
+
+onEveryTarget((target) => {
+  const { width } = target;
+  const out = new Int32Array(COUNT * cases.length);
+  const across = new Int32Array(COUNT * acrossLanes.length);
+  const lanes = new Int32Array(2 * width * COUNT);
+  const literals = new Int32Array(2 * (floatLiterals.length + integerLiterals.length));
+
+  beforeAll(() => {
+    target.run(kernel, [...operandsOf.f32, ...operandsOf.i32, out, across, lanes, literals]);
+  });
+
+  test('every operation is what JavaScript says', () => {
+    const wrong: string[] = [];
+    cases.forEach((one, slot) => {
+      const { type, lanes, operation } = one;
+      const [a, b, c] = operandsOf[type];
+      const fused = target.fuses[lanes === 'vector' ? 'vf' : 'f32'];
+      for (let i = 0; i < COUNT; i++) {
+        if (operation.unspecified?.(a[i]!, b[i]!)) continue;
+        const raw = out[slot * COUNT + i]!;
+        const [got, want] = [
+          results.get(one) === 'f32' ? fromBits(raw) : raw,
+          operation.want(a[i]!, b[i]!, c[i]!, { fused, mask: lanes === 'vector' ? -1 : 1 }),
+        ];
+        const rounded = results.get(one) === 'f32' ? Math.fround(want) : want + 0;
+        if (Object.is(got, rounded)) continue;
+        wrong.push(`${lanes} ${operation.name} of ${type} ${a[i]}, ${b[i]}, ${c[i]}: got ${got}, want ${rounded}`);
+      }
+    });
+    expect(wrong.slice(0, 20)).toEqual([]);
+  });
+
+  test('a float keeps its bits on the way through memory, bits and fromBits', () => {
+    const slot = cases.findIndex(({ lanes, operation }) => lanes === 'vector' && operation.name === 'fromBits');
+    expect(out.subarray(slot * COUNT, (slot + 1) * COUNT)).toEqual(operandsOf.i32[0]);
+  });
+
+  test('reductions fold halves, in the order the builder promises', () => {
+    const fold = (values: readonly number[], f: (a: number, b: number) => number): number => {
+      const half = values.length / 2;
+      return half < 1 ? values[0]! : fold(values.slice(0, half).map((a, i) => f(a, values[half + i]!)), f);
+    };
+    const wrong: string[] = [];
+    for (let i = 0; i < COUNT; i += width) {
+      const a = [...operandsOf.f32[0].subarray(i, i + width)];
+      const b = operandsOf.i32[1].subarray(i, i + width);
+      const want = [
+        bitsOf(fold(a, (x, y) => Math.fround(x + y))),
+        bitsOf(fold(a, (x, y) => (x < y ? y : x))),
+        bitsOf(fold(a, (x, y) => (y < x ? y : x))),
+        Number(b.some((x) => x !== 0)),
+        Number(b.some((x) => x === 3)),
+      ];
+      want.forEach((value, n) => {
+        const got = across[i * acrossLanes.length + n]!;
+        const alike = Object.is(got, value) || (n < 3 && Number.isNaN(fromBits(got)) && Number.isNaN(fromBits(value)));
+        if (!alike) wrong.push(`${acrossLanes[n]} of lanes from ${i}: got ${got}, want ${value}`);
+      });
+    }
+    expect(wrong.slice(0, 20)).toEqual([]);
+  });
+
+  test('lane, splat and iota', () => {
+    for (let i = 0; i < COUNT; i += width) {
+      for (let lane = 0; lane < width; lane++) {
+        const at = 2 * width * (i + lane);
+        const [a, b] = [operandsOf.f32[0][i + lane]!, operandsOf.i32[1][i + lane]!];
+        const floats = [...lanes.subarray(at, at + width)].map(fromBits);
+        expect(floats, `lane ${lane} of vector ${i}`).toEqual(new Array(width).fill(a));
+        const counted = Array.from({ length: width }, (_, j) => (b + j) | 0);
+        expect([...lanes.subarray(at + width, at + 2 * width)], `lane ${lane} of vector ${i}`).toEqual(counted);
+      }
+    }
+  });
+
+  test('literals keep their bits', () => {
+    const wanted = [...floatLiterals.map((value) => bitsOf(Math.fround(value))), ...integerLiterals];
+    wanted.forEach((want, i) => {
+      const got = [...literals.subarray(2 * i, 2 * i + 2)];
+      if (Number.isNaN(floatLiterals[i])) expect(got.map(fromBits)).toEqual([NaN, NaN]);
+      else expect(got, `literal ${[...floatLiterals, ...integerLiterals][i]}`).toEqual([want, want]);
+    });
+  });
+});

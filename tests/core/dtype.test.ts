@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { decode, encode, fromBf16, fromF16, toBf16, toF16 } from '../../src/core/dtype.js';
+import { generator } from '../support/random.js';
+
+/** The nearest of all 16-bit numbers, ties to the even pattern: the definition itself, by bisection over sorted values. */
+function nearest(x: number, decodeBits: (bits: number) => number, infinity: number): number {
+  const size = Math.abs(x);
+  let [low, high] = [0, infinity];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (decodeBits(middle) <= size) low = middle;
+    else high = middle;
+  }
+  // past the largest number, the next power of two stands for infinity
+  const top = decodeBits(low) * 2 - decodeBits(low - 1 < 0 ? 0 : low - 1);
+  const above = high === infinity ? top : decodeBits(high);
+  const [down, up] = [size - decodeBits(low), above - size];
+  return down < up || (down === up && low % 2 === 0) ? low : high;
+}
+
+const next = generator(3);
+const values = Float32Array.from({ length: 20_000 }, () => (next() - 0.5) * 2 ** Math.floor(next() * 60 - 34));
+
+test('f16: the nearest, ties to even', () => {
+  for (const x of [...values, 65519, 65520, 2 ** -25, 3 * 2 ** -25, 1 + 2 ** -11, 1 + 3 * 2 ** -11]) {
+    expect(toF16(x) & 0x7fff, String(x)).toBe(nearest(x, fromF16, 0x7c00));
+  }
+});
+
+test('bf16: the nearest, ties to even', () => {
+  for (const x of values) expect(toBf16(x) & 0x7fff, String(x)).toBe(nearest(x, fromBf16, 0x7f80));
+});
+
+test('every 16-bit pattern survives a round trip; signs, infinities and NaN too', () => {
+  for (let bits = 0; bits < 65536; bits++) {
+    for (const [to, from] of [[toF16, fromF16], [toBf16, fromBf16]] as const) {
+      const value = from(bits);
+      if (Number.isNaN(value)) expect(from(to(value))).toBeNaN();
+      else expect(to(value)).toBe(bits);
+    }
+  }
+  expect(fromF16(0x3c00)).toBe(1);
+  expect(fromF16(0xfbff)).toBe(-65504);
+  expect(fromF16(1)).toBe(2 ** -24);
+  expect(fromBf16(0x3f80)).toBe(1);
+});
+
+test('encode and decode', () => {
+  const bytes = (view: ArrayBufferView): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  for (const dtype of ['f32', 'f16', 'bf16', 'i32', 'u8'] as const) {
+    expect([...decode(bytes(encode('f', [1, 2, 200], dtype)), dtype)]).toEqual([1, 2, 200]);
+  }
+  // bytes at an odd place of a larger buffer
+  expect([...decode(new Uint8Array([9, 0, 0, 128, 63]).subarray(1), 'f32')]).toEqual([1]);
+  expect([...(encode('f', Uint16Array.of(0x3c00), 'f16') as Uint16Array)]).toEqual([0x3c00]);
+  expect(() => encode('f', [1, 300], 'u8')).toThrow('f: u8 data must be whole numbers from 0 to 255; got 300 at index 1.');
+  expect(() => encode('f', [0.5], 'i32')).toThrow('got 0.5 at index 0');
+});
