@@ -104,11 +104,10 @@ function absent(option: Option): unknown {
 }
 
 function read(who: string, name: string, option: Option, text: string): unknown {
+  if (option.takes === 'nothing') return true;
   const parts = lists(option) ? text.split(',').map((part) => part.trim()) : [text];
   if (parts.includes('')) throw new UsageError(`${who}: --${name} has an empty entry; got "${text}".`);
   switch (option.takes) {
-    case 'nothing':
-      return true;
     case 'text':
       return text;
     case 'words':

@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, renameSync, rmSync, statSync, type Stats, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FailureError, type Io, UsageError } from './io.js';
 
@@ -30,11 +30,11 @@ export class OutputFile {
   constructor(who: string, option: string, path: string, io: Io) {
     this.#io = io;
     this.path = resolve(io.cwd, path);
-    if (statSync(this.path, { throwIfNoEntry: false })?.isDirectory()) {
+    if (statusOf(this.path)?.isDirectory()) {
       throw new UsageError(`${who}: --${option} must name a file; "${path}" is a folder.`);
     }
     try {
-      if (exists(this.path)) accessSync(this.path, constants.W_OK);
+      if (statusOf(this.path)) accessSync(this.path, constants.W_OK);
       const probe = temporaryName(this.path);
       closeSync(openSync(probe, 'w'));
       rmSync(probe);
@@ -60,4 +60,11 @@ export class OutputFile {
   }
 }
 
-const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // what is wrong with the path, writing will tell
+    return undefined;
+  }
+}

@@ -9,8 +9,8 @@ export function findings(rows: readonly CompareRow[], lengths: readonly number[]
   const shared = [...lengths].reverse().find((n) => timed('standard', n) && timed('exact', n));
   if (shared !== undefined) out.push(exactSentence(timed('standard', shared)!, timed('exact', shared)!));
   const longest = lengths.at(-1)!;
-  const stopped = rows.find(({ mechanism, length }) => mechanism === 'standard' && length === longest)?.skipped;
-  if (stopped != null) out.push(`At ${format.integer(longest)} positions standard attention was not run: ${stopped}.`);
+  const stopped = rows.find(({ mechanism, length }) => mechanism === 'standard' && length === longest)?.skipped ?? null;
+  if (stopped !== null) out.push(`At ${format.integer(longest)} positions standard attention was not run: ${stopped}.`);
   const masks = rows.filter(
     ({ kind, length, overExact, target }) =>
       kind === 'sparse' && length === longest && overExact !== null && target === 'full',

@@ -2,8 +2,10 @@
 
 function significant(value: number): string {
   if (value === 0) return '0';
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)) + 1e-9));
-  return value.toFixed(Math.min(digits, 2));
+  // 9.999 is 10.0, not 10.00
+  const rounded = Number(value.toPrecision(3));
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(rounded)) + 1e-9));
+  return rounded.toFixed(Math.min(digits, 2));
 }
 
 export function milliseconds(value: number): string {

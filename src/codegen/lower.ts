@@ -53,7 +53,8 @@ const transcendental =
 
 const isInteger = (x: Lowered): boolean => x.kind === 'i32' || x.kind === 'vi';
 /** A constant of the kind of `like`. */
-const constantLike = <K extends Kind>(k: VectorBuilder, like: Value<K>, value: number): Value<K> => k.constant(like.kind, value);
+const constantLike = <K extends Kind>(k: VectorBuilder, like: Value<K>, value: number): Value<K> =>
+  k.constant(like.kind, value);
 
 /** Quotient and remainder rounding to −∞; a divisor of 0 is read as 1. */
 function floorDivision(k: VectorBuilder, a: VI, divisor: VI): { quotient: VI; remainder: VI } {
@@ -81,9 +82,7 @@ const rules: { readonly [O in Exclude<Op, 'variable'>]: Rule } = {
   parameter: (_k, _a, node, environment) => environment.parameter!(node.value!, node.type as 'f32' | 'i32'),
   table: readTable,
   neg: elementwise((k, x: VF) => (isInteger(x) ? k.sub(constantLike(k, x, 0), x) : k.neg(x))),
-  abs: elementwise((k, x: VF) =>
-    isInteger(x) ? k.max(x, k.sub(constantLike(k, x, 0), x)) : k.abs(x),
-  ),
+  abs: elementwise((k, x: VF) => (isInteger(x) ? k.max(x, k.sub(constantLike(k, x, 0), x)) : k.abs(x))),
   sqrt: elementwise((k, x: VF) => k.sqrt(x)),
   exp: transcendental(math.exp),
   log: transcendental(math.log),
@@ -147,7 +146,9 @@ function load(k: VectorBuilder, table: Table, pointer: Pointer, index: I32): F32
 }
 
 function gather(k: VectorBuilder, table: Table, pointer: Pointer, index: VI): VF | VI {
-  return table.dtype === 'f32' ? k.gatherVF(pointer, index) : k.gatherVI(pointer, index, table.dtype === 'u8' ? 'vu8' : 'vi');
+  return table.dtype === 'f32'
+    ? k.gatherVF(pointer, index)
+    : k.gatherVI(pointer, index, table.dtype === 'u8' ? 'vu8' : 'vi');
 }
 
 /**

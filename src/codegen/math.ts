@@ -43,10 +43,14 @@ export function log(k: VectorBuilder, x: VF): VF {
   const f = k.sub(k.fromBits(k.add(k.and(shifted, 0x007fffff), 0x3f3504f3)), 1);
   const square = k.mul(f, f);
   let sum = k.mul(k.mul(polynomial(k, f, logCoefficients), f), square);
-  sum = k.fma(exponent, -2.12194440e-4, sum);
+  sum = k.fma(exponent, -2.1219444e-4, sum);
   sum = k.fma(square, -0.5, sum);
   const result = k.fma(exponent, 0.693359375, k.add(f, sum));
-  const special = k.select(k.lt(x, 0), k.constant('vf', NaN), k.select(k.eq(x, 0), k.constant('vf', -Infinity), result));
+  const special = k.select(
+    k.lt(x, 0),
+    k.constant('vf', NaN),
+    k.select(k.eq(x, 0), k.constant('vf', -Infinity), result),
+  );
   // NaN and +∞ stay what they are
   return k.select(k.lt(x, Infinity), special, k.add(x, 0));
 }

@@ -49,11 +49,9 @@ export interface Scene {
 const ROUNDS = { most: 7, milliseconds: 4000 };
 
 function skip({ length }: Scene, { name, label, kind, target }: Mechanism, why: string | null): CompareRow {
-  return {
-    ...{ mechanism: name, label, kind, target, length },
-    ...{ milliseconds: null, rounds: 0, speedup: null, overExact: null, gflops: null },
-    ...{ workspaceBytes: null, pairsShare: null, error: null, check: null, skipped: why },
-  };
+  const nothing = { milliseconds: null, rounds: 0, speedup: null, overExact: null, gflops: null };
+  const unknown = { workspaceBytes: null, pairsShare: null, error: null, check: null };
+  return { mechanism: name, label, kind, target, length, ...nothing, ...unknown, skipped: why };
 }
 
 /** A row without its time yet, and what is to be timed: nothing where the row is left out or wrong. */

@@ -155,7 +155,7 @@ function stage(
 async function checkStandard(scene: Scene, before: readonly CompareRow[], memoryLimit: number): Promise<Pending> {
   const { length, inputs, progress } = scene;
   const heads = inputs[0].shape[1]!;
-  const last = before.filter((row) => row.mechanism === 'standard').at(-1);
+  const last = [...before].reverse().find((row) => row.mechanism === 'standard');
   const needed = standardBytes(heads, length);
   if (needed > memoryLimit) {
     const why = `its n×n matrices take ${gigabytes(needed)}; the limit is ${gigabytes(memoryLimit)}`;

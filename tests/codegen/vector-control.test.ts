@@ -74,7 +74,7 @@ function write(k: VectorBuilder, program: readonly Statement[], variables: reado
         : (counters.at(-1 - x.counter) ?? k.constant('i32', 0));
   const bounded = (x: Operand): I32 => k.rem(of(x), RANGE);
   for (const s of program) {
-    if (s.do === 'assign') k.assign(variables[s.to]!, k[s.op](of(s.a), of(s.b)));
+    if (s.do === 'assign') k.assign(variables[s.to]!, k[s.op as 'add'](of(s.a), of(s.b)));
     else if (s.do === 'if') {
       const { otherwise } = s;
       k.if(

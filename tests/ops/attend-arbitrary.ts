@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import * as masks from '../../src/masks/index.js';
 import * as scores from '../../src/scores/index.js';
 import type { Tensor } from '../../src/tensor/index.js';
-import type { AttendProblem, Cotangents, Pair, ScoreStep } from '../oracles/attend.js';
+import type { AttendProblem, Cotangents, ScoreStep } from '../oracles/attend.js';
 import * as rules from '../oracles/rules.js';
 import { normal, uniform } from '../support/random.js';
 import type { Setting, TableData } from './attend-run.js';
@@ -15,12 +15,10 @@ export interface Shape {
   readonly S: number;
 }
 
-type Rule = (shape: Shape) => (at: Pair) => boolean;
-
 /** A mask of the library, and the same rule without it. */
 interface MaskPair {
   readonly mask: masks.Mask;
-  readonly rule: Rule;
+  readonly rule: rules.Rule;
 }
 
 /** A score change of the library, the same without it, and the tensor it reads. */
@@ -113,6 +111,12 @@ const sizes = fc.oneof(
   { arbitrary: fc.integer({ min: 1, max: 256 }), weight: 1 },
 );
 
+export interface RandomSetting extends Setting {
+  readonly seed: number;
+  /** What a failing run prints. */
+  readonly [fc.toStringMethod]: () => string;
+}
+
 export interface Restrictions {
   readonly sizes?: fc.Arbitrary<number>;
   /** Whether masks and scores are combined, rather than used one at a time. */
@@ -120,7 +124,7 @@ export interface Restrictions {
 }
 
 /** Problems of random shapes, masks and scores, with what the library is to be asked. */
-export function settings({ sizes: some = sizes, combined = true }: Restrictions = {}): fc.Arbitrary<Setting & { readonly seed: number }> {
+export function settings({ sizes: some = sizes, combined = true }: Restrictions = {}): fc.Arbitrary<RandomSetting> {
   return shapes.chain((shape) =>
     fc
       .record({
@@ -148,7 +152,7 @@ interface Choice {
   readonly alsoLogsumexp: boolean;
 }
 
-function setting(shape: Shape, c: Choice): Setting & { readonly seed: number } {
+function setting(shape: Shape, c: Choice): RandomSetting {
   const { seed, D, E, isCausal, scale, mask, changes } = c;
   const rule = isCausal ? (mask ? rules.both(rules.causal, mask.rule) : rules.causal) : mask?.rule;
   const tables = changes.map((x, i) => x.table?.(shape, seed + 10 + i) ?? { data: [], shape: [0] });
@@ -160,8 +164,10 @@ function setting(shape: Shape, c: Choice): Setting & { readonly seed: number } {
     ...(rule && { allowed: rule(shape) }),
     score: changes.map((x, i) => x.step(shape, tables[i]!)),
   };
+  const shown = { ...shape, D, E, isCausal, scale, mask: String(mask?.mask), tables: read.map((i) => tables[i]!.shape) };
   return {
     seed,
+    [fc.toStringMethod]: () => `${JSON.stringify(shown)}, ${changes.length} score changes, seed ${seed}`,
     problem,
     tables: read.map((i) => tables[i]!),
     options: (tensors) => {

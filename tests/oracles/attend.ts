@@ -116,7 +116,7 @@ export function attend(problem: AttendProblem, arithmetic: Arithmetic = double):
 
 /**
  * ⟨dout, ∂out⟩ + ⟨dlogsumexp, ∂logsumexp⟩, from the definition: with P the weights and M what dropout multiplies them by,
- * dP = M·(dout·v), dscore = P·(dP − Σ P·dP + dlogsumexp), then back through the steps, last first.
+ * dP = M·(dout·v), dscore = P·(dP − (Σ P·dP − dlogsumexp)), then back through the steps, last first.
  *
  * With `saved`, as code that keeps no weights computes it (Dao 2023, arXiv:2307.08691, section 3): P = exp(score − logsumexp)
  * and Σ P·dP = dout·out. In float64 that is the same; in float32 it is what such code can be held to.
@@ -146,11 +146,11 @@ export function attendGradients(
     const mean = saved
       ? dot(dout, query * E, saved.out, query * E, E)
       : dweights.reduce((sum, dweight, n) => round(sum + round(weights[n]! * dweight)), 0);
-    const dlogsumexp = cotangents.dlogsumexp?.[query] ?? 0;
+    const delta = round(mean - (cotangents.dlogsumexp?.[query] ?? 0));
     x.keys.forEach((j, n) => {
       const at = { b, h, i, j };
       const weight = weights[n]!;
-      let gradient = round(weight * round(round(dweights[n]! - mean) + dlogsumexp));
+      let gradient = round(weight * round(dweights[n]! - delta));
       for (let step = steps.length - 1; step >= 0; step--) {
         const { table, slope } = steps[step]!;
         if (table !== undefined) {

@@ -1,13 +1,15 @@
 import type { Pair, ScoreStep } from './attend.js';
 
 /** What a rule may know of the shape. Positions of queries count in the keys' numbering: row i is at i + S − L. */
-interface Lengths {
+export interface Lengths {
   readonly H: number;
   readonly L: number;
   readonly S: number;
 }
 
-type Allowed = (at: Pair) => boolean;
+export type Allowed = (at: Pair) => boolean;
+/** Which pairs a mask allows, for one shape. */
+export type Rule = (shape: Lengths) => Allowed;
 const byPosition =
   (rule: (q: number, j: number) => boolean) =>
   ({ L, S }: Lengths): Allowed =>
@@ -51,20 +53,20 @@ export const dense =
     data[((data.length === H * L * S ? h : 0) * L + i) * S + j] !== 0;
 
 export const both =
-  (first: (shape: Lengths) => Allowed, second: (shape: Lengths) => Allowed) =>
-  (shape: Lengths): Allowed => {
+  (first: Rule, second: Rule): Rule =>
+  (shape) => {
     const [a, b] = [first(shape), second(shape)];
     return (at) => a(at) && b(at);
   };
 export const either =
-  (first: (shape: Lengths) => Allowed, second: (shape: Lengths) => Allowed) =>
-  (shape: Lengths): Allowed => {
+  (first: Rule, second: Rule): Rule =>
+  (shape) => {
     const [a, b] = [first(shape), second(shape)];
     return (at) => a(at) || b(at);
   };
 export const neither =
-  (rule: (shape: Lengths) => Allowed) =>
-  (shape: Lengths): Allowed => {
+  (rule: Rule): Rule =>
+  (shape) => {
     const allowed = rule(shape);
     return (at) => !allowed(at);
   };

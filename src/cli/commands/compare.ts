@@ -99,7 +99,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       device,
       { name: text.name, bytes: text.bytes },
       {
-        ...{ lengths, heads, headDim, masks, seed, memoryLimit },
+        lengths,
+        heads,
+        headDim,
+        masks,
+        seed,
+        memoryLimit,
         onProgress: (what) => progress.show(what),
         onLength(rows) {
           progress.clear();

@@ -1,5 +1,6 @@
 import type { Kernel } from '../../kernels/kernel.js';
-import { record, type Access, type Instruction, type Kind, type Operation, type Value } from '../vector.js';
+import type { Access, Instruction, Kind, Operation, Value } from '../program.js';
+import { record } from '../vector.js';
 import { prelude } from './c-prelude.js';
 
 const types: Record<Kind, string> = { i32: 'int32_t', f32: 'float', pointer: 'char *', vf: 'vf', vi: 'vi' };
@@ -40,7 +41,8 @@ const forms: Record<Operation, Form> = {
   xor: infix('^'),
   shl: (kind, [a], bits) => (kind === 'i32' ? `(int32_t)((uint32_t)${a} << ${bits})` : `(vi)((vu)${a} << ${bits})`),
   shrSigned: (_, [a], bits) => `${a} >> ${bits}`,
-  shrUnsigned: (kind, [a], bits) => (kind === 'i32' ? `(int32_t)((uint32_t)${a} >> ${bits})` : `(vi)((vu)${a} >> ${bits})`),
+  shrUnsigned: (kind, [a], bits) =>
+    kind === 'i32' ? `(int32_t)((uint32_t)${a} >> ${bits})` : `(vi)((vu)${a} >> ${bits})`,
   neg: (_, [a]) => `-${a}`,
   abs: call('abs'),
   sqrt: call('sqrt'),
@@ -55,7 +57,8 @@ const forms: Record<Operation, Form> = {
   eq: compare('=='),
   ne: compare('!='),
   fma: (_, [a, b, c]) => `${a} * ${b} + ${c}`,
-  select: (kind, args) => (kind === 'vf' || kind === 'vi' ? call('select')(kind, args, 0) : `${args[0]} ? ${args[1]} : ${args[2]}`),
+  select: (kind, args) =>
+    kind === 'vf' || kind === 'vi' ? call('select')(kind, args, 0) : `${args[0]} ? ${args[1]} : ${args[2]}`,
   splat: (kind, [a]) => (kind === 'f32' ? `splat_vf(${a})` : `splat_vi(${a})`),
   lane: (_, [a], index) => `${a}[${index}]`,
   iota: () => 'iota',
@@ -108,9 +111,12 @@ function literal(kind: Kind, value: number): string {
 }
 
 function statement(instruction: Instruction, width: number, indent: string): string[] {
-  const declare = (to: Value): string => `${indent}const ${types[to.kind]} ${name(to)} =`.replace('const char *', 'char *');
-  const address = (pointer: Value, offset: number): string => (offset === 0 ? name(pointer) : `${name(pointer)} + ${offset}`);
-  const block = (body: readonly Instruction[]): string[] => body.flatMap((inner) => statement(inner, width, `${indent}  `));
+  const declare = (to: Value): string =>
+    `${indent}const ${types[to.kind]} ${name(to)} =`.replace('const char *', 'char *');
+  const address = (pointer: Value, offset: number): string =>
+    offset === 0 ? name(pointer) : `${name(pointer)} + ${offset}`;
+  const block = (body: readonly Instruction[]): string[] =>
+    body.flatMap((inner) => statement(inner, width, `${indent}  `));
   switch (instruction.do) {
     case 'constant':
       return [`${declare(instruction.to)} ${literal(instruction.to.kind, instruction.value)};`];
@@ -141,16 +147,25 @@ function statement(instruction: Instruction, width: number, indent: string): str
     }
     case 'storeStrided': {
       const { to, value, offset, stride } = instruction;
-      return Array.from({ length: width }, (_, i) => `${indent}${stores.f32(address(to, offset + i * stride), `${name(value)}[${i}]`)};`);
+      return Array.from(
+        { length: width },
+        (_, i) => `${indent}${stores.f32(address(to, offset + i * stride), `${name(value)}[${i}]`)};`,
+      );
     }
     case 'gather':
-      return [`${declare(instruction.to)} gather_${instruction.access}(${name(instruction.from)}, ${name(instruction.index)});`];
+      return [
+        `${declare(instruction.to)} gather_${instruction.access}(${name(instruction.from)}, ${name(instruction.index)});`,
+      ];
     case 'assign':
       return [`${indent}${name(instruction.to)} = ${name(instruction.value)};`];
     case 'loop': {
       const { counter, start, end, step, body } = instruction;
       const i = name(counter);
-      return [`${indent}for (int32_t ${i} = ${name(start)}; ${i} < ${name(end)}; ${i} += ${step}) {`, ...block(body), `${indent}}`];
+      return [
+        `${indent}for (int32_t ${i} = ${name(start)}; ${i} < ${name(end)}; ${i} += ${step}) {`,
+        ...block(body),
+        `${indent}}`,
+      ];
     }
     case 'while': {
       const { condition, test, body } = instruction;

@@ -1,5 +1,6 @@
 import type { Kernel } from '../../kernels/kernel.js';
-import { record, type Access, type Instruction, type Kind, type Operation, type Value } from '../vector.js';
+import type { Access, Instruction, Kind, Operation, Value } from '../program.js';
+import { record } from '../vector.js';
 import { float, moduleOf, signed, unsigned, valueTypes } from './wasm-binary.js';
 
 const width = 4;
@@ -65,7 +66,13 @@ const scalarExtreme =
 const reduce =
   (vector: number): Emit =>
   ([a]) => {
-    const fold = (lanes: readonly number[], of: readonly number[]): number[] => [...of, ...of, ...of, ...shuffle(lanes), ...simd(vector)];
+    const fold = (lanes: readonly number[], of: readonly number[]): number[] => [
+      ...of,
+      ...of,
+      ...of,
+      ...shuffle(lanes),
+      ...simd(vector),
+    ];
     const halves = fold([2, 3, 2, 3], get(a!));
     // lanes 0 and 1 hold the half sums; recomputing them is cheaper than a temporary local
     return [...halves, ...halves, ...halves, ...shuffle([1, 1, 1, 1]), ...simd(vector), ...simd(0x1f), 0];
@@ -228,7 +235,10 @@ function emit(out: number[], instruction: Instruction, relaxed: boolean): void {
       return push([0x20, 0, ...loads[to.kind as 'pointer' | 'i32' | 'f32'](8 * index), ...set(to)]);
     }
     case 'operation':
-      return push([...operation(instruction.op, instruction.args, instruction.immediate, relaxed), ...set(instruction.to)]);
+      return push([
+        ...operation(instruction.op, instruction.args, instruction.immediate, relaxed),
+        ...set(instruction.to),
+      ]);
     case 'load': {
       const { access, to, from, offset, count } = instruction;
       if (count) return push(partialLoad(access as Elements, to, from, offset, count));
@@ -236,7 +246,9 @@ function emit(out: number[], instruction: Instruction, relaxed: boolean): void {
     }
     case 'store': {
       const { access, to, value, offset, count } = instruction;
-      return push(count ? partialStore(access as Elements, to, value, offset, count) : store(access, to, value, offset));
+      return push(
+        count ? partialStore(access as Elements, to, value, offset, count) : store(access, to, value, offset),
+      );
     }
     case 'loadStrided': {
       const { to, from, offset, stride } = instruction;
@@ -247,7 +259,8 @@ function emit(out: number[], instruction: Instruction, relaxed: boolean): void {
     }
     case 'storeStrided': {
       const { to, value, offset, stride } = instruction;
-      for (const lane of lanes) push([...get(to), ...get(value), ...simd(0x5a), ...memoryArgument(offset + lane * stride), lane]);
+      for (const lane of lanes)
+        push([...get(to), ...get(value), ...simd(0x5a), ...memoryArgument(offset + lane * stride), lane]);
       return;
     }
     case 'gather':

@@ -71,10 +71,9 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
   const p = backwardParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
   const { total: _, ...starts } = layout(k.width, D, E);
-  const part = Object.fromEntries(Object.entries(starts).map(([name, at]) => [name, k.offset(k.scratch, at)])) as Record<
-    keyof typeof starts,
-    Pointer
-  >;
+  const part = Object.fromEntries(
+    Object.entries(starts).map(([name, at]) => [name, k.offset(k.scratch, at)]),
+  ) as Record<keyof typeof starts, Pointer>;
   const [pitchD, pitchE] = [4 * padded(D, k.width), 4 * padded(E, k.width)];
   const tiles = k.div(k.add(p.L, t.queryTile * period - 1), t.queryTile * period);
   const group = k.div(p.H, p.G);
@@ -128,11 +127,25 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
           const line = (base: Pointer, columns: number): Pointer => k.offset(base, panel, 4 * t.panel * columns);
           const keyRows = k.offset(keys, k0, pitch(D));
           const { weights, dscores } = part;
-          
+
           k.if(k.gt(queries, 0), () => {
-            rowsTimesPanel(k, t, { rows: keyRows, pitch: pitch(D), columns: D, panel: line(part.q, D), out: weights, count });
+            rowsTimesPanel(k, t, {
+              rows: keyRows,
+              pitch: pitch(D),
+              columns: D,
+              panel: line(part.q, D),
+              out: weights,
+              count,
+            });
             const valueRows = k.offset(values, k0, pitch(E));
-            rowsTimesPanel(k, t, { rows: valueRows, pitch: pitch(E), columns: E, panel: line(part.dout, E), out: dscores, count });
+            rowsTimesPanel(k, t, {
+              rows: valueRows,
+              pitch: pitch(E),
+              columns: E,
+              panel: line(part.dout, E),
+              out: dscores,
+              count,
+            });
             const drop = { count, k0, firstQuery, head, residue, period };
             if (spec.dropout) dropTile(k, t, p, { lines: dscores, ...drop });
             weigh(k, t, expressions, partial, {
@@ -158,7 +171,14 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
             });
             const local = k.sub(k0, firstKey);
             const source = (base: Pointer, columns: number): Operand =>
-              vectorRows(k, k.offset(start(base, head, p.L, columns), firstQuery, pitch(columns)), columns, pitch(columns), queries, part.rows);
+              vectorRows(
+                k,
+                k.offset(start(base, head, p.L, columns), firstQuery, pitch(columns)),
+                columns,
+                pitch(columns),
+                queries,
+                part.rows,
+              );
             const intoKeys = (out: Pointer, rowPitch: number, lines: Pointer, from: Operand): void =>
               accumulate(k, t, {
                 out: k.offset(out, local, rowPitch),
@@ -197,7 +217,14 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
 }
 
 /** Rows as vectors: where they lie if whole vectors fit, else a copy padded with zeros. */
-function vectorRows(k: VectorBuilder, rows: Pointer, columns: number, pitch: number, count: I32, copy: Pointer): Operand {
+function vectorRows(
+  k: VectorBuilder,
+  rows: Pointer,
+  columns: number,
+  pitch: number,
+  count: I32,
+  copy: Pointer,
+): Operand {
   const stride = 4 * k.width;
   if (columns % k.width === 0) return { pointer: rows, step: pitch, stride };
   const step = 4 * padded(columns, k.width);
@@ -214,7 +241,13 @@ function vectorRows(k: VectorBuilder, rows: Pointer, columns: number, pitch: num
 /** Adds padded rows of the workspace to rows of a tensor, times `factor`. */
 function addRows(
   k: VectorBuilder,
-  x: { readonly to: Pointer; readonly from: Pointer; readonly count: I32; readonly columns: number; readonly pitch: number },
+  x: {
+    readonly to: Pointer;
+    readonly from: Pointer;
+    readonly count: I32;
+    readonly columns: number;
+    readonly pitch: number;
+  },
   factor?: F32,
 ): void {
   k.loop(0, x.count, (j) => {
@@ -226,4 +259,3 @@ function addRows(
     });
   });
 }
-

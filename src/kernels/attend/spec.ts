@@ -24,7 +24,10 @@ export interface AttendSpec {
 }
 
 export function specKey(spec: AttendSpec): string {
-  const named = (e: Expression): string => `${key(e)}@${tablesOf(e).map((t) => spec.tables.indexOf(t)).join()}`;
+  const named = (e: Expression): string =>
+    `${key(e)}@${tablesOf(e)
+      .map((t) => spec.tables.indexOf(t))
+      .join()}`;
   const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : named(e)));
   const checks = [...spec.checked].map(key).sort();
   return [spec.D, spec.E, ...expressions, checks.join('&'), spec.dropout, spec.period].join('/');

@@ -1,6 +1,6 @@
 import { key, type TableGradient } from '../../codegen/expression/index.js';
 import type { Lowered } from '../../codegen/lower.js';
-import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
+import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { parameterList, type Kernel } from '../kernel.js';
 import { dropTile } from './dropout.js';
 import { divide } from './forward.js';
@@ -91,8 +91,8 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
         product(p.v, E, douts, dscores);
         if (spec.dropout) dropTile(k, t, p, { lines: dscores, count, k0, firstQuery, head, residue, period });
         const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
-        const tile_ = { weights, dscores, count, logsumexp: line(logsumexp, 1), delta: line(delta, 1), at };
-        weigh(k, t, expressions, partial, tile_, (j, v, change, raw) => {
+        const lines = { weights, dscores, count, logsumexp: line(logsumexp, 1), delta: line(delta, 1), at };
+        weigh(k, t, expressions, partial, lines, (j, v, change, raw) => {
           const position = { ...at, k: k.add(k0, j), q: at.positions[v]! };
           scatter(k, expressions, gradient, dtable, position, change, raw);
         });
@@ -127,7 +127,7 @@ function scatter(
   raw: VF,
 ): void {
   const factor = expressions.value(gradient.factor, at, raw);
-  const product = k.mul(change, factor.kind === 'f32' ? k.splat(factor as F32) : (factor as VF));
+  const product = k.mul(change, factor.kind === 'f32' ? k.splat(factor) : (factor as VF));
   const indices = gradient.indices.map((index) => expressions.value(index, at, raw));
   const { dimensions } = expressions.binding(gradient.table);
   const add = (read: (index: Lowered) => I32, value: F32): void => {
@@ -146,7 +146,7 @@ function scatter(
   };
   if (indices.every((index) => index.kind === 'i32')) return add((index) => index as I32, k.reduceAdd(product));
   for (let lane = 0; lane < k.width; lane++) {
-    const read = (index: Lowered): I32 => (index.kind === 'vi' ? k.lane(index as VI, lane) : (index as I32));
+    const read = (index: Lowered): I32 => (index.kind === 'vi' ? k.lane(index, lane) : (index as I32));
     add(read, k.lane(product, lane));
   }
 }

@@ -76,7 +76,12 @@ export function accumulate(
     });
   const all = (skipZeros?: 'a' | 'b'): void =>
     rowGroupsOfVectors(k, x.vectors, t.vectors, (first, vectors) => columns(first, vectors, skipZeros));
-  if (x.careful) k.if(x.careful, () => all(x.weights), () => all());
+  if (x.careful)
+    k.if(
+      x.careful,
+      () => all(x.weights),
+      () => all(),
+    );
   else all();
 }
 
@@ -119,7 +124,8 @@ export function rowsOfClass(k: VectorBuilder, period: number, residue: I32, L: I
   return {
     L: inClass(L),
     S: inClass(S),
-    start: (base, head, length, columns) => k.offset(k.offset(base, k.mul(head, length), 4 * columns), residue, 4 * columns),
+    start: (base, head, length, columns) =>
+      k.offset(k.offset(base, k.mul(head, length), 4 * columns), residue, 4 * columns),
     pitch: (columns) => 4 * columns * period,
   };
 }

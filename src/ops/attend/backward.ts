@@ -5,7 +5,7 @@ import { attendTiles, backwardChunk } from '../../kernels/attend/layout.js';
 import * as tables from '../../kernels/attend/table-gradient.js';
 import type { TileMap } from '../../masks/tiles.js';
 import { zeros } from '../../tensor/create.js';
-import { empty, Tensor } from '../../tensor/tensor.js';
+import { empty, type Tensor } from '../../tensor/tensor.js';
 import { sharedArguments, Workspace, type AttendCall } from './bind.js';
 import type { AttendValues } from './forward.js';
 
@@ -58,7 +58,12 @@ export function runBackward(
     const queryChunks = Math.ceil(L / (period * chunk));
     const [dq, dk, dv] = [q, k, v].map((x) => zeros(x.shape, { device })) as [Tensor, Tensor, Tensor];
     const kernel = attendBackward(call.plan.spec);
-    for (const ahead of steps(call.plan.tiles, chunk / t.queryTile, chunk / t.keyBlock, Math.max(keyChunks, queryChunks))) {
+    for (const ahead of steps(
+      call.plan.tiles,
+      chunk / t.queryTile,
+      chunk / t.keyBlock,
+      Math.max(keyChunks, queryChunks),
+    )) {
       const own = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, keyChunks, queryChunks, ahead };
       device.run(kernel, backwardParameters.pack({ ...args, ...own }), B * G * period * keyChunks, {
         scratchBytes: backwardScratch(width, D, E),
@@ -92,7 +97,8 @@ function steps(tiles: TileMap, tilesPerChunk: number, blocksPerChunk: number, ch
 const smallTable = 65536;
 const copiesOfSmall = 16;
 
-type SharedArguments = ReturnType<typeof sharedArguments> & Pick<Parameters<typeof tables.tableGradientParameters.pack>[0], 'dout' | 'delta'>;
+type SharedArguments = ReturnType<typeof sharedArguments> &
+  Pick<Parameters<typeof tables.tableGradientParameters.pack>[0], 'dout' | 'delta'>;
 
 function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArguments, learned: Tensor): Tensor {
   const { device } = workspace;
@@ -110,9 +116,14 @@ function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArgum
   const stripes = byRow ? tiles : copies;
   for (const entry of entries) {
     const own = { B, dtable, stripes, copyPitch: byRow ? 0 : size };
-    device.run(tables.attendTableGradient(spec, entry), tables.tableGradientParameters.pack({ ...args, ...own }), stripes, {
-      scratchBytes: tables.tableGradientScratch(width, spec.D, spec.E),
-    });
+    device.run(
+      tables.attendTableGradient(spec, entry),
+      tables.tableGradientParameters.pack({ ...args, ...own }),
+      stripes,
+      {
+        scratchBytes: tables.tableGradientScratch(width, spec.D, spec.E),
+      },
+    );
   }
   const out = empty(learned.shape, 'f32', device);
   const sum = { copies: dtable, out: out.buffer, count: copies, size };

@@ -11,7 +11,8 @@ const largestHead = 256;
 /** The shape of a call. @throws ShapeError, OptionError or CapabilityError with everything that does not fit. */
 export function checkInputs(q: Tensor, k: Tensor, v: Tensor): AttendShape & { readonly D: number; readonly E: number } {
   for (const [name, x] of Object.entries({ q, k, v })) {
-    if (!(x instanceof Tensor)) throw new OptionError(`attend: ${name} must be a tensor; make one with tensor(data, shape).`);
+    if (!(x instanceof Tensor))
+      throw new OptionError(`attend: ${name} must be a tensor; make one with tensor(data, shape).`);
   }
   const got = `got q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
   if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
@@ -41,7 +42,8 @@ export function checkInputs(q: Tensor, k: Tensor, v: Tensor): AttendShape & { re
 
 export function checkValues(options: AttendOptions): void {
   const { causal, mask, score, scale, dropout } = options;
-  if (causal !== undefined && typeof causal !== 'boolean') throw new OptionError('attend: causal must be true or false.');
+  if (causal !== undefined && typeof causal !== 'boolean')
+    throw new OptionError('attend: causal must be true or false.');
   if (mask !== undefined && !(mask instanceof Mask)) {
     throw new OptionError('attend: mask must be a Mask, such as within({ radius: 256 }) or mask(({ q, k }) => …).');
   }
@@ -53,7 +55,8 @@ export function checkValues(options: AttendOptions): void {
   }
   if (dropout === undefined) return;
   const { rate, seed } = dropout;
-  if (!(rate >= 0 && rate < 1)) throw new OptionError(`attend: dropout.rate must be at least 0 and below 1; got ${rate}.`);
+  if (!(rate >= 0 && rate < 1))
+    throw new OptionError(`attend: dropout.rate must be at least 0 and below 1; got ${rate}.`);
   if (!(Number.isSafeInteger(seed) && seed >= 0)) {
     throw new OptionError(`attend: dropout.seed must be a whole number from 0 to 2^53 − 1; got ${seed}.`);
   }

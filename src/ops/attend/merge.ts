@@ -75,4 +75,3 @@ export function mergeAttention(a: PartialAttention, b: PartialAttention): Partia
   );
   return { out, logsumexp };
 }
-

@@ -5,7 +5,6 @@ import {
   tablesOf,
   topological,
   type Expression,
-
 } from '../../codegen/expression/index.js';
 import { attendTiles } from '../../kernels/attend/layout.js';
 import type { AttendSpec } from '../../kernels/attend/spec.js';
@@ -169,9 +168,12 @@ class Lifter {
 }
 
 /** Table reads whose indices may leave their table. */
-function checkedReads(expressions: readonly Expression[], shape: AttendShape, values: readonly number[]): ReadonlySet<Expression> {
+function checkedReads(
+  expressions: readonly Expression[],
+  shape: AttendShape,
+  values: readonly number[],
+): ReadonlySet<Expression> {
   const box = ranges(shape);
   const reads = expressions.flatMap((e) => topological(e)).filter((e) => e.table !== undefined);
   return new Set(reads.filter((read) => !provablyInRange(read, box, values)));
 }
-

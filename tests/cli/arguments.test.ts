@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest';
+import { parseOptions } from '../../src/cli/arguments.js';
+
+const options = {
+  loud: { takes: 'nothing', help: '' },
+  file: { takes: 'text', value: 'FILE', help: '' },
+  kind: { takes: 'choice', choices: ['fast', 'slow'], default: 'fast', help: '' },
+  kinds: { takes: 'choices', choices: ['fast', 'slow'], default: ['slow'], help: '' },
+  masks: { takes: 'words', value: 'MASK,…', default: ['none'], help: '' },
+  threads: { takes: 'integer', value: 'N', range: [1, 256], help: '' },
+  lengths: { takes: 'integers', value: 'N,…', range: [1, 4096], default: [512], help: '' },
+} as const;
+const parse = (...argv: string[]) => parseOptions('x', options, argv);
+
+describe('parseOptions', () => {
+  test('gives defaults, and undefined where there is none', () => {
+    expect(parse()).toEqual({
+      positionals: [],
+      values: {
+        loud: false,
+        file: undefined,
+        kind: 'fast',
+        kinds: ['slow'],
+        masks: ['none'],
+        threads: undefined,
+        lengths: [512],
+      },
+    });
+  });
+
+  test('reads every kind of value, with = or without, in any order', () => {
+    const { values, positionals } = parse('a', '--loud', '--lengths=1,2, 3', '--file', 'f', '--kinds', 'fast,slow', 'b');
+    expect(positionals).toEqual(['a', 'b']);
+    expect(values).toMatchObject({ loud: true, lengths: [1, 2, 3], file: 'f', kinds: ['fast', 'slow'] });
+    // the last one counts
+    expect(parse('--threads', '2', '--threads', '3').values.threads).toBe(3);
+    // what follows -- is no option
+    expect(parse('--', '--loud').positionals).toEqual(['--loud']);
+  });
+
+  test.each([
+    [['--lenghts', '3'], 'x: unknown option --lenghts; did you mean --lengths?'],
+    [['--zzz'], 'x: unknown option --zzz; see x --help'],
+    [['-q'], 'x: unknown option -q; see x --help'],
+    [['--loud=yes'], 'x: --loud takes no value; got "yes".'],
+    [['--file'], 'x: --file needs a value, such as --file FILE.'],
+    [['--file', '--loud'], 'x: --file needs a value, such as --file FILE.'],
+    [['--file='], 'x: --file needs a value, such as --file FILE.'],
+    [['--kind', 'fas'], 'x: --kind must be fast or slow; got "fas" (did you mean fast?).'],
+    [['--threads', '0'], 'x: --threads must be a whole number from 1 to 256; got "0".'],
+    [['--threads', '-1'], 'x: --threads must be a whole number from 1 to 256; got "-1".'],
+    [['--threads', '2.5'], 'x: --threads must be a whole number from 1 to 256; got "2.5".'],
+    [['--threads', '1e2'], 'x: --threads must be a whole number from 1 to 256; got "1e2".'],
+    [['--lengths', '5,-5'], 'x: --lengths must be a whole number from 1 to 4096; got "-5".'],
+    [['--lengths', '5,,6'], 'x: --lengths has an empty entry; got "5,,6".'],
+  ])('%j is refused in one sentence', (argv, message) => {
+    expect(() => parse(...argv)).toThrow(message);
+  });
+});

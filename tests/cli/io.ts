@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll } from 'vitest';
+import type { Io } from '../../src/cli/io.js';
+import { program } from '../../src/cli/program.js';
+
+const folders: string[] = [];
+afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+/** An empty folder, removed after the tests of the file. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'subquad-cli-'));
+  folders.push(folder);
+  return folder;
+}
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the command line in this process. */
+export async function cli(argv: readonly string[], options: Partial<Io> = {}): Promise<Ran> {
+  let [out, err] = ['', ''];
+  const io: Io = {
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+    cwd: options.cwd ?? temporaryFolder(),
+    env: {},
+    outTerminal: false,
+    errTerminal: false,
+    columns: 80,
+    uninterrupted: (body) => body(),
+    ...options,
+  };
+  const code = await program(argv, io);
+  return { code, out, err };
+}
