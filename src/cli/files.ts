@@ -1,4 +1,14 @@
-import { accessSync, closeSync, constants, openSync, renameSync, rmSync, statSync, type Stats, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  type Stats,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FailureError, type Io, UsageError } from './io.js';
 

@@ -37,3 +37,6 @@ export const integer = (value: number): string =>
 
 /** A length the way people say it: 512, 1k, 16k. */
 export const length = (n: number): string => (n >= 1024 && n % 1024 === 0 ? `${n / 1024}k` : integer(n));
+
+/** `1 thread`, `2 threads`. */
+export const count = (n: number, what: string): string => `${integer(n)} ${what}${n === 1 ? '' : 's'}`;

@@ -56,20 +56,26 @@ const isInteger = (x: Lowered): boolean => x.kind === 'i32' || x.kind === 'vi';
 const constantLike = <K extends Kind>(k: VectorBuilder, like: Value<K>, value: number): Value<K> =>
   k.constant(like.kind, value);
 
-/** Quotient and remainder rounding to −∞; a divisor of 0 is read as 1. */
+/** Quotient and remainder rounding to −∞; both 0 where the divisor is 0. */
 function floorDivision(k: VectorBuilder, a: VI, divisor: VI): { quotient: VI; remainder: VI } {
-  const b = k.select(k.eq(divisor, 0), constantLike(k, divisor, 1), divisor);
+  const none = k.eq(divisor, 0);
+  const b = k.select(none, constantLike(k, divisor, 1), divisor);
   // float quotients of 24 bits, twice: the second divides what the first left
   const estimate = (x: VI): VI => k.toInt(k.trunc(k.div(k.toFloat(x), k.toFloat(b))));
   let quotient: VI;
   if (isVector(a)) {
     const first = estimate(a);
     quotient = k.add(first, estimate(k.sub(a, k.mul(first, b))));
-  } else quotient = k.div(a as Lowered as I32, b as Lowered as I32) as Lowered as VI;
+  } else {
+    const [dividend, by] = [a, b] as Lowered[] as [I32, I32];
+    // −2³¹ / −1 would end the process
+    const sign = k.select(k.eq(by, -1), by, 1);
+    quotient = k.div(k.mul(dividend, sign), k.mul(by, sign)) as Lowered as VI;
+  }
   const remainder = k.sub(a, k.mul(quotient, b));
   const opposite = k.and(k.lt(k.xor(remainder, b), 0), k.ne(remainder, 0));
   return {
-    quotient: k.select(opposite, k.sub(quotient, 1), quotient),
+    quotient: k.select(none, constantLike(k, a, 0), k.select(opposite, k.sub(quotient, 1), quotient)),
     remainder: k.select(opposite, k.add(remainder, b), remainder),
   };
 }
@@ -116,7 +122,13 @@ const rules: { readonly [O in Exclude<Op, 'variable'>]: Rule } = {
     if ((x as Lowered).kind === 'vi' && node.args[0]!.type === 'bool') return k.toFloat(k.and(x as VI, 1));
     return k.toFloat(value);
   },
-  toI32: elementwise((k, x: VF) => k.toInt(x)),
+  // the machines differ where the builder leaves it open: NaN gives 0, what is out of range the nearest i32
+  toI32: elementwise((k, x: VF) => {
+    const inside = k.lt(k.abs(x), 2147483648);
+    const whole = k.toInt(k.select(inside, x, 0));
+    const limit = k.select(k.gt(x, 0), constantLike(k, whole, 2147483647), -2147483648);
+    return k.select(inside, whole, k.select(k.eq(x, x), limit, 0));
+  }),
 };
 
 /** Reads `table[indices]`, 0 where an index is out of range. */

@@ -117,7 +117,8 @@ const halfPiParts = splitHalfPi();
 
 function splitHalfPi(): readonly number[] {
   // π/2 to 102 bits: float64 and what it leaves
-  let [rest, low] = [Math.PI / 2, 6.123233995736766e-17];
+  const low = 6.123233995736766e-17;
+  let rest = Math.PI / 2;
   const parts: number[] = [];
   for (let i = 0; i < 3; i++) {
     const unit = 2 ** (Math.floor(Math.log2(rest)) - 12);

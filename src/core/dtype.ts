@@ -94,7 +94,9 @@ function integers<A extends Int32Array | Uint8Array>(
   for (let i = 0; i < data.length; i++) {
     const value = data[i]!;
     if (!(Number.isInteger(value) && value >= low && value <= high)) {
-      throw new OptionError(`${who}: ${dtype} data must be whole numbers from ${low} to ${high}; got ${value} at index ${i}.`);
+      throw new OptionError(
+        `${who}: ${dtype} data must be whole numbers from ${low} to ${high}; got ${value} at index ${i}.`,
+      );
     }
     out[i] = value;
   }

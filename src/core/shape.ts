@@ -11,17 +11,21 @@ export const show = (shape: Shape): string => `[${shape.join(',')}]`;
 
 export const sizeOf = (shape: Shape): number => shape.reduce((size, extent) => size * extent, 1);
 
-export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((extent, i) => extent === b[i]);
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((extent, i) => extent === b[i]);
 
 /** @throws ShapeError unless every extent is a positive integer and the whole has fewer than 2³¹ elements. */
 export function checkShape(who: string, shape: Shape): void {
-  if (!Array.isArray(shape)) throw new ShapeError(`${who}: shape must be an array of positive integers; got ${String(shape)}.`);
+  if (!Array.isArray(shape))
+    throw new ShapeError(`${who}: shape must be an array of positive integers; got ${String(shape)}.`);
   if (!shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
     const remedy = shape.includes(0) ? ' Empty tensors are not defined: leave the call out.' : '';
     throw new ShapeError(`${who}: every extent of a shape must be a positive integer; got ${show(shape)}.${remedy}`);
   }
   if (sizeOf(shape) > LARGEST) {
-    throw new ShapeError(`${who}: a tensor has at most 2^31 - 1 elements; ${show(shape)} has ${sizeOf(shape)}. Split it.`);
+    throw new ShapeError(
+      `${who}: a tensor has at most 2^31 - 1 elements; ${show(shape)} has ${sizeOf(shape)}. Split it.`,
+    );
   }
 }
 
@@ -69,7 +73,8 @@ export function broadcastShapes(who: string, shapes: readonly Shape[]): number[]
 export function resolveAxis(who: string, axis: number, shape: Shape): number {
   const rank = shape.length;
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
-    const range = rank === 0 ? 'a tensor of shape [] has no axes' : `it must be an integer from ${-rank} to ${rank - 1}`;
+    const range =
+      rank === 0 ? 'a tensor of shape [] has no axes' : `it must be an integer from ${-rank} to ${rank - 1}`;
     throw new OptionError(`${who}: there is no axis ${axis} in shape ${show(shape)}; ${range}.`);
   }
   return axis < 0 ? axis + rank : axis;
@@ -80,7 +85,9 @@ export function resolveAxes(who: string, axes: number | readonly number[] | unde
   if (axes === undefined) return shape.map((_, axis) => axis);
   const resolved = (typeof axes === 'number' ? [axes] : [...axes]).map((axis) => resolveAxis(who, axis, shape));
   if (new Set(resolved).size < resolved.length) {
-    throw new OptionError(`${who}: axes must be distinct; got ${show(axes as readonly number[])} for shape ${show(shape)}.`);
+    throw new OptionError(
+      `${who}: axes must be distinct; got ${show(axes as readonly number[])} for shape ${show(shape)}.`,
+    );
   }
   return resolved.sort((a, b) => a - b);
 }
@@ -90,7 +97,8 @@ export function inferShape(who: string, shape: Shape, from: Shape): number[] {
   const size = sizeOf(from);
   const unknown = shape.filter((extent) => extent === -1).length;
   const known = shape.reduce((product, extent) => (extent === -1 ? product : product * extent), 1);
-  const inferred = unknown === 1 && known > 0 ? shape.map((extent) => (extent === -1 ? size / known : extent)) : [...shape];
+  const inferred =
+    unknown === 1 && known > 0 ? shape.map((extent) => (extent === -1 ? size / known : extent)) : [...shape];
   if (unknown > 1 || !inferred.every(Number.isInteger) || sizeOf(inferred) !== size) {
     throw new ShapeError(
       `${who}: ${show(from)} has ${size} elements, which ${show(shape)} does not hold; ` +

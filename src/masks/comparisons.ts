@@ -69,8 +69,12 @@ function equalitySource(left: Float64Array, right: Float64Array, g: Geometry): S
   const kinds = new Uint8Array(columns);
   const [out, none] = [new Runs(), uniform(columns, EMPTY)];
 
+  // the value whose runs `out` holds: neighbouring rows often share it
+  let held = -1;
   const single = (id: number): Runs => {
     if (id < 0) return none;
+    if (id === held) return out;
+    held = id;
     out.clear();
     for (let entry = places.head[id]!; entry >= 0; entry = places.next[entry]!) {
       out.push(places.start[entry]!, EMPTY);
@@ -87,6 +91,7 @@ function equalitySource(left: Float64Array, right: Float64Array, g: Geometry): S
       let only = true;
       for (let i = start + 1; only && i <= end; i++) only = leftIds[i] === id;
       if (only) return single(id);
+      held = -1;
       // queries of different values: no tile is full, those that hold any of the values are partial
       call++;
       let count = 0;

@@ -10,17 +10,17 @@ import {
 import type { Mask } from './mask.js';
 import type { AttendShape } from './place.js';
 import { axisRuns } from './axis.js';
-import { needsBoxes, planMask, Sources, type Plan } from './plan.js';
+import { needsBoxes, planMask, scansRows, Sources, type Plan } from './plan.js';
 import { EMPTY, FULL, type Runs } from './runs.js';
-import { queryTiles } from './sources.js';
+import { queryTiles, type Geometry } from './sources.js';
 import { headClasses } from './tiles.js';
 
 const tile = 64;
 
 /**
  * The exact number of allowed pairs over all B·H heads: what a perfect kernel would visit. Masks of q − k alone are
- * counted in closed form, others by the runs of each row; pairs are evaluated where few remain open, and in the partial tiles of
- * rules that need boxes.
+ * counted in closed form, others by runs of keys for 64 queries and then for each; rules that need boxes evaluate the pairs of
+ * their partial tiles.
  */
 export function countPairs(mask: Mask | Expression | null, shape: AttendShape): number {
   const { B, H, L, S } = shape;
@@ -60,74 +60,103 @@ function pairsUpTo(d: number, L: number, S: number): number {
 
 function countRows(expression: Expression, plan: Plan, shape: AttendShape): number {
   const { B, H, L, S } = shape;
-  // without boxes a column of tiles is one key, so that whole stretches of keys are decided for a tile of queries at once
+  // a column of tiles is one key, so that stretches of keys are decided for 64 queries at once; boxes are too many for that
   const boxes = needsBoxes(plan);
   const geometry = { L, S, queryTile: tile, keyTile: boxes ? tile : 1, queryOffset: S - L };
-  const [sources, single] = [new Sources(geometry), new Sources({ ...geometry, queryTile: 1 })];
+  const sources = new Sources(geometry);
+  const singleRows = boxes ? undefined : new Sources({ ...geometry, queryTile: 1 });
   const classes = headClasses(expression, shape);
   let total = 0;
   for (const { b, h } of classes) {
-    const count = pairCounter(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })));
+    const countPairsOf = pairCounter(
+      simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })),
+    );
     const rows = sources.of(plan, b, h);
+    const queries = singleRows?.of(plan, b, h);
     for (let row = 0; row < queryTiles(geometry); row++) {
       const [first, last] = [row * tile, Math.min(L, (row + 1) * tile)];
-      const runs = rows.row(row);
       const open: Stretch[] = [];
-      let openKeys = 0;
-      for (let i = 0, start = 0; i < runs.count; i++) {
-        const end = Math.min(S, runs.ends[i]! * geometry.keyTile);
-        if (runs.kinds[i] === FULL) total += (last - first) * (end - start);
-        else if (runs.kinds[i] !== EMPTY) {
-          open.push({ start, end });
-          openKeys += end - start;
+      total += (last - first) * split(rows.row(row), geometry, open);
+      const openKeys = open.reduce((keys, { start, end }) => keys + end - start, 0);
+      if (openKeys === 0) continue;
+      // the runs of one query after the other, or all pairs at once
+      if (queries === undefined || (scansRows(plan) && openKeys < S / 16)) {
+        for (const stretch of open) total += countPairsOf(first + S - L, last + S - L, stretch);
+      } else {
+        for (let query = first; query < last; query++) {
+          const runs = queries.row(query);
+          const at = query + S - L;
+          for (const stretch of open) total += within(runs, stretch, (part) => countPairsOf(at, at + 1, part));
         }
-        start = end;
-      }
-      // many open keys are cheaper by the runs of each query, few by evaluating their pairs
-      const byRuns = !boxes && openKeys > 4 * tile ? single.of(plan, b, h) : undefined;
-      for (let query = first; query < last && open.length > 0; query++) {
-        const own = byRuns?.row(query);
-        for (const stretch of open)
-          total += own === undefined ? count(query + S - L, stretch) : within(own, stretch, query + S - L, count);
       }
     }
   }
   return (total / classes.length) * B * H;
 }
 
+/** Keys of a half-open range. */
 interface Stretch {
   readonly start: number;
   readonly end: number;
 }
 
-/** Allowed keys of a stretch, from the runs of single keys of one query. */
-function within(runs: Runs, { start, end }: Stretch, q: number, count: PairCounter): number {
+/** The keys of full tiles, counted; those of partial ones are added to `open`. */
+function split(runs: Runs, { S, keyTile }: Geometry, open: Stretch[]): number {
+  let full = 0;
+  for (let i = 0, start = 0; i < runs.count; i++) {
+    const end = Math.min(S, runs.ends[i]! * keyTile);
+    if (runs.kinds[i] === FULL) full += end - start;
+    else if (runs.kinds[i] !== EMPTY) open.push({ start, end });
+    start = end;
+  }
+  return full;
+}
+
+/** Allowed keys of a stretch, from the runs of single keys of one query; `undecided` counts those f32 rounding leaves open. */
+function within(runs: Runs, { start, end }: Stretch, undecided: (part: Stretch) => number): number {
   let allowed = 0;
   let from = start;
   for (let i = runs.find(start); i < runs.count && from < end; i++) {
     const to = Math.min(end, runs.ends[i]!);
     if (runs.kinds[i] === FULL) allowed += to - from;
-    else if (runs.kinds[i] !== EMPTY) allowed += count(q, { start: from, end: to });
+    else if (runs.kinds[i] !== EMPTY) allowed += undecided({ start: from, end: to });
     from = to;
   }
   return allowed;
 }
 
-/** Allowed keys among a stretch, of the query at position q, by evaluating each pair. */
-type PairCounter = (q: number, keys: Stretch) => number;
+/** Allowed pairs of the queries at positions firstQ…endQ−1 with a stretch of keys, by evaluating each. */
+type PairCounter = (firstQ: number, endQ: number, keys: Stretch) => number;
+
+// pairs evaluated in one go
+const batch = 8192;
 
 function pairCounter(expression: Expression): PairCounter {
   const exact = compile(expression, ['q', 'k']);
-  return (q, { start, end }) => {
-    const keys = Float64Array.from({ length: end - start }, (_, i) => start + i);
-    const query = Float64Array.of(q);
-    const { lo, hi } = boundLanes(expression, { q: { lo: query, hi: query }, k: { lo: keys, hi: keys } });
+  const [q, k] = [new Float64Array(batch), new Float64Array(batch)];
+  const evaluate = (count: number): number => {
+    const [queries, keys] = [q.subarray(0, count), k.subarray(0, count)];
+    const { lo, hi } = boundLanes(expression, { q: { lo: queries, hi: queries }, k: { lo: keys, hi: keys } });
+    const stride = lo.length === 1 ? 0 : 1;
     let allowed = 0;
-    for (let i = 0; i < keys.length; i++) {
-      const [low, high] = [lo[Math.min(i, lo.length - 1)]!, hi[Math.min(i, hi.length - 1)]!];
+    for (let i = 0; i < count; i++) {
       // f32 rounding leaves some comparisons open
-      allowed += low === high ? low : exact(q, keys[i]!);
+      allowed += lo[i * stride] === hi[i * stride] ? lo[i * stride]! : exact(q[i]!, k[i]!);
     }
     return allowed;
+  };
+  return (firstQ, endQ, { start, end }) => {
+    let [allowed, count] = [0, 0];
+    for (let query = firstQ; query < endQ; query++) {
+      for (let key = start; key < end; key++) {
+        q[count] = query;
+        k[count++] = key;
+        if (count === batch) {
+          allowed += evaluate(count);
+          count = 0;
+        }
+      }
+    }
+    return count === 0 ? allowed : allowed + evaluate(count);
   };
 }

@@ -74,6 +74,12 @@ export function needsBoxes(p: Plan): boolean {
   return p.kind === 'not' ? needsBoxes(p.of) : p.of.some(needsBoxes);
 }
 
+/** Does a row cost as much as it has columns, however few its runs? So it is for the order of two tables' entries. */
+export function scansRows(p: Plan): boolean {
+  if (p.kind === 'part') return p.axis === 'both' && p.expression.op !== 'eq' && p.expression.op !== 'ne';
+  return p.kind === 'not' ? scansRows(p.of) : p.of.some(scansRows);
+}
+
 /** Makes sources of plans for given b and h, and keeps those of parts that do not depend on them. */
 export class Sources {
   readonly #g: Geometry;

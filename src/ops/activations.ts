@@ -16,7 +16,13 @@ export const reluOf = (x: F32): F32 => select(x.le(0), 0, x);
 export const siluOf = (x: F32): F32 => x.mul(sigmoidOf(x));
 export const geluOf = (x: F32): F32 => x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
 export const geluTanhOf = (x: F32): F32 =>
-  x.mul(0.5).mul(x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI)).tanh().add(1));
+  x.mul(0.5).mul(
+    x
+      .add(x.mul(x).mul(x).mul(0.044715))
+      .mul(Math.sqrt(2 / Math.PI))
+      .tanh()
+      .add(1),
+  );
 
 const x0 = argument(0);
 const expressions = {

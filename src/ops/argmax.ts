@@ -28,7 +28,9 @@ export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
   const length = axis === undefined ? x.size : x.shape[at]!;
   const columns = x.size / rows / length;
   const reduced = (i: number): boolean => axis === undefined || i === at;
-  const shape = keepDims ? x.shape.map((extent, i) => (reduced(i) ? 1 : extent)) : x.shape.filter((_, i) => !reduced(i));
+  const shape = keepDims
+    ? x.shape.map((extent, i) => (reduced(i) ? 1 : extent))
+    : x.shape.filter((_, i) => !reduced(i));
   const inner = columns === 1;
   const perTask = inner ? rowsPerTask(length) : Math.min(columns, 256);
   const tasks = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);

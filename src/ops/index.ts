@@ -1,4 +1,16 @@
-export { gelu, geluOf, geluTanhOf, relu, reluOf, sigmoid, sigmoidOf, silu, siluOf, tanh, type GeluOptions } from './activations.js';
+export {
+  gelu,
+  geluOf,
+  geluTanhOf,
+  relu,
+  reluOf,
+  sigmoid,
+  sigmoidOf,
+  silu,
+  siluOf,
+  tanh,
+  type GeluOptions,
+} from './activations.js';
 export { argmax, type ArgmaxOptions } from './argmax.js';
 export {
   abs,
@@ -26,9 +38,17 @@ export {
   where,
   type Operand,
 } from './arithmetic.js';
+export { attend, type AttendCounters, type Attended, type AttendOptions } from './attend.js';
 export { cast } from './cast.js';
+export { crossEntropy, type CrossEntropyOptions } from './cross-entropy.js';
+export { embedding } from './embedding.js';
+export { gather, scatterAdd, takeAlong, type GatherOptions } from './gather.js';
 export { map, type Scalar } from './map.js';
+export { matmul, type MatmulOptions } from './matmul.js';
 export { layerNorm, rmsNorm, type LayerNormOptions, type NormOptions } from './normalise.js';
 export { logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from './reduce.js';
+export { cumulativeSum, type CumulativeSumOptions } from './scan.js';
 export { broadcastTo, concat, detach, pad, reshape, slice, split, transpose, type SliceOptions } from './shape.js';
 export { softmax, type SoftmaxOptions } from './softmax.js';
+export { argsort, sort, type Sorted, type SortOptions } from './sort.js';
+export { topK } from './top-k.js';

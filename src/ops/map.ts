@@ -29,7 +29,8 @@ export type Scalar = Expression | ((...x: F32[]) => Expression);
  * @throws OptionError for tensors on different devices, or an expression with other variables or tables.
  *
  * @example
- * const y = map((x, slope) => select(x.lt(0), x.mul(slope), x), x, slope);
+ * const x = tensor([-4, 6], [2], { device });
+ * map((x, slope) => select(x.lt(0), x.mul(slope), x), x, tensor([0.5], [1], { device })); // [-2, 6]
  */
 export function map(f: Scalar, ...inputs: readonly Tensor[]): Tensor {
   return mapNamed('map', f, inputs);
@@ -45,14 +46,16 @@ export function mapNamed(who: string, f: Scalar, inputs: readonly Tensor[], dtyp
     who,
     inputs.map((input) => input.shape),
   );
-  const out = produce(shape, dtype ?? resultDtype(expression, inputs), device, (y) => runElementwise(expression, inputs, y));
+  const out = produce(shape, dtype ?? resultDtype(expression, inputs), device, (y) =>
+    runElementwise(expression, inputs, y),
+  );
   if (records(inputs) && isFloat(out.dtype)) recordMap(who, expression, inputs, out);
   return out;
 }
 
-const arguments_: F32[] = [];
+const inputVariables: F32[] = [];
 /** The f32 variable of input i. */
-export const argument = (i: number): F32 => (arguments_[i] ??= variable(`x${i}`, 'f32'));
+export const argument = (i: number): F32 => (inputVariables[i] ??= variable(`x${i}`, 'f32'));
 
 function checkExpression(who: string, expression: Expression, inputs: readonly Tensor[]): void {
   for (const { op, type, name, table } of topological(expression)) {
@@ -62,10 +65,14 @@ function checkExpression(who: string, expression: Expression, inputs: readonly T
     if (op !== 'variable') continue;
     const input = inputs.find((_, i) => name === `x${i}`);
     if (input === undefined) {
-      throw new OptionError(`${who}: unknown variable ${name}; the inputs are ${inputs.map((_, i) => `x${i}`).join(', ')}.`);
+      throw new OptionError(
+        `${who}: unknown variable ${name}; the inputs are ${inputs.map((_, i) => `x${i}`).join(', ')}.`,
+      );
     }
     if (type === 'bool' || (type === 'i32' && isFloat(input.dtype))) {
-      throw new OptionError(`${who}: variable ${name} is ${type}, but its tensor holds ${input.dtype}; use an f32 variable.`);
+      throw new OptionError(
+        `${who}: variable ${name} is ${type}, but its tensor holds ${input.dtype}; use an f32 variable.`,
+      );
     }
   }
 }
@@ -116,4 +123,3 @@ function recordMap(who: string, expression: Expression, inputs: readonly Tensor[
     saved,
   );
 }
-

@@ -55,7 +55,9 @@ function check(who: string, x: Tensor, { weight, bias, epsilon = 1e-5 }: LayerNo
     throw new ShapeError(`${who}: x must be [..., D], weight and bias [D]; got ${shapes.filter(Boolean).join(', ')}.`);
   }
   if ([x, ...given].some((tensor) => !isFloat(tensor.dtype))) {
-    throw new OptionError(`${who}: takes f32, f16 or bf16; got ${[x, ...given].map(({ dtype }) => dtype).join(', ')}. Use cast first.`);
+    throw new OptionError(
+      `${who}: takes f32, f16 or bf16; got ${[x, ...given].map(({ dtype }) => dtype).join(', ')}. Use cast first.`,
+    );
   }
   if (!(Number.isFinite(epsilon) && epsilon > 0)) {
     throw new OptionError(`${who}: epsilon must be a positive number; got ${epsilon}.`);
@@ -96,7 +98,8 @@ function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOp
     inputs,
     [y],
     ([dy], needs) => {
-      const needed = (tensor: Tensor | undefined): boolean => tensor !== undefined && needs[inputs.indexOf(tensor)] === true;
+      const needed = (tensor: Tensor | undefined): boolean =>
+        tensor !== undefined && needs[inputs.indexOf(tensor)] === true;
       const dx = needed(x) ? inputGradient(spec, x, weight, statistics, dy!) : undefined;
       const both = needed(weight) || needed(bias) ? weightGradients(spec, x, statistics, dy!) : {};
       return [dx, both.dweight, both.dbias].filter((_, i) => roles[i] !== undefined);
@@ -130,11 +133,18 @@ function inputGradient(spec: Normalise, x: Tensor, weight: Tensor | undefined, s
 /** Rows that one task adds up: fixed, so that the sum does not depend on the threads. */
 const WEIGHT_ROWS = 64;
 
-function weightGradients(spec: Normalise, x: Tensor, statistics: Tensor, dy: Tensor): { dweight?: Tensor; dbias?: Tensor } {
+function weightGradients(
+  spec: Normalise,
+  x: Tensor,
+  statistics: Tensor,
+  dy: Tensor,
+): { dweight?: Tensor; dbias?: Tensor } {
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
   const tasks = Math.ceil(rows / WEIGHT_ROWS);
-  const [dweight, dbias] = [spec.weight, spec.bias].map((dtype) => dtype && empty([tasks, length], 'f32', x.device, 'workspace'));
+  const [dweight, dbias] = [spec.weight, spec.bias].map(
+    (dtype) => dtype && empty([tasks, length], 'f32', x.device, 'workspace'),
+  );
   const args = normaliseWeightsParameters.pack({
     x: x.buffer,
     statistics: statistics.buffer,

@@ -66,7 +66,10 @@ function run(who: string, reduction: Reduction, x: Tensor, options: ReduceOption
         divisor: divide ? count : 1,
       });
       current = next;
-      groups = at < 0 ? groups : groups.flatMap((group, i) => (i !== at ? group : chunks > 1 ? { extent: chunks, reduced: true } : []));
+      groups =
+        at < 0
+          ? groups
+          : groups.flatMap((group, i) => (i !== at ? group : chunks > 1 ? { extent: chunks, reduced: true } : []));
     } while (groups.some((group) => group.reduced));
     return share(current, shape);
   });
@@ -80,10 +83,22 @@ interface Finish {
   readonly divisor: number;
 }
 
-function pass(reduction: Reduction, x: Tensor, rows: number, length: number, columns: number, finish: Finish): { chunks: number; next: Tensor } {
+function pass(
+  reduction: Reduction,
+  x: Tensor,
+  rows: number,
+  length: number,
+  columns: number,
+  finish: Finish,
+): { chunks: number; next: Tensor } {
   const plan = planReduce(rows, length, columns);
   const done = finish.last && plan.chunks === 1;
-  const next = empty([rows, plan.chunks, columns], done ? finish.dtype : 'f32', x.device, done ? 'tensor' : 'workspace');
+  const next = empty(
+    [rows, plan.chunks, columns],
+    done ? finish.dtype : 'f32',
+    x.device,
+    done ? 'tensor' : 'workspace',
+  );
   const args = reduceParameters.pack({
     x: x.buffer,
     out: next.buffer,
@@ -175,8 +190,9 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** The sum of `x` over the axes along which `shape` was broadcast to `x`'s shape: the gradient of broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   const missing = x.rank - shape.length;
-  const axes = x.shape.map((_, axis) => axis).filter((axis) => axis < missing || (shape[axis - missing] === 1 && x.shape[axis] !== 1));
+  const axes = x.shape
+    .map((_, axis) => axis)
+    .filter((axis) => axis < missing || (shape[axis - missing] === 1 && x.shape[axis] !== 1));
   if (axes.length === 0) return share(x, shape);
   return share(run('sumTo', 'sum', x, { axes }, false).out, shape);
 }
-

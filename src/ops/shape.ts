@@ -1,10 +1,19 @@
 import { variable } from '../codegen/expression/index.js';
 import { isFloat } from '../core/dtype.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
-import { broadcastShapes, checkShape, inferShape, resolveAxis, sameShape, show, sizeOf, stridesOf } from '../core/shape.js';
+import {
+  broadcastShapes,
+  checkShape,
+  inferShape,
+  resolveAxis,
+  sameShape,
+  show,
+  sizeOf,
+  stridesOf,
+} from '../core/shape.js';
 import { runCopy } from '../tensor/copy.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, full, operation, produce, scope, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, full, operation, produce, scope, share, trackLeaf, type Tensor } from '../tensor/index.js';
 import { sumTo } from './reduce.js';
 
 /**
@@ -24,7 +33,9 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
  * @throws OptionError unless the permutation names every axis once.
  *
  * @example
- * transpose(x, [0, 2, 1, 3]); // [B, L, H, D] to [B, H, L, D]
+ * const x = tensor([1, 2, 3, 4, 5, 6], [2, 3], { device });
+ * transpose(x); // [[1, 4], [2, 5], [3, 6]]
+ * transpose(zeros([2, 5, 3, 4], { device }), [0, 2, 1, 3]).shape; // [2, 3, 5, 4]
  */
 export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
   const order = resolvePermutation(x, permutation);
@@ -36,12 +47,17 @@ export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
 
 function resolvePermutation(x: Tensor, permutation: readonly number[] | undefined): number[] {
   if (permutation === undefined) {
-    if (x.rank < 2) throw new ShapeError(`transpose: without a permutation x must have two axes or more; got ${show(x.shape)}.`);
-    return [...x.shape.keys()].map((axis) => (axis === x.rank - 1 ? x.rank - 2 : axis === x.rank - 2 ? x.rank - 1 : axis));
+    if (x.rank < 2)
+      throw new ShapeError(`transpose: without a permutation x must have two axes or more; got ${show(x.shape)}.`);
+    return [...x.shape.keys()].map((axis) =>
+      axis === x.rank - 1 ? x.rank - 2 : axis === x.rank - 2 ? x.rank - 1 : axis,
+    );
   }
   const order = permutation.map((axis) => resolveAxis('transpose', axis, x.shape));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
-    throw new OptionError(`transpose: the permutation must name each axis of ${show(x.shape)} once; got ${show(permutation)}.`);
+    throw new OptionError(
+      `transpose: the permutation must name each axis of ${show(x.shape)} once; got ${show(permutation)}.`,
+    );
   }
   return order;
 }
@@ -72,7 +88,8 @@ export interface SliceOptions {
  * @throws ShapeError when the range is empty or leaves the axis; OptionError for an axis or step that is none.
  *
  * @example
- * slice(x, { axis: -1, start: 0, end: 8 });
+ * const x = tensor([1, 2, 3, 4, 5, 6], [2, 3], { device });
+ * slice(x, { axis: -1, start: -2 }); // [[2, 3], [5, 6]]
  */
 export function slice(x: Tensor, options: SliceOptions): Tensor {
   checkOptions('slice', options, ['axis', 'start', 'end', 'step']);
@@ -86,10 +103,14 @@ export function slice(x: Tensor, options: SliceOptions): Tensor {
         `got start=${start}, end=${end}.`,
     );
   }
-  if (!Number.isInteger(step) || step < 1) throw new OptionError(`slice: step must be a positive integer; got ${step}.`);
+  if (!Number.isInteger(step) || step < 1)
+    throw new OptionError(`slice: step must be a positive integer; got ${step}.`);
   const shape = x.shape.map((size, i) => (i === axis ? Math.ceil((last - first) / step) : size));
   const strides = stridesOf(x.shape);
-  const walk = { offset: first * strides[axis]!, steps: strides.map((stride, i) => (i === axis ? stride * step : stride)) };
+  const walk = {
+    offset: first * strides[axis]!,
+    steps: strides.map((stride, i) => (i === axis ? stride * step : stride)),
+  };
   const device = commonDevice('slice', [x]);
   const out = produce(shape, x.dtype, device, (y) => runCopy(shape, x, walk, y, whole(shape)));
   operation('slice', [x], [out], ([d]) => {
@@ -100,7 +121,10 @@ export function slice(x: Tensor, options: SliceOptions): Tensor {
   return out;
 }
 
-const whole = (shape: readonly number[]): { offset: number; steps: number[] } => ({ offset: 0, steps: stridesOf(shape) });
+const whole = (shape: readonly number[]): { offset: number; steps: number[] } => ({
+  offset: 0,
+  steps: stridesOf(shape),
+});
 
 /** Cuts x along an axis into pieces of the given extents, which must add up to its own. */
 export function split(x: Tensor, extents: readonly number[], options: { readonly axis?: number } = {}): Tensor[] {
@@ -108,7 +132,9 @@ export function split(x: Tensor, extents: readonly number[], options: { readonly
   const axis = resolveAxis('split', options.axis ?? 0, x.shape);
   checkShape('split', extents);
   if (extents.reduce((total, extent) => total + extent, 0) !== x.shape[axis]) {
-    throw new ShapeError(`split: extents must add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${show(extents)}.`);
+    throw new ShapeError(
+      `split: extents must add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${show(extents)}.`,
+    );
   }
   let start = 0;
   return extents.map((extent) => slice(x, { axis, start, end: (start += extent) }));
@@ -132,7 +158,9 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis?: nu
     throw new ShapeError(`concat: shapes must be equal except on axis ${axis}; got ${shapes}.`);
   }
   if (tensors.some((tensor) => tensor.dtype !== first.dtype)) {
-    throw new OptionError(`concat: dtypes must be equal; got ${tensors.map((tensor) => tensor.dtype).join(', ')}. Use cast first.`);
+    throw new OptionError(
+      `concat: dtypes must be equal; got ${tensors.map((tensor) => tensor.dtype).join(', ')}. Use cast first.`,
+    );
   }
   const total = tensors.reduce((sum, tensor) => sum + tensor.shape[axis]!, 0);
   const shape = first.shape.map((extent, i) => (i === axis ? total : extent));
@@ -150,7 +178,9 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis?: nu
   operation('concat', tensors, [out], ([d], needs) =>
     tensors.map((tensor, i) => {
       if (!needs[i]) return undefined;
-      return produce(tensor.shape, 'f32', device, (piece) => runCopy(tensor.shape, d!, walks[i]!, piece, whole(tensor.shape)));
+      return produce(tensor.shape, 'f32', device, (piece) =>
+        runCopy(tensor.shape, d!, walks[i]!, piece, whole(tensor.shape)),
+      );
     }),
   );
   return out;
@@ -161,7 +191,11 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis?: nu
  *
  * @throws ShapeError unless there is one pair of integers ≥ 0 per axis.
  */
-export function pad(x: Tensor, widths: readonly (readonly [number, number])[], options: { readonly value?: number } = {}): Tensor {
+export function pad(
+  x: Tensor,
+  widths: readonly (readonly [number, number])[],
+  options: { readonly value?: number } = {},
+): Tensor {
   checkOptions('pad', options, ['value']);
   if (widths.length !== x.rank || !widths.flat().every((width) => Number.isInteger(width) && width >= 0)) {
     throw new ShapeError(
@@ -194,14 +228,34 @@ const asInteger = variable('x0', 'i32');
 export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
   checkShape('broadcastTo', shape);
   if (!sameShape(broadcastShapes('broadcastTo', [x.shape, shape]), shape)) {
-    throw new ShapeError(`broadcastTo: ${show(x.shape)} does not repeat to ${show(shape)}: every extent must be 1 or equal.`);
+    throw new ShapeError(
+      `broadcastTo: ${show(x.shape)} does not repeat to ${show(shape)}: every extent must be 1 or equal.`,
+    );
   }
   const device = commonDevice('broadcastTo', [x]);
   const expression = isFloat(x.dtype) ? asFloat : asInteger;
-  const out = sizeOf(shape) === x.size ? share(x, shape) : produce(shape, x.dtype, device, (y) => runElementwise(expression, [x], y));
+  const out =
+    sizeOf(shape) === x.size
+      ? share(x, shape)
+      : produce(shape, x.dtype, device, (y) => runElementwise(expression, [x], y));
   operation('broadcastTo', [x], [out], ([d]) => [sumTo(d!, x.shape)]);
   return out;
 }
 
-/** The same numbers, through which no gradient flows. */
-export const detach = (x: Tensor): Tensor => share(x);
+/**
+ * The same numbers and memory, cut off from what they were computed from: no gradient flows through. With
+ * `requiresGradient` the result is a leaf of its own, such as a parameter after an update.
+ *
+ * @throws OptionError when gradients are asked of integers.
+ */
+export function detach(x: Tensor, options: { readonly requiresGradient?: boolean } = {}): Tensor {
+  checkOptions('detach', options, ['requiresGradient']);
+  const { requiresGradient = false } = options;
+  if (requiresGradient && !isFloat(x.dtype)) {
+    throw new OptionError(`detach: gradients need dtype f32, f16 or bf16; got ${x.dtype}.`);
+  }
+  commonDevice('detach', [x]);
+  const out = share(x);
+  if (requiresGradient) trackLeaf(out);
+  return out;
+}

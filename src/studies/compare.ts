@@ -157,8 +157,9 @@ async function checkStandard(scene: Scene, before: readonly CompareRow[], memory
   const heads = inputs[0].shape[1]!;
   const last = [...before].reverse().find((row) => row.mechanism === 'standard');
   const needed = standardBytes(heads, length);
-  if (needed > memoryLimit) {
-    const why = `its n×n matrices take ${gigabytes(needed)}; the limit is ${gigabytes(memoryLimit)}`;
+  const limit = Math.min(memoryLimit, scene.device.info.memoryLimit ?? Infinity);
+  if (needed > limit) {
+    const why = `its n×n matrices take ${room(needed)}; the limit is ${room(limit)}`;
     return leftOut(scene, standard, why);
   }
   if (last !== undefined) {
@@ -173,4 +174,5 @@ async function checkStandard(scene: Scene, before: readonly CompareRow[], memory
   return check(scene, standard);
 }
 
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+const room = (bytes: number): string =>
+  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;

@@ -15,7 +15,11 @@ export function runCopy(shape: Shape, source: Tensor, from: Walk, target: Tensor
   const bytes = bytesPerElement[target.dtype] as ElementBytes;
   const plan = planCopy(shape, from.steps, to.steps);
   const { axes } = plan;
-  const numbers = [...axes.map((axis) => axis.extent), ...axes.map((axis) => axis.source), ...axes.map((axis) => axis.target)];
+  const numbers = [
+    ...axes.map((axis) => axis.extent),
+    ...axes.map((axis) => axis.source),
+    ...axes.map((axis) => axis.target),
+  ];
   const args = [
     { buffer: source.buffer, byteOffset: bytes * from.offset },
     { buffer: target.buffer, byteOffset: bytes * to.offset },

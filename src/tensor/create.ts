@@ -61,7 +61,11 @@ function dtypeOf(data: ArrayLike<number>): Dtype {
  * const x = tensor([1, 2, 3, 4, 5, 6], [2, 3], { device });
  * x.shape; // [2, 3]
  */
-export function tensor(data: ArrayLike<number>, shape: readonly number[] = [data.length], options: TensorOptions = {}): Tensor {
+export function tensor(
+  data: ArrayLike<number>,
+  shape: readonly number[] = [data.length],
+  options: TensorOptions = {},
+): Tensor {
   const { device, dtype, category, requiresGradient } = resolve('tensor', shape, options, dtypeOf(data));
   if (data.length !== sizeOf(shape)) {
     throw new ShapeError(

@@ -11,7 +11,8 @@ import { internals, moveTo, Tensor } from './tensor.js';
  * @throws OptionError when async scopes overlap.
  *
  * @example
- * const y = scope(() => mul(add(x, x), x)); // frees x + x
+ * const x = tensor([3], [1], { device });
+ * const y = scope(() => mul(add(x, x), x)); // [18]
  */
 export function scope<T>(body: () => T): T {
   const frame = openFrame();
@@ -55,7 +56,7 @@ function end(frame: Frame, result: unknown): void {
     const outer = innermostFrame();
     for (const tensor of tensorsIn(result)) if (tensor[internals].frame === frame) moveTo(tensor, outer);
   }
-  for (const tensor of [...frame]) tensor.dispose();
+  for (const tensor of frame) tensor.dispose();
   if (!innermost) {
     throw new OptionError(
       'scope: an async scope ended while one opened after it was still running; await one before starting the next.',
@@ -79,7 +80,7 @@ export function tensorsIn(value: unknown): Set<Tensor> {
       found.add(next);
       continue;
     }
-    const inside = next instanceof Map ? [...next.keys(), ...next.values()] : next instanceof Set ? next : Object.values(next);
+    const inside = next instanceof Map ? [...next].flat() : next instanceof Set ? next : Object.values(next);
     // one by one: an array may be longer than an argument list
     for (const value of inside) pending.push(value);
   }

@@ -57,7 +57,8 @@ export function noGradient<T>(body: () => T): T {
 }
 
 /** Whether an operation on these inputs would be recorded. */
-export const records = (inputs: readonly Tensor[]): boolean => recording && inputs.some((input) => input.requiresGradient);
+export const records = (inputs: readonly Tensor[]): boolean =>
+  recording && inputs.some((input) => input.requiresGradient);
 
 /**
  * Records an operation, so that gradients flow from `outputs` to `inputs`; the float outputs then require gradients.
@@ -140,9 +141,15 @@ export function gradients(
   );
 }
 
-function check(outputs: readonly Tensor[], inputs: readonly Tensor[], cotangents: readonly (Tensor | undefined)[]): void {
+function check(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  cotangents: readonly (Tensor | undefined)[],
+): void {
   if (cotangents.length > outputs.length) {
-    throw new ShapeError(`gradients: one cotangent per output; got ${cotangents.length} for ${outputs.length} outputs.`);
+    throw new ShapeError(
+      `gradients: one cotangent per output; got ${cotangents.length} for ${outputs.length} outputs.`,
+    );
   }
   for (const input of inputs) storageOf(input);
   outputs.forEach((output, i) => {
@@ -219,7 +226,8 @@ class Sweep {
     const needs = entry.inputs.map(({ track }) => track !== undefined && needed.has(track));
     const cotangents = entry.outputs.map((track) => track && this.#arrived.get(track));
     if (needs.includes(true) && cotangents.some((cotangent) => cotangent !== undefined)) {
-      if (entry.released) throw new OptionError('gradients: a sweep with { release: true } has already used up this history.');
+      if (entry.released)
+        throw new OptionError('gradients: a sweep with { release: true } has already used up this history.');
       this.#propagate(entry, cotangents, needs);
     }
     for (const track of entry.outputs) {

@@ -189,7 +189,9 @@ export function commonDevice(who: string, tensors: readonly Tensor[]): Device {
   const device = tensors[0]!.device;
   if (tensors.some((tensor) => tensor.device !== device)) {
     const where = tensors.map((tensor) => `${show(tensor.shape)} on ${tensor.device.info.kind}`).join(', ');
-    throw new OptionError(`${who}: all tensors must be on one device; got ${where}. Copy with tensor(await x.data(), …).`);
+    throw new OptionError(
+      `${who}: all tensors must be on one device; got ${where}. Copy with tensor(await x.data(), …).`,
+    );
   }
   return device;
 }

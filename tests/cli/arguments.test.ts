@@ -29,7 +29,16 @@ describe('parseOptions', () => {
   });
 
   test('reads every kind of value, with = or without, in any order', () => {
-    const { values, positionals } = parse('a', '--loud', '--lengths=1,2, 3', '--file', 'f', '--kinds', 'fast,slow', 'b');
+    const { values, positionals } = parse(
+      'a',
+      '--loud',
+      '--lengths=1,2, 3',
+      '--file',
+      'f',
+      '--kinds',
+      'fast,slow',
+      'b',
+    );
     expect(positionals).toEqual(['a', 'b']);
     expect(values).toMatchObject({ loud: true, lengths: [1, 2, 3], file: 'f', kinds: ['fast', 'slow'] });
     // the last one counts

@@ -59,7 +59,11 @@ describe('refusals: one line on stderr, nothing on stdout, no stack', () => {
     [['compare', 'nul.txt'], 1, '"nul.txt" is not UTF-8 text (byte 3 is NUL)'],
     [['compare', 'bytes.txt'], 1, '"bytes.txt" is not UTF-8 text (it has invalid bytes)'],
     [['compare', '/dev/null'], 1, '"/dev/null" is not a regular file'],
-    [['compare', 'text.txt', '--report', 'none/r.html'], 1, 'cannot be written to "none/r.html" (there is no such folder)'],
+    [
+      ['compare', 'text.txt', '--report', 'none/r.html'],
+      1,
+      'cannot be written to "none/r.html" (there is no such folder)',
+    ],
     [['compare', 'text.txt', '--report', 'text.txt/r.html'], 1, 'a part of its path is not a folder'],
     [['compare', 'text.txt', '--report', 'folder'], 2, '--report must name a file; "folder" is a folder'],
   ])('%j', async (argv, code, part) => {

@@ -34,7 +34,10 @@ test('a table aligns its columns, colours or not', () => {
   const plain = styleFor({ env: {} }, false);
   expect(table(columns, rows, plain)).toBe('name    v\na       1\nlong  200\n');
   const coloured = styleFor({ env: {} }, true);
-  const bold = columns.map((column) => ({ ...column, cell: (row: (typeof rows)[0]) => coloured.bold(column.cell(row)) }));
+  const bold = columns.map((column) => ({
+    ...column,
+    cell: (row: (typeof rows)[0]) => coloured.bold(column.cell(row)),
+  }));
   // oxlint-disable-next-line no-control-regex -- escapes are what is removed
   expect(table(bold, rows, coloured).replace(/\u001b\[\d+m/g, '')).toBe('name    v\na       1\nlong  200\n');
 });

@@ -74,7 +74,9 @@ const compared: Rule = (a, b, e) => {
 };
 const whole: Rule = (a, b, e) => (isPoint(a) && isPoint(b) ? exact(a, b, e) : undefined);
 
-const rules: { readonly [O in Exclude<Expression['op'], 'constant' | 'variable' | 'parameter' | 'table' | 'select'>]: Rule } = {
+const rules: {
+  readonly [O in Exclude<Expression['op'], 'constant' | 'variable' | 'parameter' | 'table' | 'select'>]: Rule;
+} = {
   neg: exact,
   abs: (a, b, e) => (a.lo < 0 && a.hi > 0 ? { lo: 0, hi: Math.max(-a.lo, a.hi) } : exact(a, b, e)),
   sqrt: within(0, rounded),
@@ -121,7 +123,11 @@ function tableEntry(e: Expression, indices: readonly Enclosure[]): Known {
  */
 export function enclose(expression: Expression, variables: Readonly<Record<string, number>>): Known {
   const known = new Map<Expression, Known>();
-  for (const e of topological(expression)) known.set(e, one(e, variables, (arg) => known.get(arg)));
+  for (const e of topological(expression))
+    known.set(
+      e,
+      one(e, variables, (arg) => known.get(arg)),
+    );
   return known.get(expression);
 }
 
@@ -139,4 +145,5 @@ function one(e: Expression, variables: Readonly<Record<string, number>>, of: (e:
   return rules[e.op](args[0]!, args[1]!, e);
 }
 
-export const holds = (x: Enclosure, got: number): boolean => (isNaN(x) ? Number.isNaN(got) : got >= x.lo && got <= x.hi);
+export const holds = (x: Enclosure, got: number): boolean =>
+  isNaN(x) ? Number.isNaN(got) : got >= x.lo && got <= x.hi;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { erf } from '../../src/codegen/expression/evaluate.js';
-import { F32, variable } from '../../src/codegen/expression/index.js';
+import type { F32 } from '../../src/codegen/expression/index.js';
+import { variable } from '../../src/codegen/expression/index.js';
 import { runElementwise } from '../../src/tensor/elementwise.js';
 import { empty, scope, tensor } from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
@@ -29,43 +30,118 @@ const cases: readonly Case[] = [
     name: 'exp',
     expression: x0.exp(),
     oracle: Math.exp,
-    ranges: [[-1, 1], [-88, 88], [-104, -87], [88, 89]],
-    exact: [[0, 1], [-Infinity, 0], [Infinity, Infinity], [NaN, NaN], [-200, 0], [1e30, Infinity], [-1e30, 0]],
+    ranges: [
+      [-1, 1],
+      [-88, 88],
+      [-104, -87],
+      [88, 89],
+    ],
+    exact: [
+      [0, 1],
+      [-Infinity, 0],
+      [Infinity, Infinity],
+      [NaN, NaN],
+      [-200, 0],
+      [1e30, Infinity],
+      [-1e30, 0],
+    ],
   },
   {
     name: 'log',
     expression: x0.log(),
     oracle: Math.log,
-    ranges: [[0, 1e-38], [0, 1], [0.5, 2], [0, 1e9]],
-    exact: [[1, 0], [0, -Infinity], [-0, -Infinity], [-1, NaN], [Infinity, Infinity], [-Infinity, NaN], [NaN, NaN]],
+    ranges: [
+      [0, 1e-38],
+      [0, 1],
+      [0.5, 2],
+      [0, 1e9],
+    ],
+    exact: [
+      [1, 0],
+      [0, -Infinity],
+      [-0, -Infinity],
+      [-1, NaN],
+      [Infinity, Infinity],
+      [-Infinity, NaN],
+      [NaN, NaN],
+    ],
   },
   {
     name: 'tanh',
     expression: x0.tanh(),
     oracle: Math.tanh,
-    ranges: [[-0.001, 0.001], [-0.7, 0.7], [-10, 10]],
-    exact: [[0, 0], [-0, -0], [Infinity, 1], [-Infinity, -1], [NaN, NaN], [40, 1], [-1e30, -1]],
+    ranges: [
+      [-0.001, 0.001],
+      [-0.7, 0.7],
+      [-10, 10],
+    ],
+    exact: [
+      [0, 0],
+      [-0, -0],
+      [Infinity, 1],
+      [-Infinity, -1],
+      [NaN, NaN],
+      [40, 1],
+      [-1e30, -1],
+    ],
   },
   {
     name: 'erf',
     expression: x0.erf(),
     oracle: erf,
-    ranges: [[-0.001, 0.001], [-1, 1], [-4, 4]],
-    exact: [[0, 0], [-0, -0], [Infinity, 1], [-Infinity, -1], [NaN, NaN], [12, 1], [-1e30, -1]],
+    ranges: [
+      [-0.001, 0.001],
+      [-1, 1],
+      [-4, 4],
+    ],
+    exact: [
+      [0, 0],
+      [-0, -0],
+      [Infinity, 1],
+      [-Infinity, -1],
+      [NaN, NaN],
+      [12, 1],
+      [-1e30, -1],
+    ],
   },
   {
     name: 'sin',
     expression: x0.sin(),
     oracle: Math.sin,
-    ranges: [[-0.001, 0.001], [-4, 4], [-1000, 1000], [-1e6, 1e6], [5e6, 6.4e6]],
-    exact: [[0, 0], [-0, -0], [Infinity, NaN], [-Infinity, NaN], [NaN, NaN], [1e7, NaN]],
+    ranges: [
+      [-0.001, 0.001],
+      [-4, 4],
+      [-1000, 1000],
+      [-1e6, 1e6],
+      [5e6, 6.4e6],
+    ],
+    exact: [
+      [0, 0],
+      [-0, -0],
+      [Infinity, NaN],
+      [-Infinity, NaN],
+      [NaN, NaN],
+      [1e7, NaN],
+    ],
   },
   {
     name: 'cos',
     expression: x0.cos(),
     oracle: Math.cos,
-    ranges: [[-0.001, 0.001], [-4, 4], [-1000, 1000], [-1e6, 1e6], [5e6, 6.4e6]],
-    exact: [[0, 1], [Infinity, NaN], [-Infinity, NaN], [NaN, NaN], [-1e7, NaN]],
+    ranges: [
+      [-0.001, 0.001],
+      [-4, 4],
+      [-1000, 1000],
+      [-1e6, 1e6],
+      [5e6, 6.4e6],
+    ],
+    exact: [
+      [0, 1],
+      [Infinity, NaN],
+      [-Infinity, NaN],
+      [NaN, NaN],
+      [-1e7, NaN],
+    ],
   },
 ];
 
@@ -98,7 +174,10 @@ onEveryDevice((on) => {
   });
 
   test.each(cases)('$name: special values', async ({ name, expression, exact }) => {
-    const y = await apply(expression, Float32Array.from(exact, ([x]) => x));
+    const y = await apply(
+      expression,
+      Float32Array.from(exact, ([x]) => x),
+    );
     exact.forEach(([x, want], i) => expect(y[i], `${name}(${x})`).toBe(want));
   });
 });

@@ -5,7 +5,12 @@ import { generator } from '../support/random.js';
 export interface OperationCase {
   readonly name: string;
   readonly build: (k: VectorBuilder, a: never, b: never, c: never) => Value;
-  readonly want: (a: number, b: number, c: number, target: { readonly fused: boolean; readonly mask: -1 | 1 }) => number;
+  readonly want: (
+    a: number,
+    b: number,
+    c: number,
+    target: { readonly fused: boolean; readonly mask: -1 | 1 },
+  ) => number;
   /** Kinds of the operands; default: a scalar and its vector. */
   readonly only?: 'scalar' | 'vector';
   /** Operands for which the result is not specified. */
@@ -46,13 +51,11 @@ const comparisons = {
   eq: (a: number, b: number) => a === b,
   ne: (a: number, b: number) => a !== b,
 };
-const compared = Object.entries(comparisons).map(
-  ([name, holds]): OperationCase => ({
-    name,
-    build: (k, a: VF, b: VF) => k[name as keyof typeof comparisons](a, b),
-    want: (a, b, _c, { mask }) => (holds(a, b) ? mask : 0),
-  }),
-);
+const compared = Object.entries(comparisons).map(([name, holds]): OperationCase => ({
+  name,
+  build: (k, a: VF, b: VF) => k[name as keyof typeof comparisons](a, b),
+  want: (a, b, _c, { mask }) => (holds(a, b) ? mask : 0),
+}));
 
 /** Half to even. */
 function nearest(a: number): number {
@@ -130,7 +133,12 @@ export const integerCases: readonly OperationCase[] = [
     want: (a, b) => Math.trunc(a / divisor(a, b)),
     only: 'scalar',
   },
-  { name: 'rem', build: (k, a: I32, b: I32) => k.rem(a, definedDivisor(k, a, b)), want: (a, b) => a % divisor(a, b), only: 'scalar' },
+  {
+    name: 'rem',
+    build: (k, a: I32, b: I32) => k.rem(a, definedDivisor(k, a, b)),
+    want: (a, b) => a % divisor(a, b),
+    only: 'scalar',
+  },
   { name: 'div 7', build: (k, a: I32) => k.div(a, 7), want: (a) => Math.trunc(a / 7), only: 'scalar' },
   {
     name: 'mulHighUnsigned',
@@ -158,16 +166,66 @@ export type ResultKind = 'f32' | 'i32';
 export const resultOf = (value: Value): ResultKind => (value.kind === 'f32' || value.kind === 'vf' ? 'f32' : 'i32');
 
 const specialFloats = [
-  NaN, 0, -0, Infinity, -Infinity, 1e-45, -1e-45, 1.1754942e-38, 1.17549435e-38, -1.17549435e-38, 3.4028235e38, -3.4028235e38,
-  1, -1, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 0.49999997, -0.49999997, 1.0000001, 4194304.5, 8388607.5, -8388607.5, 16777216,
-  2147483520, 2147483648, -2147483648, 1e-20, 3e20,
+  NaN,
+  0,
+  -0,
+  Infinity,
+  -Infinity,
+  1e-45,
+  -1e-45,
+  1.1754942e-38,
+  1.17549435e-38,
+  -1.17549435e-38,
+  3.4028235e38,
+  -3.4028235e38,
+  1,
+  -1,
+  0.5,
+  -0.5,
+  1.5,
+  -1.5,
+  2.5,
+  -2.5,
+  0.49999997,
+  -0.49999997,
+  1.0000001,
+  4194304.5,
+  8388607.5,
+  -8388607.5,
+  16777216,
+  2147483520,
+  2147483648,
+  -2147483648,
+  1e-20,
+  3e20,
 ];
 const specialIntegers = [
-  0, 1, -1, 2, -2, 3, 255, 256, -256, 65535, 65536, 0x55555555, 0x7f800000, 16777217, -16777217, MIN, MIN + 1, -MIN - 1,
+  0,
+  1,
+  -1,
+  2,
+  -2,
+  3,
+  255,
+  256,
+  -256,
+  65535,
+  65536,
+  0x55555555,
+  0x7f800000,
+  16777217,
+  -16777217,
+  MIN,
+  MIN + 1,
+  -MIN - 1,
 ];
 
 /** All pairs of special values, then random ones; as many as `length`. */
-function operands(special: readonly number[], length: number, draw: () => number): readonly [number[], number[], number[]] {
+function operands(
+  special: readonly number[],
+  length: number,
+  draw: () => number,
+): readonly [number[], number[], number[]] {
   const [a, b, c]: [number[], number[], number[]] = [[], [], []];
   for (let i = 0; i < length; i++) {
     const pair = i < special.length ** 2;
@@ -186,14 +244,31 @@ const someFloat = (): number => {
   // a third of all near 1, where sums cancel; and no NaN beyond the special one, whose bits travel unchanged
   return Number.isNaN(value) || next() < 0.3 ? (next() - 0.5) * 4 : value;
 };
-const floats = operands(specialFloats, COUNT, someFloat).map((list) => Float32Array.from(list)) as [Float32Array, Float32Array, Float32Array];
+const floats = operands(specialFloats, COUNT, someFloat).map((list) => Float32Array.from(list)) as [
+  Float32Array,
+  Float32Array,
+  Float32Array,
+];
 // products nearly cancelled by their addend: only a single rounding keeps what is left
 for (let i = specialFloats.length ** 2; i < COUNT; i += 3) floats[1][i] = -floats[0][i]! * floats[2][i]!;
-const integers = operands(specialIntegers, COUNT, () => word() >> (next() * 31)).map((list) => Int32Array.from(list)) as [Int32Array, Int32Array, Int32Array];
+const integers = operands(specialIntegers, COUNT, () => word() >> (next() * 31)).map((list) =>
+  Int32Array.from(list),
+) as [Int32Array, Int32Array, Int32Array];
 export const operandsOf = { f32: floats, i32: integers } as const;
 
 /** Literals that a renderer must write so that the same bits are read back. */
-export const floatLiterals: readonly number[] = [...specialFloats, 0.1, -1 / 3, 1e-50, -1e-50, 1e39, -1e39, 16777217, 1e21, 2 ** -149];
+export const floatLiterals: readonly number[] = [
+  ...specialFloats,
+  0.1,
+  -1 / 3,
+  1e-50,
+  -1e-50,
+  1e39,
+  -1e39,
+  16777217,
+  1e21,
+  2 ** -149,
+];
 export const integerLiterals: readonly number[] = [...specialIntegers, 1e6, -123456789];
 
 export type { F32 };

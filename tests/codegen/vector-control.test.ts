@@ -7,10 +7,28 @@ import { onEveryTarget, targets } from '../support/targets.js';
 /** A variable, the counter of an enclosing loop, or a constant. */
 type Operand = { readonly variable: number } | { readonly counter: number } | { readonly constant: number };
 type Statement =
-  | { readonly do: 'assign'; readonly to: number; readonly op: keyof typeof arithmetic; readonly a: Operand; readonly b: Operand }
-  | { readonly do: 'loop'; readonly start: Operand; readonly end: Operand; readonly step: number; readonly body: readonly Statement[] }
+  | {
+      readonly do: 'assign';
+      readonly to: number;
+      readonly op: keyof typeof arithmetic;
+      readonly a: Operand;
+      readonly b: Operand;
+    }
+  | {
+      readonly do: 'loop';
+      readonly start: Operand;
+      readonly end: Operand;
+      readonly step: number;
+      readonly body: readonly Statement[];
+    }
   | { readonly do: 'while'; readonly times: Operand; readonly body: readonly Statement[] }
-  | { readonly do: 'if'; readonly a: Operand; readonly b: Operand; readonly then: readonly Statement[]; readonly otherwise?: readonly Statement[] };
+  | {
+      readonly do: 'if';
+      readonly a: Operand;
+      readonly b: Operand;
+      readonly then: readonly Statement[];
+      readonly otherwise?: readonly Statement[];
+    };
 
 const VARIABLES = 4;
 const RANGE = 6;
@@ -29,11 +47,23 @@ const { block } = fc.letrec<{ block: Statement[] }>((tie) => {
     fc.record({ constant: fc.integer({ min: -9, max: 9 }) }),
   );
   const op = fc.constantFrom(...(Object.keys(arithmetic) as (keyof typeof arithmetic)[]));
-  const assign = fc.record({ do: fc.constant('assign' as const), to: fc.nat(VARIABLES - 1), op, a: operand, b: operand });
+  const assign = fc.record({
+    do: fc.constant('assign' as const),
+    to: fc.nat(VARIABLES - 1),
+    op,
+    a: operand,
+    b: operand,
+  });
   const statement: fc.Arbitrary<Statement> = fc.oneof(
     { maxDepth: 3, depthIdentifier: 'block' },
     assign,
-    fc.record({ do: fc.constant('loop' as const), start: operand, end: operand, step: fc.constantFrom(1, 2, 3, 7), body: tie('block') }),
+    fc.record({
+      do: fc.constant('loop' as const),
+      start: operand,
+      end: operand,
+      step: fc.constantFrom(1, 2, 3, 7),
+      body: tie('block'),
+    }),
     fc.record({ do: fc.constant('while' as const), times: operand, body: tie('block') }),
     fc.record(
       { do: fc.constant('if' as const), a: operand, b: operand, then: tie('block'), otherwise: tie('block') },
@@ -64,7 +94,12 @@ function interpret(program: readonly Statement[], variables: number[]): number {
   return rounds;
 }
 
-function write(k: VectorBuilder, program: readonly Statement[], variables: readonly Variable<'i32'>[], counters: readonly I32[]): void {
+function write(
+  k: VectorBuilder,
+  program: readonly Statement[],
+  variables: readonly Variable<'i32'>[],
+  counters: readonly I32[],
+): void {
   const of = (x: Operand): I32 =>
     'constant' in x
       ? k.constant('i32', x.constant)
@@ -158,42 +193,48 @@ const kinds: Kernel = {
   },
 };
 
-onEveryTarget((target) => {
-  test(`${programs.length} random programs of nested loops, whiles and branches`, () => {
-    const got = Int32Array.from(starts.flatMap((start) => programs.flatMap(() => start)));
-    const want = starts.flatMap((start) =>
-      programs.flatMap((program) => {
-        const variables = [...start];
-        interpret(program, variables);
-        return variables;
-      }),
-    );
-    target.run(nested, [got], { end: starts.length });
-    const wrong = want.findIndex((value, i) => got[i] !== value);
-    const program = programs[Math.floor(wrong / VARIABLES) % programs.length];
-    expect(wrong, `variable ${wrong % VARIABLES}: got ${got[wrong]}, want ${want[wrong]} in ${JSON.stringify(program)}`).toBe(-1);
-  });
+onEveryTarget(
+  (target) => {
+    test(`${programs.length} random programs of nested loops, whiles and branches`, () => {
+      const got = Int32Array.from(starts.flatMap((start) => programs.flatMap(() => start)));
+      const want = starts.flatMap((start) =>
+        programs.flatMap((program) => {
+          const variables = [...start];
+          interpret(program, variables);
+          return variables;
+        }),
+      );
+      target.run(nested, [got], { end: starts.length });
+      const wrong = want.findIndex((value, i) => got[i] !== value);
+      const program = programs[Math.floor(wrong / VARIABLES) % programs.length];
+      expect(
+        wrong,
+        `variable ${wrong % VARIABLES}: got ${got[wrong]}, want ${want[wrong]} in ${JSON.stringify(program)}`,
+      ).toBe(-1);
+    });
 
-  test('variables of every kind, tasks and scratch', () => {
-    const { width } = target;
-    const x = Float32Array.from({ length: 5 * width }, (_, i) => (i % 3) - 1 + i);
-    for (const count of [-1, 0, 1, 2, 3, 5]) {
-      const out = new Float32Array(2 * width + 4);
-      target.run(kinds, [x, out, count, 1.5], { begin: 3, end: 10, scratchBytes: 4 * width });
-      const integers = new Int32Array(out.buffer);
-      const rounds = Math.max(0, count);
-      for (let lane = 0; lane < width; lane++) {
-        const values = Array.from({ length: rounds }, (_, i) => x[i * width + lane]!);
-        expect(out[lane]).toBe(values.reduce((a, b) => a + b, 0));
-        expect(integers[width + lane]).toBe(values.filter((value) => value > 0).length);
+    test('variables of every kind, tasks and scratch', () => {
+      const { width } = target;
+      const x = Float32Array.from({ length: 5 * width }, (_, i) => (i % 3) - 1 + i);
+      for (const count of [-1, 0, 1, 2, 3, 5]) {
+        const out = new Float32Array(2 * width + 4);
+        target.run(kinds, [x, out, count, 1.5], { begin: 3, end: 10, scratchBytes: 4 * width });
+        const integers = new Int32Array(out.buffer);
+        const rounds = Math.max(0, count);
+        for (let lane = 0; lane < width; lane++) {
+          const values = Array.from({ length: rounds }, (_, i) => x[i * width + lane]!);
+          expect(out[lane]).toBe(values.reduce((a, b) => a + b, 0));
+          expect(integers[width + lane]).toBe(values.filter((value) => value > 0).length);
+        }
+        expect(out[2 * width]).toBe(1.5 ** rounds);
+        expect(integers[2 * width + 1]).toBe(rounds >= 3 ? 100 * rounds : rounds);
+        expect(integers[2 * width + 2]).toBe(7);
+        expect(out[2 * width + 3]).toBe(out[0]);
       }
-      expect(out[2 * width]).toBe(1.5 ** rounds);
-      expect(integers[2 * width + 1]).toBe(rounds >= 3 ? 100 * rounds : rounds);
-      expect(integers[2 * width + 2]).toBe(7);
-      expect(out[2 * width + 3]).toBe(out[0]);
-    }
-  });
-}, ({ name, width }) => name.startsWith('wasm') || width === Math.max(...targets.map((target) => target.width)));
+    });
+  },
+  ({ name, width }) => name.startsWith('wasm') || width === Math.max(...targets.map((target) => target.width)),
+);
 
 describe('the builder', () => {
   const kernel: Kernel = { name: 'k', key: '', parameters: ['pointer', 'f32'], cpu: () => {} };

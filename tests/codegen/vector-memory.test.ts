@@ -60,13 +60,11 @@ const loads: readonly Load[] = [
       ];
     }),
   ),
-  ...[0, 4, 12, 60].map(
-    (stride): Load => ({
-      name: `loadStrided by ${stride}`,
-      build: (k, x) => k.loadStrided(x.from, stride, 8),
-      want: (view, lane) => view.getInt32(8 + stride * lane, true),
-    }),
-  ),
+  ...[0, 4, 12, 60].map((stride): Load => ({
+    name: `loadStrided by ${stride}`,
+    build: (k, x) => k.loadStrided(x.from, stride, 8),
+    want: (view, lane) => view.getInt32(8 + stride * lane, true),
+  })),
   {
     name: 'gatherVF',
     build: (k, x) => k.gatherVF(k.offset(x.from, BYTES / 2), x.index),
@@ -107,7 +105,11 @@ const loads: readonly Load[] = [
 const REGION = 1024;
 interface Store {
   readonly name: string;
-  readonly build: (k: VectorBuilder, to: Pointer, x: Inputs & { readonly value: VF; readonly small: VI; readonly medium: VI }) => void;
+  readonly build: (
+    k: VectorBuilder,
+    to: Pointer,
+    x: Inputs & { readonly value: VF; readonly small: VI; readonly medium: VI },
+  ) => void;
   readonly want: (to: DataView, lane: number, count: number) => void;
 }
 
@@ -120,7 +122,15 @@ const put = (to: DataView, access: Narrow, at: number, lane: number): void => {
   else if (access === 'vu16') to.setUint16(at + 2 * lane, medium[lane]!, true);
   else to.setInt32(at + 4 * lane, bits[lane]!, true);
 };
-const storeOf: { readonly [A in Narrow]: (k: VectorBuilder, to: Pointer, x: Parameters<Store['build']>[2], at: number, count?: I32) => void } = {
+const storeOf: {
+  readonly [A in Narrow]: (
+    k: VectorBuilder,
+    to: Pointer,
+    x: Parameters<Store['build']>[2],
+    at: number,
+    count?: I32,
+  ) => void;
+} = {
   vf: (k, to, x, at, count) => k.store(to, x.value, at, count),
   vi: (k, to, x, at, count) => k.store(to, k.bits(x.value), at, count),
   vu8: (k, to, x, at, count) => k.storeVU8(to, x.small, at, count),
@@ -129,9 +139,21 @@ const storeOf: { readonly [A in Narrow]: (k: VectorBuilder, to: Pointer, x: Para
 const once = (write: (to: DataView) => void) => (to: DataView, lane: number) => (lane === 0 ? write(to) : undefined);
 
 const stores: readonly Store[] = [
-  { name: 'store i32', build: (k, to) => k.store(to, k.constant('i32', -5), 12), want: once((to) => to.setInt32(12, -5, true)) },
-  { name: 'store f32', build: (k, to) => k.store(to, k.constant('f32', 1.5), 4), want: once((to) => to.setFloat32(4, 1.5, true)) },
-  { name: 'storeU8', build: (k, to) => k.storeU8(to, k.constant('i32', 0x1234), 3), want: once((to) => to.setUint8(3, 0x34)) },
+  {
+    name: 'store i32',
+    build: (k, to) => k.store(to, k.constant('i32', -5), 12),
+    want: once((to) => to.setInt32(12, -5, true)),
+  },
+  {
+    name: 'store f32',
+    build: (k, to) => k.store(to, k.constant('f32', 1.5), 4),
+    want: once((to) => to.setFloat32(4, 1.5, true)),
+  },
+  {
+    name: 'storeU8',
+    build: (k, to) => k.storeU8(to, k.constant('i32', 0x1234), 3),
+    want: once((to) => to.setUint8(3, 0x34)),
+  },
   {
     name: 'storeU16',
     build: (k, to) => k.storeU16(to, k.constant('i32', -0x54321), 6),
@@ -154,13 +176,11 @@ const stores: readonly Store[] = [
       ];
     }),
   ),
-  ...[4, 12, 60].map(
-    (stride): Store => ({
-      name: `storeStrided by ${stride}`,
-      build: (k, to, x) => k.storeStrided(to, x.value, stride, 8),
-      want: (to, lane) => to.setInt32(8 + stride * lane, bits[lane]!, true),
-    }),
-  ),
+  ...[4, 12, 60].map((stride): Store => ({
+    name: `storeStrided by ${stride}`,
+    build: (k, to, x) => k.storeStrided(to, x.value, stride, 8),
+    want: (to, lane) => to.setInt32(8 + stride * lane, bits[lane]!, true),
+  })),
 ];
 
 const kernel: Kernel = {
@@ -168,8 +188,16 @@ const kernel: Kernel = {
   key: '',
   parameters: [...Array.from({ length: 8 }, () => 'pointer' as const), 'i32', 'i32'],
   cpu: (k) => {
-    const [from, to, out, addresses, index, value, narrow, middle] = Array.from({ length: 8 }, (_, i) => k.parameter(i, 'pointer'));
-    const inputs = { from: from!, addresses: addresses!, count: k.parameter(8, 'i32'), three: k.parameter(9, 'i32'), index: k.loadVI(index!) };
+    const [from, to, out, addresses, index, value, narrow, middle] = Array.from({ length: 8 }, (_, i) =>
+      k.parameter(i, 'pointer'),
+    );
+    const inputs = {
+      from: from!,
+      addresses: addresses!,
+      count: k.parameter(8, 'i32'),
+      three: k.parameter(9, 'i32'),
+      index: k.loadVI(index!),
+    };
     loads.forEach((load, slot) => {
       const got = load.build(k, inputs);
       const vector = got.kind === 'f32' ? k.splat(got as F32) : got.kind === 'i32' ? k.splat(got as I32) : (got as VF);
@@ -199,7 +227,9 @@ onEveryTarget((target) => {
       const { out, to } = run(count);
       loads.forEach(({ name, want }, slot) => {
         const got = [...out.subarray(slot * MAX_WIDTH, slot * MAX_WIDTH + width)];
-        expect(got, `${name}, count ${count}`).toEqual(Array.from({ length: width }, (_, lane) => want(view, lane, count)));
+        expect(got, `${name}, count ${count}`).toEqual(
+          Array.from({ length: width }, (_, lane) => want(view, lane, count)),
+        );
       });
       stores.forEach(({ name, want }, slot) => {
         const expected = new Uint8Array(REGION).fill(0xee);
@@ -281,4 +311,3 @@ test.skipIf(process.env['SUBQUAD_FULL'] !== '1' || !native)('addresses and offse
   expect(new Float32Array(bytes.buffer)[0]).toBe(1 + 20 + 2);
   await device.dispose();
 });
-

@@ -16,12 +16,16 @@ import {
   type ResultKind,
 } from './vector-cases.js';
 
-const cases: readonly { readonly type: ResultKind; readonly lanes: 'scalar' | 'vector'; readonly operation: OperationCase }[] = (
-  ['scalar', 'vector'] as const
-).flatMap((lanes) => [
-  ...floatCases.map((operation) => ({ type: 'f32' as const, lanes, operation })),
-  ...integerCases.map((operation) => ({ type: 'i32' as const, lanes, operation })),
-]).filter(({ lanes, operation }) => (operation.only ?? lanes) === lanes);
+const cases: readonly {
+  readonly type: ResultKind;
+  readonly lanes: 'scalar' | 'vector';
+  readonly operation: OperationCase;
+}[] = (['scalar', 'vector'] as const)
+  .flatMap((lanes) => [
+    ...floatCases.map((operation) => ({ type: 'f32' as const, lanes, operation })),
+    ...integerCases.map((operation) => ({ type: 'i32' as const, lanes, operation })),
+  ])
+  .filter(({ lanes, operation }) => (operation.only ?? lanes) === lanes);
 
 const results = new Map<(typeof cases)[number], ResultKind>();
 /** Numbers a vector gives, by name: sums, extremes, single lanes. */
@@ -34,7 +38,12 @@ const kernel: Kernel = {
   parameters: Array.from({ length: 10 }, () => 'pointer' as const),
   cpu: (k) => {
     const inputs = Array.from({ length: 6 }, (_, i) => k.parameter(i, 'pointer'));
-    const [out, across, lanes, literals] = [6, 7, 8, 9].map((i) => k.parameter(i, 'pointer')) as [Pointer, Pointer, Pointer, Pointer];
+    const [out, across, lanes, literals] = [6, 7, 8, 9].map((i) => k.parameter(i, 'pointer')) as [
+      Pointer,
+      Pointer,
+      Pointer,
+      Pointer,
+    ];
     for (const shape of ['scalar', 'vector'] as const) {
       const vector = shape === 'vector';
       const body = (i: Value<'i32'>): void => {
@@ -51,7 +60,8 @@ const kernel: Kernel = {
           results.set(one, resultOf(value));
           k.store(to, value, 4 * COUNT * slot);
         });
-        if (vector) reduce(k, k.offset(across, i, 4 * acrossLanes.length), k.offset(lanes, i, 8 * k.width), fa as VF, ib as VI);
+        if (vector)
+          reduce(k, k.offset(across, i, 4 * acrossLanes.length), k.offset(lanes, i, 8 * k.width), fa as VF, ib as VI);
       };
       k.loop(0, COUNT, body, vector ? k.width : 1);
     }
@@ -122,7 +132,12 @@ onEveryTarget((target) => {
   test('reductions fold halves, in the order the builder promises', () => {
     const fold = (values: readonly number[], f: (a: number, b: number) => number): number => {
       const half = values.length / 2;
-      return half < 1 ? values[0]! : fold(values.slice(0, half).map((a, i) => f(a, values[half + i]!)), f);
+      return half < 1
+        ? values[0]!
+        : fold(
+            values.slice(0, half).map((a, i) => f(a, values[half + i]!)),
+            f,
+          );
     };
     const wrong: string[] = [];
     for (let i = 0; i < COUNT; i += width) {

@@ -12,8 +12,38 @@ function samples(): Float32Array {
   const random = new Float32Array(Uint32Array.from({ length: 5000 }, () => next() * 2 ** 32).buffer);
   const halves = Float32Array.from({ length: 4000 }, () => (next() - 0.5) * 2 ** Math.floor(next() * 45 - 27));
   const ties = Array.from({ length: 200 }, (_, i) => 1 + (2 * i + 1) / 2048);
-  const special = [0, -0, Infinity, -Infinity, NaN, 65504, 65519.99, 65520, -65520, 2 ** -24, 2 ** -25, 2 ** -25 * 1.01, 6.1e-5, 3.4e38, 1e-45];
-  return Float32Array.from([...random, ...halves, ...ties, ...special, 255, 256, -1, 0.5, 1.5, 2147483520, 2147483648, -2147483648, 3e9]);
+  const special = [
+    0,
+    -0,
+    Infinity,
+    -Infinity,
+    NaN,
+    65504,
+    65519.99,
+    65520,
+    -65520,
+    2 ** -24,
+    2 ** -25,
+    2 ** -25 * 1.01,
+    6.1e-5,
+    3.4e38,
+    1e-45,
+  ];
+  return Float32Array.from([
+    ...random,
+    ...halves,
+    ...ties,
+    ...special,
+    255,
+    256,
+    -1,
+    0.5,
+    1.5,
+    2147483520,
+    2147483648,
+    -2147483648,
+    3e9,
+  ]);
 }
 
 onEveryDevice((on) => {
@@ -27,8 +57,16 @@ onEveryDevice((on) => {
 
   test('f32 to f16 and bf16 round to nearest even, as the host does', async () => {
     const x = samples();
-    expectSameBits('f16', await through(x, 'f32', 'f16'), Float32Array.from(x, (value) => fromF16(toF16(value))));
-    expectSameBits('bf16', await through(x, 'f32', 'bf16'), Float32Array.from(x, (value) => fromBf16(toBf16(value))));
+    expectSameBits(
+      'f16',
+      await through(x, 'f32', 'f16'),
+      Float32Array.from(x, (value) => fromF16(toF16(value))),
+    );
+    expectSameBits(
+      'bf16',
+      await through(x, 'f32', 'bf16'),
+      Float32Array.from(x, (value) => fromBf16(toBf16(value))),
+    );
   });
 
   test('every f16 and bf16 number is read exactly', async () => {
@@ -48,7 +86,11 @@ onEveryDevice((on) => {
   test('integers: exact between each other, nearest as floats', async () => {
     const x = Int32Array.of(0, 1, -1, 255, 256, 16777217, 2147483647, -2147483648, 33554435);
     expectSameBits('f32', await through(x, 'i32', 'f32'), Float32Array.from(x));
-    expectSameBits('u8', await through(x, 'i32', 'u8'), x.map((value) => Math.max(0, Math.min(255, value))));
+    expectSameBits(
+      'u8',
+      await through(x, 'i32', 'u8'),
+      x.map((value) => Math.max(0, Math.min(255, value))),
+    );
     const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
     for (const dtype of ['i32', 'f32', 'f16'] as const) expectSameBits(dtype, await through(bytes, 'u8', dtype), bytes);
   });
@@ -62,6 +104,8 @@ onEveryDevice((on) => {
     expect(dx!.dtype).toBe('f32');
     expectSameBits('gradient', await dx!.data(), Float32Array.of(0.1, 3));
     dx!.dispose();
-    expect(() => scope(() => cast(tensor([1], [1], { device }), 'f64' as Dtype))).toThrow('dtype must be one of f32, f16, bf16, i32, u8; got f64.');
+    expect(() => scope(() => cast(tensor([1], [1], { device }), 'f64' as Dtype))).toThrow(
+      'dtype must be one of f32, f16, bf16, i32, u8; got f64.',
+    );
   });
 });

@@ -27,7 +27,12 @@ const unary: Readonly<Record<string, Case>> = {
   square: { run: ops.square, f: (r, x) => r(x * x), df: (_, x) => 2 * x },
   sin: { run: ops.sin, f: (r, x) => r(Math.sin(x)), df: (r, x) => r(Math.cos(x)), range: [-9, 9] },
   cos: { run: ops.cos, f: (r, x) => r(Math.cos(x)), df: (r, x) => r(-Math.sin(x)), range: [-9, 9] },
-  erf: { run: ops.erf, f: (r, x) => r(erf64(x)), df: (r, x) => r(r(2 / Math.sqrt(Math.PI)) * r(Math.exp(r(-x * x)))), range: [-3, 3] },
+  erf: {
+    run: ops.erf,
+    f: (r, x) => r(erf64(x)),
+    df: (r, x) => r(r(2 / Math.sqrt(Math.PI)) * r(Math.exp(r(-x * x)))),
+    range: [-3, 3],
+  },
   tanh: { run: ops.tanh, f: (r, x) => r(Math.tanh(x)), df: (r, x) => r(1 - r(r(Math.tanh(x)) ** 2)), range: [-3, 3] },
   relu: { run: ops.relu, f: (_, x) => Math.max(x, 0), df: (_, x) => Number(x > 0) },
   sigmoid: { run: ops.sigmoid, f: sigmoid, df: (r, x) => r(sigmoid(r, x) * r(1 - sigmoid(r, x))), range: [-6, 6] },
@@ -83,6 +88,7 @@ onEveryDevice((on) => {
     const y = scope(() => unary[name]!.run(tensor([1, NaN, 2], [3], { device })));
     const values = await y.data();
     y.dispose();
-    if (!Number.isNaN(values[1]) || Number.isNaN(values[0]) || Number.isNaN(values[2])) throw new Error(`${name}: ${values.join()}`);
+    if (!Number.isNaN(values[1]) || Number.isNaN(values[0]) || Number.isNaN(values[2]))
+      throw new Error(`${name}: ${values.join()}`);
   });
 });

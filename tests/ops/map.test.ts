@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { constant, select, variable } from '../../src/codegen/expression/index.js';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
@@ -28,13 +28,19 @@ function sources(shape: Shape, out: Shape): number[] {
 
 /** A shape, and two that broadcast to it. */
 const broadcasting = fc.array(fc.integer({ min: 1, max: 7 }), { maxLength: 4 }).chain((out) =>
-  fc.tuple(...[0, 1].map(() => fc.tuple(fc.nat({ max: out.length }), ...out.map(() => fc.boolean())))).map((choices) => {
-    const shapes = choices.map(([drop, ...ones]) => out.map((extent, i) => (ones[i] ? 1 : extent)).slice(drop as number));
-    const full = Array.from({ length: out.length }, (_, axis) =>
-      Math.max(...shapes.map((shape) => shape[axis - (out.length - shape.length)] ?? 1)),
-    );
-    return { a: shapes[0]!, b: shapes[1]!, out: full.slice(out.length - Math.max(...shapes.map((shape) => shape.length))) };
-  }),
+  fc
+    .tuple(...[0, 1].map(() => fc.tuple(fc.nat({ max: out.length }), ...out.map(() => fc.boolean()))))
+    .map((choices) => {
+      const shapes = choices.map(([drop, ...ones]) => out.map((extent, i) => (ones[i] ? 1 : extent)).slice(drop));
+      const full = Array.from({ length: out.length }, (_, axis) =>
+        Math.max(...shapes.map((shape) => shape[axis - (out.length - shape.length)] ?? 1)),
+      );
+      return {
+        a: shapes[0]!,
+        b: shapes[1]!,
+        out: full.slice(out.length - Math.max(...shapes.map((shape) => shape.length))),
+      };
+    }),
 );
 
 onEveryDevice((on) => {
@@ -82,20 +88,34 @@ onEveryDevice((on) => {
     const [x, y] = [uniform(1, sizeOf(a)), uniform(2, sizeOf(b))];
     const [ia, ib] = [sources(a, out), sources(b, out)];
     const { values } = await read(() => add(tensor(x, a, { device: on.device }), tensor(y, b, { device: on.device })));
-    expectClose('sum', values, ia.map((at, i) => Math.fround(x[at]! + y[ib[i]!]!)), { budget: 0 });
+    expectClose(
+      'sum',
+      values,
+      ia.map((at, i) => Math.fround(x[at]! + y[ib[i]!]!)),
+      { budget: 0 },
+    );
   });
 
   test('any expression, as a function or over x0, x1', async () => {
     const { device } = on;
     const leaky = (x: number, slope: number): number => (x < 0 ? x * slope : x);
     const [x, slope] = [uniform(3, 37), uniform(4, 1)];
-    const expression = select(variable('x0', 'f32').lt(0), variable('x0', 'f32').mul(variable('x1', 'f32')), variable('x0', 'f32'));
+    const expression = select(
+      variable('x0', 'f32').lt(0),
+      variable('x0', 'f32').mul(variable('x1', 'f32')),
+      variable('x0', 'f32'),
+    );
     for (const f of [expression, undefined]) {
       const { values } = await read(() => {
         const inputs = [tensor(x, [37], { device }), tensor(slope, [1], { device })] as const;
         return f ? map(f, ...inputs) : map((a, b) => select(a.lt(0), a.mul(b), a), ...inputs);
       });
-      expectClose('leaky relu', values, Float32Array.from(x, (value) => leaky(value, slope[0]!)), { budget: 0 });
+      expectClose(
+        'leaky relu',
+        values,
+        Float32Array.from(x, (value) => leaky(value, slope[0]!)),
+        { budget: 0 },
+      );
     }
   });
 
@@ -112,8 +132,10 @@ onEveryDevice((on) => {
     expect([...(await db!.data())]).toEqual([0, 8, 0]);
     da!.dispose();
     db!.dispose();
-    const { values } = await read(() => where(tensor(Uint8Array.of(1, 0), [2], { device }), -1, tensor([4, 5], [2], { device })));
-    expect([...values as Float32Array]).toEqual([-1, 5]);
+    const { values } = await read(() =>
+      where(tensor(Uint8Array.of(1, 0), [2], { device }), -1, tensor([4, 5], [2], { device })),
+    );
+    expect([...(values as Float32Array)]).toEqual([-1, 5]);
   });
 
   test('minimum and maximum propagate NaN from either side', async () => {
@@ -122,7 +144,7 @@ onEveryDevice((on) => {
       const { values } = await read(() =>
         f(tensor([NaN, 1, 2, 5], [4], { device }), tensor([1, NaN, 3, 4], [4], { device })),
       );
-      expect([...values as Float32Array]).toEqual(f === minimum ? [NaN, NaN, 2, 4] : [NaN, NaN, 3, 5]);
+      expect([...(values as Float32Array)]).toEqual(f === minimum ? [NaN, NaN, 2, 4] : [NaN, NaN, 3, 5]);
     }
   });
 
@@ -136,9 +158,11 @@ onEveryDevice((on) => {
     expect((await read(() => mul(of('bf16'), of('i32')))).dtype).toBe('bf16');
     expect((await read(() => mul(of('i32'), 2))).dtype).toBe('f32');
     const whole = variable('x0', 'i32');
-    const { dtype, values } = await read(() => map(whole.mul(whole).add(1), tensor(Int32Array.of(40_000, -3), [2], { device })));
+    const { dtype, values } = await read(() =>
+      map(whole.mul(whole).add(1), tensor(Int32Array.of(40_000, -3), [2], { device })),
+    );
     expect(dtype).toBe('i32');
-    expect([...values as Int32Array]).toEqual([1_600_000_001, 10]);
+    expect([...(values as Int32Array)]).toEqual([1_600_000_001, 10]);
   });
 
   test('narrow floats: computed in f32, rounded once; gradients are f32', async () => {
@@ -165,7 +189,9 @@ onEveryDevice((on) => {
     scope(() => {
       const [a, b] = [tensor([1, 2, 3], [3], { device }), tensor([1, 2, 3, 4], [2, 2], { device })];
       expect(() => add(a, b)).toThrow(ShapeError);
-      expect(() => add(a, b)).toThrow('add: shapes must be equal or 1 on every axis, counted from the last; got [3], [2,2].');
+      expect(() => add(a, b)).toThrow(
+        'add: shapes must be equal or 1 on every axis, counted from the last; got [3], [2,2].',
+      );
       expect(() => map(variable('y', 'f32'), a)).toThrow('map: unknown variable y; the inputs are x0.');
       expect(() => map(variable('x0', 'i32').add(1), a)).toThrow(OptionError);
       expect(() => map(constant(1))).toThrow('at least one tensor');

@@ -27,12 +27,20 @@ function forward(r: Round, centre: boolean, x: Numbers, D: number, weight?: Numb
   const y = new Float64Array(x.length);
   for (let at = 0; at < x.length; at += D) {
     const { mean, rstd } = statistics(r, Array.from(x).slice(at, at + D), centre);
-    for (let i = 0; i < D; i++) y[at + i] = r(r(r(r(x[at + i]! - mean) * rstd) * (weight?.[i] ?? 1)) + (bias?.[i] ?? 0));
+    for (let i = 0; i < D; i++)
+      y[at + i] = r(r(r(r(x[at + i]! - mean) * rstd) * (weight?.[i] ?? 1)) + (bias?.[i] ?? 0));
   }
   return y;
 }
 
-function backward(r: Round, centre: boolean, d: Numbers, x: Numbers, D: number, weight?: Numbers): [Float64Array, Float64Array, Float64Array] {
+function backward(
+  r: Round,
+  centre: boolean,
+  d: Numbers,
+  x: Numbers,
+  D: number,
+  weight?: Numbers,
+): [Float64Array, Float64Array, Float64Array] {
   const [dx, dweight, dbias] = [new Float64Array(x.length), new Float64Array(D), new Float64Array(D)];
   for (let at = 0; at < x.length; at += D) {
     const { mean, rstd } = statistics(r, Array.from(x).slice(at, at + D), centre);
@@ -49,7 +57,7 @@ function backward(r: Round, centre: boolean, d: Numbers, x: Numbers, D: number, 
   return [dx, dweight, dbias];
 }
 
-const shapes = [[3, 7], [2, 3, 33], [5, 1], [131], [70, 20]] as const;
+const shapes = [[3, 7], [2, 3, 33], [5, 1], [131], [70, 5]] as const;
 
 onEveryDevice((on) => {
   test.each(shapes.map((shape) => [shape] as const))('layerNorm %j: values and gradients', async (shape) => {
@@ -57,9 +65,9 @@ onEveryDevice((on) => {
     await checkOperation(on.device, {
       name: 'layerNorm with weight and bias',
       shapes: [shape, [D], [D]],
-      run: (x, weight, bias) => layerNorm(x!, { weight: weight!, bias: bias! }),
-      forward: (r, x, weight, bias) => forward(r, true, x!, D, weight, bias),
-      backward: (r, d, x, weight) => backward(r, true, d, x!, D, weight),
+      run: (x, weight, bias) => layerNorm(x, { weight: weight, bias: bias }),
+      forward: (r, x, weight, bias) => forward(r, true, x, D, weight, bias),
+      backward: (r, d, x, weight) => backward(r, true, d, x, D, weight),
     });
     await checkOperation(on.device, {
       name: 'layerNorm',
@@ -75,16 +83,18 @@ onEveryDevice((on) => {
     await checkOperation(on.device, {
       name: 'rmsNorm with weight',
       shapes: [shape, [D]],
-      run: (x, weight) => rmsNorm(x!, { weight: weight! }),
-      forward: (r, x, weight) => forward(r, false, x!, D, weight),
-      backward: (r, d, x, weight) => backward(r, false, d, x!, D, weight).slice(0, 2),
+      run: (x, weight) => rmsNorm(x, { weight: weight }),
+      forward: (r, x, weight) => forward(r, false, x, D, weight),
+      backward: (r, d, x, weight) => backward(r, false, d, x, D, weight).slice(0, 2),
     });
   });
 
   test('a large mean does not cancel', async () => {
     const x = uniform(2, 256).map((value) => 1000 + value);
     const y = scope(() => layerNorm(tensor(x, [256], { device: on.device })));
-    expectClose('layerNorm', await y.data(), forward(exact, true, x, 256), { budget: forward(Math.fround, true, x, 256) });
+    expectClose('layerNorm', await y.data(), forward(exact, true, x, 256), {
+      budget: forward(Math.fround, true, x, 256),
+    });
     y.dispose();
   });
 
@@ -110,10 +120,10 @@ onEveryDevice((on) => {
       const y = layerNorm(cast(half, 'f32'), { weight: cast(weight, 'f32') });
       return [layerNorm(half, { weight: cast(weight, 'f32') }), layerNorm(half, { weight }), cast(y, 'f16')];
     });
-    expect(mixed!.dtype).toBe('f32');
-    expect(narrow!.dtype).toBe('f16');
-    expectSameBits('f16', await narrow!.data(), await wide!.data());
-    for (const one of [mixed, narrow, wide]) one!.dispose();
+    expect(mixed.dtype).toBe('f32');
+    expect(narrow.dtype).toBe('f16');
+    expectSameBits('f16', await narrow.data(), await wide.data());
+    for (const one of [mixed, narrow, wide]) one.dispose();
   });
 
   test('bits do not depend on the number of threads', async () => {
@@ -137,7 +147,9 @@ onEveryDevice((on) => {
     scope(() => {
       const x = tensor([1, 2, 3, 4], [2, 2], { device: on.device });
       const weight = tensor([1, 2, 3], [3], { device: on.device });
-      expect(() => layerNorm(x, { weight })).toThrow('layerNorm: x must be [..., D], weight and bias [D]; got x=[2,2], weight=[3].');
+      expect(() => layerNorm(x, { weight })).toThrow(
+        'layerNorm: x must be [..., D], weight and bias [D]; got x=[2,2], weight=[3].',
+      );
       expect(() => rmsNorm(x, { epsilon: 0 })).toThrow('rmsNorm: epsilon must be a positive number; got 0.');
       expect(() => rmsNorm(cast(x, 'i32'))).toThrow('takes f32, f16 or bf16');
       expect(() => rmsNorm(x, { bias: weight } as never)).toThrow('unknown option "bias"');

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { argmax, logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from '../../src/ops/index.js';
 import { scope, tensor, type Tensor } from '../../src/tensor/index.js';
@@ -22,7 +22,17 @@ const total = (r: Round, line: Numbers): number => {
 };
 const lse = (r: Round, line: Numbers): number => {
   const top = Math.max(...Array.from(line));
-  return r(top + r(Math.log(total(r, Array.from(line, (x) => r(Math.exp(r(x - top))))))));
+  return r(
+    top +
+      r(
+        Math.log(
+          total(
+            r,
+            Array.from(line, (x) => r(Math.exp(r(x - top)))),
+          ),
+        ),
+      ),
+  );
 };
 
 const oracles: Readonly<Record<string, Oracle>> = {
@@ -90,15 +100,36 @@ onEveryDevice((on) => {
 
   test.each(Object.keys(oracles))('%s of long axes, in chunks', async (name) => {
     const { run, forward } = oracles[name]!;
-    for (const [shape, axes] of [[[100_003], [0]], [[3, 40_000], [1]], [[9001, 7], [0]], [[2, 3001, 33], [1]]] as const) {
-      const x = uniform(3, shape.reduce((size: number, extent) => size * extent, 1));
+    for (const [shape, axes] of [
+      [[100_003], [0]],
+      [[3, 40_000], [1]],
+      [[9001, 7], [0]],
+      [[2, 3001, 33], [1]],
+    ] as const) {
+      const x = uniform(
+        3,
+        shape.reduce((size: number, extent) => size * extent, 1),
+      );
       const y = scope(() => run(tensor(x, shape, { device: on.device }), { axes }));
       const lines = linesAlong(shape, axes).map((line) => pick(x, line));
       // Math.max(...line) would not take so many arguments
       const long = (r: Round, line: number[]): number =>
-        name === 'max' || name === 'min' ? line.reduce((a, b) => Math[name](a, b)) : name === 'logsumexp' ? r(Math.log(total(r, line.map((v) => r(Math.exp(v)))))) : forward(r, line);
+        name === 'max' || name === 'min'
+          ? line.reduce((a, b) => Math[name](a, b))
+          : name === 'logsumexp'
+            ? r(
+                Math.log(
+                  total(
+                    r,
+                    line.map((v) => r(Math.exp(v))),
+                  ),
+                ),
+              )
+            : forward(r, line);
       const oracle = lines.map((line) => long((v) => v, line));
-      expectClose(`${name} [${shape.join()}]`, await y.data(), oracle, { budget: lines.map((line) => long(Math.fround, line)) });
+      expectClose(`${name} [${shape.join()}]`, await y.data(), oracle, {
+        budget: lines.map((line) => long(Math.fround, line)),
+      });
       y.dispose();
     }
   });
@@ -132,7 +163,12 @@ onEveryDevice((on) => {
     await fc.assert(
       fc.asyncProperty(shapesAndAxes, fc.nat(1000), async ({ shape }, seed) => {
         const values = [-Infinity, -1, 0, 0.5, 2, NaN];
-        const x = uniform(seed, shape.reduce((size, extent) => size * extent, 1), 0, seed % 3 === 0 ? 5.999 : 4.999).map((v) => values[Math.floor(v)]!);
+        const x = uniform(
+          seed,
+          shape.reduce((size, extent) => size * extent, 1),
+          0,
+          seed % 3 === 0 ? 5.999 : 4.999,
+        ).map((v) => values[Math.floor(v)]!);
         for (const axis of shape.keys()) {
           const y = scope(() => argmax(tensor(x, shape, { device: on.device }), { axis, keepDims: true }));
           const want = linesAlong(shape, [axis]).map((line) => {
@@ -183,7 +219,9 @@ onEveryDevice((on) => {
   test('refusals', () => {
     scope(() => {
       const x = tensor([1, 2, 3], [3], { device: on.device });
-      expect(() => sum(x, { axes: 1 })).toThrow('sum: there is no axis 1 in shape [3]; it must be an integer from -1 to 0.');
+      expect(() => sum(x, { axes: 1 })).toThrow(
+        'sum: there is no axis 1 in shape [3]; it must be an integer from -1 to 0.',
+      );
       expect(() => sum(x, { axes: [0, -1] })).toThrow('axes must be distinct');
       expect(() => mean(x, { axis: 0 } as never)).toThrow('mean: unknown option "axis" (did you mean "axes"?)');
     });

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Dtype } from '../../src/core/dtype.js';
 import { broadcastTo, concat, detach, pad, reshape, slice, split, transpose } from '../../src/ops/index.js';
@@ -21,19 +21,33 @@ function* indices(shape: Shape): Generator<number[]> {
 /** For every element of the result, the index it comes from; −1 for none. */
 function sourcesOf(shape: Shape, out: Shape, from: (index: number[]) => readonly number[] | undefined): number[] {
   const strides = stridesOf(shape);
-  return Array.from(indices(out), (index) => from(index)?.reduce((flat, at, axis) => flat + at * strides[axis]!, 0) ?? -1);
+  return Array.from(
+    indices(out),
+    (index) => from(index)?.reduce((flat, at, axis) => flat + at * strides[axis]!, 0) ?? -1,
+  );
 }
 
-const shapeOf = (rank: number): fc.Arbitrary<number[]> => fc.array(fc.integer({ min: 1, max: 11 }), { minLength: rank, maxLength: rank });
+const shapeOf = (rank: number): fc.Arbitrary<number[]> =>
+  fc.array(fc.integer({ min: 1, max: 11 }), { minLength: rank, maxLength: rank });
 
 onEveryDevice((on) => {
   /** Values must be moved exactly, and gradients back along the same way, in each dtype. */
-  async function check(name: string, shape: Shape, run: (x: Tensor) => Tensor, sources: readonly number[], otherwise = 0): Promise<void> {
+  async function check(
+    name: string,
+    shape: Shape,
+    run: (x: Tensor) => Tensor,
+    sources: readonly number[],
+    otherwise = 0,
+  ): Promise<void> {
     const { device } = on;
     for (const dtype of ['f32', 'f16', 'u8', 'i32'] as const satisfies readonly Dtype[]) {
       const data = Int32Array.from({ length: sizeOf(shape) }, (_, i) => (i * 7 + 1) % 251);
       const y = scope(() => run(tensor(data, shape, { device, dtype })));
-      expectSameBits(`${name} ${dtype}`, await y.data(), sources.map((at) => (at < 0 ? otherwise : data[at]!)));
+      expectSameBits(
+        `${name} ${dtype}`,
+        await y.data(),
+        sources.map((at) => (at < 0 ? otherwise : data[at]!)),
+      );
       expect(y.dtype).toBe(dtype);
       y.dispose();
     }
@@ -55,23 +69,40 @@ onEveryDevice((on) => {
   }
 
   test('transpose: any permutation', async () => {
-    const cases = fc.integer({ min: 1, max: 4 }).chain((rank) =>
-      fc.tuple(shapeOf(rank), fc.shuffledSubarray([...Array(rank).keys()], { minLength: rank, maxLength: rank })),
-    );
+    const cases = fc
+      .integer({ min: 1, max: 4 })
+      .chain((rank) =>
+        fc.tuple(shapeOf(rank), fc.shuffledSubarray([...Array(rank).keys()], { minLength: rank, maxLength: rank })),
+      );
     const one = async ([shape, order]: readonly [Shape, Shape]): Promise<void> => {
       const out = order.map((axis) => shape[axis]!);
       const sources = sourcesOf(shape, out, (index) => order.map((_, axis) => index[order.indexOf(axis)]!));
       await check(`transpose [${shape.join()}] by [${order.join()}]`, shape, (x) => transpose(x, order), sources);
     };
     await fc.assert(fc.asyncProperty(cases, one), { numRuns: 25, seed: 1 });
-    await one([[100, 70], [1, 0]]);
-    await one([[2, 65, 3, 66], [0, 2, 3, 1]]);
-    await one([[3, 20_000], [1, 0]]);
+    await one([
+      [100, 70],
+      [1, 0],
+    ]);
+    await one([
+      [2, 65, 3, 66],
+      [0, 2, 3, 1],
+    ]);
+    await one([
+      [3, 20_000],
+      [1, 0],
+    ]);
   });
 
   test('slice: any axis, start, end and step', async () => {
     const cases = fc
-      .tuple(fc.integer({ min: 1, max: 4 }).chain(shapeOf), fc.nat(), fc.nat(), fc.nat(), fc.integer({ min: 1, max: 3 }))
+      .tuple(
+        fc.integer({ min: 1, max: 4 }).chain(shapeOf),
+        fc.nat(),
+        fc.nat(),
+        fc.nat(),
+        fc.integer({ min: 1, max: 3 }),
+      )
       .map(([shape, a, b, c, step]) => {
         const axis = a % shape.length;
         const start = b % shape[axis]!;
@@ -86,11 +117,20 @@ onEveryDevice((on) => {
       { numRuns: 25, seed: 2 },
     );
     await check('from the end', [2, 5], (x) => slice(x, { axis: -1, start: -3, end: -1 }), [2, 3, 7, 8]);
-    await check('long', [50_000], (x) => slice(x, { start: 1 }), Array.from({ length: 49_999 }, (_, i) => i + 1));
+    await check(
+      'long',
+      [50_000],
+      (x) => slice(x, { start: 1 }),
+      Array.from({ length: 49_999 }, (_, i) => i + 1),
+    );
   });
 
   test('concat and split undo each other, on any axis', async () => {
-    const cases = fc.tuple(fc.integer({ min: 1, max: 3 }).chain(shapeOf), fc.nat(), fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 }));
+    const cases = fc.tuple(
+      fc.integer({ min: 1, max: 3 }).chain(shapeOf),
+      fc.nat(),
+      fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 }),
+    );
     await fc.assert(
       fc.asyncProperty(cases, async ([base, a, extents]) => {
         const axis = a % base.length;
@@ -111,7 +151,9 @@ onEveryDevice((on) => {
   test('pad', async () => {
     const cases = fc
       .integer({ min: 1, max: 3 })
-      .chain((rank) => fc.tuple(shapeOf(rank), fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { minLength: rank, maxLength: rank })));
+      .chain((rank) =>
+        fc.tuple(shapeOf(rank), fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { minLength: rank, maxLength: rank })),
+      );
     await fc.assert(
       fc.asyncProperty(cases, async ([shape, widths]) => {
         const out = shape.map((extent, i) => extent + widths[i]![0] + widths[i]![1]);
@@ -143,7 +185,10 @@ onEveryDevice((on) => {
     const leaf = tensor([1], [1], { device, requiresGradient: true });
     const cut = detach(leaf);
     expect(cut.requiresGradient).toBe(false);
-    for (const one of [y, leaf, cut]) one.dispose();
+    const own = detach(cut, { requiresGradient: true });
+    const [d] = scope(() => gradients([reshape(own, [])], [own]));
+    expect(await d!.item()).toBe(1);
+    for (const one of [y, leaf, cut, own, d!]) one.dispose();
   });
 
   test('bits do not depend on the number of threads', async () => {
@@ -162,11 +207,19 @@ onEveryDevice((on) => {
     scope(() => {
       const x = tensor([1, 2, 3, 4, 5, 6], [2, 3], { device: on.device });
       expect(() => reshape(x, [4, -1])).toThrow('reshape: [2,3] has 6 elements, which [4,-1] does not hold');
-      expect(() => transpose(x, [0, 0])).toThrow('transpose: the permutation must name each axis of [2,3] once; got [0,0].');
-      expect(() => slice(x, { axis: 1, start: 2, end: 2 })).toThrow('0 ≤ start < end ≤ 3, the extent of axis 1 of [2,3]; got start=2, end=2.');
+      expect(() => transpose(x, [0, 0])).toThrow(
+        'transpose: the permutation must name each axis of [2,3] once; got [0,0].',
+      );
+      expect(() => slice(x, { axis: 1, start: 2, end: 2 })).toThrow(
+        '0 ≤ start < end ≤ 3, the extent of axis 1 of [2,3]; got start=2, end=2.',
+      );
       expect(() => slice(x, { axis: 1, start: 0.5 })).toThrow('must be integers');
-      expect(() => split(x, [1, 1], { axis: 1 })).toThrow('split: extents must add up to 3, axis 1 of [2,3]; got [1,1].');
-      expect(() => concat([x, transpose(x)])).toThrow('concat: shapes must be equal except on axis 0; got [2,3], [3,2].');
+      expect(() => split(x, [1, 1], { axis: 1 })).toThrow(
+        'split: extents must add up to 3, axis 1 of [2,3]; got [1,1].',
+      );
+      expect(() => concat([x, transpose(x)])).toThrow(
+        'concat: shapes must be equal except on axis 0; got [2,3], [3,2].',
+      );
       expect(() => pad(x, [[0, 1]])).toThrow('pad: takes one pair');
       expect(() => broadcastTo(x, [3])).toThrow('broadcastTo');
       expect(() => broadcastTo(x, [4, 3])).toThrow('equal or 1 on every axis');

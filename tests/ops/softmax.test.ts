@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cast, softmax } from '../../src/ops/index.js';
 import { gradients, scope, tensor } from '../../src/tensor/index.js';
@@ -63,7 +63,11 @@ onEveryDevice((on) => {
   });
 
   test('long and large rows', async () => {
-    for (const [shape, axis] of [[[2, 30_011], 1], [[1009, 3], 0], [[300, 300], 1]] as const) {
+    for (const [shape, axis] of [
+      [[2, 30_011], 1],
+      [[1009, 3], 0],
+      [[300, 300], 1],
+    ] as const) {
       const x = uniform(1, shape[0] * shape[1], -30, 30);
       const lines = linesAlong(shape, [axis]);
       const y = scope(() => softmax(tensor(x, shape, { device: on.device }), { axis }));
@@ -72,25 +76,36 @@ onEveryDevice((on) => {
     }
   });
 
-  test.each([0, 1])('special rows along axis %i: −∞ gives 0 with gradient 0, NaN stays in its row, 1e30 is no overflow', async (axis) => {
-    const rows = [
-      [-Infinity, -Infinity, -Infinity],
-      [1, NaN, 2],
-      [1e30, -1e30, 1e30],
-      [-Infinity, 5, -Infinity],
-    ];
-    const order = <T>(flat: readonly T[]): T[] => (axis === 1 ? [...flat] : [0, 1, 2].flatMap((j) => [0, 1, 2, 3].map((i) => flat[3 * i + j]!)));
-    const [y, dx] = scope(() => {
-      const x = tensor(order(rows.flat()), axis === 1 ? [4, 3] : [3, 4], { device: on.device, requiresGradient: true });
-      const y = softmax(x, { axis });
-      return [y, ...gradients([y], [x], [tensor(uniform(2, 12), y.shape, { device: on.device })])];
-    });
-    expectClose('values', await y!.data(), order([0, 0, 0, NaN, NaN, NaN, 0.5, 0, 0.5, 0, 1, 0]), { budget: 1e-7 });
-    const gradient = await dx!.data();
-    expectClose('the masked row', order([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).flatMap((at, i) => (at < 3 ? [gradient[i]!] : [])), [0, 0, 0]);
-    y!.dispose();
-    dx!.dispose();
-  });
+  test.each([0, 1])(
+    'special rows along axis %i: −∞ gives 0 with gradient 0, NaN stays in its row, 1e30 is no overflow',
+    async (axis) => {
+      const rows = [
+        [-Infinity, -Infinity, -Infinity],
+        [1, NaN, 2],
+        [1e30, -1e30, 1e30],
+        [-Infinity, 5, -Infinity],
+      ];
+      const order = <T>(flat: readonly T[]): T[] =>
+        axis === 1 ? [...flat] : [0, 1, 2].flatMap((j) => [0, 1, 2, 3].map((i) => flat[3 * i + j]!));
+      const [y, dx] = scope(() => {
+        const x = tensor(order(rows.flat()), axis === 1 ? [4, 3] : [3, 4], {
+          device: on.device,
+          requiresGradient: true,
+        });
+        const y = softmax(x, { axis });
+        return [y, ...gradients([y], [x], [tensor(uniform(2, 12), y.shape, { device: on.device })])];
+      });
+      expectClose('values', await y.data(), order([0, 0, 0, NaN, NaN, NaN, 0.5, 0, 0.5, 0, 1, 0]), { budget: 1e-7 });
+      const gradient = await dx!.data();
+      expectClose(
+        'the masked row',
+        order([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).flatMap((at, i) => (at < 3 ? [gradient[i]!] : [])),
+        [0, 0, 0],
+      );
+      y.dispose();
+      dx!.dispose();
+    },
+  );
 
   test('narrow floats are rounded once', async () => {
     const x = uniform(9, 200, -3, 3);
@@ -98,16 +113,19 @@ onEveryDevice((on) => {
       const half = tensor(x, [4, 50], { device: on.device, dtype: 'f16' });
       return [softmax(half), cast(softmax(cast(half, 'f32')), 'f16')];
     });
-    expect(narrow!.dtype).toBe('f16');
-    expectSameBits('f16', await narrow!.data(), await wide!.data());
-    narrow!.dispose();
-    wide!.dispose();
+    expect(narrow.dtype).toBe('f16');
+    expectSameBits('f16', await narrow.data(), await wide.data());
+    narrow.dispose();
+    wide.dispose();
   });
 
   test('bits do not depend on the number of threads', async () => {
     const x = uniform(8, 120_000, -5, 5);
     const results = await withThreads(on.kind, [1, 2, 3], async (device) => {
-      const outs = scope(() => [softmax(tensor(x, [100, 1200], { device })), softmax(tensor(x, [100, 30, 40], { device }), { axis: 1 })]);
+      const outs = scope(() => [
+        softmax(tensor(x, [100, 1200], { device })),
+        softmax(tensor(x, [100, 30, 40], { device }), { axis: 1 }),
+      ]);
       const numbers = await Promise.all(outs.map((out) => out.data()));
       for (const out of outs) out.dispose();
       return numbers.flatMap((values) => Array.from(values));

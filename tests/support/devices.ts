@@ -65,7 +65,11 @@ export function onEveryDevice(declare: (on: OnDevice) => void, options: DeviceOp
 }
 
 /** Runs `body` on a device of its own with each number of threads, and returns the results in that order. */
-export async function withThreads<T>(kind: Kind, threads: readonly number[], body: (device: CpuDevice) => Promise<T>): Promise<T[]> {
+export async function withThreads<T>(
+  kind: Kind,
+  threads: readonly number[],
+  body: (device: CpuDevice) => Promise<T>,
+): Promise<T[]> {
   const results: T[] = [];
   const tensors = liveTensors() + leakedTensors();
   for (const count of threads) {

@@ -29,9 +29,13 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((size, extent)
 /** Checks values, and gradients with random cotangents, within the derived budgets. */
 export async function checkOperation(device: Device, test: OperationCase, seed = 1): Promise<void> {
   const { name, shapes, range = [-1, 1], run, forward, backward } = test;
-  const inputs = test.inputs?.map((input) => Float32Array.from(input)) ?? shapes.map((shape, i) => uniform(seed * 31 + i, sizeOf(shape), ...range));
+  const inputs =
+    test.inputs?.map((input) => Float32Array.from(input)) ??
+    shapes.map((shape, i) => uniform(seed * 31 + i, sizeOf(shape), ...range));
   const { y, tensors } = scope(() => {
-    const leaves = shapes.map((shape, i) => tensor(inputs[i]!, shape, { device, requiresGradient: backward !== undefined }));
+    const leaves = shapes.map((shape, i) =>
+      tensor(inputs[i]!, shape, { device, requiresGradient: backward !== undefined }),
+    );
     return { y: run(...leaves), tensors: leaves };
   });
   const values = await y.data();

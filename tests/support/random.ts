@@ -18,5 +18,8 @@ export function uniform(seed: number, length: number, low = -1, high = 1): Float
 /** `length` f32 numbers of a normal distribution. */
 export function normal(seed: number, length: number, deviation = 1): Float32Array {
   const next = generator(seed);
-  return Float32Array.from({ length }, () => deviation * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()));
+  return Float32Array.from(
+    { length },
+    () => deviation * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
+  );
 }

@@ -74,7 +74,8 @@ class Machine implements Target {
       if (array) new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(buffers[i]!.bytes);
     });
     const spoilt = [...buffers, slots, scratch].findIndex((buffer) => !buffer.release());
-    if (spoilt >= 0) throw new Error(`${kernel.name} on ${this.name}: wrote outside argument ${spoilt} of ${args.length}`);
+    if (spoilt >= 0)
+      throw new Error(`${kernel.name} on ${this.name}: wrote outside argument ${spoilt} of ${args.length}`);
     lists.forEach((list) => list?.release());
   }
 
@@ -83,7 +84,8 @@ class Machine implements Target {
     const buffer = this.#memory.allocate(length + 2 * GUARD, 'workspace');
     const all = this.#memory.bytes(buffer, 0, buffer.byteLength).fill(POISON);
     const intact = (): boolean =>
-      all.subarray(0, GUARD).every((byte) => byte === POISON) && all.subarray(GUARD + length).every((byte) => byte === POISON);
+      all.subarray(0, GUARD).every((byte) => byte === POISON) &&
+      all.subarray(GUARD + length).every((byte) => byte === POISON);
     return {
       address: buffer.address + GUARD,
       bytes: all.subarray(GUARD, GUARD + length),
@@ -118,7 +120,12 @@ async function nativeTargets(): Promise<Target[]> {
   const fuses = { vf: backend.fusedMultiplyAdd, f32: backend.fusedMultiplyAdd };
   return [4, 8, 16]
     .filter((width) => width <= backend.width)
-    .map((width) => new Machine(`native × ${width}`, width, fuses, backend, (kernel) => backend.compile(kernel.name, renderC(kernel, { width }))));
+    .map(
+      (width) =>
+        new Machine(`native × ${width}`, width, fuses, backend, (kernel) =>
+          backend.compile(kernel.name, renderC(kernel, { width })),
+        ),
+    );
 }
 
 export const targets: readonly Target[] = [...wasmTargets(), ...(await nativeTargets())];
@@ -126,5 +133,6 @@ export const targets: readonly Target[] = [...wasmTargets(), ...(await nativeTar
 /** Declares the tests once per target; on a machine without a compiler the native block is reported as skipped. */
 export function onEveryTarget(declare: (target: Target) => void, only: (target: Target) => boolean = () => true): void {
   describe.each(targets.filter(only))('$name', declare);
-  if (targets.every(({ name }) => name.startsWith('wasm'))) describe.skip('native: no compiler', () => declare(targets[0]!));
+  if (targets.every(({ name }) => name.startsWith('wasm')))
+    describe.skip('native: no compiler', () => declare(targets[0]!));
 }

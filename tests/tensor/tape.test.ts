@@ -1,11 +1,21 @@
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { add, exp, mul, reshape, softmax, square, sum } from '../../src/ops/index.js';
-import { empty, gradients, liveTensors, noGradient, operation, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import {
+  empty,
+  gradients,
+  liveTensors,
+  noGradient,
+  operation,
+  scope,
+  tensor,
+  type Tensor,
+} from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
 
 onEveryDevice((on) => {
-  const leaf = (...values: number[]): Tensor => tensor(values, [values.length], { device: on.device, requiresGradient: true });
+  const leaf = (...values: number[]): Tensor =>
+    tensor(values, [values.length], { device: on.device, requiresGradient: true });
   const plain = (...values: number[]): Tensor => tensor(values, [values.length], { device: on.device });
   const numbers = async (x: Tensor): Promise<number[]> => {
     const values = [...(await x.data())];
@@ -56,11 +66,20 @@ onEveryDevice((on) => {
     scope(() => {
       const swept: string[] = [];
       const spy = (name: string, a: Tensor, b: Tensor): Tensor => {
-        const out = mul(noGradient(() => add(a, 0)), noGradient(() => add(b, 0)));
-        operation(name, [a, b], [out], ([d], needs) => {
-          swept.push(`${name} ${needs.join()}`);
-          return [needs[0] ? mul(d!, b) : undefined, needs[1] ? mul(d!, a) : undefined];
-        }, [a, b]);
+        const out = mul(
+          noGradient(() => add(a, 0)),
+          noGradient(() => add(b, 0)),
+        );
+        operation(
+          name,
+          [a, b],
+          [out],
+          ([d], needs) => {
+            swept.push(`${name} ${needs.join()}`);
+            return [needs[0] ? mul(d!, b) : undefined, needs[1] ? mul(d!, a) : undefined];
+          },
+          [a, b],
+        );
         return out;
       };
       const y = spy('outer', spy('inner', x, x), spy('other', w, w));
@@ -146,7 +165,9 @@ onEveryDevice((on) => {
       expect(() => gradients([z], [x], [plain(1, 1)])).toThrow('broken rule');
       const narrow = empty([1], 'f32', on.device);
       operation('narrow', [y], [narrow], ([d]) => [d!]);
-      expect(() => gradients([narrow], [x])).toThrow('narrow: the gradient of input 0 must be f32[2]; its rule gave f32[1].');
+      expect(() => gradients([narrow], [x])).toThrow(
+        'narrow: the gradient of input 0 must be f32[2]; its rule gave f32[1].',
+      );
     });
     x.dispose();
   });
@@ -158,7 +179,9 @@ onEveryDevice((on) => {
       const c = plain(1, 2, 3);
       expect(() => gradients([y], [x])).toThrow(ShapeError);
       expect(() => gradients([y], [x])).toThrow('only an output of one element has a default cotangent');
-      expect(() => gradients([y], [x], [c])).toThrow('gradients: cotangent 0 must be f32[2], as the output is; got f32[3].');
+      expect(() => gradients([y], [x], [c])).toThrow(
+        'gradients: cotangent 0 must be f32[2], as the output is; got f32[3].',
+      );
       expect(() => gradients([sum(y)], [c])).toThrow('gradients: input 0 [3] does not require gradients');
       expect(() => gradients([sum(y)], [x], [plain(1), plain(1)])).toThrow('one cotangent per output');
       y.dispose();

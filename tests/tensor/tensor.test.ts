@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { createDevice } from '../../src/devices/index.js';
 import { add, gelu, mul, softmax, sum } from '../../src/ops/index.js';
-import { full, leakedTensors, liveTensors, tensor, Tensor, useDevice, zeros } from '../../src/tensor/index.js';
+import type { Tensor } from '../../src/tensor/index.js';
+import { full, leakedTensors, liveTensors, tensor, useDevice, zeros } from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
 
 onEveryDevice((on) => {
@@ -17,7 +18,11 @@ onEveryDevice((on) => {
       expect([...(await x.data())]).toEqual([1, 2, 3, 4, 5, 6]);
       x.dispose();
       expect(String(x)).toBe(`Tensor f32[2,3] on ${on.kind}, disposed`);
-      for (const [data, dtype] of [[Int32Array.of(1), 'i32'], [Uint8Array.of(1), 'u8'], [Float64Array.of(1), 'f32']] as const) {
+      for (const [data, dtype] of [
+        [Int32Array.of(1), 'i32'],
+        [Uint8Array.of(1), 'u8'],
+        [Float64Array.of(1), 'f32'],
+      ] as const) {
         const y = tensor(data, [1], { device });
         expect(y.dtype).toBe(dtype);
         expect(await y.item()).toBe(1);
@@ -50,7 +55,9 @@ onEveryDevice((on) => {
     });
 
     test('a default device', () => {
-      expect(() => tensor([1])).toThrow('tensor: no device; pass { device }, or call useDevice(await createDevice()) first.');
+      expect(() => tensor([1])).toThrow(
+        'tensor: no device; pass { device }, or call useDevice(await createDevice()) first.',
+      );
       const before = useDevice(on.device);
       const x = tensor([1, 2]);
       expect(x.shape).toEqual([2]);
@@ -66,12 +73,20 @@ onEveryDevice((on) => {
       };
       refused(() => tensor([1, 2], [3], { device }), ShapeError, 'tensor: shape [3] holds 3 numbers; got 2.');
       refused(() => tensor([], [0], { device }), ShapeError, 'Empty tensors are not defined');
-      refused(() => zeros([-2], { device }), ShapeError, 'full: every extent of a shape must be a positive integer; got [-2].');
+      refused(
+        () => zeros([-2], { device }),
+        ShapeError,
+        'full: every extent of a shape must be a positive integer; got [-2].',
+      );
       refused(() => tensor([1], [1], { device, dtype: 'f8' as never }), OptionError, 'dtype must be one of');
       refused(() => tensor([1], [1], { devise: device } as never), OptionError, 'did you mean "device"?');
       refused(() => tensor([300], [1], { device, dtype: 'u8' }), OptionError, 'got 300 at index 0');
       refused(() => full([2], 0.5, { device, dtype: 'i32' }), OptionError, 'got 0.5');
-      refused(() => tensor([1], [1], { device, dtype: 'i32', requiresGradient: true }), OptionError, 'gradients need dtype');
+      refused(
+        () => tensor([1], [1], { device, dtype: 'i32', requiresGradient: true }),
+        OptionError,
+        'gradients need dtype',
+      );
       refused(() => tensor(Uint16Array.of(1), [1], { device }), OptionError, 'bit patterns');
     });
   });

@@ -95,10 +95,11 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (json?.standard !== true) {
     const style = styleFor(io, io.outTerminal);
     const { machine, peak } = result;
-    const threads = peak.threads === 1 ? '1 thread' : `${peak.threads} threads`;
-    io.out(`${style.bold(machine.cpu)}, Node ${machine.node}, ${peak.device}, ${threads}\n`);
+    io.out(
+      `${style.bold(machine.cpu)}, Node ${machine.node}, ${peak.device}, ${format.count(peak.threads, 'thread')}\n`,
+    );
     io.out(`peak ${format.gflops(peak.gflops)} GFLOP/s, ${format.gflops(peak.gigabytesPerSecond)} GB/s; `);
-    io.out(`medians of ${values.rounds} rounds in turns\n${style.dim(convention)}\n\n`);
+    io.out(`medians of ${format.count(values.rounds, 'round')} in turns\n${style.dim(convention)}\n\n`);
     io.out(render(result.rows, style));
   }
   json?.write(result);

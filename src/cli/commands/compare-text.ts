@@ -30,10 +30,9 @@ interface Heading {
 }
 
 export function heading(info: DeviceInfo, { document, size, heads, headDim, note }: Heading, style: Style): string {
-  const threads = info.threads === 1 ? '1 thread' : `${info.threads} threads`;
   const reason = info.kind === 'wasm' ? `${info.reasons[0]}\n` : '';
   return (
-    `${style.bold(document)}, ${format.bytes(size)}; ${heads} heads of ${headDim}, f32; ${info.kind}, ${threads}\n` +
+    `${style.bold(document)}, ${format.bytes(size)}; ${format.count(heads, 'head')} of ${headDim}, f32; ${info.kind}, ${format.count(info.threads, 'thread')}\n` +
     style.dim(`${reason}${featuresNote}`) +
     `\n${note === undefined ? '' : `${note}\n`}\n`
   );

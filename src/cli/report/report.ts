@@ -21,7 +21,6 @@ export interface ReportOptions {
 /** The comparison as one HTML file that asks for nothing else: no script, no font, no request. */
 export function report(comparison: Comparison, options: ReportOptions): string {
   const { document, heads, headDim, machine, rows, lengths, features } = comparison;
-  const threads = machine.device.threads === 1 ? '1 thread' : `${machine.device.threads} threads`;
   const mechanisms = [...new Set(rows.map(({ mechanism }) => mechanism))];
   const look = looks(mechanisms);
   const page = markup`<!doctype html>
@@ -38,7 +37,7 @@ export function report(comparison: Comparison, options: ReportOptions): string {
         <main>
           <h1>Which attention, at which length?</h1>
           <p class="lead">
-            ${document}, ${heads} heads of ${headDim}, f32, on ${machine.cpu} (${machine.device.kind}, ${threads}).
+            ${document}, ${format.count(heads, 'head')} of ${headDim}, f32, on ${machine.cpu} (${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}).
           </p>
           <p class="note">
             ${features} One byte of the text is one position.${options.note === undefined ? '' : ` ${options.note}`}
@@ -168,7 +167,7 @@ function method(
     ['Command', command],
     ['Processor', `${machine.cpu}, ${machine.cores} cores, ${format.bytes(machine.memoryBytes)}`],
     ['System', `${machine.system}, Node ${machine.node}`],
-    ['Device', `${device.kind}, ${device.threads} threads, ${32 * device.width}-bit vectors`],
+    ['Device', `${device.kind}, ${format.count(device.threads, 'thread')}, ${32 * device.width}-bit vectors`],
     ['Why this device', device.reasons.join(' ')],
     ['Seed', String(seed)],
   ];

@@ -34,9 +34,9 @@ export const meaning: { readonly [O in Inner]: (a: number, b: number, c: number)
   div: (a, b) => a / b,
   floorDiv: (a, b) => (b === 0 ? 0 : Math.floor(a / b)),
   mod: (a, b) => (b === 0 ? 0 : a - b * Math.floor(a / b)),
-  // not Math.min: a comparison and a select, as in the kernels; a NaN in either argument gives the second
-  min: (a, b) => (a < b ? a : b),
-  max: (a, b) => (a > b ? a : b),
+  // as in the kernels: a NaN on either side is the result; of the two zeros, not Math.min's but the first
+  min: (a, b) => (Number.isNaN(b) || b < a ? b : a),
+  max: (a, b) => (Number.isNaN(b) || a < b ? b : a),
   lt: (a, b) => Number(a < b),
   le: (a, b) => Number(a <= b),
   gt: (a, b) => Number(a > b),

@@ -45,7 +45,11 @@ export function toI32(k: VectorBuilder, value: VF): VI {
   // bounds compare false with NaN, so a NaN becomes 0 before it is converted
   const inside = k.and(k.ge(value, -(2 ** 31)), k.lt(value, 2 ** 31));
   const whole = k.toInt(k.select(inside, value, 0));
-  const outside = k.select(large, k.constant('vi', 2 ** 31 - 1), k.select(k.lt(value, 0), k.constant('vi', -(2 ** 31)), 0));
+  const outside = k.select(
+    large,
+    k.constant('vi', 2 ** 31 - 1),
+    k.select(k.lt(value, 0), k.constant('vi', -(2 ** 31)), 0),
+  );
   return k.select(inside, whole, outside);
 }
 

@@ -7,7 +7,7 @@ import { TILE, type CopyPlan } from './plan.js';
 export type ElementBytes = 1 | 2 | 4;
 
 /** Edge of the block that a transposition turns without a loop: every address is a line's and a constant. */
-const BLOCK = 8;
+const BLOCK = 4;
 
 /** Arguments: source, target, units, perTask, then extents, source steps and target steps of all axes. */
 export function copy(mode: CopyPlan['mode'], bytes: ElementBytes, axes: number): Kernel {
@@ -63,7 +63,14 @@ function store(k: VectorBuilder, bytes: ElementBytes, to: Pointer, value: I32, o
   else k.storeU8(to, value, offset);
 }
 
-function row(k: VectorBuilder, mode: 'rows' | 'elements', bytes: ElementBytes, axis: Axis, source: Pointer, target: Pointer): void {
+function row(
+  k: VectorBuilder,
+  mode: 'rows' | 'elements',
+  bytes: ElementBytes,
+  axis: Axis,
+  source: Pointer,
+  target: Pointer,
+): void {
   if (mode === 'elements') {
     const [from, to] = [k.mul(axis.source, bytes), k.mul(axis.target, bytes)];
     k.loop(0, axis.extent, (i) => store(k, bytes, k.offset(target, i, to), load(k, bytes, k.offset(source, i, from))));
@@ -85,7 +92,8 @@ function copyRun(k: VectorBuilder, bytes: ElementBytes, source: Pointer, target:
 const scratchLine = (bytes: ElementBytes): number => (TILE + 16) * bytes;
 
 /** Workspace of one thread. */
-export const copyScratch = (mode: CopyPlan['mode'], bytes: ElementBytes): number => (mode === 'tiles' ? TILE * scratchLine(bytes) : 0);
+export const copyScratch = (mode: CopyPlan['mode'], bytes: ElementBytes): number =>
+  mode === 'tiles' ? TILE * scratchLine(bytes) : 0;
 
 /**
  * Copies one tile: the source is contiguous along j, the target along i. It is turned in scratch, so that both sides

@@ -30,7 +30,9 @@ export interface ElementwiseSpec {
 /** Arguments: out, inputs, inner, rows, rowsPerTask, chunk, chunksPerRow, outer extents, steps per input, constants. */
 export function elementwise(spec: ElementwiseSpec): Kernel {
   const { inputs, outer, constants } = spec;
-  const layout = inputs.map(({ dtype, type, advances }) => `${dtype}${type === 'i32' ? 'i' : ''}${advances ? '' : '!'}`).join(',');
+  const layout = inputs
+    .map(({ dtype, type, advances }) => `${dtype}${type === 'i32' ? 'i' : ''}${advances ? '' : '!'}`)
+    .join(',');
   const integers = new Array<ParameterKind>(5 + outer + inputs.length * outer).fill('i32');
   return {
     name: 'elementwise',
@@ -50,7 +52,9 @@ function text(k: VectorBuilder, spec: ElementwiseSpec): void {
   const extents = Array.from({ length: outer }, (_, axis) => integer(5 + axis));
   const steps = inputs.map((_, i) => extents.map((_, axis) => integer(5 + outer + i * outer + axis)));
   const constantsFrom = first + 5 + outer + inputs.length * outer;
-  const values = constants.map((kind, i) => (kind === 'f32' ? k.parameter(constantsFrom + i, 'f32') : k.parameter(constantsFrom + i, 'i32')));
+  const values = constants.map((kind, i) =>
+    kind === 'f32' ? k.parameter(constantsFrom + i, 'f32') : k.parameter(constantsFrom + i, 'i32'),
+  );
 
   const row = (index: I32, begin: I32, end: I32): void => {
     const offsets = offsetsAt(k, index, extents, steps);
@@ -62,7 +66,10 @@ function text(k: VectorBuilder, spec: ElementwiseSpec): void {
     const variables: Record<string, Lowered> = {};
     const load = (i: number, at: I32 | undefined, count?: I32): void => {
       const { name, type, dtype: stored } = inputs[i]!;
-      const raw = at === undefined ? loadSplat(k, stored, bases[i]!) : loadLanes(k, stored, k.offset(bases[i]!, at, bytesPerElement[stored]), 0, count);
+      const raw =
+        at === undefined
+          ? loadSplat(k, stored, bases[i]!)
+          : loadLanes(k, stored, k.offset(bases[i]!, at, bytesPerElement[stored]), 0, count);
       variables[name] = type === 'f32' ? asFloat(k, raw) : raw;
     };
     inputs.forEach(({ advances }, i) => {

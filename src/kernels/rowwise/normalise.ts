@@ -60,7 +60,8 @@ function forward(k: VectorBuilder, spec: Normalise): void {
     const mean: F32 = spec.centre ? k.div(sumVectors(k, zero, p.length, x), n) : k.constant('f32', 0);
     const middle = k.splat(mean);
     // the deviation from the mean itself, not Σx² − (Σx)²/n, which cancels
-    const centred: Load = (at, count) => (spec.centre ? firstLanes(k, k.sub(x(at, count), middle), count, 0) : x(at, count));
+    const centred: Load = (at, count) =>
+      spec.centre ? firstLanes(k, k.sub(x(at, count), middle), count, 0) : x(at, count);
     const squares = sumVectors(k, zero, p.length, (at, count) => {
       const c = centred(at, count);
       return k.mul(c, c);
@@ -115,7 +116,12 @@ function backward(k: VectorBuilder, spec: Normalise): void {
     const normal: Load = (at, count) => k.mul(k.sub(x(at, count), mean), rstd);
     // 0 past the end of a row, as dy is
     const g: Load = (at, count) => (weight ? k.mul(dy(at, count), weight(at, count)) : dy(at, count));
-    const along = k.splat(k.div(sumVectors(k, zero, p.length, (at, count) => k.mul(g(at, count), normal(at, count))), n));
+    const along = k.splat(
+      k.div(
+        sumVectors(k, zero, p.length, (at, count) => k.mul(g(at, count), normal(at, count))),
+        n,
+      ),
+    );
     const level = spec.centre ? k.splat(k.div(sumVectors(k, zero, p.length, g), n)) : undefined;
     const to = k.offset(p.dx, start, 4);
     eachVector(k, zero, p.length, (at, count) => {

@@ -16,7 +16,8 @@ export function planReduce(rows: number, length: number, columns: number): Reduc
   const perTask = inner ? Math.max(1, Math.floor(ELEMENTS / length)) : Math.min(columns, 256);
   const tasks = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);
   const least = Math.max(64, Math.ceil(ELEMENTS / (inner ? 1 : perTask)));
-  const chunk = tasks >= ENOUGH || length <= 2 * least ? length : Math.max(least, 16 * Math.ceil(length / (16 * ENOUGH)));
+  const chunk =
+    tasks >= ENOUGH || length <= 2 * least ? length : Math.max(least, 16 * Math.ceil(length / (16 * ENOUGH)));
   const chunks = Math.ceil(length / chunk);
   return { inner, chunk, chunks, perTask, tasks: tasks * chunks };
 }

@@ -45,7 +45,8 @@ function rowsText(k: VectorBuilder, reduction: Reduction, dtype: Dtype, out: Dty
     const end = k.min(k.add(begin, p.chunk), p.length);
     k.loop(first, k.min(k.add(first, p.perTask), p.rows), (row) => {
       const from = k.offset(p.x, k.mul(row, p.length), bytesPerElement[dtype]);
-      const load = (at: I32, count?: I32): VF => loadFloats(k, dtype, k.offset(from, at, bytesPerElement[dtype]), 0, count);
+      const load = (at: I32, count?: I32): VF =>
+        loadFloats(k, dtype, k.offset(from, at, bytesPerElement[dtype]), 0, count);
       const result = k.div(reduceRow(k, reduction, load, begin, end), p.divisor);
       storeScalar(k, out, k.offset(p.out, k.add(k.mul(row, p.chunks), chunk), bytesPerElement[out]), result);
     });
@@ -63,13 +64,17 @@ function reduceRow(k: VectorBuilder, reduction: Reduction, load: Load, begin: I3
     case 'min': {
       const [start, pick] = reduction === 'max' ? ([-Infinity, largest] as const) : ([Infinity, smallest] as const);
       const best = k.variable('vf', start);
-      eachVector(k, begin, end, (at, count) => k.assign(best, pick(k, best, firstLanes(k, load(at, count), count, start))));
+      eachVector(k, begin, end, (at, count) =>
+        k.assign(best, pick(k, best, firstLanes(k, load(at, count), count, start))),
+      );
       return extreme(k, best, reduction);
     }
     case 'logsumexp': {
       const shift = rowShift(k, load, begin, end);
       const all = k.splat(shift);
-      const sum = sumVectors(k, begin, end, (at, count) => exp(k, k.sub(firstLanes(k, load(at, count), count, -Infinity), all)));
+      const sum = sumVectors(k, begin, end, (at, count) =>
+        exp(k, k.sub(firstLanes(k, load(at, count), count, -Infinity), all)),
+      );
       return k.add(shift, k.lane(log(k, k.splat(sum)), 0));
     }
     default:
@@ -80,7 +85,9 @@ function reduceRow(k: VectorBuilder, reduction: Reduction, load: Load, begin: I3
 /** What to subtract before exponentials: the largest finite-or-NaN-free number of a row, or 0 when it is infinite. */
 export function rowShift(k: VectorBuilder, load: Load, begin: I32, end: I32): F32 {
   const best = k.variable('vf', -Infinity);
-  eachVector(k, begin, end, (at, count) => k.assign(best, k.max(best, firstLanes(k, load(at, count), count, -Infinity))));
+  eachVector(k, begin, end, (at, count) =>
+    k.assign(best, k.max(best, firstLanes(k, load(at, count), count, -Infinity))),
+  );
   const top = k.reduceMax(best);
   return k.select(k.lt(k.abs(top), Infinity), top, 0);
 }

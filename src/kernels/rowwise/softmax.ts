@@ -74,7 +74,8 @@ function text(k: VectorBuilder, direction: 'forward' | 'backward', inner: boolea
 }
 
 /** 1 / sum, or 0 for a row that nothing may see. */
-const reciprocal = (k: VectorBuilder, sum: VF): VF => k.select(k.eq(sum, 0), k.constant('vf', 0), k.div(k.constant('vf', 1), sum));
+const reciprocal = (k: VectorBuilder, sum: VF): VF =>
+  k.select(k.eq(sum, 0), k.constant('vf', 0), k.div(k.constant('vf', 1), sum));
 
 function forwardRow(k: VectorBuilder, { x, write, length }: Line): void {
   const zero = k.constant('i32', 0);

@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { cli, temporaryFolder } from './io.js';
+import { malformed } from './well-formed.js';
+
+const wasm = ['--device', 'wasm', '--threads', '1'];
+
+describe('doctor', () => {
+  test('says what the machine has and why the device was chosen', async () => {
+    const { code, out } = await cli(['doctor', ...wasm]);
+    expect(code).toBe(0);
+    for (const name of ['processor', 'cores', 'SIMD', 'threads', 'compiler', 'cache', 'peak', 'bandwidth']) {
+      expect(out).toMatch(new RegExp(`^${name} `, 'm'));
+    }
+    expect(out).toContain('Why this device\n  WebAssembly, as asked.');
+  });
+
+  test('--json prints JSON alone', async () => {
+    const { out } = await cli(['doctor', ...wasm, '--json']);
+    const { machine, peak, cache } = JSON.parse(out) as Record<'machine' | 'peak', object> & { cache: string };
+    expect(machine).toMatchObject({ device: { kind: 'wasm', threads: 1 } });
+    expect(peak).toMatchObject({ device: 'wasm', threads: 1 });
+    expect(cache).toMatch(/subquad/);
+  });
+});
+
+describe('bench', () => {
+  test('writes exactly machine, peak and rows', async () => {
+    const cwd = temporaryFolder();
+    const argv = ['bench', 'attend', ...wasm, '--heads', '2', '--head-dim', '8', '--length', '24', '--rounds', '1'];
+    const { code, out } = await cli([...argv, '--mask', 'none,causal,radius:3', '--json', 'out.json'], { cwd });
+    expect(code).toBe(0);
+    expect(out).toContain('4·pairs·D forward');
+    expect(out.match(/ ok\n/g)).toHaveLength(6);
+    expect(readdirSync(cwd)).toEqual(['out.json']);
+    const result = JSON.parse(readFileSync(join(cwd, 'out.json'), 'utf8')) as Record<string, object[]>;
+    expect(Object.keys(result)).toEqual(['machine', 'peak', 'rows']);
+    expect(result['rows']).toHaveLength(6);
+    const fields = {
+      op: 'attend',
+      pass: expect.stringMatching(/^forward(\+backward)?$/),
+      device: 'wasm',
+      threads: 1,
+      batch: 1,
+      heads: 2,
+      headDim: 8,
+      length: 24,
+      causal: expect.any(Boolean),
+      mask: expect.any(String),
+      milliseconds: expect.any(Number),
+      gflops: expect.any(Number),
+      peakShare: expect.any(Number),
+      ledgerBytes: expect.any(Number),
+      checked: true,
+    };
+    for (const row of result['rows']!) {
+      expect(row).toEqual(fields);
+      expect(Object.keys(row)).toEqual(Object.keys(fields));
+    }
+  });
+
+  test('--json - prints JSON alone', async () => {
+    const { out } = await cli(['bench', 'matmul', ...wasm, '--length', '16', '--rounds', '1', '--json', '-']);
+    const { rows } = JSON.parse(out) as { rows: { op: string; headDim: number }[] };
+    expect(rows.map(({ op, headDim }) => [op, headDim])).toEqual([
+      ['matmul', 16],
+      ['matmul', 16],
+    ]);
+  });
+});
+
+describe('compare', () => {
+  test('prints a table, writes a report, and uses what the text has', async () => {
+    const cwd = temporaryFolder();
+    writeFileSync(join(cwd, 'short.txt'), 'The quick brown fox jumps over the lazy dog. '.repeat(2));
+    const argv = ['compare', 'short.txt', ...wasm, '--lengths', '32,64,128,256', '--heads', '2', '--head-dim', '8'];
+    const { code, out } = await cli([...argv, '--masks', 'none,causal,radius:4,none', '--json', 'c.json'], { cwd });
+    expect(code).toBe(0);
+    expect(out).toContain('its whole length takes the place of 128, 256');
+    expect(out.match(/^n = \d+$/gm)).toEqual(['n = 32', 'n = 64', 'n = 90']);
+    expect(out.match(/^exact, fused /gm)).toHaveLength(3);
+    expect(out).toContain('features, not a trained model');
+    expect(out).toContain(`report  ${join(cwd, 'subquad-report.html')}\n`);
+    expect(readdirSync(cwd).sort()).toEqual(['c.json', 'short.txt', 'subquad-report.html']);
+    const page = readFileSync(join(cwd, 'subquad-report.html'), 'utf8');
+    expect(malformed(page)).toBeUndefined();
+    const { rows } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as { rows: { mechanism: string }[] };
+    expect(rows).toHaveLength(12);
+    for (const { mechanism } of rows) expect(page).toContain(`<code>${mechanism}</code>`);
+  });
+
+  test('the bundled document is the default', async () => {
+    const { code, out } = await cli(['compare', ...wasm, '--lengths', '16', '--masks', 'none', '--heads', '1']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^pride-and-prejudice\.txt, 692 kB; 1 head of 64/);
+  });
+});

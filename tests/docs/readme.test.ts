@@ -1,0 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { scope } from '../../src/index.js';
+import { runExample } from './examples.js';
+
+const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+
+test('the example of the README runs and prints what it says', async () => {
+  const code = /```ts\n([\s\S]*?)```/.exec(readme)![1]!;
+  const claims = await scope(() => runExample(`${code}\nawait device.dispose();`, {}));
+  expect(claims).toHaveLength(2);
+  for (const { line, actual, stated } of claims) expect(actual, line).toEqual(stated);
+});

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { createDevice } from '../../src/devices/index.js';
+import { bench } from '../../src/studies/bench.js';
+import { machine } from '../../src/studies/machine.js';
+import { namedMask } from '../../src/studies/mask-names.js';
+import { higher, measurePeak } from '../../src/studies/peak.js';
+import { liveTensors } from '../../src/tensor/index.js';
+
+test.each([1, 2])('the peak of %i threads is measured and its memory returned', async (threads) => {
+  const device = await createDevice({ kind: 'wasm', threads });
+  const peak = measurePeak(device);
+  expect(peak).toMatchObject({ device: 'wasm', threads });
+  expect(peak.gflopsOneThread).toBeGreaterThan(0.1);
+  expect(peak.gflops).toBeGreaterThanOrEqual(peak.gflopsOneThread);
+  expect(peak.gigabytesPerSecond).toBeGreaterThan(0.01);
+  expect(device.ledger.live()).toBe(0);
+  expect(higher(peak, { ...peak, gflops: 1e9 }).gflops).toBe(1e9);
+  expect(machine(device)).toMatchObject({ node: process.version, device: { kind: 'wasm', threads } });
+  await device.dispose();
+});
+
+describe('bench', () => {
+  test('has a checked row for every case, in plain data, and leaves no tensor', async () => {
+    const device = await createDevice({ kind: 'wasm', threads: 1, poison: true });
+    const result = await bench(device, {
+      ops: ['matmul', 'attend'],
+      batch: 2,
+      heads: 3,
+      headDim: 8,
+      lengths: [17, 40],
+      masks: ['none', 'causal', 'radius:5', 'strided:4/causal'].map(namedMask),
+      passes: ['forward', 'forward+backward'],
+      rounds: 1,
+      seed: 0,
+    });
+    expect(Object.keys(result)).toEqual(['machine', 'peak', 'rows']);
+    expect(result.rows).toHaveLength(2 * 2 + 2 * 4 * 2);
+    for (const row of result.rows) {
+      expect(row).toMatchObject({ device: 'wasm', threads: 1, batch: 2, checked: true });
+      expect(row.milliseconds).toBeGreaterThan(0);
+      expect(row.peakShare).toBeCloseTo(row.gflops! / result.peak.gflops, 12);
+      expect(row.ledgerBytes).toBeGreaterThanOrEqual(0);
+    }
+    const flops = (index: number): number => result.rows[index]!.gflops! * result.rows[index]!.milliseconds! * 1e6;
+    expect(flops(0)).toBeCloseTo(2 * 2 * 17 ** 3, 3);
+    expect(flops(1)).toBeCloseTo(6 * 2 * 17 ** 3, 3);
+    expect(flops(4)).toBeCloseTo(4 * 2 * 3 * 17 ** 2 * 8, 3);
+    expect(flops(5)).toBeCloseTo(14 * 2 * 3 * 17 ** 2 * 8, 3);
+    expect(flops(6)).toBeCloseTo(4 * 2 * 3 * ((17 * 18) / 2) * 8, 3);
+    expect(result.rows.slice(4, 12).map(({ mask, causal, pass }) => [mask, causal, pass])).toEqual(
+      [
+        ['none', false],
+        ['none', true],
+        ['radius:5', false],
+        ['strided:4', true],
+      ].flatMap((mask) => ['forward', 'forward+backward'].map((pass) => [...mask, pass])),
+    );
+    expect(liveTensors()).toBe(0);
+    await device.dispose();
+  });
+});
