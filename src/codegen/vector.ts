@@ -331,6 +331,8 @@ export class VectorBuilder {
   }
   /** Stores by the kind of the value; with `count`, only the first `count` lanes. */
   store(to: Pointer, value: I32 | F32 | VF | VI, offset = 0, count?: I32): void {
+    if (value.kind !== 'vf' && value.kind !== 'vi' && count)
+      throw new Error(`${this.kernel.name}: only vectors are stored in part, not a ${value.kind}`);
     this.#store(value.kind, to, value, offset, count);
   }
   storeU8(to: Pointer, value: I32, offset = 0): void {

@@ -46,7 +46,7 @@ export interface Scene {
   readonly progress: (text: string) => void;
 }
 
-const ROUNDS = { most: 7, milliseconds: 4000 };
+const ROUNDS = { most: 5, milliseconds: 3000 };
 
 function skip({ length }: Scene, { name, label, kind, target }: Mechanism, why: string | null): CompareRow {
   const nothing = { milliseconds: null, rounds: 0, speedup: null, overExact: null, gflops: null };
@@ -88,7 +88,7 @@ export async function check(scene: Scene, mechanism: Mechanism): Promise<Pending
     });
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
-    return leftOut(scene, mechanism, `out of memory at length ${scene.length}`);
+    return leftOut(scene, mechanism, error.message.replace(/\.$/, ''));
   }
 }
 

@@ -1,4 +1,5 @@
 import { OptionError } from '../../core/errors.js';
+import { hostData } from './evaluate.js';
 import { constantNode, node, topological, type Expression, type Op, type Table } from './node.js';
 import { key } from './print.js';
 import { fold, isConstant, simplify } from './simplify.js';
@@ -110,12 +111,13 @@ export interface TableGradient {
 }
 
 /**
- * The gradients an expression sends into f32 tables: scatter-add `cotangent · factor` at `indices`, for each entry. Reads of
- * one table at structurally equal indices are one entry. Entries whose factor is 0 are left out, as are tables `wanted` refuses.
+ * The gradients an expression sends into f32 tables, by default those that are no host data: scatter-add
+ * `cotangent · factor` at `indices`, for each entry. Reads of one table at structurally equal indices are one entry. Entries whose
+ * factor is 0 are left out.
  */
 export function differentiateTable(
   expression: Expression,
-  wanted: Table | ((table: Table) => boolean) = () => true,
+  wanted: Table | ((table: Table) => boolean) = (table) => hostData(table) === undefined,
 ): readonly TableGradient[] {
   const accepts = typeof wanted === 'function' ? wanted : (table: Table) => table === wanted;
   const reads = topological(expression).filter((e) => e.table?.dtype === 'f32' && accepts(e.table));

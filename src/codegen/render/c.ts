@@ -138,7 +138,8 @@ function statement(instruction: Instruction, width: number, indent: string): str
       const { access, to, value, offset, count } = instruction;
       const p = address(to, offset);
       if (count) return [`${indent}store_partial_${access}(${p}, ${name(value)}, ${name(count)});`];
-      return [`${indent}${stores[access as keyof typeof stores](p, name(value))};`];
+      if (access === 'splat' || access === 'pointer') throw new Error(`c: a ${access} cannot be stored`);
+      return [`${indent}${stores[access](p, name(value))};`];
     }
     case 'loadStrided': {
       const { to, from, offset, stride } = instruction;

@@ -3,6 +3,7 @@
 export const valueTypes = { i32: 0x7f, f32: 0x7d, v128: 0x7b } as const;
 
 export function unsigned(value: number): number[] {
+  if (!(value >= 0)) throw new Error(`wasm: offsets and indices are not negative; got ${value}`);
   const bytes: number[] = [];
   let rest = value;
   do {

@@ -72,8 +72,10 @@ function row(
   target: Pointer,
 ): void {
   if (mode === 'elements') {
-    const [from, to] = [k.mul(axis.source, bytes), k.mul(axis.target, bytes)];
-    k.loop(0, axis.extent, (i) => store(k, bytes, k.offset(target, i, to), load(k, bytes, k.offset(source, i, from))));
+    k.loop(0, axis.extent, (i) => {
+      const value = load(k, bytes, k.offset(source, k.mul(i, axis.source), bytes));
+      store(k, bytes, k.offset(target, k.mul(i, axis.target), bytes), value);
+    });
     return;
   }
   copyRun(k, bytes, source, target, axis.extent);
@@ -113,13 +115,19 @@ function tile(
   const rest = k.div(unit, tilesJ);
   const i0 = k.mul(k.rem(rest, tilesI), TILE);
   const [sourceBase, targetBase] = place(k.div(rest, tilesI));
-  const [stepI, stepJ] = [k.mul(i.source, bytes), k.mul(j.target, bytes)];
-  const source = k.offset(k.offset(sourceBase, i0, stepI), j0, bytes);
-  const target = k.offset(k.offset(targetBase, j0, stepJ), i0, bytes);
+  // element offsets fit 32 bits where byte offsets need not
+  const source = k.offset(sourceBase, k.add(k.mul(i0, i.source), j0), bytes);
+  const target = k.offset(targetBase, k.add(k.mul(j0, j.target), i0), bytes);
   const [countJ, countI] = [k.min(k.sub(j.extent, j0), TILE), k.min(k.sub(i.extent, i0), TILE)];
-  turn(k, bytes, source, stepI, countI, countJ);
+  turn(k, bytes, source, i.source, countI, countJ);
   k.loop(0, countJ, (jj) => {
-    copyRun(k, bytes, k.offset(k.scratch, jj, scratchLine(bytes)), k.offset(target, jj, stepJ), countI);
+    copyRun(
+      k,
+      bytes,
+      k.offset(k.scratch, jj, scratchLine(bytes)),
+      k.offset(target, k.mul(jj, j.target), bytes),
+      countI,
+    );
   });
 }
 
@@ -128,14 +136,14 @@ function turn(k: VectorBuilder, bytes: ElementBytes, source: Pointer, stepI: I32
   const line = scratchLine(bytes);
   const [wholeI, wholeJ] = [k.and(countI, -BLOCK), k.and(countJ, -BLOCK)];
   const single = (ii: I32, jj: I32): void => {
-    const from = k.offset(k.offset(source, ii, stepI), jj, bytes);
+    const from = k.offset(source, k.add(k.mul(ii, stepI), jj), bytes);
     store(k, bytes, k.offset(k.offset(k.scratch, jj, line), ii, bytes), load(k, bytes, from));
   };
   k.loop(
     0,
     wholeI,
     (ii) => {
-      const lines = Array.from({ length: BLOCK }, (_, n) => k.offset(source, k.add(ii, n), stepI));
+      const lines = Array.from({ length: BLOCK }, (_, n) => k.offset(source, k.mul(k.add(ii, n), stepI), bytes));
       k.loop(
         0,
         wholeJ,

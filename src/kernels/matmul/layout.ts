@@ -8,6 +8,8 @@ const enough = 32;
 const least = 2 ** 19;
 /** Rows of A that a task packs at most, in tiles. */
 const tallest = 16;
+/** Bytes of B that stay in the second cache level. */
+const secondCache = 2 ** 19;
 /** Columns below which a range would mostly pay for packing A again. */
 const narrowest = 256;
 
@@ -36,6 +38,11 @@ export interface MultiplyPlan {
   /** Parts of the inner sum, each into a result of its own, added up afterwards. */
   readonly splits: number;
   readonly splitDepth: number;
+  /**
+   * 1 for short inner sums, where writing results costs as much as forming them: they are then written along their rows,
+   * while the range of B stays in the second cache level.
+   */
+  readonly byRows: 0 | 1;
   readonly tasks: number;
 }
 
@@ -54,7 +61,9 @@ export function planMultiply({ batches, M, N, K }: MatmulShape, width: number): 
   // a block of few rows is cheap to pack, so B alone decides
   const narrow = M <= 2 * tile ? panel : narrowest;
   const rangesWanted = clamp(Math.ceil(wanted / (batches * blocks)), 1, Math.max(1, Math.floor(N / narrow)));
-  const panelsPerRange = Math.ceil(panels / rangesWanted);
+  const byRows = K <= depth / 2;
+  const cached = byRows ? Math.ceil((4 * N * K) / secondCache) : 1;
+  const panelsPerRange = Math.ceil(panels / Math.max(rangesWanted, cached));
   const ranges = Math.ceil(panels / panelsPerRange);
   const tiles = batches * blocks * ranges;
   // a long inner sum over few tiles: gradients of weights
@@ -71,6 +80,7 @@ export function planMultiply({ batches, M, N, K }: MatmulShape, width: number): 
     ranges,
     splits,
     splitDepth,
+    byRows: byRows ? 1 : 0,
     tasks: tiles * splits,
   };
 }

@@ -2,6 +2,7 @@ import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats } from '../cast/convert.js';
 import { accumulators, multiplyTile, registerTile, type Accumulators } from '../tile.js';
+import { eachVector } from '../lanes.js';
 import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import { depth, panelColumns, type MultiplyPlan } from './layout.js';
 import { packLanes, packPanel, storedKey, type Stored } from './pack.js';
@@ -28,6 +29,8 @@ const names = {
   panelsPerRange: 'i32',
   ranges: 'i32',
   splitDepth: 'i32',
+  /** Not 0: a tile of rows meets all panels of the range, then the next; else a panel meets all tiles. */
+  byRows: 'i32',
 } as const;
 
 export interface MultiplySpec {
@@ -41,11 +44,12 @@ export interface MultiplySpec {
 
 type Parameters = Read<typeof names>;
 
-/** Bytes of thread workspace: an edge tile, a row of starting values, a slice of a panel, a block of A. */
+/** Bytes of thread workspace: an edge tile, starting values of a range, a slice of a panel, a block of A. */
 export function multiplyScratch(width: number, plan: MultiplyPlan): number {
   const panel = panelColumns(width);
   const tiles = Math.ceil(plan.blockRows / plan.rows);
-  return 4 * ((plan.rows + 1) * panel + (plan.packed ? 0 : depth * panel) + tiles * plan.rows * depth);
+  const slice = plan.packed ? 0 : depth * panel;
+  return 4 * ((plan.rows + plan.panelsPerRange) * panel + slice + tiles * plan.rows * depth);
 }
 
 /**
@@ -74,6 +78,9 @@ interface Task {
   readonly bMatrix: I32;
   readonly outRow: I32;
   readonly rows: I32;
+  /** The range of panels. */
+  readonly firstPanel: I32;
+  readonly panels: I32;
 }
 
 /** One step of the inner sum: `length` rows of B from `first`. */
@@ -88,7 +95,7 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant
   const panel = panelColumns(k.width);
   const edge = k.scratch;
   const initial = k.offset(edge, 4 * spec.rows * panel);
-  const slice = k.offset(initial, 4 * panel);
+  const slice = k.offset(initial, p.panelsPerRange, 4 * panel);
   const block = spec.b === 'packed' ? slice : k.offset(slice, 4 * depth * panel);
   k.loop(k.begin, k.end, (task) => {
     const m0 = k.mul(k.rem(task, p.blocks), p.blockRows);
@@ -100,11 +107,11 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant
     const rows = k.min(k.sub(p.M, m0), p.blockRows);
     const aStart = k.add(k.mul(aMatrix, k.mul(p.M, p.K)), k.mul(m0, p.aRow));
     const firstPanel = k.mul(k.rem(rest, p.ranges), p.panelsPerRange);
-    const lastPanel = k.min(k.add(firstPanel, p.panelsPerRange), p.panels);
+    const panels = k.min(k.sub(p.panels, firstPanel), p.panelsPerRange);
     const kFirst = k.mul(k.div(matrix, p.batches), p.splitDepth);
     const kLast = k.min(k.add(kFirst, p.splitDepth), p.K);
     const outRow = k.add(k.mul(matrix, p.M), m0);
-    const state: Task = { spec, p, firstConstant, edge, initial, slice, block, bMatrix, outRow, rows };
+    const state: Task = { spec, p, firstConstant, edge, initial, slice, block, bMatrix, outRow, rows, firstPanel, panels };
     k.loop(
       kFirst,
       kLast,
@@ -113,7 +120,8 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant
         const step = { first, length, continues: k.ne(first, kFirst), ends: k.eq(k.add(first, length), kLast) };
         const from = k.offset(p.a, k.add(aStart, k.mul(first, p.aColumn)), bytesPerElement[spec.a]);
         packBlock(k, state, from, length);
-        k.loop(firstPanel, lastPanel, (index) => onePanel(k, state, step, index));
+        if (spec.bias !== undefined) startingValues(k, state, step);
+        eachTile(k, state, step);
       },
       depth,
     );
@@ -140,62 +148,70 @@ function packBlock(k: VectorBuilder, { spec, p, block, rows }: Task, from: Point
   );
 }
 
-function onePanel(k: VectorBuilder, task: Task, step: Step, index: I32): void {
-  const { spec, p } = task;
+/** The bias starts the sum: it is added by the step from 0, others start at 0. */
+function startingValues(k: VectorBuilder, { spec, p, initial, firstPanel, panels }: Task, step: Step): void {
   const panel = panelColumns(k.width);
-  const column = k.mul(index, panel);
-  const columns = k.min(k.sub(p.N, column), panel);
-  let b = task.slice;
-  if (spec.b === 'packed') {
-    const row = k.add(k.mul(k.add(k.mul(task.bMatrix, p.panels), index), p.K), step.first);
-    b = k.offset(p.b, row, 4 * panel);
-  } else {
-    const one = k.constant('i32', 1);
-    const [rowStride, columnStride] = spec.b.contiguous ? [p.N, one] : [one, p.K];
-    const matrix = k.mul(task.bMatrix, k.mul(p.K, p.N));
-    const start = k.add(matrix, k.add(k.mul(step.first, rowStride), k.mul(column, columnStride)));
-    const from = k.offset(p.b, start, bytesPerElement[spec.b.dtype]);
-    packPanel(k, { ...spec.b, from, rowStride, columnStride, columns, length: step.length, to: task.slice });
-  }
-  if (spec.bias !== undefined) startingValues(k, task, step, column, columns);
-  k.loop(
-    0,
-    task.rows,
-    (row) => {
-      const at = k.add(k.mul(k.add(task.outRow, row), p.N), column);
-      tile(k, task, step, {
-        a: k.offset(task.block, row, 4 * depth),
-        b,
-        out: k.offset(p.out, at, 4),
-        kept: k.offset(p.kept, at, 4),
-        rows: k.min(k.sub(task.rows, row), spec.rows),
-        columns,
-      });
-    },
-    spec.rows,
+  const element = bytesPerElement[spec.bias!];
+  const column = k.mul(firstPanel, panel);
+  k.loop(0, k.mul(panels, panel), (at) => k.store(k.offset(initial, at, 4), k.constant('vf', 0)), k.width);
+  k.if(k.eq(step.first, 0), () =>
+    eachVector(k, k.constant('i32', 0), k.min(k.sub(p.N, column), k.mul(panels, panel)), (at, count) => {
+      const from = k.offset(p.bias, k.add(column, at), element);
+      k.store(k.offset(initial, at, 4), loadFloats(k, spec.bias!, from, 0, count));
+    }),
   );
 }
 
-/** The bias starts the sum: it is added by the step from 0, others start at 0. */
-function startingValues(k: VectorBuilder, { spec, p, initial }: Task, step: Step, column: I32, columns: I32): void {
-  const element = bytesPerElement[spec.bias!];
-  for (let at = 0; at < panelColumns(k.width); at += k.width) k.store(initial, k.constant('vf', 0), 4 * at);
-  k.if(k.eq(step.first, 0), () =>
-    k.loop(
-      0,
-      columns,
-      (at) => {
-        const from = k.offset(p.bias, k.add(column, at), element);
-        k.store(k.offset(initial, at, 4), loadFloats(k, spec.bias!, from, 0, k.sub(columns, at)));
-      },
-      k.width,
-    ),
-  );
+/** All tiles of the block and the range. With `byRows` results are written along their rows, and B comes from the second cache. */
+function eachTile(k: VectorBuilder, task: Task, step: Step): void {
+  const { spec, p } = task;
+  const panel = panelColumns(k.width);
+  const tiles = k.div(k.add(task.rows, spec.rows - 1), spec.rows);
+  const packed = spec.b === 'packed';
+  const [outer, inner] = packed
+    ? [k.select(p.byRows, tiles, task.panels), k.select(p.byRows, task.panels, tiles)]
+    : [task.panels, tiles];
+  k.loop(0, outer, (i) => {
+    if (!packed) packSlice(k, task, step, i);
+    k.loop(0, inner, (j) => {
+      const index = packed ? k.select(p.byRows, j, i) : i;
+      const row = k.mul(packed ? k.select(p.byRows, i, j) : j, spec.rows);
+      const column = k.mul(k.add(task.firstPanel, index), panel);
+      const at = k.add(k.mul(k.add(task.outRow, row), p.N), column);
+      tile(k, task, step, {
+        a: k.offset(task.block, row, 4 * depth),
+        b: packed ? packedPanel(k, task, step, index) : task.slice,
+        initial: k.offset(task.initial, index, 4 * panel),
+        out: k.offset(p.out, at, 4),
+        kept: k.offset(p.kept, at, 4),
+        rows: k.min(k.sub(task.rows, row), spec.rows),
+        columns: k.min(k.sub(p.N, column), panel),
+      });
+    });
+  });
+}
+
+function packedPanel(k: VectorBuilder, { p, bMatrix, firstPanel }: Task, step: Step, index: I32): Pointer {
+  const panel = k.add(k.mul(bMatrix, p.panels), k.add(firstPanel, index));
+  return k.offset(p.b, k.add(k.mul(panel, p.K), step.first), 4 * panelColumns(k.width));
+}
+
+/** Copies this step's part of a panel to the task's own workspace. */
+function packSlice(k: VectorBuilder, { spec, p, bMatrix, firstPanel, slice }: Task, step: Step, index: I32): void {
+  const b = spec.b as Stored;
+  const column = k.mul(k.add(firstPanel, index), panelColumns(k.width));
+  const one = k.constant('i32', 1);
+  const [rowStride, columnStride] = b.contiguous ? [p.N, one] : [one, p.K];
+  const matrix = k.mul(bMatrix, k.mul(p.K, p.N));
+  const start = k.add(matrix, k.add(k.mul(step.first, rowStride), k.mul(column, columnStride)));
+  const from = k.offset(p.b, start, bytesPerElement[b.dtype]);
+  packPanel(k, { ...b, from, rowStride, columnStride, columns: k.sub(p.N, column), length: step.length, to: slice });
 }
 
 interface Tile {
   readonly a: Pointer;
   readonly b: Pointer;
+  readonly initial: Pointer;
   readonly out: Pointer;
   readonly kept: Pointer;
   readonly rows: I32;
@@ -209,7 +225,7 @@ function tile(k: VectorBuilder, task: Task, step: Step, t: Tile): void {
   const { vectors } = registerTile(W);
   const panel = vectors * W;
   const product = (live: number): Accumulators => {
-    const c = accumulators(k, rows, live, spec.bias && ((_, v) => k.loadVF(task.initial, 4 * v * W)));
+    const c = accumulators(k, rows, live, spec.bias && ((_, v) => k.loadVF(t.initial, 4 * v * W)));
     multiplyTile(k, c, { pointer: t.a, step: 4 * rows, stride: 4 }, { pointer: t.b, step: 4 * panel, stride: 4 * W }, step.length);
     return c;
   };

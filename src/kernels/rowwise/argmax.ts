@@ -73,13 +73,13 @@ function columnsText(k: VectorBuilder, dtype: Dtype): void {
   k.loop(k.begin, k.end, (task) => {
     const firstColumn = k.mul(k.rem(task, groups), p.perTask);
     const row = k.div(task, groups);
-    const from = k.offset(p.x, k.mul(row, p.length), k.mul(p.columns, size));
+    const from = k.offset(p.x, k.mul(k.mul(row, p.length), p.columns), size);
     eachVector(k, firstColumn, k.min(k.add(firstColumn, p.perTask), p.columns), (column, count) => {
       const base = k.offset(from, column, size);
       const best = k.variable('vf', -Infinity);
       const index = k.variable('vi', 0);
       k.loop(0, p.length, (n) => {
-        const value = loadFloats(k, dtype, k.offset(base, n, k.mul(p.columns, size)), 0, count);
+        const value = loadFloats(k, dtype, k.offset(base, k.mul(n, p.columns), size), 0, count);
         const better = replaces(k, value, best);
         k.assign(index, k.select(better, k.splat(n), index));
         k.assign(best, k.select(better, value, best));

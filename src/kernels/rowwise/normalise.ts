@@ -164,9 +164,9 @@ function weights(k: VectorBuilder, spec: Normalise): void {
       const [dweight, dbias] = [k.variable('vf', 0), k.variable('vf', 0)];
       const [x, dy] = [k.offset(p.x, at, size), k.offset(p.dy, at, 4)];
       k.loop(first, last, (row) => {
-        const d = k.loadVF(k.offset(dy, row, k.mul(p.length, 4)), 0, count);
+        const d = k.loadVF(k.offset(dy, k.mul(row, p.length), 4), 0, count);
         const statistics = k.offset(p.statistics, row, 8);
-        const value = loadFloats(k, spec.x, k.offset(x, row, k.mul(p.length, size)), 0, count);
+        const value = loadFloats(k, spec.x, k.offset(x, k.mul(row, p.length), size), 0, count);
         const normal = k.mul(k.sub(value, k.loadSplat(statistics)), k.loadSplat(statistics, 4));
         if (spec.weight) k.assign(dweight, k.fma(d, normal, dweight));
         if (spec.bias) k.assign(dbias, k.add(dbias, d));

@@ -102,8 +102,8 @@ function columnsText(k: VectorBuilder, reduction: Reduction, dtype: Dtype, out: 
     const row = k.div(rest, p.chunks);
     const begin = k.mul(chunk, p.chunk);
     const end = k.min(k.add(begin, p.chunk), p.length);
-    const from = k.offset(p.x, k.mul(row, p.length), k.mul(p.columns, bytesPerElement[dtype]));
-    const to = k.offset(p.out, k.add(k.mul(row, p.chunks), chunk), k.mul(p.columns, bytesPerElement[out]));
+    const from = k.offset(p.x, k.mul(k.mul(row, p.length), p.columns), bytesPerElement[dtype]);
+    const to = k.offset(p.out, k.mul(k.add(k.mul(row, p.chunks), chunk), p.columns), bytesPerElement[out]);
     const firstColumn = k.mul(group, p.perTask);
     eachVector(k, firstColumn, k.min(k.add(firstColumn, p.perTask), p.columns), (column, count) => {
       const base = k.offset(from, column, bytesPerElement[dtype]);
@@ -115,7 +115,7 @@ function columnsText(k: VectorBuilder, reduction: Reduction, dtype: Dtype, out: 
 }
 
 const columnAt = (k: VectorBuilder, base: Pointer, n: I32, p: Parameters, dtype: Dtype): Pointer =>
-  k.offset(base, n, k.mul(p.columns, bytesPerElement[dtype]));
+  k.offset(base, k.mul(n, p.columns), bytesPerElement[dtype]);
 
 function reduceColumn(k: VectorBuilder, reduction: Reduction, load: (n: I32) => VF, begin: I32, end: I32): VF {
   switch (reduction) {

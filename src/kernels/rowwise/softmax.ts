@@ -62,11 +62,10 @@ function text(k: VectorBuilder, direction: 'forward' | 'backward', inner: boolea
     eachVector(k, firstColumn, k.min(k.add(firstColumn, p.perTask), p.columns), (column, count) => {
       const corner = k.add(start, column);
       const [x, dy, to] = [k.offset(p.x, corner, size), k.offset(p.dy, corner, 4), k.offset(p.out, corner, outSize)];
-      const stride = k.mul(p.columns, size);
       (direction === 'forward' ? forwardColumn : backwardColumn)(k, {
-        x: (n) => loadFloats(k, dtype, k.offset(x, n, stride), 0, count),
-        dy: (n) => k.loadVF(k.offset(dy, n, k.mul(p.columns, 4)), 0, count),
-        write: (n, value) => storeLanes(k, out, k.offset(to, n, k.mul(p.columns, outSize)), value, 0, count),
+        x: (n) => loadFloats(k, dtype, k.offset(x, k.mul(n, p.columns), size), 0, count),
+        dy: (n) => k.loadVF(k.offset(dy, k.mul(n, p.columns), 4), 0, count),
+        write: (n, value) => storeLanes(k, out, k.offset(to, k.mul(n, p.columns), outSize), value, 0, count),
         length: p.length,
       });
     });

@@ -141,6 +141,38 @@ describe('bounds', () => {
     expect(bounds(e, { q: [1, 20], k: [0, 10] }).map((bound) => bound + 0)).toEqual(expected);
   });
 
+  it('are the least and greatest value of integer operations over every small box', () => {
+    const intervals = Array.from({ length: 9 }, (_, a) =>
+      Array.from({ length: 9 - a }, (_, w): Interval => [a - 4, a - 4 + w]),
+    ).flat();
+    const operations = {
+      add: q.add(k),
+      sub: q.sub(k),
+      mul: q.mul(k),
+      floorDiv: q.floorDiv(k),
+      mod: q.mod(k),
+      min: q.min(k),
+      max: q.max(k),
+    };
+    for (const [name, e] of Object.entries(operations)) {
+      for (const box of intervals.flatMap((a) => intervals.map((b) => ({ q: a, k: b })))) {
+        let [least, most] = [Infinity, -Infinity];
+        for (let a = box.q[0]; a <= box.q[1]; a++) {
+          for (let b = box.k[0]; b <= box.k[1]; b++) {
+            const value = evaluate(e, { q: a, k: b });
+            [least, most] = [Math.min(least, value), Math.max(most, value)];
+          }
+        }
+        const [low, high] = bounds(e, box);
+        // a divisor that varies is only bounded
+        const exact = (name !== 'mod' && name !== 'floorDiv') || (box.k[0] === box.k[1] && box.k[0] !== 0);
+        const holds = exact ? low === least && high === most : low <= least && high >= most;
+        if (!holds)
+          throw new Error(`${name} over ${JSON.stringify(box)} is [${low}, ${high}], not [${least}, ${most}]`);
+      }
+    }
+  });
+
   it('leave comparisons with what may be NaN undecided', () => {
     expect(bounds(x.log().mul(0).lt(1), { x: [-1, 1] })).toEqual([0, 1]);
     expect(bounds(x.sqrt().tanh().le(2), { x: [-1, 1] })).toEqual([0, 1]);

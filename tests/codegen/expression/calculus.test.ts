@@ -39,6 +39,27 @@ describe('differentiate', () => {
     expect(print(differentiate(e, 'x'))).toBe(derivative);
   });
 
+  const f = x.mul(0.7).add(0.4);
+  it.each<[string, F32, (u: number) => number]>([
+    ['neg', f.neg(), () => -1],
+    ['abs', f.abs(), Math.sign],
+    ['sqrt', f.mul(f).sqrt(), Math.sign],
+    ['exp', f.exp(), Math.exp],
+    ['log', f.mul(f).log(), (u) => 2 / u],
+    ['tanh', f.tanh(), (u) => 1 - Math.tanh(u) ** 2],
+    ['erf', f.erf(), (u) => (2 / Math.sqrt(Math.PI)) * Math.exp(-u * u)],
+    ['sin', f.sin(), Math.cos],
+    ['cos', f.cos(), (u) => -Math.sin(u)],
+    ['div', f.div(f.mul(f).add(1)), (u) => (1 - u * u) / (u * u + 1) ** 2],
+    ['min', f.min(0.5), (u) => Number(u < 0.5)],
+    ['max', f.max(0.5), (u) => Number(u > 0.5)],
+  ])('of %s', (_, e, slope) => {
+    for (const at of [-3, -0.9, 0.2, 1.7]) {
+      const [value, expected] = [evaluate(differentiate(e, 'x'), { x: at }), 0.7 * slope(0.7 * at + 0.4)];
+      expect(Math.abs(value - expected)).toBeLessThan(1e-12);
+    }
+  });
+
   it('agrees with central differences', () => {
     let compared = 0;
     fc.assert(
@@ -109,6 +130,11 @@ describe('differentiateTable', () => {
 describe('differences', () => {
   it.each<[Expression, string]>([
     [k.le(q), 'd >= 0'],
+    [k.lt(q), 'd > 0'],
+    [k.ge(q), 'd <= 0'],
+    [k.gt(q), 'd < 0'],
+    [k.eq(q.add(2)), 'd = -2'],
+    [k.ne(q), 'd != 0'],
     [q.sub(k).abs().le(256), '|d| <= 256'],
     [q.sub(k.add(3)).mod(4).eq(0), '(d - 3) mod 4 = 0'],
     [q.mod(4).eq(k.mod(4)), 'd mod 4 = 0'],

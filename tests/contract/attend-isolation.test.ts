@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import * as masks from '../../src/masks/index.js';
+import type { AttendOptions } from '../../src/ops/attend.js';
+import { allResults, expectedOf, type Results } from '../oracles/attend-budget.js';
+import type { AttendProblem, Cotangents } from '../oracles/attend.js';
+import * as rules from '../oracles/rules.js';
+import { expectClose, expectSameBits } from '../support/compare.js';
+import { onEveryDevice, type OnDevice } from '../support/devices.js';
+import { uniform } from '../support/random.js';
+import { inputs, type Shape } from '../ops/attend-arbitrary.js';
+import { run } from '../ops/attend-run.js';
+
+const D = 16;
+
+/** Numbers with those of some rows replaced. */
+function replaced(x: ArrayLike<number>, columns: number, rows: readonly number[], value: number): Float32Array {
+  const copy = Float32Array.from(x);
+  for (const row of rows) copy.fill(value, row * columns, (row + 1) * columns);
+  return copy;
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
+/** The future is changed: no row that may not see it changes by a bit. */
+async function expectNoLeak(on: OnDevice, shape: Shape, options: AttendOptions): Promise<void> {
+  const { L, S } = shape;
+  const { problem } = inputs(shape, D, D, 11);
+  const { results: before } = await run(on.device, { problem, options: () => options });
+  for (const key of [1, Math.floor(S / 2), S - 1]) {
+    const future = range(key, S);
+    const changed = { ...problem, k: replaced(problem.k, D, future, 3), v: replaced(problem.v, D, future, -7) };
+    const { results: after } = await run(on.device, { problem: changed, options: () => options });
+    // row i sees keys up to i + S − L
+    const past = Math.max(0, Math.min(L, key - (S - L)));
+    for (const [name, columns] of [['out', D], ['logsumexp', 1]] as const) {
+      const part = (x: Results): ArrayLike<number> => Array.from(x[name]!).slice(0, past * columns);
+      expectSameBits(`${name} of the past of key ${key}`, part(after), part(before));
+    }
+    expect(Array.from(after['out']!).slice(past * D), 'the change is seen').not.toEqual(Array.from(before['out']!).slice(past * D));
+  }
+}
+
+/** Only the rows before `row` are asked about: no key or value after them has a gradient. */
+async function expectNoGradientLeak(on: OnDevice, shape: Shape, options: AttendOptions): Promise<void> {
+  const { L, S } = shape;
+  const { problem, cotangents } = inputs(shape, D, D, 12);
+  const row = Math.floor(L / 2);
+  const asked = {
+    dout: replaced(cotangents.dout, D, range(row, L), 0),
+    dlogsumexp: replaced(cotangents.dlogsumexp, 1, range(row, L), 0),
+  };
+  const { results } = await run(on.device, { problem, options: () => options, cotangents: asked });
+  const later = Math.max(0, row + S - L);
+  for (const name of ['dk', 'dv']) {
+    const gradient = Array.from(results[name]!);
+    expect(gradient.slice(later * D).filter((x) => x !== 0), `${name} of later keys`).toEqual([]);
+    expect(gradient.slice(0, later * D).some((x) => x !== 0), `${name} of earlier keys`).toBe(true);
+  }
+}
+
+const causalShapes = [
+  [130, 130],
+  [70, 150],
+  [150, 70],
+].map(([L, S]) => ({ B: 1, H: 1, G: 1, L: L!, S: S! }));
+
+/** NaN, or a huge number, in one row of one input, against the oracle, which only ever reads allowed pairs. */
+async function expectContained(
+  on: OnDevice,
+  setting: { problem: AttendProblem; cotangents: Cotangents; options: AttendOptions },
+  where: 'q' | 'k' | 'v' | 'dout',
+  row: number,
+): Promise<void> {
+  const { problem, cotangents, options } = setting;
+  const poisoned = (value: number): [AttendProblem, Cotangents] =>
+    where === 'dout'
+      ? [problem, { ...cotangents, dout: replaced(cotangents.dout, D, [row], value) }]
+      : [{ ...problem, [where]: replaced(problem[where], D, [row], value) }, cotangents];
+  const [withNaN, andNaN] = poisoned(NaN);
+  const { results } = await run(on.device, { problem: withNaN, options: () => options, cotangents: andNaN });
+  const reached = allResults(withNaN, andNaN);
+  const clean = expectedOf(problem, cotangents);
+  let hit = 0;
+  for (const [name, numbers] of Object.entries(reached)) {
+    const [got, want] = [results[name]!, clean.exact[name]!];
+    const both = (x: ArrayLike<number>): Float64Array => Float64Array.from(x, (y, i) => (Number.isNaN(numbers[i]!) ? NaN : y));
+    hit += Array.from(numbers).filter(Number.isNaN).length;
+    // what NaN does not reach is what it is without it
+    expectClose(`${name} with NaN in row ${row} of ${where}`, got, both(want), { budget: clean.budgets[name]! });
+  }
+  expect(hit, `numbers that NaN in row ${row} of ${where} reaches`).toBeGreaterThan(0);
+  const { results: huge } = await run(on.device, {
+    problem: poisoned(1e9)[0],
+    options: () => options,
+    cotangents: poisoned(1e9)[1],
+  });
+  for (const [name, numbers] of Object.entries(reached)) {
+    const spared = (x: ArrayLike<number>): number[] => Array.from(x).filter((_, i) => !Number.isNaN(numbers[i]!));
+    const [got, want] = [spared(huge[name]!), spared(clean.exact[name]!)];
+    expectClose(`${name} with 1e9 in row ${row} of ${where}`, got, want, { budget: clean.budgets[name]! });
+  }
+}
+
+const shape = { B: 2, H: 2, G: 1, L: 100, S: 100 };
+const scattered = Uint8Array.from(uniform(5, 100 * 100, 0, 1), (x) => Number(x < 0.1));
+const documents = Int32Array.from({ length: 200 }, (_, i) => Math.floor(i / 30));
+const contained: readonly (readonly [string, AttendOptions, rules.Rule])[] = [
+  ['causal', { causal: true }, rules.causal],
+  ['a window', { mask: masks.within({ radius: 9 }) }, rules.window(9, 9)],
+  ['lengths', { mask: masks.lengths([60, 93]) }, rules.lengths([60, 93])],
+  ['documents', { mask: masks.document(documents) }, rules.document(documents)],
+  ['dilation', { mask: masks.dilated({ dilation: 3, radiusSlots: 4 }) }, rules.dilated(3, 4)],
+  ['pairs at random', { mask: masks.dense(scattered, [100, 100]) }, rules.dense(scattered)],
+];
+
+onEveryDevice((on) => {
+  describe('causal', () => {
+    test.each(causalShapes)('the past does not change with the future: $L queries, $S keys', (s) =>
+      expectNoLeak(on, s, { causal: true }),
+    );
+    test.each(causalShapes)('the past has no gradient to the future: $L queries, $S keys', (s) =>
+      expectNoGradientLeak(on, s, { causal: true }),
+    );
+    test('mutants: one key of the future is noticed both ways', async () => {
+      const off = { mask: masks.within({ left: Infinity, right: 1 }) };
+      await expect(expectNoLeak(on, causalShapes[0]!, off)).rejects.toThrow('bits differ');
+      await expect(expectNoGradientLeak(on, causalShapes[0]!, off)).rejects.toThrow('later keys');
+    });
+  });
+
+  describe('NaN and 1e9 reach the rows that may see them and no others', () => {
+    test.each(contained)('%s', async (_, options, rule) => {
+      const setting = { ...inputs(shape, D, D, 13), options };
+      const problem = { ...setting.problem, allowed: rule(shape) };
+      // rows in the first batch's first head and in the middle of the second's; query rows count 2 heads
+      for (const where of ['k', 'v'] as const) for (const row of [0, 50, 165]) await expectContained(on, { ...setting, problem }, where, row);
+      for (const where of ['q', 'dout'] as const) for (const row of [0, 99, 250]) await expectContained(on, { ...setting, problem }, where, row);
+    });
+    test('mutant: a mask one key too wide is noticed', async () => {
+      const setting = { ...inputs(shape, D, D, 13), options: { mask: masks.within({ radius: 10 }) } };
+      const problem = { ...setting.problem, allowed: rules.window(9, 9)(shape) };
+      await expect(expectContained(on, { ...setting, problem }, 'k', 50)).rejects.toThrow('numbers off');
+    });
+  });
+
+  test('padded keys and queries might as well not be there', async () => {
+    const [length, padded] = [61, 100];
+    const { problem, cotangents } = inputs({ B: 1, H: 2, G: 2, L: padded, S: padded }, D, D, 14);
+    const asked = { dout: Float32Array.from(cotangents.dout, (x, i) => (Math.floor(i / D) % padded < length ? x : 0)) };
+    const { results } = await run(on.device, { problem, options: () => ({ mask: masks.lengths([length]) }), cotangents: asked });
+    const cut = (x: ArrayLike<number>, columns = D): Float32Array =>
+      Float32Array.from(Array.from(x).filter((_, i) => Math.floor(i / columns) % padded < length));
+    const { q, k, v } = problem;
+    const short = { ...problem, L: length, S: length, q: cut(q), k: cut(k), v: cut(v) };
+    const { exact, budgets } = expectedOf(short, { dout: cut(asked.dout) });
+    for (const [name, want] of Object.entries(exact)) {
+      const got = cut(results[name]!, name === 'logsumexp' ? 1 : D);
+      expectClose(name, got, want, { budget: budgets[name]! });
+    }
+    for (const name of ['dk', 'dv']) {
+      const kept = new Set(range(0, length));
+      expect(Array.from(results[name]!).filter((x, i) => x !== 0 && !kept.has(Math.floor(i / D) % padded))).toEqual([]);
+    }
+  });
+});
