@@ -40,7 +40,9 @@ export const crossEntropyProgram = family({
       const zero = k.constant('i32', 0);
       const shift = rowShift(k, load, zero, p.length);
       const all = k.splat(shift);
-      const sum = sumVectors(k, zero, p.length, (at, count) => exp(k, k.sub(firstLanes(k, load(at, count), count, -Infinity), all)));
+      const sum = sumVectors(k, zero, p.length, (at, count) =>
+        exp(k, k.sub(firstLanes(k, load(at, count), count, -Infinity), all)),
+      );
       const logsumexp = k.add(shift, k.lane(log(k, k.splat(sum)), 0));
       k.store(k.offset(p.logsumexp, row, 4), logsumexp);
       const loss = k.variable('f32', 0);
@@ -96,7 +98,9 @@ type Rows = { readonly rows: I32; readonly rowsPerTask: I32; readonly targets: P
 function eachRow(k: VectorBuilder, p: Rows, body: (row: I32, target: I32) => void): void {
   k.loop(k.begin, k.end, (task) => {
     const first = k.mul(task, p.rowsPerTask);
-    k.loop(first, k.min(k.add(first, p.rowsPerTask), p.rows), (row) => body(row, k.loadI32(k.offset(p.targets, row, 4))));
+    k.loop(first, k.min(k.add(first, p.rowsPerTask), p.rows), (row) =>
+      body(row, k.loadI32(k.offset(p.targets, row, 4))),
+    );
   });
 }
 

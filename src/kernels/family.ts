@@ -7,7 +7,10 @@ type Names = Readonly<Record<string, ParameterKind>>;
 /** A kernel and how its arguments are packed: those named in `P`, then the lifted constants of an expression. */
 export interface Program<P extends Names> {
   readonly kernel: Kernel;
-  pack(values: Parameters<ParameterList<P>['pack']>[0], constants?: readonly number[]): readonly KernelArgument[];
+  readonly pack: (
+    values: Parameters<ParameterList<P>['pack']>[0],
+    constants?: readonly number[],
+  ) => readonly KernelArgument[];
 }
 
 export type Read<P extends Names> = ReturnType<ParameterList<P>['read']>;

@@ -39,14 +39,19 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   checkNumbers(ignoreIndex, smoothing, reduction);
   const device = commonDevice(who, [logits, targets]);
   if (logits.rank === 0 || !sameShape(logits.shape.slice(0, -1), targets.shape)) {
-    throw new ShapeError(`${who}: logits must be [...,V] and targets [...]; got logits=${show(logits.shape)}, targets=${show(targets.shape)}.`);
+    throw new ShapeError(
+      `${who}: logits must be [...,V] and targets [...]; got logits=${show(logits.shape)}, targets=${show(targets.shape)}.`,
+    );
   }
-  if (!isFloat(logits.dtype)) throw new OptionError(`${who}: logits must be f32, f16 or bf16; got ${logits.dtype}. Use cast first.`);
+  if (!isFloat(logits.dtype))
+    throw new OptionError(`${who}: logits must be f32, f16 or bf16; got ${logits.dtype}. Use cast first.`);
   const length = logits.shape.at(-1)!;
   const rule = { name: 'targets', bound: length, of: `logits=${show(logits.shape)}`, ignore: ignoreIndex };
   const { count } = checkIndices(who, targets, rule);
   if (count === 0 && reduction === 'mean') {
-    throw new OptionError(`${who}: all ${targets.size} targets are ignoreIndex ${ignoreIndex}, so there is no mean. Leave the call out.`);
+    throw new OptionError(
+      `${who}: all ${targets.size} targets are ignoreIndex ${ignoreIndex}, so there is no mean. Leave the call out.`,
+    );
   }
   return scope(() => {
     const losses = empty(targets.shape, 'f32', device);

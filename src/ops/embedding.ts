@@ -17,7 +17,9 @@ import { gatherNamed } from './gather.js';
  */
 export function embedding(table: Tensor, indices: Tensor): Tensor {
   if (table.rank !== 2) {
-    throw new ShapeError(`embedding: table must be [V,D]; got table=${show(table.shape)}, indices=${show(indices.shape)}.`);
+    throw new ShapeError(
+      `embedding: table must be [V,D]; got table=${show(table.shape)}, indices=${show(indices.shape)}.`,
+    );
   }
   if (!isFloat(table.dtype)) {
     throw new OptionError(`embedding: table must be f32, f16 or bf16; got ${table.dtype}. Use gather for integers.`);

@@ -37,7 +37,11 @@ export function gather(x: Tensor, indices: Tensor, options: GatherOptions = {}):
 export function gatherNamed(who: string, x: Tensor, indices: Tensor, axisOption: number, name = 'x'): Tensor {
   const axis = resolveAxis(who, axisOption, x.shape);
   commonDevice(who, [x, indices]);
-  checkIndices(who, indices, { name: 'indices', bound: x.shape[axis]!, of: `axis ${axis} of ${name}=${show(x.shape)}` });
+  checkIndices(who, indices, {
+    name: 'indices',
+    bound: x.shape[axis]!,
+    of: `axis ${axis} of ${name}=${show(x.shape)}`,
+  });
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   checkShape(who, shape);
   return picked(who, x, indices, shape, rowShape(x.shape, axis, indices.size));
@@ -100,7 +104,8 @@ export function scatterAdd(x: Tensor, indices: Tensor, updates: Tensor, options:
     );
   }
   const integers = [x, updates].find(({ dtype }) => !isFloat(dtype));
-  if (integers) throw new OptionError(`${who}: x and updates must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
+  if (integers)
+    throw new OptionError(`${who}: x and updates must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
   checkIndices(who, indices, { name: 'indices', bound: x.shape[axis]!, of: `axis ${axis} of x=${show(x.shape)}` });
   const rows = rowShape(x.shape, axis, indices.size);
   return scope(() => {

@@ -44,7 +44,9 @@ export function indexRange(who: string, indices: Tensor, ignore?: number): Index
 function readNow(who: string, device: Device, buffer: DeviceBuffer): Int32Array {
   const { readSync } = device as Device & { readSync?: (buffer: DeviceBuffer) => Uint8Array };
   if (readSync === undefined) {
-    throw new CapabilityError(`${who}: indices are checked by reading them back at once, which a ${device.info.kind} device cannot.`);
+    throw new CapabilityError(
+      `${who}: indices are checked by reading them back at once, which a ${device.info.kind} device cannot.`,
+    );
   }
   const bytes = readSync.call(device, buffer);
   return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);

@@ -52,7 +52,13 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     if (result !== out) runElementwise(argument(0), [out], result);
     if (!recorded) return result;
     const saved = [a, b, ...(kept ? [kept] : [])].filter((tensor) => tensor !== undefined);
-    operation('matmul', inputs, [result], ([d], needs) => vjp(left, right, { bias, activation, kept }, d!, needs), saved);
+    operation(
+      'matmul',
+      inputs,
+      [result],
+      ([d], needs) => vjp(left, right, { bias, activation, kept }, d!, needs),
+      saved,
+    );
     return result;
   });
 }
@@ -77,9 +83,12 @@ const flip = ({ x, transposed }: Side): Side => ({ x, transposed: !transposed })
 function check(a: Side, b: Side, bias: Tensor | undefined): void {
   const got = `got a=${show(a.x.shape)}${a.transposed ? ' transposed' : ''}, b=${show(b.x.shape)}${b.transposed ? ' transposed' : ''}`;
   const integers = [a.x, b.x, ...(bias ? [bias] : [])].find((x) => !isFloat(x.dtype));
-  if (integers) throw new OptionError(`matmul: operands must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
+  if (integers)
+    throw new OptionError(`matmul: operands must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
   if (a.x.rank < 2 || b.x.rank < 2) {
-    throw new ShapeError(`matmul: a must be [...,M,K] and b [...,K,N], at least two axes each; ${got}. Reshape to add an axis.`);
+    throw new ShapeError(
+      `matmul: a must be [...,M,K] and b [...,K,N], at least two axes each; ${got}. Reshape to add an axis.`,
+    );
   }
   if (columnsOf(a) !== rowsOf(b)) {
     throw new ShapeError(
@@ -98,9 +107,13 @@ function activationOf(activation: Scalar): Expression {
   const known = activations.get(activation);
   if (known !== undefined) return known;
   const expression = typeof activation === 'function' ? activation(argument(0)) : activation;
-  const strange = topological(expression).find(({ op, name }) => op === 'table' || (op === 'variable' && name !== 'x0'));
+  const strange = topological(expression).find(
+    ({ op, name }) => op === 'table' || (op === 'variable' && name !== 'x0'),
+  );
   if (strange || expression.type !== 'f32') {
-    const got = strange ? `it reads ${strange.name ?? `the table "${strange.table!.name}"`}` : `it is ${expression.type}`;
+    const got = strange
+      ? `it reads ${strange.name ?? `the table "${strange.table!.name}"`}`
+      : `it is ${expression.type}`;
     throw new OptionError(`matmul: activation must be an f32 expression of x0 alone; ${got}. Use map on the result.`);
   }
   activations.set(activation, expression);
@@ -108,7 +121,11 @@ function activationOf(activation: Scalar): Expression {
 }
 
 /** The f32 product, and the sums before the activation if they are wanted. */
-function product(a: Side, b: Side, { bias, activation, keep = false }: Extras = {}): { out: Tensor; kept: Tensor | undefined } {
+function product(
+  a: Side,
+  b: Side,
+  { bias, activation, keep = false }: Extras = {},
+): { out: Tensor; kept: Tensor | undefined } {
   const [M, N, K] = [rowsOf(a), columnsOf(b), columnsOf(a)];
   const [aBatch, bBatch] = [a.x.shape.slice(0, -2), b.x.shape.slice(0, -2)];
   const batch = broadcastShapes('matmul', [aBatch, bBatch]);

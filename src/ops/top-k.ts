@@ -20,7 +20,9 @@ export function topK(x: Tensor, count: number): Sorted {
   checkRows(who, x);
   const length = x.shape.at(-1)!;
   if (!Number.isInteger(count) || count < 1 || count > length) {
-    throw new OptionError(`${who}: count must be a whole number from 1 to ${length}, the last axis of x=${show(x.shape)}; got ${count}.`);
+    throw new OptionError(
+      `${who}: count must be a whole number from 1 to ${length}, the last axis of x=${show(x.shape)}; got ${count}.`,
+    );
   }
   return scope(() => {
     const indices = empty([...x.shape.slice(0, -1), count], 'i32', x.device);

@@ -31,6 +31,8 @@ export interface CompareRow {
   /** Against float64 on the mechanism's own pairs: whether it computes what it says. */
   readonly check: Verdict | null;
   readonly skipped: string | null;
+  /** How the run departs from the plain one. */
+  readonly note: string | null;
 }
 
 /** A problem on the device, and what results are held to. */
@@ -48,10 +50,10 @@ export interface Scene {
 
 const ROUNDS = { most: 5, milliseconds: 3000 };
 
-function skip({ length }: Scene, { name, label, kind, target }: Mechanism, why: string | null): CompareRow {
+function skip({ length }: Scene, { name, label, kind, target, note }: Mechanism, why: string | null): CompareRow {
   const nothing = { milliseconds: null, rounds: 0, speedup: null, overExact: null, gflops: null };
   const unknown = { workspaceBytes: null, pairsShare: null, error: null, check: null };
-  return { mechanism: name, label, kind, target, length, ...nothing, ...unknown, skipped: why };
+  return { mechanism: name, label, kind, target, length, ...nothing, ...unknown, skipped: why, note };
 }
 
 /** A row without its time yet, and what is to be timed: nothing where the row is left out or wrong. */

@@ -36,6 +36,7 @@ function row(mechanism: string, length: number): CompareRow {
         : null,
     check: skipped === null ? { ok: true, error: 1e-7, budget: 1e-6 } : null,
     skipped,
+    note: null,
   };
 }
 

@@ -79,13 +79,15 @@ function memoryArgument(code: Reader): string {
 /** One instruction as text, with its immediate operands. */
 function instruction(code: Reader): string {
   const first = code.byte();
-  const [table, opcode] = first === 0xfc ? [saturating, code.unsigned()] : first === 0xfd ? [vector, code.unsigned()] : [plain, first];
+  const [table, opcode] =
+    first === 0xfc ? [saturating, code.unsigned()] : first === 0xfd ? [vector, code.unsigned()] : [plain, first];
   const name = table.get(opcode);
   if (name === undefined) throw new Error(`disassemble: unknown opcode ${first.toString(16)} ${opcode.toString(16)}`);
   if (name.startsWith('local.')) return `${name} ${code.unsigned()}`;
   if (name === 'i32.const') return String(code.signed());
   if (name === 'f32.const') return `${floatText(code.take(4))}f`;
-  if (name === 'v128.const') return `(${Array.from({ length: 4 }, () => new DataView(code.take(4).buffer).getInt32(0, true)).join(' ')})`;
+  if (name === 'v128.const')
+    return `(${Array.from({ length: 4 }, () => new DataView(code.take(4).buffer).getInt32(0, true)).join(' ')})`;
   if (name === 'i8x16.shuffle') return `${name}(${code.take(16).join(' ')})`;
   if (['block', 'loop', 'if'].includes(name)) return `${name}${code.byte() === 0x40 ? '' : ' with results'}`;
   if (name.startsWith('br')) return `${name} ${code.unsigned()}`;
@@ -126,8 +128,18 @@ export function disassemble(module: Uint8Array): string {
   const code = new Reader(module);
   const lines = [`module ${[...code.take(8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')}`];
   const sections: Readonly<Record<number, () => void>> = {
-    1: () => code.list(() => lines.push(`type ${code.byte().toString(16)} (${code.list(() => typeName(code.byte())).join(' ')}) -> (${code.list(() => typeName(code.byte())).join(' ')})`)),
-    2: () => code.list(() => lines.push(`import ${code.text()}.${code.text()} kind ${code.byte()} flags ${code.byte()} pages ${code.unsigned()} to ${code.unsigned()}`)),
+    1: () =>
+      code.list(() =>
+        lines.push(
+          `type ${code.byte().toString(16)} (${code.list(() => typeName(code.byte())).join(' ')}) -> (${code.list(() => typeName(code.byte())).join(' ')})`,
+        ),
+      ),
+    2: () =>
+      code.list(() =>
+        lines.push(
+          `import ${code.text()}.${code.text()} kind ${code.byte()} flags ${code.byte()} pages ${code.unsigned()} to ${code.unsigned()}`,
+        ),
+      ),
     3: () => code.list(() => lines.push(`function of type ${code.unsigned()}`)),
     7: () => code.list(() => lines.push(`export ${code.text()} kind ${code.byte()} index ${code.unsigned()}`)),
     10: () =>

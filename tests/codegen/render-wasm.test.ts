@@ -8,13 +8,19 @@ import { disassemble } from './disassemble.js';
 import { specimen } from './specimen.js';
 
 /** The value of a LEB128 number, by its definition: seven bits a byte, lowest first. */
-const value = (bytes: readonly number[]): bigint => bytes.reduce((sum, byte, i) => sum | (BigInt(byte & 127) << BigInt(7 * i)), 0n);
+const value = (bytes: readonly number[]): bigint =>
+  bytes.reduce((sum, byte, i) => sum | (BigInt(byte & 127) << BigInt(7 * i)), 0n);
 const wellFormed = (bytes: readonly number[]): boolean =>
   bytes.every((byte, i) => Number.isInteger(byte) && byte >= 0 && byte < 256 && byte >= 128 === i < bytes.length - 1);
 
 describe('numbers in the binary format', () => {
   test('unsigned: the same number back, in as few bytes as can be', () => {
-    const number = fc.oneof(fc.nat(300), fc.nat(2 ** 31 - 1), fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.maxSafeNat());
+    const number = fc.oneof(
+      fc.nat(300),
+      fc.nat(2 ** 31 - 1),
+      fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+      fc.maxSafeNat(),
+    );
     const property = fc.property(number, (n) => {
       const bytes = unsigned(n);
       expect(wellFormed(bytes)).toBe(true);
@@ -51,8 +57,14 @@ describe('numbers in the binary format', () => {
   });
 });
 
-const kernel = (cpu: (k: VectorBuilder) => void): Kernel => ({ name: 'k', key: '', parameters: ['pointer', 'f32'], cpu });
-const text = (cpu: (k: VectorBuilder) => void, relaxed = false): string => disassemble(renderWasm(kernel(cpu), { relaxed }));
+const kernel = (cpu: (k: VectorBuilder) => void): Kernel => ({
+  name: 'k',
+  key: '',
+  parameters: ['pointer', 'f32'],
+  cpu,
+});
+const text = (cpu: (k: VectorBuilder) => void, relaxed = false): string =>
+  disassemble(renderWasm(kernel(cpu), { relaxed }));
 
 describe('modules', () => {
   test('an empty one takes the memory and gives `run`', () => {

@@ -32,7 +32,8 @@ const masked: AttendSpec = { ...plain, mask: window.expression, constantTypes: w
 
 test('specimen in C', () => golden(renderC(specimen, { width: 16 }), 'specimen.c'));
 
-test('specimen in WebAssembly', () => golden(disassemble(renderWasm(specimen, { relaxed: true })), 'specimen.wasm.txt'));
+test('specimen in WebAssembly', () =>
+  golden(disassemble(renderWasm(specimen, { relaxed: true })), 'specimen.wasm.txt'));
 
 test.each([
   ['attend-forward', plain],

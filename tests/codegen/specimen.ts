@@ -36,7 +36,13 @@ export const specimen: Kernel = {
       k.storeVU8(to, bytes, 5);
       k.storeVU8(to, bytes, 5, count);
       k.storeVU16(to, k.min(k.loadVU16(from, 2), k.toInt(k.trunc(gathered))), 6);
-      const numbers = [k.reduceAdd(sum), k.reduceMax(sum), k.reduceMin(sum), k.lane(sum, 3), k.fma(factor, factor, 0.1)];
+      const numbers = [
+        k.reduceAdd(sum),
+        k.reduceMax(sum),
+        k.reduceMin(sum),
+        k.lane(sum, 3),
+        k.fma(factor, factor, 0.1),
+      ];
       numbers.forEach((number, i) => k.store(to, number, 32 + 4 * i));
       const left = k.variable('i32', k.div(k.loadU8(from, 1), 3));
       k.while(

@@ -160,16 +160,18 @@ onEveryTarget((target) => {
   });
 
   test('lane, splat and iota', () => {
+    const want: number[] = [];
     for (let i = 0; i < COUNT; i += width) {
       for (let lane = 0; lane < width; lane++) {
-        const at = 2 * width * (i + lane);
         const [a, b] = [operandsOf.f32[0][i + lane]!, operandsOf.i32[1][i + lane]!];
-        const floats = [...lanes.subarray(at, at + width)].map(fromBits);
-        expect(floats, `lane ${lane} of vector ${i}`).toEqual(new Array(width).fill(a));
-        const counted = Array.from({ length: width }, (_, j) => (b + j) | 0);
-        expect([...lanes.subarray(at + width, at + 2 * width)], `lane ${lane} of vector ${i}`).toEqual(counted);
+        for (let j = 0; j < width; j++) want.push(bitsOf(a));
+        for (let j = 0; j < width; j++) want.push((b + j) | 0);
       }
     }
+    // the special NaN is the only one, but a machine may write another
+    const same = (got: number, i: number): boolean =>
+      got === want[i] || Number.isNaN(fromBits(got) + fromBits(want[i]!));
+    expect(lanes.findIndex((got, i) => !same(got, i))).toBe(-1);
   });
 
   test('literals keep their bits', () => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { crossEntropy, type CrossEntropyOptions } from '../../src/ops/cross-entropy.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
@@ -10,7 +10,12 @@ import { generator, normal, uniform } from '../support/random.js';
 type Round = (x: number) => number;
 
 /** The formula; `round` after every operation makes it plain float32 code. */
-function oracle(logits: Numbers, targets: Numbers, options: CrossEntropyOptions, round: Round = (x) => x): Float64Array {
+function oracle(
+  logits: Numbers,
+  targets: Numbers,
+  options: CrossEntropyOptions,
+  round: Round = (x) => x,
+): Float64Array {
   const { ignoreIndex, labelSmoothing: s = 0, reduction = 'mean' } = options;
   const V = logits.length / targets.length;
   const losses = Float64Array.from(targets, (target, row) => {
@@ -50,7 +55,8 @@ const variants = [
 onEveryDevice((on) => {
   const floats = (data: ArrayLike<number>, shape: readonly number[], requiresGradient = false): Tensor =>
     tensor(Float32Array.from(data), shape, { device: on.device, requiresGradient });
-  const integers = (data: Int32Array, shape: readonly number[] = [data.length]): Tensor => tensor(data, shape, { device: on.device });
+  const integers = (data: Int32Array, shape: readonly number[] = [data.length]): Tensor =>
+    tensor(data, shape, { device: on.device });
 
   async function check(rows: number, classes: number, options: CrossEntropyOptions): Promise<void> {
     const logits = normal(1, rows * classes, 3);
@@ -72,7 +78,9 @@ onEveryDevice((on) => {
     const [dx] = gradients([loss], [x], [seed]);
     const [numeric] = centralDifferences((values) => oracle(values, targets, options), [logits], cotangent);
     const steepest = Math.max(...numeric!.map(Math.abs));
-    expectClose(`gradient of ${who}`, await dx!.data(), numeric!, { budget: 1e-6 * (steepest + Math.max(...cotangent.map(Math.abs))) });
+    expectClose(`gradient of ${who}`, await dx!.data(), numeric!, {
+      budget: 1e-6 * (steepest + Math.max(...cotangent.map(Math.abs))),
+    });
     disposeAll([x, t, loss, seed, dx]);
   }
 
@@ -84,7 +92,12 @@ onEveryDevice((on) => {
 
   test('random shapes', () =>
     fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 2, max: 40 }), fc.constantFrom(...variants), (rows, classes, options) => check(rows, classes, options)),
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 2, max: 40 }),
+        fc.constantFrom(...variants),
+        (rows, classes, options) => check(rows, classes, options),
+      ),
       { seed: 9, numRuns: 25 },
     ));
 
@@ -100,8 +113,12 @@ onEveryDevice((on) => {
   test('f16 logits', async () => {
     const logits = Float32Array.from({ length: 40 }, (_, i) => ((i * 7) % 13) / 4 - 1.5);
     const targets = randomTargets(3, 4, 10);
-    const loss = scope(() => crossEntropy(tensor(logits, [4, 10], { device: on.device, dtype: 'f16' }), integers(targets)));
-    expectClose('f16', await loss.data(), oracle(logits, targets, {}), { budget: oracle(logits, targets, {}, Math.fround) });
+    const loss = scope(() =>
+      crossEntropy(tensor(logits, [4, 10], { device: on.device, dtype: 'f16' }), integers(targets)),
+    );
+    expectClose('f16', await loss.data(), oracle(logits, targets, {}), {
+      budget: oracle(logits, targets, {}, Math.fround),
+    });
     loss.dispose();
   });
 
@@ -138,11 +155,15 @@ onEveryDevice((on) => {
       expect(() => crossEntropy(x, integers(Int32Array.of(0, 3)))).toThrow(
         'crossEntropy: targets must be from 0 to 2 (logits=[2,3]); got 3 at [1].',
       );
-      expect(() => crossEntropy(x, integers(Int32Array.of(-7, 3)), { ignoreIndex: -7 })).toThrow(/or -7 to be ignored .*; got 3 at \[1\]/);
+      expect(() => crossEntropy(x, integers(Int32Array.of(-7, 3)), { ignoreIndex: -7 })).toThrow(
+        /or -7 to be ignored .*; got 3 at \[1\]/,
+      );
       expect(() => crossEntropy(x, integers(Int32Array.of(1)))).toThrow(
         'crossEntropy: logits must be [...,V] and targets [...]; got logits=[2,3], targets=[1].',
       );
-      expect(() => crossEntropy(x, integers(Int32Array.of(-1, -1)), { ignoreIndex: -1 })).toThrow(/all 2 targets are ignoreIndex -1/);
+      expect(() => crossEntropy(x, integers(Int32Array.of(-1, -1)), { ignoreIndex: -1 })).toThrow(
+        /all 2 targets are ignoreIndex -1/,
+      );
       expect(() => crossEntropy(x, t, { labelSmoothing: 1.5 })).toThrow(/labelSmoothing must be from 0 to 1; got 1.5/);
       expect(() => crossEntropy(x, t, { ignoreIndex: 0.5 })).toThrow(/ignoreIndex must be a 32-bit whole number/);
       expect(() => crossEntropy(x, t, { reduction: 'avg' as 'mean' })).toThrow(/"mean", "sum" or "none"; got "avg"/);

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ShapeError } from '../../src/core/errors.js';
 import type { Dtype } from '../../src/core/dtype.js';
@@ -38,16 +38,24 @@ function added(x: Numbers, updates: Numbers, at: readonly number[], round = (v: 
 onEveryDevice((on) => {
   const floats = (data: ArrayLike<number>, shape: readonly number[], requiresGradient = false): Tensor =>
     tensor(Float32Array.from(data), shape, { device: on.device, requiresGradient });
-  const integers = (data: Int32Array, shape: readonly number[] = [data.length]): Tensor => tensor(data, shape, { device: on.device });
+  const integers = (data: Int32Array, shape: readonly number[] = [data.length]): Tensor =>
+    tensor(data, shape, { device: on.device });
 
-  async function checkGather(shape: readonly number[], axis: number, indexShape: readonly number[], dtype: Dtype): Promise<void> {
+  async function checkGather(
+    shape: readonly number[],
+    axis: number,
+    indexShape: readonly number[],
+    dtype: Dtype,
+  ): Promise<void> {
     const data = Float32Array.from({ length: product(shape) }, (_, i) => i % 251);
     const indices = randomIndices(3, product(indexShape), shape[axis]!);
-    const out = scope(() => gather(tensor(data, shape, { device: on.device, dtype }), integers(indices, indexShape), { axis }));
+    const out = scope(() =>
+      gather(tensor(data, shape, { device: on.device, dtype }), integers(indices, indexShape), { axis }),
+    );
     expect(out.shape).toEqual([...shape.slice(0, axis), ...indexShape, ...shape.slice(axis + 1)]);
     expect(out.dtype).toBe(dtype);
     const want = sources(shape, indices, axis).map((at) => data[at]!);
-    expect([...(await out.data())], `${dtype}[${shape}] axis ${axis}`).toEqual(want);
+    expect([...(await out.data())], `${dtype}[${shape.join()}] axis ${axis}`).toEqual(want);
     out.dispose();
   }
 
@@ -79,22 +87,32 @@ onEveryDevice((on) => {
     [[3, 4, 7], 1, 9],
     [[2, 9], 1, 30],
     [[4, 100], 0, 5],
-  ] as const)('the gradient of gather adds up what was read more than once: %j, axis %i', async (shape, axis, count) => {
-    const data = uniform(1, product(shape));
-    const indices = randomIndices(5, count, shape[axis]!);
-    const [x, index] = [floats(data, shape, true), integers(indices)];
-    const out = gather(x, index, { axis });
-    const cotangent = uniform(2, out.size);
-    const seed = floats(cotangent, out.shape);
-    const [dx] = gradients([out], [x], [seed]);
-    const at = sources(shape, indices, axis);
-    const zeros = new Float64Array(data.length);
-    expectClose('dx', await dx!.data(), added(zeros, cotangent, at), { budget: added(zeros, cotangent, at, Math.fround) });
-    disposeAll([x, index, out, seed, dx]);
-  });
+  ] as const)(
+    'the gradient of gather adds up what was read more than once: %j, axis %i',
+    async (shape, axis, count) => {
+      const data = uniform(1, product(shape));
+      const indices = randomIndices(5, count, shape[axis]);
+      const [x, index] = [floats(data, shape, true), integers(indices)];
+      const out = gather(x, index, { axis });
+      const cotangent = uniform(2, out.size);
+      const seed = floats(cotangent, out.shape);
+      const [dx] = gradients([out], [x], [seed]);
+      const at = sources(shape, indices, axis);
+      const zeros = new Float64Array(data.length);
+      expectClose('dx', await dx!.data(), added(zeros, cotangent, at), {
+        budget: added(zeros, cotangent, at, Math.fround),
+      });
+      disposeAll([x, index, out, seed, dx]);
+    },
+  );
 
   test('scatterAdd and its gradients', async () => {
-    for (const [shape, axis, count] of [[[6, 5], 0, 11], [[3, 4, 7], 1, 9], [[50], 0, 400], [[2, 300, 3], 1, 77]] as const) {
+    for (const [shape, axis, count] of [
+      [[6, 5], 0, 11],
+      [[3, 4, 7], 1, 9],
+      [[50], 0, 400],
+      [[2, 300, 3], 1, 77],
+    ] as const) {
       const updateShape = shape.map((extent, i) => (i === axis ? count : extent));
       const [data, updates] = [uniform(1, product(shape)), uniform(2, product(updateShape))];
       const indices = randomIndices(5, count, shape[axis]!);
@@ -106,24 +124,37 @@ onEveryDevice((on) => {
       const seed = floats(cotangent, out.shape);
       const [dx, dupdates] = gradients([out], [x, update], [seed]);
       expectSameBits('dx', await dx!.data(), cotangent);
-      expectSameBits('dupdates', await dupdates!.data(), Float32Array.from(at, (place) => cotangent[place]!));
+      expectSameBits(
+        'dupdates',
+        await dupdates!.data(),
+        Float32Array.from(at, (place) => cotangent[place]!),
+      );
       disposeAll([x, index, update, out, seed, dx, dupdates]);
     }
   });
 
   test('takeAlong reads with indices of each row, and sends gradients back there', async () => {
-    const [shape, indexShape] = [[3, 2, 6], [3, 2, 4]];
+    const [shape, indexShape] = [
+      [3, 2, 6],
+      [3, 2, 4],
+    ];
     const data = uniform(1, 36);
     const indices = randomIndices(8, 24, 6);
     const [x, index] = [floats(data, shape, true), integers(indices, indexShape)];
     const out = takeAlong(x, index);
     const at = [...indices].map((i, place) => Math.floor(place / 4) * 6 + i);
-    expectSameBits('out', await out.data(), Float32Array.from(at, (place) => data[place]!));
+    expectSameBits(
+      'out',
+      await out.data(),
+      Float32Array.from(at, (place) => data[place]!),
+    );
     const cotangent = uniform(3, 24);
     const seed = floats(cotangent, indexShape);
     const [dx] = gradients([out], [x], [seed]);
     const zeros = new Float64Array(36);
-    expectClose('dx', await dx!.data(), added(zeros, cotangent, at), { budget: added(zeros, cotangent, at, Math.fround) });
+    expectClose('dx', await dx!.data(), added(zeros, cotangent, at), {
+      budget: added(zeros, cotangent, at, Math.fround),
+    });
     disposeAll([x, index, out, seed, dx]);
   });
 
@@ -162,9 +193,15 @@ onEveryDevice((on) => {
       expect(() => gather(x, integers(Int32Array.of(1, -1)), { axis: 1 })).toThrow(
         'gather: indices must be from 0 to 2 (axis 1 of x=[5,3]); got -1 at [1].',
       );
-      expect(() => embedding(x, bad)).toThrow('embedding: indices must be from 0 to 4 (axis 0 of table=[5,3]); got 5 at [1,0].');
-      expect(() => scatterAdd(x, integers(Int32Array.of(9)), floats([1, 2, 3], [1, 3]))).toThrow(/scatterAdd: indices must be from 0 to 4/);
-      expect(() => takeAlong(x, integers(new Int32Array(5).fill(3), [5, 1]))).toThrow(/takeAlong: indices must be from 0 to 2/);
+      expect(() => embedding(x, bad)).toThrow(
+        'embedding: indices must be from 0 to 4 (axis 0 of table=[5,3]); got 5 at [1,0].',
+      );
+      expect(() => scatterAdd(x, integers(Int32Array.of(9)), floats([1, 2, 3], [1, 3]))).toThrow(
+        /scatterAdd: indices must be from 0 to 4/,
+      );
+      expect(() => takeAlong(x, integers(new Int32Array(5).fill(3), [5, 1]))).toThrow(
+        /takeAlong: indices must be from 0 to 2/,
+      );
       // among many, the first
       const many = new Int32Array(200_000);
       many[150_000] = 77;

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { fromBf16, fromF16, toBf16, toF16 } from '../../src/core/dtype.js';
-import { geluOf, reluOf } from '../../src/ops/activations.js';
+import { reluOf } from '../../src/ops/activations.js';
 import { matmul, type MatmulOptions } from '../../src/ops/matmul.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { matmul as oracle, type Stack } from '../oracles/matmul.js';
@@ -12,11 +12,23 @@ import { centralDifferences } from '../support/gradient.js';
 import { uniform } from '../support/random.js';
 
 /** Random operands of a product with the given axes as they are meant; transposed ones are stored the other way. */
-function operands(aShape: readonly number[], bShape: readonly number[], options: MatmulOptions = {}, seed = 1): [Stack, Stack] {
+function operands(
+  aShape: readonly number[],
+  bShape: readonly number[],
+  options: MatmulOptions = {},
+  seed = 1,
+): [Stack, Stack] {
   const stored = (shape: readonly number[], transposed = false, salt: number): Stack => {
     const [rows, columns] = shape.slice(-2) as [number, number];
     const as = transposed ? [...shape.slice(0, -2), columns, rows] : shape;
-    return { data: uniform(seed + salt, as.reduce((x, y) => x * y, 1)), shape: as, transposed };
+    return {
+      data: uniform(
+        seed + salt,
+        as.reduce((x, y) => x * y, 1),
+      ),
+      shape: as,
+      transposed,
+    };
   };
   return [stored(aShape, options.transposeA, 0), stored(bShape, options.transposeB, 1000)];
 }
@@ -32,12 +44,16 @@ onEveryDevice((on) => {
   const stack = ({ data, shape }: Stack, requiresGradient = false): Tensor =>
     tensor(data, shape, { device: on.device, requiresGradient });
 
-  async function check(aShape: readonly number[], bShape: readonly number[], options: MatmulOptions = {}): Promise<void> {
+  async function check(
+    aShape: readonly number[],
+    bShape: readonly number[],
+    options: MatmulOptions = {},
+  ): Promise<void> {
     const [a, b] = operands(aShape, bShape, options);
     const before = on.device.counters.multiplyAdds;
     const out = scope(() => matmul(stack(a), stack(b), options));
     const want = oracle(a, b);
-    const who = `[${aShape}]·[${bShape}] ${JSON.stringify(options)}`;
+    const who = `[${aShape.join()}]·[${bShape.join()}] ${JSON.stringify(options)}`;
     expect(out.shape.slice(-2), who).toEqual([aShape.at(-2), bShape.at(-1)]);
     expectClose(who, await out.data(), want, { budget: oracle(a, b, undefined, Math.fround) });
     expect(on.device.counters.multiplyAdds - before, who).toBe(want.length * aShape.at(-1)!);
@@ -70,15 +86,42 @@ onEveryDevice((on) => {
   }
 
   test.each([
-    [[3, 5, 7], [7, 4]],
-    [[3, 5, 7], [1, 7, 4]],
-    [[5, 7], [3, 7, 4]],
-    [[2, 1, 5, 7], [3, 7, 4]],
-    [[2, 3, 1, 7], [3, 7, 4]],
-    [[2, 1, 3, 1, 3, 5], [1, 4, 1, 2, 5, 2]],
-    [[6, 1, 20], [6, 20, 1]],
-    [[3, 60, 20], [3, 20, 90]],
-    [[2, 1, 1, 20], [1, 3, 20, 30]],
+    [
+      [3, 5, 7],
+      [7, 4],
+    ],
+    [
+      [3, 5, 7],
+      [1, 7, 4],
+    ],
+    [
+      [5, 7],
+      [3, 7, 4],
+    ],
+    [
+      [2, 1, 5, 7],
+      [3, 7, 4],
+    ],
+    [
+      [2, 3, 1, 7],
+      [3, 7, 4],
+    ],
+    [
+      [2, 1, 3, 1, 3, 5],
+      [1, 4, 1, 2, 5, 2],
+    ],
+    [
+      [6, 1, 20],
+      [6, 20, 1],
+    ],
+    [
+      [3, 60, 20],
+      [3, 20, 90],
+    ],
+    [
+      [2, 1, 1, 20],
+      [1, 3, 20, 30],
+    ],
   ])('batches %j·%j', async (aShape, bShape) => {
     for (const options of flags) await check(aShape, bShape, options);
   });
@@ -105,16 +148,27 @@ onEveryDevice((on) => {
   ] as const)('gradients of %j·%j %j', async (aShape, bShape, options) => {
     const [a, b] = operands(aShape, bShape, options);
     const bias = uniform(5, bShape.at(-1)!);
-    const gelu = (x: number): number => 0.5 * x * (1 + Math.tanh(x));
-    const activation = (x: Parameters<typeof geluOf>[0]) => x.mul(0.5).mul(x.tanh().add(1));
+    const activated = (x: number): number => 0.5 * x * (1 + Math.tanh(x));
+    const activation = (x: Parameters<typeof reluOf>[0]) => x.mul(0.5).mul(x.tanh().add(1));
     const f = (aData: Float64Array, bData: Float64Array, biasData: Float64Array) =>
-      oracle({ ...a, data: aData }, { ...b, data: bData }, biasData).map(gelu);
+      oracle({ ...a, data: aData }, { ...b, data: bData }, biasData).map(activated);
     const [ta, tb, tbias] = [stack(a, true), stack(b, true), stack({ data: bias, shape: [bias.length] }, true)];
     const out = matmul(ta, tb, { ...options, bias: tbias, activation });
     const cotangent = uniform(9, out.size);
     const seed = stack({ data: cotangent, shape: out.shape });
     const found = gradients([out], [ta, tb, tbias], [seed]);
-    expectClose('value', await out.data(), f(...([a.data, b.data, bias].map((x) => Float64Array.from(x)) as never as [Float64Array, Float64Array, Float64Array])), { budget: 4e-6 });
+    expectClose(
+      'value',
+      await out.data(),
+      f(
+        ...([a.data, b.data, bias].map((x) => Float64Array.from(x)) as never as [
+          Float64Array,
+          Float64Array,
+          Float64Array,
+        ]),
+      ),
+      { budget: 4e-6 },
+    );
     const want = centralDifferences(f, [a.data, b.data, bias], cotangent);
     for (const [i, gradient] of found.entries()) {
       const largest = Math.max(...want[i]!.map(Math.abs));
@@ -132,15 +186,25 @@ onEveryDevice((on) => {
     const [db] = gradients([out], [tb], [seed]);
     // stored transposed on purpose: aᵀ
     const left = { ...a, transposed: true };
-    expectClose('db', await db!.data(), oracle(left, cotangent), { budget: oracle(left, cotangent, undefined, Math.fround) });
+    expectClose('db', await db!.data(), oracle(left, cotangent), {
+      budget: oracle(left, cotangent, undefined, Math.fround),
+    });
     disposeAll([ta, tb, out, seed, db]);
   });
 
   test('bias and activation, where the inner sum takes several steps, and where it is split', async () => {
-    for (const [M, N, K] of [[70, 70, 700], [8, 6, 9000], [1, 100, 3000], [50, 1, 3000], [1, 1, 1]] as const) {
+    for (const [M, N, K] of [
+      [70, 70, 700],
+      [8, 6, 9000],
+      [1, 100, 3000],
+      [50, 1, 3000],
+      [1, 1, 1],
+    ] as const) {
       const [a, b] = operands([M, K], [K, N]);
       const bias = uniform(4, N, -8, 8);
-      const out = scope(() => matmul(stack(a), stack(b), { bias: stack({ data: bias, shape: [N] }), activation: reluOf }));
+      const out = scope(() =>
+        matmul(stack(a), stack(b), { bias: stack({ data: bias, shape: [N] }), activation: reluOf }),
+      );
       const relu = (x: number): number => Math.max(x, 0);
       const plain = oracle(a, b, bias, Math.fround).map(relu);
       expectClose(`${M}×${N}×${K}`, await out.data(), oracle(a, b, bias).map(relu), { budget: plain });
@@ -149,14 +213,19 @@ onEveryDevice((on) => {
   });
 
   test('f16 and bf16 operands are exact inputs of an f32 sum', async () => {
-    for (const [dtype, to, from] of [['f16', toF16, fromF16], ['bf16', toBf16, fromBf16]] as const) {
+    for (const [dtype, to, from] of [
+      ['f16', toF16, fromF16],
+      ['bf16', toBf16, fromBf16],
+    ] as const) {
       for (const options of flags) {
         const [a, b] = operands([37, 50], [50, 29], options);
         const rounded = (s: Stack): Stack => ({ ...s, data: Float32Array.from(s.data, (x) => from(to(x))) });
         const half = (s: Stack): Tensor => tensor(s.data, s.shape, { device: on.device, dtype });
         const mixed = scope(() => matmul(half(a), stack(rounded(b)), options));
         const want = oracle(rounded(a), rounded(b));
-        expectClose(dtype, await mixed.data(), want, { budget: oracle(rounded(a), rounded(b), undefined, Math.fround) });
+        expectClose(dtype, await mixed.data(), want, {
+          budget: oracle(rounded(a), rounded(b), undefined, Math.fround),
+        });
         const both = scope(() => matmul(half(a), half(b), options));
         expect(both.dtype).toBe(dtype);
         // the budget of the sum, and half a unit in the last place of the result
@@ -175,13 +244,19 @@ onEveryDevice((on) => {
     const out = scope(() => matmul(stack({ ...a, data: poisonedA }), stack({ ...b, data: poisonedB })));
     const got = await out.data();
     for (let i = 0; i < 80; i++) {
-      for (let j = 0; j < 90; j++) expect(Number.isFinite(got[i * 90 + j]), `row ${i}, column ${j}`).toBe(i !== 5 && j !== 89);
+      for (let j = 0; j < 90; j++)
+        expect(Number.isFinite(got[i * 90 + j]), `row ${i}, column ${j}`).toBe(i !== 5 && j !== 89);
     }
     out.dispose();
   });
 
   test('the same bits for every number of threads', async () => {
-    for (const [M, N, K] of [[150, 170, 600], [3, 600, 700], [1, 3000, 500], [40, 30, 20000]] as const) {
+    for (const [M, N, K] of [
+      [150, 170, 600],
+      [3, 600, 700],
+      [1, 3000, 500],
+      [40, 30, 20000],
+    ] as const) {
       const [a, b] = operands([M, K], [K, N]);
       const results = await withThreads(on.kind, [1, 2, 3], async (device) => {
         const out = scope(() => matmul(tensor(a.data, a.shape, { device }), tensor(b.data, b.shape, { device })));
@@ -196,7 +271,8 @@ onEveryDevice((on) => {
 
   test('what it refuses', () =>
     scope(() => {
-      const zeros = (...shape: number[]): Tensor => stack({ data: new Float32Array(shape.reduce((x, y) => x * y, 1)), shape });
+      const zeros = (...shape: number[]): Tensor =>
+        stack({ data: new Float32Array(shape.reduce((x, y) => x * y, 1)), shape });
       expect(() => matmul(zeros(2, 3), zeros(4, 5))).toThrow(
         new ShapeError(
           'matmul: a must be [...,M,K] and b [...,K,N] with one K; got a=[2,3], b=[4,5], so K is 3 and 4. ' +
@@ -205,10 +281,14 @@ onEveryDevice((on) => {
       );
       expect(() => matmul(zeros(3), zeros(3, 5))).toThrow(/at least two axes each; got a=\[3\], b=\[3,5\]/);
       expect(() => matmul(zeros(2, 2, 3), zeros(3, 3, 5))).toThrow(ShapeError);
-      expect(() => matmul(zeros(2, 3), zeros(3, 5), { bias: zeros(4) })).toThrow(/bias must be \[N\]=\[5\]; got bias=\[4\]/);
+      expect(() => matmul(zeros(2, 3), zeros(3, 5), { bias: zeros(4) })).toThrow(
+        /bias must be \[N\]=\[5\]; got bias=\[4\]/,
+      );
       const integers = tensor(Int32Array.of(1, 2, 3, 4), [2, 2], { device: on.device });
       expect(() => matmul(integers, zeros(2, 2))).toThrow(/must be f32, f16 or bf16; got i32/);
-      expect(() => matmul(zeros(2, 2), zeros(2, 2), { transposeb: true } as MatmulOptions)).toThrow(/did you mean "transposeB"/);
+      expect(() => matmul(zeros(2, 2), zeros(2, 2), { transposeb: true } as MatmulOptions)).toThrow(
+        /did you mean "transposeB"/,
+      );
       expect(() => matmul(zeros(2, 2), zeros(2, 2), { activation: (x) => x.lt(0) })).toThrow(OptionError);
     }));
 });

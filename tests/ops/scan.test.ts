@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cumulativeSum, type CumulativeSumOptions } from '../../src/ops/scan.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
@@ -8,7 +8,12 @@ import { uniform } from '../support/random.js';
 
 const product = (shape: readonly number[]): number => shape.reduce((x, y) => x * y, 1);
 
-function oracle(x: Numbers, shape: readonly number[], options: CumulativeSumOptions, round = (v: number): number => v): Float64Array {
+function oracle(
+  x: Numbers,
+  shape: readonly number[],
+  options: CumulativeSumOptions,
+  round = (v: number): number => v,
+): Float64Array {
   const axis = options.axis ?? shape.length - 1;
   const [length, inner] = [shape[axis]!, product(shape.slice(axis + 1))];
   const out = new Float64Array(x.length);
@@ -34,8 +39,10 @@ onEveryDevice((on) => {
   async function check(shape: readonly number[], options: CumulativeSumOptions): Promise<void> {
     const data = uniform(1, product(shape));
     const out = scope(() => cumulativeSum(floats(data, shape), options));
-    const who = `[${shape}] ${JSON.stringify(options)}`;
-    expectClose(who, await out.data(), oracle(data, shape, options), { budget: oracle(data, shape, options, Math.fround) });
+    const who = `[${shape.join()}] ${JSON.stringify(options)}`;
+    expectClose(who, await out.data(), oracle(data, shape, options), {
+      budget: oracle(data, shape, options, Math.fround),
+    });
     out.dispose();
   }
 
@@ -87,7 +94,9 @@ onEveryDevice((on) => {
     expectSameBits('i32', await out.data(), Int32Array.from(oracle(data, [50_000], {})));
     const bytes = scope(() => cumulativeSum(tensor(Uint8Array.of(200, 100, 1), [3], { device: on.device })));
     expect([...(await bytes.data())]).toEqual([200, 300, 301]);
-    const half = scope(() => cumulativeSum(tensor([1, 2, 3, 4], [2, 2], { device: on.device, dtype: 'f16' }), { axis: 0 }));
+    const half = scope(() =>
+      cumulativeSum(tensor([1, 2, 3, 4], [2, 2], { device: on.device, dtype: 'f16' }), { axis: 0 }),
+    );
     expect(half.dtype).toBe('f16');
     expect([...(await half.data())]).toEqual([1, 2, 4, 6]);
     disposeAll([out, bytes, half]);
@@ -117,7 +126,11 @@ onEveryDevice((on) => {
 
   test('what it refuses', () =>
     scope(() => {
-      expect(() => cumulativeSum(floats([1], [1]), { axis: 1 })).toThrow(/cumulativeSum: there is no axis 1 in shape \[1\]/);
-      expect(() => cumulativeSum(floats([1], [1]), { inverse: true } as CumulativeSumOptions)).toThrow(/unknown option "inverse"/);
+      expect(() => cumulativeSum(floats([1], [1]), { axis: 1 })).toThrow(
+        /cumulativeSum: there is no axis 1 in shape \[1\]/,
+      );
+      expect(() => cumulativeSum(floats([1], [1]), { inverse: true } as CumulativeSumOptions)).toThrow(
+        /unknown option "inverse"/,
+      );
     }));
 });

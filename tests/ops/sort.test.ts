@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { argsort, sort, type SortOptions } from '../../src/ops/sort.js';
 import { topK } from '../../src/ops/top-k.js';
@@ -71,13 +71,21 @@ onEveryDevice((on) => {
   ])('%i rows of %i floats and integers', async (rows, length) => {
     await check(rough(rows, rows * length), rows);
     const next = generator(length);
-    await check(Int32Array.from({ length: rows * length }, () => Math.floor((next() - 0.5) * 2 ** 32)), rows);
-    await check(Int32Array.from({ length: rows * length }, () => Math.floor((next() - 0.5) * 9)), rows);
+    await check(
+      Int32Array.from({ length: rows * length }, () => Math.floor((next() - 0.5) * 2 ** 32)),
+      rows,
+    );
+    await check(
+      Int32Array.from({ length: rows * length }, () => Math.floor((next() - 0.5) * 9)),
+      rows,
+    );
   });
 
   test('random rows', () =>
     fc.assert(
-      fc.asyncProperty(fc.array(fc.float(), { minLength: 1, maxLength: 90 }), (row) => check(Float32Array.from(row), 1)),
+      fc.asyncProperty(fc.array(fc.float(), { minLength: 1, maxLength: 90 }), (row) =>
+        check(Float32Array.from(row), 1),
+      ),
       { seed: 3, numRuns: 60 },
     ));
 
@@ -105,7 +113,8 @@ onEveryDevice((on) => {
     const [dtop] = gradients([top.values], [x], [topSeed]);
     const wantTop = new Float32Array(60);
     const order = oracle(data, 20, { descending: true });
-    for (let at = 0; at < 12; at++) wantTop[Math.floor(at / 4) * 20 + order[Math.floor(at / 4) * 20 + (at % 4)]!] = cotangent[at]!;
+    for (let at = 0; at < 12; at++)
+      wantTop[Math.floor(at / 4) * 20 + order[Math.floor(at / 4) * 20 + (at % 4)]!] = cotangent[at]!;
     expectSameBits('topK', await dtop!.data(), wantTop);
     disposeAll([x, sorted.values, sorted.indices, seed, dx, top.values, top.indices, topSeed, dtop]);
   });
@@ -117,7 +126,10 @@ onEveryDevice((on) => {
     [5, 1_000, 40],
     [2, 20_011, 77],
   ])('topK of %i rows of %i: the first %i of the descending order', async (rows, length, count) => {
-    for (const data of [rough(7, rows * length), Int32Array.from(rough(8, rows * length), (x) => (Number.isNaN(x) ? 5 : x))]) {
+    for (const data of [
+      rough(7, rows * length),
+      Int32Array.from(rough(8, rows * length), (x) => (Number.isNaN(x) ? 5 : x)),
+    ]) {
       const { values, indices } = scope(() => topK(tensor(data, [rows, length], { device: on.device }), count));
       const want = oracle(data, length, { descending: true }).filter((_, at) => at % length < count);
       expectSameBits('indices', await indices.data(), want);
@@ -142,10 +154,14 @@ onEveryDevice((on) => {
   test('what they refuse', () =>
     scope(() => {
       const x = floats(new Float32Array(6), [2, 3]);
-      expect(() => topK(x, 0)).toThrow('topK: count must be a whole number from 1 to 3, the last axis of x=[2,3]; got 0.');
+      expect(() => topK(x, 0)).toThrow(
+        'topK: count must be a whole number from 1 to 3, the last axis of x=[2,3]; got 0.',
+      );
       expect(() => topK(x, 4)).toThrow(/got 4/);
       expect(() => topK(x, 1.5)).toThrow(/got 1.5/);
-      expect(() => argsort(floats(new Float32Array(1), []))).toThrow('argsort: takes a tensor with at least one axis; got []. Reshape it to [1].');
+      expect(() => argsort(floats(new Float32Array(1), []))).toThrow(
+        'argsort: takes a tensor with at least one axis; got []. Reshape it to [1].',
+      );
       expect(() => sort(x, { decending: true } as SortOptions)).toThrow(/did you mean "descending"/);
     }));
 });

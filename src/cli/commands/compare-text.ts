@@ -55,12 +55,14 @@ const columns = (style: Style): readonly Column<CompareRow>[] => [
   { title: 'error', width: 7, align: 'right', cell: ({ error }) => or(error, (e) => format.error(e.relative)) },
   { title: 'cosine', width: 6, align: 'right', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
   { title: 'worst row', align: 'right', cell: ({ error }) => or(error, (e) => format.error(e.worstRow)) },
-  {
-    title: '',
-    cell: ({ skipped, target }) =>
-      skipped === null ? (target === 'causal' ? style.dim('of causal') : '') : style.dim(`not run: ${skipped}`),
-  },
+  { title: '', cell: (row) => style.dim(remark(row)) },
 ];
+
+/** What a row must not keep to itself. */
+function remark({ skipped, note, target }: CompareRow): string {
+  if (skipped !== null) return `not run: ${skipped}`;
+  return note ?? (target === 'causal' ? 'of causal' : '');
+}
 
 /** The rows of one length. */
 export function lengthBlock(rows: readonly CompareRow[], style: Style): string {

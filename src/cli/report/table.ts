@@ -49,9 +49,9 @@ function tableRow(row: CompareRow): Markup {
       ${name}
       <td class="why" colspan="10">not run: ${row.skipped}</td>
     </tr> `;
-  const target = row.target === 'causal' ? 'of causal' : '';
+  const remark = row.note ?? (row.target === 'causal' ? 'of causal' : '');
   return markup`<tr class="${row.kind}">
     ${name}${cells.map((cell) => markup`<td>${cell}</td>`)}
-    <td class="why">${target}</td>
+    <td class="why">${remark}</td>
   </tr> `;
 }

@@ -85,7 +85,8 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
     const [kvHead, residue] = divide(k, k.div(task, p.keyChunks), period);
     const queryChunk = k.rem(k.add(keyChunk, p.ahead), rotation);
     const b = k.div(kvHead, p.G);
-    const { L, S, start, pitch } = rowsOfClass(k, period, residue, p.L, p.S);
+    const rowsOf = rowsOfClass(k, period, residue, p.L, p.S);
+    const { L, S, start, pitch } = rowsOf;
     const firstKey = k.mul(keyChunk, chunk);
     const keyCount = k.max(k.min(k.sub(S, firstKey), chunk), 0);
     const keys = start(p.k, kvHead, p.S, D);
@@ -99,13 +100,8 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
       const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
       const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S };
       const q0 = k.mul(tile, t.queryTile);
+      const rows = rowsOf.tile(head, q0, t.queryTile);
       const valid = k.min(k.sub(L, q0), t.queryTile);
-      const rows = (base: Pointer, columns: number) => ({
-        rows: k.offset(start(base, head, p.L, columns), q0, pitch(columns)),
-        columns,
-        pitch: pitch(columns),
-        valid,
-      });
       const packed = k.variable('i32', 0);
       forEachKeyTile(k, t, map, range, (k0, count, partial) => {
         k.if(k.eq(touched, 0), () => {

@@ -52,15 +52,10 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
     const b = k.div(head, p.H);
     const h = k.rem(head, p.H);
     const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
-    const { L, S, start, pitch } = rowsOfClass(k, period, residue, p.L, p.S);
+    const rowsOf = rowsOfClass(k, period, residue, p.L, p.S);
+    const { L, S, start, pitch } = rowsOf;
     const q0 = k.mul(tile, t.queryTile);
-    const valid = k.min(k.sub(L, q0), t.queryTile);
-    const rows = (base: Pointer, columns: number) => ({
-      rows: k.offset(start(base, head, p.L, columns), q0, pitch(columns)),
-      columns,
-      pitch: pitch(columns),
-      valid,
-    });
+    const rows = rowsOf.tile(head, q0, t.queryTile);
     const keys = start(p.k, kvHead, p.S, D);
     const values = start(p.v, kvHead, p.S, E);
 

@@ -56,18 +56,13 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
   const group = k.div(p.H, p.G);
 
   const queryTile = (dtable: Pointer, head: I32, residue: I32, tile: I32): void => {
-    const { L, S, start, pitch } = rowsOfClass(k, period, residue, p.L, p.S);
+    const rowsOf = rowsOfClass(k, period, residue, p.L, p.S);
+    const { L, S, start, pitch } = rowsOf;
     const b = k.div(head, p.H);
     const h = k.rem(head, p.H);
     const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
     const q0 = k.mul(tile, t.queryTile);
-    const valid = k.min(k.sub(L, q0), t.queryTile);
-    const rows = (base: Pointer, columns: number) => ({
-      rows: k.offset(start(base, head, p.L, columns), q0, pitch(columns)),
-      columns,
-      pitch: pitch(columns),
-      valid,
-    });
+    const rows = rowsOf.tile(head, q0, t.queryTile);
     pack(k, t, { ...rows(p.q, D), panels: queries }, p.scale);
     pack(k, t, { ...rows(p.dout, E), panels: douts });
     pack(k, t, { ...rows(p.logsumexp, 1), panels: logsumexp });

@@ -1,6 +1,7 @@
 import type { I32, Pointer, VectorBuilder, VI } from '../../codegen/vector.js';
 import { accumulators, multiplyTile, rowGroups, type Operand } from '../tile.js';
 import type { AttendTiles } from './layout.js';
+import type { Transposed } from './panel.js';
 
 /** Kinds of a run of key tiles in a tile map. */
 export const PARTIAL = 1;
@@ -116,17 +117,31 @@ export interface Rows {
   /** First row of a head in the class, and the bytes between rows, for a tensor of `columns` columns. */
   readonly start: (base: Pointer, head: I32, length: I32, columns: number) => Pointer;
   readonly pitch: (columns: number) => number;
+  /** The rows of one tile of queries, as `pack` and `unpack` take them. */
+  readonly tile: (head: I32, q0: I32, size: number) => (base: Pointer, columns: number) => Omit<Transposed, 'panels'>;
 }
 
-export function rowsOfClass(k: VectorBuilder, period: number, residue: I32, L: I32, S: I32): Rows {
+export function rowsOfClass(k: VectorBuilder, period: number, residue: I32, queries: I32, keys: I32): Rows {
   const inClass = (length: I32): I32 =>
     period === 1 ? length : k.div(k.add(k.sub(length, residue), period - 1), period);
+  const L = inClass(queries);
+  const start: Rows['start'] = (base, head, length, columns) =>
+    k.offset(k.offset(base, k.mul(head, length), 4 * columns), residue, 4 * columns);
+  const pitch = (columns: number): number => 4 * columns * period;
   return {
-    L: inClass(L),
-    S: inClass(S),
-    start: (base, head, length, columns) =>
-      k.offset(k.offset(base, k.mul(head, length), 4 * columns), residue, 4 * columns),
-    pitch: (columns) => 4 * columns * period,
+    L,
+    S: inClass(keys),
+    start,
+    pitch,
+    tile: (head, q0, size) => {
+      const valid = k.min(k.sub(L, q0), size);
+      return (base, columns) => ({
+        rows: k.offset(start(base, head, queries, columns), q0, pitch(columns)),
+        columns,
+        pitch: pitch(columns),
+        valid,
+      });
+    },
   };
 }
 

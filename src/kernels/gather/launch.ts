@@ -15,7 +15,14 @@ export interface RowShape {
   readonly along: boolean;
 }
 
-export function launchGather(device: Device, dtype: Dtype, x: DeviceBuffer, indices: DeviceBuffer, out: DeviceBuffer, shape: RowShape): void {
+export function launchGather(
+  device: Device,
+  dtype: Dtype,
+  x: DeviceBuffer,
+  indices: DeviceBuffer,
+  out: DeviceBuffer,
+  shape: RowShape,
+): void {
   const { outer, length, count, along } = shape;
   const bytes = shape.inner * bytesPerElement[dtype];
   const unit: Unit = bytes % 4 === 0 ? 4 : bytes % 2 === 0 ? 2 : 1;

@@ -29,9 +29,20 @@ export const rangeProgram = family({
         k.assign(seen, k.sub(seen, counts));
       });
       const to = k.offset(p.out, task, 4 * rangeWords);
-      k.store(to, fold(k, low, (a, b) => k.min(a, b)));
-      k.store(to, fold(k, high, (a, b) => k.max(a, b)), 4);
-      k.store(to, fold(k, seen, (a, b) => k.add(a, b)), 8);
+      k.store(
+        to,
+        fold(k, low, (a, b) => k.min(a, b)),
+      );
+      k.store(
+        to,
+        fold(k, high, (a, b) => k.max(a, b)),
+        4,
+      );
+      k.store(
+        to,
+        fold(k, seen, (a, b) => k.add(a, b)),
+        8,
+      );
     }),
 });
 

@@ -52,7 +52,10 @@ export const gatherProgram = family({
         const from = k.offset(p.x, k.mul(k.add(k.mul(o, p.length), index), p.inner), unit);
         const to = k.offset(p.out, k.mul(row, p.inner), unit);
         if (single) copyOne(k, unit, from, to);
-        else eachVector(k, begin, end, (at, count) => copyLanes(k, unit, k.offset(from, at, unit), k.offset(to, at, unit), count));
+        else
+          eachVector(k, begin, end, (at, count) =>
+            copyLanes(k, unit, k.offset(from, at, unit), k.offset(to, at, unit), count),
+          );
       });
     }),
 });
@@ -103,7 +106,10 @@ export const scatterProgram = family({
         const from = k.offset(p.updates, k.mul(k.add(k.mul(o, p.count), i), p.inner), size);
         const to = k.offset(p.out, k.mul(k.add(k.mul(o, p.length), index), p.inner), 4);
         if (single) {
-          const update = dtype === 'f32' ? k.loadF32(from) : k.lane(loadSplat(k, dtype, from) as ReturnType<VectorBuilder['loadVF']>, 0);
+          const update =
+            dtype === 'f32'
+              ? k.loadF32(from)
+              : k.lane(loadSplat(k, dtype, from) as ReturnType<VectorBuilder['loadVF']>, 0);
           k.store(to, k.add(k.loadF32(to), update));
           return;
         }

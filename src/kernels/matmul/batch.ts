@@ -28,7 +28,8 @@ function merged(out: readonly number[], aShape: readonly number[], bShape: reado
     if (extent === 1) return;
     const axis = { extent, a: at(aShape, i) > 1, b: at(bShape, i) > 1 };
     const before = axes.at(-1);
-    if (before && before.a === axis.a && before.b === axis.b) axes[axes.length - 1] = { ...axis, extent: before.extent * extent };
+    if (before && before.a === axis.a && before.b === axis.b)
+      axes[axes.length - 1] = { ...axis, extent: before.extent * extent };
     else axes.push(axis);
   });
   return axes;

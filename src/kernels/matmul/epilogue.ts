@@ -3,7 +3,6 @@ import { lowerVector } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { eachVector } from '../lanes.js';
 
-
 /** A scalar function of the f32 variable `x0`, its constants lifted so that one program serves them all. */
 export interface Activation {
   readonly expression: Expression;
@@ -72,4 +71,3 @@ export function finishRow(k: VectorBuilder, epilogue: Epilogue, firstConstant: n
   };
   eachVector(k, k.constant('i32', 0), row.count, vector);
 }
-

@@ -50,7 +50,8 @@ interface Products extends MatmulShape {
 export function launchMatmul(device: Device, call: MatmulCall): void {
   const activation = call.activation && prepareActivation(call.activation);
   const epilogue: Epilogue = { activation, keep: activation !== undefined && call.kept !== undefined };
-  for (const run of batchRuns(call.batch, call.a.batch, call.b.batch)) launchRun(device, fold(products(call, run, epilogue)));
+  for (const run of batchRuns(call.batch, call.a.batch, call.b.batch))
+    launchRun(device, fold(products(call, run, epilogue)));
 }
 
 function products(call: MatmulCall, run: BatchRun, epilogue: Epilogue): Products {

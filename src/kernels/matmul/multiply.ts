@@ -111,7 +111,20 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant
     const kFirst = k.mul(k.div(matrix, p.batches), p.splitDepth);
     const kLast = k.min(k.add(kFirst, p.splitDepth), p.K);
     const outRow = k.add(k.mul(matrix, p.M), m0);
-    const state: Task = { spec, p, firstConstant, edge, initial, slice, block, bMatrix, outRow, rows, firstPanel, panels };
+    const state: Task = {
+      spec,
+      p,
+      firstConstant,
+      edge,
+      initial,
+      slice,
+      block,
+      bMatrix,
+      outRow,
+      rows,
+      firstPanel,
+      panels,
+    };
     k.loop(
       kFirst,
       kLast,
@@ -226,7 +239,13 @@ function tile(k: VectorBuilder, task: Task, step: Step, t: Tile): void {
   const panel = vectors * W;
   const product = (live: number): Accumulators => {
     const c = accumulators(k, rows, live, spec.bias && ((_, v) => k.loadVF(t.initial, 4 * v * W)));
-    multiplyTile(k, c, { pointer: t.a, step: 4 * rows, stride: 4 }, { pointer: t.b, step: 4 * panel, stride: 4 * W }, step.length);
+    multiplyTile(
+      k,
+      c,
+      { pointer: t.a, step: 4 * rows, stride: 4 },
+      { pointer: t.b, step: 4 * panel, stride: 4 * W },
+      step.length,
+    );
     return c;
   };
   const toEdge = (live: number): void =>
@@ -235,7 +254,14 @@ function tile(k: VectorBuilder, task: Task, step: Step, t: Tile): void {
     k.loop(0, t.rows, (row) => {
       const [to, kept] = [t.out, t.kept].map((start) => k.offset(start, k.mul(row, p.N), 4)) as [Pointer, Pointer];
       const sums = k.offset(task.edge, row, 4 * panel);
-      finishRow(k, epilogue, task.firstConstant, { sums, count: t.columns, to, kept, continues: step.continues, ends: step.ends });
+      finishRow(k, epilogue, task.firstConstant, {
+        sums,
+        count: t.columns,
+        to,
+        kept,
+        continues: step.continues,
+        ends: step.ends,
+      });
     });
   const whole = k.and(k.eq(t.rows, rows), k.eq(t.columns, panel));
   const direct = epilogue.activation === undefined ? whole : k.and(whole, k.eq(step.ends, 0));

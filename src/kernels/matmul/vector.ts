@@ -89,7 +89,13 @@ function text(k: VectorBuilder, spec: VectorSpec, p: Parameters, firstConstant: 
   });
 }
 
-function startingValues(k: VectorBuilder, { bias }: VectorSpec, p: Parameters, column: I32, { first, count }: Part): void {
+function startingValues(
+  k: VectorBuilder,
+  { bias }: VectorSpec,
+  p: Parameters,
+  column: I32,
+  { first, count }: Part,
+): void {
   const eachVector = (value: (at: I32) => VF): void =>
     k.loop(0, count, (at) => k.store(k.offset(k.scratch, at, 4), value(at)), k.width);
   const zeros = (): void => eachVector(() => k.constant('vf', 0));
@@ -111,7 +117,10 @@ function startingValues(k: VectorBuilder, { bias }: VectorSpec, p: Parameters, c
 function addRows(k: VectorBuilder, spec: VectorSpec, p: Parameters, { x, b, first, last, count }: Part): void {
   const [xBytes, bBytes] = [bytesPerElement[spec.x], bytesPerElement[spec.b.dtype]];
   const addSome = (from: I32, rows: number): void => {
-    const factors = Array.from({ length: rows }, (_, r) => loadSplat(k, spec.x, k.offset(x, from, xBytes), r * xBytes) as VF);
+    const factors = Array.from(
+      { length: rows },
+      (_, r) => loadSplat(k, spec.x, k.offset(x, from, xBytes), r * xBytes) as VF,
+    );
     const sources = factors.map((_, r) => k.offset(b, k.mul(k.add(from, r), p.N), bBytes));
     eachVector(k, k.constant('i32', 0), count, (at, present) => {
       const to = k.offset(k.scratch, at, 4);

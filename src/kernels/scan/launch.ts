@@ -22,7 +22,14 @@ export interface ScanDirection {
  * Running sums. A long axis with little beside it is cut into chunks: the sum of each, then running sums of those, from which
  * each chunk starts.
  */
-export function launchScan(device: Device, dtype: Dtype, x: KernelArgument, out: KernelArgument, shape: ScanShape, direction: ScanDirection): void {
+export function launchScan(
+  device: Device,
+  dtype: Dtype,
+  x: KernelArgument,
+  out: KernelArgument,
+  shape: ScanShape,
+  direction: ScanDirection,
+): void {
   const { rows, length, columns } = shape;
   const inner = columns === 1;
   const perTask = inner ? Math.max(1, Math.floor(ELEMENTS / length)) : Math.min(columns, 64);
@@ -32,7 +39,18 @@ export function launchScan(device: Device, dtype: Dtype, x: KernelArgument, out:
   const chunks = Math.ceil(length / chunk);
   const run = (pass: ScanSpec['pass'], starts: KernelArgument, to: KernelArgument): void => {
     const { kernel, pack } = scanProgram({ inner, dtype, pass, ...direction });
-    const args = pack({ x, starts, out: to, continues: chunks > 1 ? 1 : 0, rows, length, columns, chunk, chunks, perTask });
+    const args = pack({
+      x,
+      starts,
+      out: to,
+      continues: chunks > 1 ? 1 : 0,
+      rows,
+      length,
+      columns,
+      chunk,
+      chunks,
+      perTask,
+    });
     device.run(kernel, args, lines * chunks);
   };
   if (chunks === 1) return run('scan', x, out);
@@ -41,7 +59,14 @@ export function launchScan(device: Device, dtype: Dtype, x: KernelArgument, out:
   const starts = { buffer: totals, byteOffset: bytes };
   try {
     run('total', totals, totals);
-    launchScan(device, sumDtype(dtype), totals, starts, { rows, length: chunks, columns }, { ...direction, exclusive: true });
+    launchScan(
+      device,
+      sumDtype(dtype),
+      totals,
+      starts,
+      { rows, length: chunks, columns },
+      { ...direction, exclusive: true },
+    );
     run('scan', starts, out);
   } finally {
     device.free(totals);

@@ -55,14 +55,20 @@ interface Line {
   readonly finish: (sum: Number) => void;
 }
 
-function scanLine(k: VectorBuilder, spec: ScanSpec, p: Read<typeof names>, line: Line, zero: 'f32' | 'i32' | 'vf' | 'vi'): void {
+function scanLine(
+  k: VectorBuilder,
+  spec: ScanSpec,
+  p: Read<typeof names>,
+  line: Line,
+  zero: 'f32' | 'i32' | 'vf' | 'vi',
+): void {
   const sum = k.variable(zero, 0);
-  if (spec.pass === 'scan') k.if(p.continues, () => k.assign(sum, line.start() as never));
+  if (spec.pass === 'scan') k.if(p.continues, () => k.assign(sum, line.start()));
   k.loop(line.begin, line.end, (step) => {
     const n = spec.reverse ? k.sub(k.sub(k.add(line.begin, line.end), 1), step) : step;
     const next = k.add(sum as Value<'f32'>, line.load(n) as Value<'f32'>) as Number;
     if (spec.pass === 'scan') line.write(n, spec.exclusive ? sum : next);
-    k.assign(sum, next as never);
+    k.assign(sum, next);
   });
   if (spec.pass === 'total') line.finish(sum);
 }
@@ -124,6 +130,6 @@ function loadNumber(k: VectorBuilder, dtype: Dtype, from: Pointer): Value<'f32'>
 }
 
 function storeNumber(k: VectorBuilder, dtype: Dtype, to: Pointer, value: Number): void {
-  if (dtype === 'f32' || dtype === 'i32') return k.store(to, value as Value<'f32'>);
+  if (dtype === 'f32' || dtype === 'i32') return k.store(to, value);
   storeLanes(k, dtype, to, k.splat(value as Value<'f32'>), 0, k.constant('i32', 1));
 }

@@ -55,7 +55,8 @@ export const passProgram = family({
       const count = k.min(k.sub(p.length, begin), sortChunk);
       const keys = k.offset(p.keys, at, 4);
       const digitOf = (key: Pointer): I32 => k.xor(k.loadU8(k.offset(key, p.digit)), p.flip);
-      const shared = (digit: I32): Pointer => k.offset(p.counts, k.add(k.mul(k.add(k.mul(row, radix), digit), p.chunks), chunk), 4);
+      const shared = (digit: I32): Pointer =>
+        k.offset(p.counts, k.add(k.mul(k.add(k.mul(row, radix), digit), p.chunks), chunk), 4);
       if (pass === 'count') {
         k.loop(0, radix, (i) => k.store(k.offset(k.scratch, i, 4), k.constant('vi', 0)), k.width);
         k.loop(0, count, (i) => void increment(k, k.offset(k.scratch, digitOf(k.offset(keys, i, 4)), 4)));

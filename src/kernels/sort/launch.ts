@@ -16,7 +16,14 @@ export interface SortShape {
 }
 
 /** Writes the order of every row of `x` to `out`, i32. */
-export function launchSort(device: Device, dtype: Dtype, x: DeviceBuffer, out: DeviceBuffer, shape: SortShape, descending: boolean): void {
+export function launchSort(
+  device: Device,
+  dtype: Dtype,
+  x: DeviceBuffer,
+  out: DeviceBuffer,
+  shape: SortShape,
+  descending: boolean,
+): void {
   const { rows, length } = shape;
   if (length > LONG && rows < FEW_ROWS) return sortChunks(device, dtype, x, out, shape, descending);
   const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
@@ -25,7 +32,14 @@ export function launchSort(device: Device, dtype: Dtype, x: DeviceBuffer, out: D
   device.run(kernel, args, Math.ceil(rows / rowsPerTask), { scratchBytes: sortRowsScratch(length) });
 }
 
-function sortChunks(device: Device, dtype: Dtype, x: DeviceBuffer, out: DeviceBuffer, { rows, length }: SortShape, descending: boolean): void {
+function sortChunks(
+  device: Device,
+  dtype: Dtype,
+  x: DeviceBuffer,
+  out: DeviceBuffer,
+  { rows, length }: SortShape,
+  descending: boolean,
+): void {
   const chunks = Math.ceil(length / sortChunk);
   const bytes = 4 * rows * length;
   const workspace = device.allocate(3 * bytes + 4 * rows * radix * chunks, 'workspace');
@@ -55,7 +69,14 @@ function sortChunks(device: Device, dtype: Dtype, x: DeviceBuffer, out: DeviceBu
 }
 
 /** Writes the indices of the largest `chosen` elements of every row, in order, to `out`. */
-export function launchTopK(device: Device, dtype: Dtype, x: DeviceBuffer, out: DeviceBuffer, { rows, length }: SortShape, chosen: number): void {
+export function launchTopK(
+  device: Device,
+  dtype: Dtype,
+  x: DeviceBuffer,
+  out: DeviceBuffer,
+  { rows, length }: SortShape,
+  chosen: number,
+): void {
   const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
   const { kernel, pack } = topKProgram({ dtype, descending: true });
   const args = pack({ x, out, rows, length, chosen, rowsPerTask });

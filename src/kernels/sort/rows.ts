@@ -37,7 +37,12 @@ export const sortRowsProgram = family({
   key: sortKey,
   parameters: { x: 'pointer', out: 'pointer', rows: 'i32', length: 'i32', rowsPerTask: 'i32' },
   text: (k, spec: SortSpec, p) => {
-    const [keys, items, otherKeys, otherItems] = arrays(k, k.offset(k.scratch, 4 * countWords), p.length, 4) as [Pointer, Pointer, Pointer, Pointer];
+    const [keys, items, otherKeys, otherItems] = arrays(k, k.offset(k.scratch, 4 * countWords), p.length, 4) as [
+      Pointer,
+      Pointer,
+      Pointer,
+      Pointer,
+    ];
     const zero = k.constant('i32', 0);
     k.loop(k.begin, k.end, (task) => {
       const first = k.mul(task, p.rowsPerTask);
@@ -54,7 +59,8 @@ export const sortRowsProgram = family({
   },
 });
 
-export const topKScratch = (length: number, chosen: number): number => 4 * (countWords + length + slack + 4 * (chosen + slack));
+export const topKScratch = (length: number, chosen: number): number =>
+  4 * (countWords + length + slack + 4 * (chosen + slack));
 
 /**
  * The first `chosen` of each row's order: the key that is the last of them is found digit by digit, then those before it and
@@ -66,7 +72,12 @@ export const topKProgram = family({
   parameters: { x: 'pointer', out: 'pointer', rows: 'i32', length: 'i32', chosen: 'i32', rowsPerTask: 'i32' },
   text: (k, spec: SortSpec, p) => {
     const rowKeys = k.offset(k.scratch, 4 * countWords);
-    const [keys, items, otherKeys, otherItems] = arrays(k, arrays(k, rowKeys, p.length, 2)[1]!, p.chosen, 4) as [Pointer, Pointer, Pointer, Pointer];
+    const [keys, items, otherKeys, otherItems] = arrays(k, arrays(k, rowKeys, p.length, 2)[1]!, p.chosen, 4) as [
+      Pointer,
+      Pointer,
+      Pointer,
+      Pointer,
+    ];
     const zero = k.constant('i32', 0);
     k.loop(k.begin, k.end, (task) => {
       const first = k.mul(task, p.rowsPerTask);

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { batchRuns } from '../../../src/kernels/matmul/batch.js';
 
@@ -28,7 +28,8 @@ test('every matrix of the result meets those that broadcasting gives it', () =>
   fc.assert(
     fc.property(axes, fc.nat(3), (list, dropped) => {
       const out = list.map(({ extent }) => extent);
-      const shapeOf = (which: 'a' | 'b'): number[] => list.map(({ extent, repeats }) => (repeats === which ? 1 : extent));
+      const shapeOf = (which: 'a' | 'b'): number[] =>
+        list.map(({ extent, repeats }) => (repeats === which ? 1 : extent));
       const a = shapeOf('a');
       // leading axes of extent 1 may be missing
       const b = shapeOf('b');

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { depth, panelColumns, planMultiply, planVector } from '../../../src/kernels/matmul/layout.js';
 import { registerTile } from '../../../src/kernels/tile.js';
