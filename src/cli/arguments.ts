@@ -14,7 +14,12 @@ export type Option = Common &
     | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default: string }
     | { readonly takes: 'choices'; readonly choices: readonly string[]; readonly default: readonly string[] }
     | { readonly takes: 'integer'; readonly value: string; readonly range: Range; readonly default?: number }
-    | { readonly takes: 'integers'; readonly value: string; readonly range: Range; readonly default: readonly number[] }
+    | {
+        readonly takes: 'integers';
+        readonly value: string;
+        readonly range: Range;
+        readonly default?: readonly number[];
+      }
   );
 type Range = readonly [least: number, most: number];
 

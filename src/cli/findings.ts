@@ -1,4 +1,4 @@
-import type { CompareRow } from '../studies/compare.js';
+import type { Comparison, CompareRow } from '../studies/compare.js';
 import * as format from './format.js';
 
 /** What people came for, in plain sentences; only what was measured. */
@@ -49,3 +49,7 @@ function maskPart({ mechanism, overExact, pairsShare, error }: CompareRow): stri
 function best(rows: readonly CompareRow[], score: (row: CompareRow) => number): CompareRow | undefined {
   return [...rows].sort((a, b) => score(b) - score(a))[0];
 }
+
+/** Which lengths were left out, and why. */
+export const omissions = ({ omitted }: Comparison): string[] =>
+  omitted.map(({ length, why }) => `n = ${format.integer(length)} was not run: ${why}.`);

@@ -46,28 +46,24 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const mask = combineMasks(causal, options.mask)?.expression(shape) ?? null;
   const { width } = q.device.info;
   const plans = planAttend(shape, mask, score?.expression(shape), { D, E, width, dropout: dropout !== undefined });
-  // halves are widened once: the kernels compute in f32 and keep row statistics in f32
-  const [fq, fk, fv] = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
-  const parts = plans.map((plan) => attendPart({ shape, plan, scale, dropout }, fq, fk, fv));
-  const { out: wide, logsumexp } = parts.reduce((a, b) => {
-    const merged = mergeAttention(a, b);
-    for (const x of [a.out, a.logsumexp, b.out, b.logsumexp]) x.dispose();
-    return merged;
+  // a scope, so that nothing is left behind where memory runs out
+  const { out, logsumexp } = scope(() => {
+    // halves are widened once: the kernels compute in f32 and keep row statistics in f32
+    const [fq, fk, fv] = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
+    const parts = plans.map((plan) => attendPart({ shape, plan, scale, dropout }, fq, fk, fv));
+    const merged = parts.reduce((a, b) => mergeAttention(a, b));
+    return { out: q.dtype === 'f32' ? merged.out : cast(merged.out, q.dtype), logsumexp: merged.logsumexp };
   });
-  let out = wide;
-  if (q.dtype !== 'f32') {
-    out = cast(wide, q.dtype);
-    for (const x of [wide, fq, fk, fv]) x.dispose();
-  }
   return { out, logsumexp, counters: counters(plans, mask, shape, [q, k, v, out, logsumexp]) };
 }
 
 /** Attention over the pairs of one plan, on the tape. */
 function attendPart(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): PartialAttention {
-  const values = runForward(call, q, k, v);
   const sources = new Set(call.plan.spec.tables.map(({ source }) => source));
   const learned = [...sources].filter((source) => source instanceof Tensor);
   const inputs = [q, k, v, ...learned];
+  commonDevice('attend', inputs);
+  const values = runForward(call, q, k, v);
   operation(
     'attend',
     inputs,

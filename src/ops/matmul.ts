@@ -81,24 +81,25 @@ const columnsOf = ({ x, transposed }: Side): number => x.shape.at(transposed ? -
 const flip = ({ x, transposed }: Side): Side => ({ x, transposed: !transposed });
 
 function check(a: Side, b: Side, bias: Tensor | undefined): void {
-  const got = `got a=${show(a.x.shape)}${a.transposed ? ' transposed' : ''}, b=${show(b.x.shape)}${b.transposed ? ' transposed' : ''}`;
-  const integers = [a.x, b.x, ...(bias ? [bias] : [])].find((x) => !isFloat(x.dtype));
-  if (integers)
+  const integers = [a.x, b.x, bias].find((x) => x !== undefined && !isFloat(x.dtype));
+  if (integers) {
     throw new OptionError(`matmul: operands must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
+  }
+  const reasons: string[] = [];
   if (a.x.rank < 2 || b.x.rank < 2) {
-    throw new ShapeError(
-      `matmul: a must be [...,M,K] and b [...,K,N], at least two axes each; ${got}. Reshape to add an axis.`,
-    );
+    reasons.push('a must be [...,M,K] and b [...,K,N], at least two axes each (reshape to add one)');
+  } else {
+    const [K, other, N] = [columnsOf(a), rowsOf(b), columnsOf(b)];
+    if (K !== other) {
+      const remedy = 'set transposeA or transposeB if one is stored the other way';
+      reasons.push(`a must be [...,M,K] and b [...,K,N] with one K, not ${K} and ${other} (${remedy})`);
+    }
+    if (bias && !sameShape(bias.shape, [N])) reasons.push(`bias must be [N]=[${N}]`);
   }
-  if (columnsOf(a) !== rowsOf(b)) {
-    throw new ShapeError(
-      `matmul: a must be [...,M,K] and b [...,K,N] with one K; ${got}, so K is ${columnsOf(a)} and ${rowsOf(b)}. ` +
-        'Set transposeA or transposeB if one is stored the other way.',
-    );
-  }
-  if (bias !== undefined && !sameShape(bias.shape, [columnsOf(b)])) {
-    throw new ShapeError(`matmul: bias must be [N]=[${columnsOf(b)}]; got bias=${show(bias.shape)}, ${got}.`);
-  }
+  if (reasons.length === 0) return;
+  const shape = ({ x, transposed }: Side): string => `${show(x.shape)}${transposed ? ' transposed' : ''}`;
+  const got = `a=${shape(a)}, b=${shape(b)}${bias ? `, bias=${show(bias.shape)}` : ''}`;
+  throw new ShapeError(`matmul: ${reasons.join('; ')}; got ${got}.`);
 }
 
 const activations = new WeakMap<Scalar, Expression>();

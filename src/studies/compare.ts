@@ -26,6 +26,8 @@ export interface CompareOptions {
   readonly seed: number;
   /** Bytes that standard attention may take for its n×n matrices. */
   readonly memoryLimit: number;
+  /** No length is begun that would end later than this, going by the length before; the first always runs. */
+  readonly seconds?: number | undefined;
   readonly onProgress?: (text: string) => void;
   /** Called with the rows of each length as soon as they are measured. */
   readonly onLength?: (rows: readonly CompareRow[]) => void;
@@ -37,7 +39,9 @@ export interface Comparison {
   readonly seed: number;
   readonly heads: number;
   readonly headDim: number;
+  /** Those that were run. */
   readonly lengths: readonly number[];
+  readonly omitted: readonly { readonly length: number; readonly why: string }[];
   readonly memoryLimit: number;
   readonly rowsPerHead: number;
   readonly machine: Machine;
@@ -46,7 +50,7 @@ export interface Comparison {
 }
 
 /** Standard attention is not begun where it would take longer, going by the length before. */
-const STANDARD_MILLISECONDS = 8000;
+const STANDARD_MILLISECONDS = 4000;
 const ROWS_PER_HEAD = 8;
 /** Long enough to show sparsity, short enough to see the pattern. */
 const PICTURE_LENGTH = 2048;
@@ -65,18 +69,26 @@ export async function compare(
 ): Promise<Comparison> {
   const { heads, headDim, seed, masks, memoryLimit } = options;
   const progress = options.onProgress ?? (() => undefined);
-  const lengths = [...new Set(options.lengths)].sort((a, b) => a - b);
-  const longest = lengths.at(-1) ?? 0;
-  if (lengths[0] === undefined || lengths[0] < 1 || longest > document.bytes.length) {
+  const wanted = [...new Set(options.lengths)].sort((a, b) => a - b);
+  const longest = wanted.at(-1) ?? 0;
+  if (wanted[0] === undefined || wanted[0] < 1 || longest > document.bytes.length) {
     throw new OptionError(
-      `compare: lengths must be from 1 to the ${document.bytes.length} bytes of the text; got ${lengths.join(', ')}.`,
+      `compare: lengths must be from 1 to the ${document.bytes.length} bytes of the text; got ${wanted.join(', ')}.`,
     );
   }
   progress('making queries, keys and values from the text');
   const features = textFeatures(document.bytes.subarray(0, longest), { heads, headDim, seed });
   const mechanisms = masks.map(fused);
   const rows: CompareRow[] = [];
-  for (const length of lengths) {
+  const clock = new Clock(options.seconds ?? Infinity);
+  const lengths: number[] = [];
+  const omitted: { length: number; why: string }[] = [];
+  for (const length of wanted) {
+    const why = clock.refusal(length);
+    if (why !== undefined) {
+      omitted.push({ length, why });
+      continue;
+    }
     const scene = stage(device, prefixOf(features, length), mechanisms, seed, progress);
     try {
       const pending = [await checkStandard(scene, rows, memoryLimit)];
@@ -88,6 +100,8 @@ export async function compare(
       const block = timed(scene, pending);
       options.onLength?.(block);
       rows.push(...block);
+      lengths.push(length);
+      clock.lap(length);
     } finally {
       for (const x of scene.inputs) x.dispose();
     }
@@ -99,14 +113,40 @@ export async function compare(
     heads,
     headDim,
     lengths,
+    omitted,
     memoryLimit,
     rowsPerHead: ROWS_PER_HEAD,
     machine: machine(device),
     rows,
     pictures: masks
       .filter(({ name }) => name !== 'none')
-      .map((mask) => maskPicture(mask, Math.min(PICTURE_LENGTH, longest))),
+      .map((mask) => maskPicture(mask, Math.min(PICTURE_LENGTH, lengths.at(-1)!))),
   };
+}
+
+/** Whether there is time for another length; work grows with its square at most. */
+class Clock {
+  readonly #start = performance.now();
+  #last: { readonly length: number; readonly seconds: number; readonly end: number } | undefined;
+
+  constructor(readonly limit: number) {}
+
+  get #seconds(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  lap(length: number): void {
+    const end = this.#seconds;
+    this.#last = { length, seconds: end - (this.#last?.end ?? 0), end };
+  }
+
+  /** Why a length is not begun. */
+  refusal(length: number): string | undefined {
+    if (this.#last === undefined) return undefined;
+    const expected = this.#seconds + this.#last.seconds * (length / this.#last.length) ** 2;
+    if (expected <= this.limit) return undefined;
+    return `it might end only after ${Math.round(expected)} s; the limit is ${this.limit} s`;
+  }
 }
 
 /** Features of a position depend on what is before it only, so shorter problems are prefixes. */

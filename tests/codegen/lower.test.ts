@@ -175,7 +175,7 @@ describe('what is lowered', () => {
         y: value('y', 'f32', 'vf'),
         q: value('q', 'i32', 'vi'),
         k: value('k', 'i32', 'vi'),
-      } as never,
+      },
     };
   };
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { float, moduleOf, signed, unsigned, valueTypes } from '../../src/codegen/render/wasm-binary.js';
 import { renderWasm } from '../../src/codegen/render/wasm.js';
@@ -73,7 +73,7 @@ describe('modules', () => {
     const module = new WebAssembly.Module(bytes);
     expect(WebAssembly.Module.imports(module)).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
     expect(WebAssembly.Module.exports(module)).toEqual([{ name: 'run', kind: 'function' }]);
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true } as WebAssembly.MemoryDescriptor);
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
     const { run } = new WebAssembly.Instance(module, { env: { memory } }).exports;
     expect((run as unknown as { length: number }).length).toBe(4);
   });

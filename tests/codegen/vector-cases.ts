@@ -61,7 +61,7 @@ const compared = Object.entries(comparisons).map(([name, holds]): OperationCase 
 function nearest(a: number): number {
   const down = Math.floor(a);
   const even = a - down === 0.5 ? (down % 2 === 0 ? down : down + 1) : Math.round(a);
-  return even === 0 ? Math.sign(a) * 0 || a * 0 : even;
+  return even === 0 && (a < 0 || Object.is(a, -0)) ? -0 : even;
 }
 const less = (a: number, b: number): number => (b < a ? b : a);
 const more = (a: number, b: number): number => (a < b ? b : a);

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VectorBuilder, type I32, type Variable } from '../../src/codegen/vector.js';
 import type { Kernel } from '../../src/kernels/kernel.js';

@@ -200,7 +200,7 @@ const kernel: Kernel = {
     };
     loads.forEach((load, slot) => {
       const got = load.build(k, inputs);
-      const vector = got.kind === 'f32' ? k.splat(got as F32) : got.kind === 'i32' ? k.splat(got as I32) : (got as VF);
+      const vector = got.kind === 'f32' ? k.splat(got) : got.kind === 'i32' ? k.splat(got) : (got as VF);
       k.store(k.offset(out!, slot, 4 * MAX_WIDTH), vector);
     });
     const operands = { ...inputs, value: k.loadVF(value!), small: k.loadVI(narrow!), medium: k.loadVI(middle!) };
@@ -265,7 +265,7 @@ describe('the end of memory', () => {
       accesses.forEach((access, i) => storeOf[access](k, k.parameter(4 + i, 'pointer'), operands, 0, count));
     },
   };
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true } as WebAssembly.MemoryDescriptor);
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const module = new WebAssembly.Module(renderWasm(edge, { relaxed: false }));
   const run = new WebAssembly.Instance(module, { env: { memory } }).exports['run'] as (...args: number[]) => number;
   const slots = new DataView(memory.buffer);

@@ -10,6 +10,7 @@ import { uniform } from '../support/random.js';
 import { inputs, type Shape } from '../ops/attend-arbitrary.js';
 import { run } from '../ops/attend-run.js';
 
+// head size and masks are those of the reference cases, whose kernels are compiled anyway
 const D = 16;
 
 /** Numbers with those of some rows replaced. */
@@ -101,16 +102,18 @@ async function expectContained(
   }
 }
 
-const shape = { B: 2, H: 2, G: 1, L: 100, S: 100 };
-const scattered = Uint8Array.from(uniform(5, 100 * 100, 0, 1), (x) => Number(x < 0.1));
-const documents = Int32Array.from({ length: 200 }, (_, i) => Math.floor(i / 30));
+const n = 144;
+const shape = { B: 2, H: 2, G: 1, L: n, S: n };
+const scattered = Uint8Array.from(uniform(5, 2 * n * n, 0, 1), (x) => Number(x < 0.1));
+const documents = Int32Array.from({ length: 2 * n }, (_, i) => Math.floor(i / 30));
 const contained: readonly (readonly [string, AttendOptions, rules.Rule])[] = [
   ['causal', { causal: true }, rules.causal],
-  ['a window', { mask: masks.within({ radius: 9 }) }, rules.window(9, 9)],
-  ['lengths', { mask: masks.lengths([60, 93]) }, rules.lengths([60, 93])],
-  ['documents', { mask: masks.document(documents) }, rules.document(documents)],
+  ['a window', { mask: masks.within({ left: 9, right: 9 }) }, rules.window(9, 9)],
+  ['lengths', { mask: masks.lengths([100, 137]) }, rules.lengths([100, 137])],
+  ['documents', { causal: true, mask: masks.document(documents) }, rules.both(rules.causal, rules.document(documents))],
+  ['two parts that are merged', { causal: true, mask: masks.strided({ stride: 12 }) }, rules.both(rules.causal, rules.strided(12))],
   ['dilation', { mask: masks.dilated({ dilation: 3, radiusSlots: 4 }) }, rules.dilated(3, 4)],
-  ['pairs at random', { mask: masks.dense(scattered, [100, 100]) }, rules.dense(scattered)],
+  ['pairs at random', { mask: masks.dense(scattered, [2, n, n]) }, rules.dense(scattered)],
 ];
 
 onEveryDevice((on) => {
@@ -133,11 +136,11 @@ onEveryDevice((on) => {
       const setting = { ...inputs(shape, D, D, 13), options };
       const problem = { ...setting.problem, allowed: rule(shape) };
       // rows in the first batch's first head and in the middle of the second's; query rows count 2 heads
-      for (const where of ['k', 'v'] as const) for (const row of [0, 50, 165]) await expectContained(on, { ...setting, problem }, where, row);
-      for (const where of ['q', 'dout'] as const) for (const row of [0, 99, 250]) await expectContained(on, { ...setting, problem }, where, row);
+      for (const where of ['k', 'v'] as const) for (const row of [0, 50, 209]) await expectContained(on, { ...setting, problem }, where, row);
+      for (const where of ['q', 'dout'] as const) for (const row of [0, 143, 350]) await expectContained(on, { ...setting, problem }, where, row);
     });
     test('mutant: a mask one key too wide is noticed', async () => {
-      const setting = { ...inputs(shape, D, D, 13), options: { mask: masks.within({ radius: 10 }) } };
+      const setting = { ...inputs(shape, D, D, 13), options: { mask: masks.within({ left: 9, right: 10 }) } };
       const problem = { ...setting.problem, allowed: rules.window(9, 9)(shape) };
       await expect(expectContained(on, { ...setting, problem }, 'k', 50)).rejects.toThrow('numbers off');
     });

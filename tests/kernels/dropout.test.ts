@@ -35,15 +35,17 @@ const tileParameters = parameterList({
   keepBelow: 'i32',
   keepFactor: 'f32',
 });
-const tile: Kernel = {
+const tile = (period: number): Kernel => ({
   name: 'dropout of a tile',
   key: '',
   parameters: tileParameters.kinds,
   cpu: (k) => {
     const p = tileParameters.read(k);
-    dropTile(k, attendTiles(k.width), p, { ...p, period: 1 });
+    dropTile(k, attendTiles(k.width), p, { ...p, period });
   },
-};
+});
+/** By period: whole sequences, and every third row and key. */
+const tiles = new Map([1, 3].map((period) => [period, tile(period)]));
 
 onEveryTarget((target) => {
   test('philox: the words of every lane are those of core/random', () => {
@@ -73,13 +75,14 @@ onEveryTarget((target) => {
     readonly k0: number;
     readonly firstQuery: number;
     readonly head: number;
+    readonly period: 1 | 3;
     readonly residue: number;
     readonly seed: readonly [number, number];
     readonly keep: number;
   }
   const drop = (
-    { count, k0, firstQuery, head, residue, seed, keep }: At,
-    lines = start.slice(),
+    { count, k0, firstQuery, head, period, residue, seed, keep }: At,
+    lines: Float32Array = start.slice(),
     line = 0,
   ): Float32Array => {
     const part = lines.slice(line * panel);
@@ -94,38 +97,45 @@ onEveryTarget((target) => {
       Math.round(keep * 2 ** 31),
       1 / keep,
     ];
-    target.run(tile, [part, ...numbers]);
+    target.run(tiles.get(period)!, [part, ...numbers]);
     lines.set(part, line * panel);
     return lines;
   };
   const cases: readonly At[] = [
-    { count: 8, k0: 0, firstQuery: 0, head: 0, residue: 0, seed: [1, 0], keep: 0.75 },
-    { count: 24, k0: 96, firstQuery: 128, head: 5, residue: 0, seed: [0xdeadbeef, 3], keep: 0.5 },
-    { count: 96, k0: 4, firstQuery: 1000, head: 11, residue: 3, seed: [7, 0xffffffff], keep: 0.9 },
-    { count: 5, k0: 1024, firstQuery: 2 ** 20, head: 2, residue: 1, seed: [5, 5], keep: 0.25 },
+    { count: 8, k0: 0, firstQuery: 0, head: 0, period: 1, residue: 0, seed: [1, 0], keep: 0.75 },
+    { count: 24, k0: 96, firstQuery: 128, head: 5, period: 1, residue: 0, seed: [0xdeadbeef, 3], keep: 0.5 },
+    { count: 96, k0: 4, firstQuery: 1000, head: 11, period: 3, residue: 2, seed: [7, 0xffffffff], keep: 0.9 },
+    { count: 5, k0: 1024, firstQuery: 2 ** 20, head: 2, period: 1, residue: 0, seed: [5, 5], keep: 0.25 },
+    { count: 7, k0: 24, firstQuery: 64, head: 1, period: 3, residue: 0, seed: [5, 5], keep: 0.5 },
   ];
 
-  test.each(cases)('what is dropped depends on seed, head, query and key alone: $count keys from $k0', (at) => {
-    const got = drop(at);
-    let kept = 0;
-    for (let j = 0; j < at.count; j++) {
-      for (let lane = 0; lane < panel; lane++) {
-        const key = at.k0 + j;
-        const words = reference([at.firstQuery + lane, key >>> 2, at.head, at.residue], [at.seed[0], at.seed[1]]);
-        const keeps = words[key & 3]! >>> 1 < Math.round(at.keep * 2 ** 31);
-        const x = start[j * panel + lane]!;
-        const want = keeps ? Math.fround(x * Math.fround(1 / at.keep)) : 0;
-        expect(got[j * panel + lane], `key ${key}, query ${at.firstQuery + lane}`).toBe(want);
-        kept += Number(keeps);
+  test.each(cases)(
+    'what is dropped depends on seed, head, query and key alone: $count keys from $k0, period $period',
+    (at) => {
+      const got = drop(at);
+      let kept = 0;
+      for (let j = 0; j < at.count; j++) {
+        for (let lane = 0; lane < panel; lane++) {
+          const [query, key] = [at.firstQuery + lane, at.k0 + j].map((place) => place * at.period + at.residue) as [
+            number,
+            number,
+          ];
+          const words = reference([query, key >>> 2, at.head, 0], [at.seed[0], at.seed[1]]);
+          const keeps = words[key & 3]! >>> 1 < Math.round(at.keep * 2 ** 31);
+          const x = start[j * panel + lane]!;
+          const want = keeps ? Math.fround(x * Math.fround(1 / at.keep)) : 0;
+          expect(got[j * panel + lane], `key ${key}, query ${query}`).toBe(want);
+          kept += Number(keeps);
+        }
       }
-    }
-    // both happen, else the cases would show nothing
-    expect(kept).toBeGreaterThan(0);
-    expect(kept).toBeLessThan(at.count * panel);
-    // nothing beyond the last group of four keys is touched
-    const end = 4 * Math.ceil(at.count / 4) * panel;
-    expect(got.subarray(end)).toEqual(start.subarray(end));
-  });
+      // both happen, else the cases would show nothing
+      expect(kept).toBeGreaterThan(0);
+      expect(kept).toBeLessThan(at.count * panel);
+      // nothing beyond the last block of four keys is touched
+      const end = (at.period === 1 ? 4 * Math.ceil(at.count / 4) : at.count) * panel;
+      expect(got.subarray(end)).toEqual(start.subarray(end));
+    },
+  );
 
   test('a step in two parts is the step', () => {
     const at = cases[1]!;

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { lookup, tableOf } from '../../src/codegen/expression/index.js';
+import { lookup, select, tableOf } from '../../src/codegen/expression/index.js';
 import * as m from '../../src/masks/index.js';
 
 const small = fc.integer({ min: 1, max: 40 });
@@ -92,6 +92,7 @@ function odd(): fc.Arbitrary<m.Mask> {
       m.mask(({ q, k }) => lookup(table, q).gt(lookup(table, k))),
       m.mask(({ q, k }) => lookup(table, q).ge(lookup(table, k).add(k).sub(n))),
       m.mask(({ q, k, h }) => h.eq(0).or(q.ne(k))),
+      m.mask(({ q, k, b }) => select(k.mod(n).eq(b), q.lt(30), k.le(q))),
       m.prefix(n),
       m.fixed({ stride: n + 3, columns: 2 }),
       m.global({ first: n }),

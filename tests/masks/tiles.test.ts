@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { variable } from '../../src/codegen/expression/index.js';
+import { select, variable } from '../../src/codegen/expression/index.js';
 import * as m from '../../src/masks/index.js';
 import { atoms, composed, shapes } from './arbitrary.js';
 import { kindsByHand, kindsOf, predicate } from './brute.js';
@@ -64,6 +64,28 @@ describe('classifyTiles', () => {
     compare(shape, m.causal().and(m.strided({ stride: 50 })), size, true);
     compare(shape, m.causal().and(m.causal().not()), size, true);
     expect(compare(shape, m.causal().and(m.causal().not()), size, true).runs).toHaveLength(0);
+  });
+
+  it('is right where boxes of tiles are decided in part', () => {
+    const shape = { B: 1, H: 2, G: 1, L: 150, S: 170 };
+    const masks = [
+      m.mask(({ q, k }) => q.mul(k).lt(4000)),
+      m.mask(({ q, k }) => q.add(k).mod(90).lt(50)),
+      m.mask(({ q, k, h }) => q.sub(k).mul(q).gt(h.mul(500))),
+      m.mask(({ q, k }) => select(q.add(k).lt(120), q.mul(k).lt(900), k.mod(50).lt(20))),
+      m.mask(({ q, k }) => q.toF32().mul(k.toF32()).sqrt().lt(60.5)),
+    ];
+    for (const mask of masks) {
+      const map = compare(shape, mask, { queryTile: 3, keyTile: 2 }, false);
+      expect(Math.min(map.counts.empty, map.counts.full)).toBeGreaterThan(500);
+    }
+  });
+
+  it('is right where documents come back after mixed tiles', () => {
+    const ids = [0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 1, 1, 2, 1, 1, 1, 1, 0, 0, 0, 0];
+    const shape = { B: 1, H: 1, G: 1, L: 28, S: 28 };
+    compare(shape, m.document(ids), { queryTile: 4, keyTile: 4 }, true);
+    compare(shape, m.document(ids).not(), { queryTile: 4, keyTile: 2 }, true);
   });
 
   it('keeps one class unless the mask tells batches or heads apart', () => {

@@ -275,14 +275,17 @@ onEveryDevice((on) => {
         stack({ data: new Float32Array(shape.reduce((x, y) => x * y, 1)), shape });
       expect(() => matmul(zeros(2, 3), zeros(4, 5))).toThrow(
         new ShapeError(
-          'matmul: a must be [...,M,K] and b [...,K,N] with one K; got a=[2,3], b=[4,5], so K is 3 and 4. ' +
-            'Set transposeA or transposeB if one is stored the other way.',
+          'matmul: a must be [...,M,K] and b [...,K,N] with one K, not 3 and 4 ' +
+            '(set transposeA or transposeB if one is stored the other way); got a=[2,3], b=[4,5].',
         ),
       );
-      expect(() => matmul(zeros(3), zeros(3, 5))).toThrow(/at least two axes each; got a=\[3\], b=\[3,5\]/);
+      expect(() => matmul(zeros(3), zeros(3, 5))).toThrow(
+        'matmul: a must be [...,M,K] and b [...,K,N], at least two axes each (reshape to add one); got a=[3], b=[3,5].',
+      );
       expect(() => matmul(zeros(2, 2, 3), zeros(3, 3, 5))).toThrow(ShapeError);
-      expect(() => matmul(zeros(2, 3), zeros(3, 5), { bias: zeros(4) })).toThrow(
-        /bias must be \[N\]=\[5\]; got bias=\[4\]/,
+      // every reason at once
+      expect(() => matmul(zeros(2, 3), zeros(5, 3), { transposeA: true, bias: zeros(4) })).toThrow(
+        /with one K, not 2 and 5 .*; bias must be \[N\]=\[3\]; got a=\[2,3\] transposed, b=\[5,3\], bias=\[4\]/,
       );
       const integers = tensor(Int32Array.of(1, 2, 3, 4), [2, 2], { device: on.device });
       expect(() => matmul(integers, zeros(2, 2))).toThrow(/must be f32, f16 or bf16; got i32/);

@@ -50,7 +50,6 @@ test('standard attention stops at the memory limit and says so', () => {
   expect(stopped).toMatchObject({ milliseconds: null, speedup: null, workspaceBytes: null, error: null, check: null });
   expect(stopped!.skipped).toBe('the n×n matrices of one head take 81.6 kB; the limit is 32.8 kB');
 });
-expect(stopped!.skipped).toBe('its n×n matrices take 0.2 MB; the limit is 0.1 MB');
 
 test('ratios are those of the times', () => {
   for (const row of result.rows.filter(({ skipped }) => skipped === null)) {
@@ -101,6 +100,23 @@ describe('errors are those of a float64 oracle', () => {
       expect(row.pairsShare).toBeCloseTo(pairs / length ** 2, 12);
     }
   });
+});
+
+test('lengths for which there is no time are left out, and it is said', async () => {
+  const masks = [namedMask('none')];
+  const document = { name: 'tiny.txt', bytes: text };
+  const hurried = await compare(device, document, {
+    ...options,
+    lengths: [8, 16, 128],
+    masks,
+    memoryLimit,
+    seconds: 1e-6,
+  });
+  expect(hurried.lengths).toEqual([8]);
+  expect(hurried.rows.map(({ length }) => length)).toEqual([8, 8]);
+  expect(hurried.omitted.map(({ length }) => length)).toEqual([16, 128]);
+  expect(hurried.omitted[0]!.why).toMatch(/^it might end only after \d+ s; the limit is 0\.000001 s$/);
+  expect(result.omitted).toEqual([]);
 });
 
 test('masks have pictures', () => {

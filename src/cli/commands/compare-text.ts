@@ -2,7 +2,7 @@ import type { DeviceInfo } from '../../devices/device.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
 import { featuresNote } from '../../studies/features.js';
 import type { Style } from '../ansi.js';
-import { findings } from '../findings.js';
+import { findings, omissions } from '../findings.js';
 import * as format from '../format.js';
 import { type Column, table } from '../table.js';
 
@@ -70,12 +70,14 @@ export function lengthBlock(rows: readonly CompareRow[], style: Style): string {
 }
 
 /** What the numbers mean, and the two sentences people came for. */
-export function closing({ rows, lengths, rowsPerHead, heads }: Comparison, style: Style): string {
+export function closing(comparison: Comparison, style: Style): string {
+  const { rows, lengths, rowsPerHead, heads } = comparison;
   const notes = style.dim(
     `time: median after a checked first run; × standard, × exact: how many times as fast at the same length.\n` +
       'workspace: most bytes held beyond q, k, v and the result. pairs: query–key pairs the mask allows, of all n².\n' +
       `error: against float64 softmax attention over all pairs ("of causal": over all pairs up to the query), on ${rowsPerHead * heads} sampled rows\n` +
       '(‖difference‖ / ‖reference‖). For a mask this is what leaving pairs out costs on these features.\n',
   );
-  return `${findings(rows, lengths).join('\n')}\n\n${notes}\n`;
+  const omitted = omissions(comparison).map((sentence) => `${sentence} --seconds allows more.\n`);
+  return `${omitted.join('')}${findings(rows, lengths).join('\n')}\n\n${notes}\n`;
 }

@@ -1,6 +1,6 @@
 import type { Comparison, CompareRow } from '../../studies/compare.js';
 import type { MaskPicture } from '../../studies/picture.js';
-import { findings } from '../findings.js';
+import { findings, omissions } from '../findings.js';
 import * as format from '../format.js';
 import { errorChart } from './error-chart.js';
 import { markup, Markup } from './html.js';
@@ -43,7 +43,7 @@ export function report(comparison: Comparison, options: ReportOptions): string {
             ${features} One byte of the text is one position.${options.note === undefined ? '' : ` ${options.note}`}
           </p>
           <section class="findings" aria-label="Findings">
-            ${findings(rows, lengths).map((sentence) => markup`<p>${sentence}</p>`)}
+            ${[...findings(rows, lengths), ...omissions(comparison)].map((sentence) => markup`<p>${sentence}</p>`)}
           </section>
           <h2>Time, memory, error</h2>
           <div class="charts">${charts(comparison, mechanisms, (name) => look.get(name)!)}</div>

@@ -45,11 +45,19 @@ function walk(inner: readonly Axis[], which: 'a' | 'b'): Walk {
   return { div: last[which] ? 1 : last.extent, mod: size(advancing) };
 }
 
+const once: Walk = { div: 1, mod: 1 };
+const single: readonly BatchRun[] = [{ count: 1, a: once, b: once, aFirst: 0, bFirst: 0, outFirst: 0 }];
+
 /**
  * Cuts a broadcast batch into runs. Axes along which an operand repeats alternate rarely, so there is one run for
  * nearly every shape; the axes beyond the last two are looped over here.
  */
-export function batchRuns(out: readonly number[], aShape: readonly number[], bShape: readonly number[]): BatchRun[] {
+export function batchRuns(
+  out: readonly number[],
+  aShape: readonly number[],
+  bShape: readonly number[],
+): readonly BatchRun[] {
+  if (out.length === 0) return single;
   const axes = merged(out, aShape, bShape);
   const inner = axes.slice(-2);
   const outer = axes.slice(0, -2);

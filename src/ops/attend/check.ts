@@ -2,7 +2,7 @@ import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
 import { show } from '../../core/shape.js';
 import { Mask, type AttendShape } from '../../masks/index.js';
 import { Score } from '../../scores/index.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { commonDevice, Tensor } from '../../tensor/tensor.js';
 import type { AttendOptions } from './options.js';
 
 /** The largest head size the kernels are built for. */
@@ -14,6 +14,7 @@ export function checkInputs(q: Tensor, k: Tensor, v: Tensor): AttendShape & { re
     if (!(x instanceof Tensor))
       throw new OptionError(`attend: ${name} must be a tensor; make one with tensor(data, shape).`);
   }
+  commonDevice('attend', [q, k, v]);
   const got = `got q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
   if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
     throw new ShapeError(`attend: q must be [B,H,L,D], k [B,G,S,D] and v [B,G,S,E]; ${got}.`);
