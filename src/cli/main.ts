@@ -9,7 +9,8 @@ const setup: WorkSetup = {
   cwd: process.cwd(),
   outTerminal: process.stdout.isTTY,
   errTerminal: process.stderr.isTTY,
-  columns: process.stderr.columns ?? 80,
+  // some terminals say 0
+  columns: process.stderr.columns || 80,
   state,
 };
 const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: setup });

@@ -101,7 +101,7 @@ export async function compare(
       options.onLength?.(block);
       rows.push(...block);
       lengths.push(length);
-      clock.lap(length);
+      clock.lap(block);
     } finally {
       for (const x of scene.inputs) x.dispose();
     }
@@ -124,28 +124,27 @@ export async function compare(
   };
 }
 
-/** Whether there is time for another length; work grows with its square at most. */
+/** Whether there is time for another length, going by the times of the last one. */
 class Clock {
   readonly #start = performance.now();
-  #last: { readonly length: number; readonly seconds: number; readonly end: number } | undefined;
+  #last: readonly CompareRow[] = [];
 
   constructor(readonly limit: number) {}
 
-  get #seconds(): number {
-    return (performance.now() - this.#start) / 1000;
-  }
-
-  lap(length: number): void {
-    const end = this.#seconds;
-    this.#last = { length, seconds: end - (this.#last?.end ?? 0), end };
+  lap(rows: readonly CompareRow[]): void {
+    this.#last = rows;
   }
 
   /** Why a length is not begun. */
   refusal(length: number): string | undefined {
-    if (this.#last === undefined) return undefined;
-    const expected = this.#seconds + this.#last.seconds * (length / this.#last.length) ** 2;
-    if (expected <= this.limit) return undefined;
-    return `it might end only after ${Math.round(expected)} s; the limit is ${this.limit} s`;
+    let expected = performance.now() - this.#start;
+    for (const row of this.#last) {
+      const growth = length / row.length;
+      // a checked run, a timed one, and the float64 rows; compiling belongs to the first length
+      expected += 2.5 * (row.milliseconds ?? 0) * (row.kind === 'sparse' ? growth : growth ** 2);
+    }
+    if (this.#last.length === 0 || expected <= 1000 * this.limit) return undefined;
+    return `it might end only after ${Math.round(expected / 1000)} s; the limit is ${this.limit} s`;
   }
 }
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { evaluate, print, type Expression } from '../../src/codegen/expression/index.js';
+import { evaluate, print, variable, type Expression } from '../../src/codegen/expression/index.js';
 import { onEveryTarget, targets, type Target } from '../support/targets.js';
 import { enclose, holds } from './enclose.js';
 import { anyExpression, point } from './expression/arbitrary.js';
@@ -63,15 +63,20 @@ onEveryTarget(
   ({ name }) => name.startsWith('wasm'),
 );
 
-// one compile for many expressions, so without shrinking
+// few compiles for many expressions, so without shrinking
+const [x, y] = [variable('x', 'f32'), variable('y', 'f32')];
+const functions = [x.exp(), x.log(), x.tanh(), x.erf(), x.sin(), y.cos(), x.exp().add(y.tanh())];
 const batch = fc.sample(anyExpression, { seed: 17, numRuns: 40 });
 onEveryTarget(
   (target) => {
-    test(`${batch.length} expressions of vectors and scalars are what they mean`, () => {
-      const [wrong, decided] = disagreement(target, batch, somePoints, oneMixture);
+    test.each([
+      [functions.length, 'functions', functions, everyMixture, 4],
+      [batch.length, 'random expressions', batch, oneMixture, 1],
+    ] as const)('%i %s of vectors and scalars are what they mean', (_, _name, expressions, mixing, ways) => {
+      const [wrong, decided] = disagreement(target, expressions, somePoints, mixing);
       expect(wrong).toBeUndefined();
-      expect(decided).toBeGreaterThan(0.9 * batch.length * POINTS);
+      expect(decided).toBeGreaterThan(0.9 * expressions.length * ways * POINTS);
     });
   },
-  ({ name, width }) => name.startsWith('native') && width === Math.max(...targets.map((target) => target.width)),
+  ({ name, width }) => name === 'wasm' || width === Math.max(...targets.map((target) => target.width)),
 );

@@ -181,8 +181,12 @@ const kinds: Kernel = {
       k.assign(rounds, k.add(rounds, 1));
       k.assign(walk, k.offset(walk, 4 * k.width));
     });
-    // an assignment in a branch is seen after it
-    k.if(k.ge(rounds, 3), () => k.assign(rounds, k.mul(rounds, 100)));
+    // an assignment in a branch is seen after it, be it all that the branch does
+    k.if(
+      k.ge(rounds, 3),
+      () => k.assign(rounds, k.mul(rounds, 100)),
+      () => k.assign(rounds, count),
+    );
     k.store(out, sum);
     k.store(out, hits, 4 * k.width);
     k.store(out, scaled, 8 * k.width);
@@ -227,7 +231,7 @@ onEveryTarget(
           expect(integers[width + lane]).toBe(values.filter((value) => value > 0).length);
         }
         expect(out[2 * width]).toBe(1.5 ** rounds);
-        expect(integers[2 * width + 1]).toBe(rounds >= 3 ? 100 * rounds : rounds);
+        expect(integers[2 * width + 1]).toBe(rounds >= 3 ? 100 * rounds : count);
         expect(integers[2 * width + 2]).toBe(7);
         expect(out[2 * width + 3]).toBe(out[0]);
       }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { CapabilityError, OptionError, ShapeError } from '../../src/core/errors.js';
+import { CapabilityError, OptionError, OutOfMemoryError, ShapeError } from '../../src/core/errors.js';
+import { createDevice } from '../../src/devices/index.js';
 import * as masks from '../../src/masks/index.js';
 import { attend, type AttendOptions } from '../../src/ops/attend.js';
 import { alibi, bias, softcap, t5Bias } from '../../src/scores/index.js';
@@ -117,9 +118,48 @@ onEveryDevice((on) => {
       const [k, v] = [create(good[1]), create(good[2])];
       const { out, logsumexp } = attend(q, k, v);
       disposeAll([k, v]);
-      const [dq] = gradients([logsumexp], [q], [zeros([1, 2, 5], { device: on.device })]);
+      const cotangent = create([1, 2, 5]);
+      const [dq] = gradients([logsumexp], [q], [cotangent]);
       expect(Array.from(await dq!.data()).every((x) => x === 0)).toBe(true);
-      disposeAll([q, out, logsumexp, dq]);
+      disposeAll([q, out, logsumexp, dq, cotangent]);
     });
+
+    test('two devices', async () => {
+      const other = await createDevice({ kind: on.kind, threads: 1 });
+      const elsewhere = (shape: readonly number[]): Tensor => zeros(shape, { device: other });
+      const words = ['one device', '[1,2,7,8]'];
+      expectSentence(() => attend(create(good[0]), elsewhere(good[1]), create(good[2])), OptionError, words);
+      const score = (): AttendOptions => ({ score: bias(elsewhere([5, 7])) });
+      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), score()), OptionError, ['one device', '[5,7]']);
+      await other.dispose();
+    });
+
+    test('a score that reads no tensor but something like one', () => {
+      const score = bias({ shape: [5, 7], dtype: 'f32' });
+      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), { score }), OptionError, ['"bias"', 'tensor']);
+    });
+  });
+
+  test('where memory runs out, the call says how much, and leaves nothing behind', async () => {
+    const shape = [1, 4, 400, 64];
+    const bytes = 4 * 4 * 400 * 64;
+    let refusals = 0;
+    // room for less than the output, for the output alone, for more and more of the rest
+    for (let limit = 3 * bytes + 65536; limit <= 5 * bytes; limit += 65536) {
+      const small = await createDevice({ kind: on.kind, threads: 1, memoryLimit: limit });
+      const inputs = [zeros(shape, { device: small }), zeros(shape, { device: small }), zeros(shape, { device: small })] as const;
+      const before = small.ledger.live();
+      try {
+        disposeAll(attend(...inputs, { mask: masks.within({ left: 5, right: 7 }) }));
+      } catch (error) {
+        refusals++;
+        expect(error).toBeInstanceOf(OutOfMemoryError);
+        expect((error as Error).message).toMatch(/\d+ bytes/);
+      }
+      expect(small.ledger.live()).toBe(before);
+      disposeAll(inputs);
+      await small.dispose();
+    }
+    expect(refusals).toBeGreaterThan(2);
   });
 });

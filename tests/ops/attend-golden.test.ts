@@ -60,7 +60,7 @@ function libraryScore(score: GoldenScore, table: Tensor | undefined): scores.Sco
   }
 }
 
-export function libraryOptions(c: GoldenCase, x: Tensors, table: Tensor | undefined): AttendOptions {
+function libraryOptions(c: GoldenCase, x: Tensors, table: Tensor | undefined): AttendOptions {
   return {
     // the prefix mask holds its own causality
     causal: c.causal && c.mask?.kind !== 'prefix',

@@ -1,8 +1,14 @@
 import * as fc from 'fast-check';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
+import * as masks from '../../src/masks/index.js';
+import { softcap } from '../../src/scores/index.js';
+import { tensor } from '../../src/tensor/index.js';
+import type { AttendProblem } from '../oracles/attend.js';
 import { expectedOf } from '../oracles/attend-budget.js';
+import * as rules from '../oracles/rules.js';
+import { expectClose } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
-import { settings } from './attend-arbitrary.js';
+import { inputs, settings } from './attend-arbitrary.js';
 import { expectResults, run } from './attend-run.js';
 
 const full = process.env['SUBQUAD_FULL'] === '1';
@@ -23,4 +29,57 @@ onEveryDevice((on) => {
       ),
     600_000,
   );
+
+  test('mutants: an oracle that is wrong in one thing disagrees', async () => {
+    const shape = { B: 1, H: 4, G: 2, L: 33, S: 40 };
+    const { problem, cotangents } = inputs(shape, 16, 16, 71);
+    const mask = masks.within({ left: 11, right: 0 });
+    const right: AttendProblem = { ...problem, allowed: rules.window(11, 0)(shape), score: [rules.softcap(5)] };
+    const { results } = await run(on.device, {
+      problem,
+      cotangents,
+      options: () => ({ causal: true, mask, score: softcap(5) }),
+    });
+    expectResults('as it is', results, expectedOf(right, cotangents));
+    const wrong: Record<string, AttendProblem> = {
+      'causal from the top left': { ...right, allowed: ({ i, j }) => j <= i && i - j <= 11 },
+      'one key more': { ...right, allowed: rules.window(12, 0)(shape) },
+      'another scale': { ...right, scale: 0.25 * (1 + 1e-5) },
+      'another cap': { ...right, score: [rules.softcap(5.001)] },
+      'heads in turns': {
+        ...right,
+        k: Float32Array.from(right.k, (_, n) => right.k[(n + 40 * 16) % right.k.length]!),
+        v: Float32Array.from(right.v, (_, n) => right.v[(n + 40 * 16) % right.v.length]!),
+      },
+    };
+    for (const [name, mutant] of Object.entries(wrong)) {
+      expect(() => expectResults(name, results, expectedOf(mutant, cotangents)), name).toThrow('numbers off');
+    }
+    const slopes = { ...right, score: [{ ...rules.softcap(5), slope: () => 1 }] };
+    expect(() => expectResults('a lost slope', results, expectedOf(slopes, cotangents))).toThrow('numbers off');
+    expect(() => expectResults('a lost cotangent', results, expectedOf(right, { dout: cotangents.dout }))).toThrow('numbers off');
+  });
+
+  test.each(['f16', 'bf16'] as const)('%s inputs are computed in f32', async (dtype) => {
+    const shape = { B: 1, H: 2, G: 1, L: 30, S: 50 };
+    const { problem, cotangents } = inputs(shape, 16, 16, 72);
+    // the nearest numbers of the dtype, which the oracle is given too
+    const halves = async (x: ArrayLike<number>): Promise<ArrayLike<number>> => {
+      const half = tensor(Float32Array.from(x), [x.length], { device: on.device, dtype });
+      const data = await half.data();
+      half.dispose();
+      return data;
+    };
+    const rounded = { ...problem, q: await halves(problem.q), k: await halves(problem.k), v: await halves(problem.v) };
+    const rows = { dout: await halves(cotangents.dout) };
+    const { results } = await run(on.device, { problem: rounded, cotangents: rows, dtype, options: () => ({ causal: true }) });
+    const { exact, budgets } = expectedOf({ ...rounded, allowed: rules.causal(shape) }, rows);
+    // the output is rounded to the dtype; gradients and logsumexp stay f32
+    const unit = dtype === 'f16' ? 2 ** -11 : 2 ** -8;
+    const largest = Math.max(...Array.from(exact['out']!, Math.abs));
+    expectClose('out', results['out']!, exact['out']!, { budget: budgets['out']! + unit * largest });
+    expectClose('logsumexp', results['logsumexp']!, exact['logsumexp']!, { budget: budgets['logsumexp']! });
+    // δ = dout·out is taken of the output before it is rounded
+    for (const name of ['dq', 'dk', 'dv']) expectClose(name, results[name]!, exact[name]!, { budget: budgets[name]! });
+  });
 });

@@ -18,17 +18,23 @@ export interface Setting {
   readonly tables?: readonly TableData[];
   /** Without them only the forward pass is run. */
   readonly cotangents?: Cotangents;
+  /** Of q, k and v; default f32. */
+  readonly dtype?: 'f32' | 'f16' | 'bf16';
 }
 
 /** Runs the library on the problem and reads everything back; nothing is left on the device. */
 export async function run(device: CpuDevice, setting: Setting): Promise<{ results: Results; counters: AttendCounters }> {
-  const { problem, options = () => ({}), tables = [], cotangents } = setting;
+  const { problem, options = () => ({}), tables = [], cotangents, dtype = 'f32' } = setting;
   const { B, H, G, L, S, D, E } = problem;
   const requiresGradient = cotangents !== undefined;
-  const create = (data: ArrayLike<number>, shape: readonly number[]): Tensor =>
-    tensor(Float32Array.from(data), shape, { device, requiresGradient });
-  const qkv = [create(problem.q, [B, H, L, D]), create(problem.k, [B, G, S, D]), create(problem.v, [B, G, S, E])] as const;
-  const learned = tables.map(({ data, shape }) => create(data, shape));
+  const create = (data: ArrayLike<number>, shape: readonly number[], of: typeof dtype): Tensor =>
+    tensor(Float32Array.from(data), shape, { device, requiresGradient, dtype: of });
+  const qkv = [
+    create(problem.q, [B, H, L, D], dtype),
+    create(problem.k, [B, G, S, D], dtype),
+    create(problem.v, [B, G, S, E], dtype),
+  ] as const;
+  const learned = tables.map(({ data, shape }) => create(data, shape, 'f32'));
   const scale = problem.scale === undefined ? {} : { scale: problem.scale };
   const { out, logsumexp, counters } = attend(...qkv, { ...scale, ...options(learned) });
   const held: Tensor[] = [...qkv, ...learned, out, logsumexp];

@@ -3,6 +3,7 @@ import { fullSet, goldenCases, goldenProblem, goldenTensors, hasFullSet, sameRow
 import { expectClose } from '../support/compare.js';
 import { centralDifferences } from '../support/gradient.js';
 import { normal } from '../support/random.js';
+import { double } from './arithmetic.js';
 import { attend, attendGradients, type AttendProblem } from './attend.js';
 import * as rules from './rules.js';
 
@@ -54,5 +55,55 @@ describe('the oracle agrees with the reference in float64', () => {
     const { out } = attend(p);
     const { dq, dk, dv } = attendGradients(p, { dout: x['in.grad_out']!.data });
     expectEqual(which, x, { 'out.o': out, 'out.dq': dq, 'out.dk': dk, 'out.dv': dv });
+  });
+});
+
+describe('the oracle against itself', () => {
+  const shape = { B: 2, H: 4, G: 2, L: 5, S: 7 };
+  const [D, E] = [3, 2];
+  const size = (columns: number, heads: number, length: number): number => shape.B * heads * length * columns;
+  const table = normal(5, 8 * shape.H);
+  const rule = { buckets: 8, maxDistance: 20, bidirectional: true };
+  /** Everything at once: a mask, three score changes, one of them learned, and dropout. */
+  const problem = (q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, learned: ArrayLike<number>): AttendProblem => ({
+    ...{ ...shape, D, E, q, k, v },
+    scale: 0.7,
+    allowed: rules.causal(shape),
+    score: [rules.alibi(shape), rules.t5(learned, rule, shape), rules.softcap(2)],
+    keep: ({ b, h, i, j }) => ((b + 3 * h + 5 * i + 7 * j) % 4 === 0 ? 0 : 4 / 3),
+  });
+  const inputs = [normal(1, size(D, 4, 5)), normal(2, size(D, 2, 7)), normal(3, size(E, 2, 7)), table] as const;
+  const cotangents = { dout: normal(6, size(E, 4, 5)), dlogsumexp: normal(7, size(1, 4, 5)) };
+  const values = (q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, learned: ArrayLike<number>): number[] => {
+    const { out, logsumexp } = attend(problem(q, k, v, learned));
+    return [...out, ...logsumexp];
+  };
+  const differences = centralDifferences(
+    (...x) => values(x[0]!, x[1]!, x[2]!, x[3]!),
+    inputs,
+    [...cotangents.dout, ...cotangents.dlogsumexp],
+  );
+  const gradientsOf = (c: Parameters<typeof attendGradients>[1], p = problem(...inputs)): readonly Float64Array[] => {
+    const { dq, dk, dv, dtables } = attendGradients(p, c);
+    return [dq, dk, dv, ...dtables];
+  };
+  const expectDifferences = (gradients: readonly Float64Array[]): void =>
+    gradients.forEach((gradient, i) => expectClose(`gradient ${i}`, gradient, differences[i]!, { budget: 1e-8 }));
+
+  test('gradients are central differences', () => expectDifferences(gradientsOf(cotangents)));
+
+  test('what a fused forward pass saves gives the same gradients', () => {
+    const p = problem(...inputs);
+    const { dq, dk, dv, dtables } = attendGradients(p, cotangents, double, attend(p));
+    expectDifferences([dq, dk, dv, ...dtables]);
+  });
+
+  test('mutants: a lost cotangent, a lost slope and a shifted mask are noticed', () => {
+    const p = problem(...inputs);
+    const [bias, learned, cap] = p.score!;
+    expect(() => expectDifferences(gradientsOf({ dout: cotangents.dout }))).toThrow('gradient 0');
+    expect(() => expectDifferences(gradientsOf(cotangents, { ...p, score: [bias!, learned!, { ...cap!, slope: () => 1 }] }))).toThrow('gradient');
+    expect(() => expectDifferences(gradientsOf(cotangents, { ...p, allowed: ({ i, j }) => j <= i }))).toThrow('gradient');
+    expect(() => expectDifferences(gradientsOf(cotangents, { ...p, keep: () => 1 }))).toThrow('gradient');
   });
 });

@@ -141,8 +141,7 @@ function masks({ pictures, rows, lengths }: Comparison): Markup {
   const { length, zoom } = pictures[0]!;
   return markup`<h2>The masks</h2>
     <p class="note">
-      Left: all pairs of ${format.integer(length)} positions, queries downwards, keys to the right; darker is more of
-      the pairs, white is none. Right: ${zoom.pairs.length} × ${zoom.pairs.length} single pairs in the middle of the
+      Left: all pairs of ${format.integer(length)} positions, queries downwards, keys to the right; the stronger the colour, the more of the pairs. Right: ${zoom.pairs.length} × ${zoom.pairs.length} single pairs in the middle of the
       diagonal, where they are not all alike. Numbers are for ${format.integer(longest)} positions.
     </p>
     <div class="masks">${pictures.map(one)}</div>`;

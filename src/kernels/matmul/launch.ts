@@ -152,7 +152,7 @@ function launchVector(device: Device, p: Products): void {
       ...plan,
     };
     const scratchBytes = vectorScratch(plan);
-    device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes });
+    device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes, grain: plan.grain });
   });
 }
 
@@ -184,7 +184,7 @@ function launchMultiply(device: Device, p: Products): void {
         ...plan,
       };
       const scratchBytes = multiplyScratch(width, plan);
-      device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes });
+      device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes, grain: plan.grain });
     });
   if (!plan.packed) return multiply(undefined);
   const matrices = run.b.mod;
@@ -192,7 +192,8 @@ function launchMultiply(device: Device, p: Products): void {
   withWorkspace(device, 4 * matrices * plan.panels * panelColumns(width) * K, (packed) => {
     const { kernel, pack } = packProgram(stored(b));
     const args = pack({ b: b.from, packed, N, K, panels: plan.panels, stretches });
-    device.run(kernel, args, matrices * plan.panels * stretches);
+    const grain = Math.max(1, Math.floor(packRowsPerTask / (4 * K)));
+    device.run(kernel, args, matrices * plan.panels * stretches, { grain });
     multiply(packed);
   });
 }

@@ -44,9 +44,13 @@ export interface MultiplyPlan {
    */
   readonly byRows: 0 | 1;
   readonly tasks: number;
+  /** Tasks handed out at a time: more than one only where they are tiny. */
+  readonly grain: number;
 }
 
 const cut = (count: number, parts: number, unit: number): number => unit * Math.ceil(Math.ceil(count / parts) / unit);
+/** Tasks of `work` multiply-adds that are worth handing out at a time. */
+const grainOf = (work: number): number => Math.max(1, Math.floor(least / 4 / work));
 const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
 
 export function planMultiply({ batches, M, N, K }: MatmulShape, width: number): MultiplyPlan {
@@ -82,6 +86,7 @@ export function planMultiply({ batches, M, N, K }: MatmulShape, width: number): 
     splitDepth,
     byRows: byRows ? 1 : 0,
     tasks: tiles * splits,
+    grain: grainOf(blockRows * Math.ceil(N / ranges) * Math.min(K, splitDepth)),
   };
 }
 
@@ -92,6 +97,7 @@ export interface VectorPlan {
   readonly splits: number;
   readonly splitDepth: number;
   readonly tasks: number;
+  readonly grain: number;
 }
 
 export function planVector({ batches, N, K }: MatmulShape): VectorPlan {
@@ -102,5 +108,7 @@ export function planVector({ batches, N, K }: MatmulShape): VectorPlan {
   const splitsWanted = clamp(Math.floor(wanted / (batches * ranges)), 1, Math.max(1, Math.floor(K / (2 * depth))));
   const splitDepth = cut(K, splitsWanted, depth);
   const splits = Math.ceil(K / splitDepth);
-  return { columns, ranges, splits, splitDepth, tasks: batches * ranges * splits };
+  // no multiply-add is as slow as one that waits for memory
+  const grain = grainOf(8 * Math.min(N, columns) * Math.min(K, splitDepth));
+  return { columns, ranges, splits, splitDepth, tasks: batches * ranges * splits, grain };
 }

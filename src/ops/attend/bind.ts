@@ -1,4 +1,5 @@
 import { hostData } from '../../codegen/expression/index.js';
+import { OptionError } from '../../core/errors.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
 import { findNonFinite, finiteParameters } from '../../kernels/finite.js';
 import { flagCount } from '../../kernels/attend/spec.js';
@@ -105,7 +106,11 @@ function uploadTables(workspace: Workspace, plan: AttendPlan): DeviceBuffer {
   const view = new DataView(new ArrayBuffer(Math.max(4, tableSlot * tables.length)));
   tables.forEach((table, i) => {
     const { source } = table;
-    const buffer = source instanceof Tensor ? source.buffer : workspace.upload(hostData(table)!);
+    const data = hostData(table);
+    if (!(source instanceof Tensor) && data === undefined) {
+      throw new OptionError(`attend: the score reads "${table.name}", which is no tensor; make one with tensor(data, shape).`);
+    }
+    const buffer = source instanceof Tensor ? source.buffer : workspace.upload(data!);
     view.setBigUint64(tableSlot * i, BigInt(buffer.address), true);
     table.shape.forEach((extent, d) => view.setInt32(tableSlot * i + 8 + 4 * d, extent, true));
   });
