@@ -17,7 +17,7 @@ export function comparisonSource(op: Op, sides: Separated, g: Geometry): Source 
 
 function inverse(source: Source): Source {
   const out = new Runs();
-  return { row: (tile) => invert(source.row(tile), out) };
+  return { row: (tile, start, end) => invert(source.row(tile, start, end), out) };
 }
 
 /** `left <= right`, or `left < right` when strict: decided by the extremes of each tile. */
@@ -30,15 +30,15 @@ function orderSource(left: Float64Array, right: Float64Array, strict: boolean, g
   const kinds = new Uint8Array(columns);
   const out = new Runs();
   return {
-    row(tile) {
+    row(tile, start, end) {
       const [first, last] = queryRange(g, tile);
       const [low, high] = extremes(left, first - g.queryOffset, last - g.queryOffset + 1);
-      for (let j = 0; j < columns; j++) {
+      for (let j = start; j < end; j++) {
         const all = strict ? high < least[j]! : high <= least[j]!;
         const some = strict ? low < most[j]! : low <= most[j]!;
         kinds[j] = all ? FULL : some ? PARTIAL : EMPTY;
       }
-      return fromKinds(kinds, out);
+      return fromKinds(kinds, out, start, end);
     },
   };
 }

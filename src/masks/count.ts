@@ -12,7 +12,7 @@ import type { AttendShape } from './place.js';
 import { axisRuns } from './axis.js';
 import { needsBoxes, planMask, scansRows, Sources, type Plan } from './plan.js';
 import { EMPTY, FULL, type Runs } from './runs.js';
-import { queryTiles, type Geometry } from './sources.js';
+import { keyTiles, queryTiles, type Geometry } from './sources.js';
 import { headClasses } from './tiles.js';
 
 const tile = 64;
@@ -65,6 +65,7 @@ function countRows(expression: Expression, plan: Plan, shape: AttendShape): numb
   const geometry = { L, S, queryTile: tile, keyTile: boxes ? tile : 1, queryOffset: S - L };
   const sources = new Sources(geometry);
   const singleRows = boxes ? undefined : new Sources({ ...geometry, queryTile: 1 });
+  const columns = keyTiles(geometry);
   const classes = headClasses(expression, shape);
   let total = 0;
   for (const { b, h } of classes) {
@@ -76,7 +77,7 @@ function countRows(expression: Expression, plan: Plan, shape: AttendShape): numb
     for (let row = 0; row < queryTiles(geometry); row++) {
       const [first, last] = [row * tile, Math.min(L, (row + 1) * tile)];
       const open: Stretch[] = [];
-      total += (last - first) * split(rows.row(row), geometry, open);
+      total += (last - first) * split(rows.row(row, 0, columns), geometry, open);
       const openKeys = open.reduce((keys, { start, end }) => keys + end - start, 0);
       if (openKeys === 0) continue;
       // the runs of one query after the other, or all pairs at once
@@ -84,7 +85,7 @@ function countRows(expression: Expression, plan: Plan, shape: AttendShape): numb
         for (const stretch of open) total += countPairsOf(first + S - L, last + S - L, stretch);
       } else {
         for (let query = first; query < last; query++) {
-          const runs = queries.row(query);
+          const runs = queries.row(query, open[0]!.start, open.at(-1)!.end);
           const at = query + S - L;
           for (const stretch of open) total += within(runs, stretch, (part) => countPairsOf(at, at + 1, part));
         }

@@ -12,7 +12,7 @@ import {
 } from '../codegen/expression/index.js';
 import { boxSource } from './boxes.js';
 import { comparisonSource } from './comparisons.js';
-import { invert, merge, Runs } from './runs.js';
+import { EMPTY, FULL, invert, merge, Runs } from './runs.js';
 import { constantSource, differenceSource, keySource, querySource, type Geometry, type Source } from './sources.js';
 
 /** What part of a mask varies with: one axis, a comparison of a query's value with a key's, or anything. */
@@ -47,7 +47,12 @@ function plan(e: Expression): Plan {
     if (along === 'both') alone.push(plan(term));
     else grouped.set(along, group === undefined ? term : fold(e.op, group, term));
   }
-  return { kind: e.op, of: [...[...grouped.values()].map(plan), ...alone] };
+  // simple parts first: what they decide need not be worked out for the others
+  const terms = [...[...grouped.values()].map(plan), ...alone];
+  return {
+    kind: e.op,
+    of: [...terms.filter((term) => term.kind === 'part'), ...terms.filter((term) => term.kind !== 'part')],
+  };
 }
 
 function axisOf(e: Expression): Axis {
@@ -83,28 +88,31 @@ export function scansRows(p: Plan): boolean {
 /** Makes sources of plans for given b and h, and keeps those of parts that do not depend on them. */
 export class Sources {
   readonly #g: Geometry;
-  readonly #known = new Map<Expression, Map<string, Source>>();
+  // by place in the plan, not by expression: a source serves one caller at a time
+  readonly #known = new Map<Plan, Map<string, Source>>();
 
   constructor(g: Geometry) {
     this.#g = g;
   }
 
   of(p: Plan, b: number, h: number): Source {
-    if (p.kind === 'part') return this.#part(p.expression, b, h);
+    if (p.kind === 'part') return this.#part(p, p.expression, b, h);
     const out = new Runs();
     if (p.kind === 'not') {
       const inner = this.of(p.of, b, h);
-      return { row: (tile) => invert(inner.row(tile), out) };
+      return { row: (tile, start, end) => invert(inner.row(tile, start, end), out) };
     }
-    const how = p.kind;
-    return p.of.map((term) => this.of(term, b, h)).reduce((left, right) => joined(how, left, right));
+    return joined(
+      p.kind,
+      p.of.map((term) => this.of(term, b, h)),
+    );
   }
 
-  #part(expression: Expression, b: number, h: number): Source {
+  #part(part: Plan, expression: Expression, b: number, h: number): Source {
     const names = freeVariables(expression);
     const name = `${names.has('b') ? b : ''},${names.has('h') ? h : ''}`;
-    const ofPart = this.#known.get(expression) ?? new Map<string, Source>();
-    this.#known.set(expression, ofPart);
+    const ofPart = this.#known.get(part) ?? new Map<string, Source>();
+    this.#known.set(part, ofPart);
     let source = ofPart.get(name);
     if (source === undefined) {
       source = this.#make(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })));
@@ -127,7 +135,21 @@ export class Sources {
   }
 }
 
-function joined(how: 'and' | 'or', left: Source, right: Source): Source {
-  const out = new Runs();
-  return { row: (tile) => merge(how, left.row(tile), right.row(tile), out) };
+function joined(how: 'and' | 'or', sources: readonly Source[]): Source {
+  const outs = sources.map(() => new Runs());
+  const decided = how === 'and' ? EMPTY : FULL;
+  return {
+    row(tile, start, end) {
+      let runs = sources[0]!.row(tile, start, end);
+      for (let i = 1; i < sources.length; i++) {
+        // the stretch that is not yet decided throughout
+        const last = runs.count - 1;
+        const from = runs.kinds[0] === decided ? Math.max(start, runs.ends[0]!) : start;
+        const to = last > 0 && runs.kinds[last] === decided ? Math.min(end, runs.ends[last - 1]!) : end;
+        if (from >= to) break;
+        runs = merge(how, runs, sources[i]!.row(tile, from, to), outs[i]!, start, end);
+      }
+      return runs;
+    },
+  };
 }

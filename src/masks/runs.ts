@@ -34,9 +34,15 @@ export class Runs {
     return this.kinds[this.count - 1]!;
   }
 
+  /** Where the row ends. */
+  get end(): number {
+    return this.count === 0 ? 0 : this.ends[this.count - 1]!;
+  }
+
   /** The run that holds `index`. */
   find(index: number): number {
-    let [low, high] = [0, this.count - 1];
+    let low = 0;
+    let high = this.count - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.ends[middle]! > index) high = middle;
@@ -93,25 +99,31 @@ export class Runs {
   }
 }
 
-/** `a and b`, or `a or b`, tile by tile, into `out`. Both rows are equally long. */
-export function merge(how: 'and' | 'or', a: Runs, b: Runs, out: Runs): Runs {
+/**
+ * `a and b`, or `a or b`, tile by tile, into `out`: right for columns start…end−1. All rows are equally long.
+ */
+export function merge(how: 'and' | 'or', a: Runs, b: Runs, out: Runs, start: number, end: number): Runs {
   // the kind that decides alone; the other extreme leaves the decision to the other row
   const decides = how === 'and' ? EMPTY : FULL;
   const neutral = FULL - decides;
-  out.reserve(a.count + b.count);
-  out.count = 0;
-  for (let i = 0, j = 0; i < a.count && j < b.count;) {
-    const [x, y] = [a.kinds[i]!, b.kinds[j]!];
-    const [endA, endB] = [a.ends[i]!, b.ends[j]!];
+  out.clear().reserve(a.count + b.count + 2);
+  out.push(start, PARTIAL);
+  let i = a.find(start);
+  let j = b.find(start);
+  while (i < a.count && j < b.count) {
+    const x = a.kinds[i]!;
+    const y = b.kinds[j]!;
+    const endA = a.ends[i]!;
+    const endB = b.ends[j]!;
     if ((x === decides || x === neutral) && endA >= endB) {
       // a long run of a: what it covers of b is passed over, or copied as it stands
-      const next = b.findFrom(j, endA);
+      const next = b.findFrom(j, Math.min(endA, end));
       if (x === neutral) out.copy(b, j, next);
       j = next;
       out.push(endA, x === decides || j >= b.count ? x : b.kinds[j]!);
       i++;
     } else if ((y === decides || y === neutral) && endB >= endA) {
-      const next = a.findFrom(i, endB);
+      const next = a.findFrom(i, Math.min(endB, end));
       if (y === neutral) out.copy(a, i, next);
       i = next;
       out.push(endB, y === decides || i >= a.count ? y : a.kinds[i]!);
@@ -122,7 +134,9 @@ export function merge(how: 'and' | 'or', a: Runs, b: Runs, out: Runs): Runs {
       if (endA <= endB) i++;
       if (endB <= endA) j++;
     }
+    if (out.end >= end) break;
   }
+  out.push(a.end, PARTIAL);
   return out;
 }
 
@@ -137,15 +151,17 @@ export function invert(a: Runs, out: Runs): Runs {
   return out;
 }
 
-/** A row from one kind per tile. */
-export function fromKinds(kinds: Uint8Array, out: Runs): Runs {
+/** A row from one kind per tile, right for columns start…end−1. */
+export function fromKinds(kinds: Uint8Array, out: Runs, start = 0, end = kinds.length): Runs {
   out.clear();
-  for (let i = 0; i < kinds.length;) {
+  out.push(start, PARTIAL);
+  for (let i = start; i < end;) {
     const kind = kinds[i]!;
-    let end = i + 1;
-    while (end < kinds.length && kinds[end] === kind) end++;
-    out.push(end, kind);
-    i = end;
+    let stop = i + 1;
+    while (stop < end && kinds[stop] === kind) stop++;
+    out.push(stop, kind);
+    i = stop;
   }
+  out.push(kinds.length, PARTIAL);
   return out;
 }

@@ -11,9 +11,12 @@ export interface Geometry {
   readonly queryOffset: number;
 }
 
-/** One part of a mask: the kinds of the tiles of a row of tiles. The result is valid until the next call. */
+/**
+ * One part of a mask: the kinds of a row of tiles, of which only columns start…end−1 need be right. The result is valid
+ * until the next call.
+ */
 export interface Source {
-  row(tile: number): Runs;
+  row(tile: number, start: number, end: number): Runs;
 }
 
 /** The first and last position of a row of tiles. */
@@ -75,7 +78,7 @@ export function differenceSource(expression: Expression, g: Geometry): Source {
   let long: LongRuns = { low: [], high: [], kind: [] };
   let longWindow = 0;
   return {
-    row(tile) {
+    row(tile, begin, end) {
       const [first, last] = queryRange(g, tile);
       const window = last - first + keyTile;
       if (window !== longWindow) {
@@ -84,9 +87,9 @@ export function differenceSource(expression: Expression, g: Geometry): Source {
       }
       out.clear();
       // the difference falls from one column to the next, so runs are met from the last
-      for (let i = firstBelow(long.low, last); i < long.low.length; i++) {
+      for (let i = firstBelow(long.low, last - begin * keyTile); i < long.low.length; i++) {
         const start = Math.ceil((last - long.high[i]!) / keyTile);
-        if (start >= wholeColumns) break;
+        if (start >= wholeColumns || start >= end) break;
         const stop = Math.min(wholeColumns, Math.floor((first + 1 - long.low[i]!) / keyTile));
         if (stop <= start) continue;
         out.push(start, PARTIAL);

@@ -96,10 +96,10 @@ function forEachRow(
 ): void {
   const plan = expression === null ? undefined : planMask(expression);
   const sources = new Sources(options);
-  const rows = queryTiles(options);
+  const [rows, columns] = [queryTiles(options), keyTiles(options)];
   headClasses(expression, options).forEach(({ b, h }, index) => {
     const source = plan === undefined ? constantSource(options, FULL) : sources.of(plan, b, h);
-    for (let row = 0; row < rows; row++) visit(index, row, source.row(row));
+    for (let row = 0; row < rows; row++) visit(index, row, source.row(row, 0, columns));
   });
 }
 

@@ -39,6 +39,7 @@ export {
   type Operand,
 } from './arithmetic.js';
 export { attend, type AttendCounters, type Attended, type AttendOptions } from './attend.js';
+export { mergeAttention, type PartialAttention } from './attend/merge.js';
 export { cast } from './cast.js';
 export { crossEntropy, type CrossEntropyOptions } from './cross-entropy.js';
 export { embedding } from './embedding.js';

@@ -140,8 +140,11 @@ class Clock {
     let expected = performance.now() - this.#start;
     for (const row of this.#last) {
       const growth = length / row.length;
+      const time = (row.milliseconds ?? 0) * (row.kind === 'sparse' ? growth : growth ** 2);
+      // standard attention has a limit of its own
+      if (row.kind === 'standard' && time > STANDARD_MILLISECONDS) continue;
       // a checked run, a timed one, and the float64 rows; compiling belongs to the first length
-      expected += 2.5 * (row.milliseconds ?? 0) * (row.kind === 'sparse' ? growth : growth ** 2);
+      expected += 2.5 * time;
     }
     if (this.#last.length === 0 || expected <= 1000 * this.limit) return undefined;
     return `it might end only after ${Math.round(expected / 1000)} s; the limit is ${this.limit} s`;

@@ -40,8 +40,9 @@ describe('examples in docstrings run, and give what they say', () => {
     const claims = await scope(() => runExample(code, { ...given, device }));
     for (const { line, actual, stated } of claims) {
       const flat = Array.isArray(actual) && Array.isArray(stated) ? stated.flat(Infinity) : stated;
-      const one = Array.isArray(actual) && actual.length === 1 && !Array.isArray(flat) ? (actual as unknown[])[0] : actual;
-      expect(one, line).toEqual(flat);
+      const one =
+        Array.isArray(actual) && actual.length === 1 && !Array.isArray(flat) ? (actual as unknown[])[0] : actual;
+      expect({ line, value: one }).toEqual({ line, value: flat });
     }
     disposeAll(given);
     expect(liveTensors()).toBe(before);

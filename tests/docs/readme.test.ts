@@ -10,5 +10,5 @@ test('the example of the README runs and prints what it says', async () => {
   const code = /```ts\n([\s\S]*?)```/.exec(readme)![1]!;
   const claims = await scope(() => runExample(`${code}\nawait device.dispose();`, {}));
   expect(claims).toHaveLength(2);
-  for (const { line, actual, stated } of claims) expect(actual, line).toEqual(stated);
+  for (const { line, actual, stated } of claims) expect({ line, value: actual }).toEqual({ line, value: stated });
 });

@@ -22,7 +22,7 @@ describe('countPairs', () => {
           expect(m.countPairs(mask, shape)).toBe(countByHand(shape, predicate(mask.expression(shape), shape)));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 300, interruptAfterTimeLimit: 30_000 },
     );
   });
 

@@ -92,7 +92,7 @@ describe('periodicity', () => {
         const found = checkEquivalent(mask) ?? period;
         expect(found % period).toBe(0);
       }),
-      { numRuns: 100 },
+      { numRuns: 100, interruptAfterTimeLimit: 30_000 },
     );
   });
 });

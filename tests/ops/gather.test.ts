@@ -55,7 +55,7 @@ onEveryDevice((on) => {
     expect(out.shape).toEqual([...shape.slice(0, axis), ...indexShape, ...shape.slice(axis + 1)]);
     expect(out.dtype).toBe(dtype);
     const want = sources(shape, indices, axis).map((at) => data[at]!);
-    expect([...(await out.data())], `${dtype}[${shape.join()}] axis ${axis}`).toEqual(want);
+    expectSameBits(`${dtype}[${shape.join()}] axis ${axis}`, await out.data(), want);
     out.dispose();
   }
 

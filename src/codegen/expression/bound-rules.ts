@@ -174,7 +174,8 @@ function modulo(x: Bounds, y: Bounds): Bounds {
     const b = x.hi[i * sx]!;
     const divisor = y.lo[i * sy]!;
     const turn = divisor * Math.floor(a / divisor);
-    const [low, high] = [a - turn, b - turn];
+    const low = a - turn;
+    const high = b - turn;
     // one divisor, and no turn between the ends
     if (divisor === y.hi[i * sy] && (divisor > 0 ? high < divisor : high <= 0 && low > divisor)) {
       lo[i] = low;

@@ -53,13 +53,19 @@ export function product(xLow: Lane, xHigh: Lane, yLow: Lane, yHigh: Lane): { rea
   const [lo, sx, sy] = sized(xLow, yLow);
   const hi = new Float64Array(lo.length);
   for (let i = 0; i < lo.length; i++) {
-    const [a, b, c, d] = [xLow[i * sx]!, xHigh[i * sx]!, yLow[i * sy]!, yHigh[i * sy]!];
+    const a = xLow[i * sx]!;
+    const b = xHigh[i * sx]!;
+    const c = yLow[i * sy]!;
+    const d = yHigh[i * sy]!;
     if (a > 0 && c > 0) {
       lo[i] = a * c;
       hi[i] = b * d;
       continue;
     }
-    const [ac, ad, bc, bd] = [a * c, a * d, b * c, b * d];
+    const ac = a * c;
+    const ad = a * d;
+    const bc = b * c;
+    const bd = b * d;
     lo[i] = Math.min(ac, ad, bc, bd);
     hi[i] = Math.max(ac, ad, bc, bd);
     if (lo[i] !== lo[i]) {

@@ -44,9 +44,11 @@ function reduce(level: TypedArray, pick: (a: number, b: number) => number): Type
 
 /** Grows [low, high] of `range` by the entries first…last (inclusive) of the flat data. */
 function include(pyramid: Pyramid, first: number, last: number, range: Float64Array): void {
-  let [a, b] = [first, last];
+  let a = first;
+  let b = last;
   for (let level = 0; a <= b; level++) {
-    const [low, high] = [pyramid.minima[level]!, pyramid.maxima[level]!];
+    const low = pyramid.minima[level]!;
+    const high = pyramid.maxima[level]!;
     const climb = b - a >= factor;
     // the ends that do not fill a block of the next level are read here
     const stopA = climb ? Math.ceil(a / factor) * factor : b + 1;

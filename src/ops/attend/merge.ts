@@ -2,6 +2,7 @@ import { constant, select, variable, type Expression, type F32 } from '../../cod
 import { ShapeError } from '../../core/errors.js';
 import { sameShape, show } from '../../core/shape.js';
 import { runElementwise } from '../../tensor/elementwise.js';
+import { scope } from '../../tensor/scope.js';
 import { operation } from '../../tensor/tape.js';
 import { empty, share, type Tensor } from '../../tensor/tensor.js';
 import { sumTo } from '../reduce.js';
@@ -14,7 +15,7 @@ export interface PartialAttention {
   readonly logsumexp: Tensor;
 }
 
-const [x0, x1, x2] = [0, 1, 2].map((i) => variable(`x${i}`, 'f32')) as [F32, F32, F32];
+const [x0, x1, x2, x3] = [0, 1, 2, 3].map((i) => variable(`x${i}`, 'f32')) as [F32, F32, F32, F32];
 const minusInfinity = constant(-Infinity, 'f32');
 /** −∞ as 0, so that −∞ − (−∞) does not arise. */
 const finite = (x: F32): F32 => select(x.eq(minusInfinity), 0, x);
@@ -22,7 +23,7 @@ const finite = (x: F32): F32 => select(x.eq(minusInfinity), 0, x);
 const top = finite(x0.max(x1));
 const total = x0.sub(top).exp().add(x1.sub(top).exp());
 const mergedLogsumexp = select(total.eq(0), minusInfinity, top.add(total.log()));
-/** The share of a part with logsumexp `part` in rows whose merged one is `all`. */
+/** The weight of a part with logsumexp `part` in rows whose merged one is `all`. */
 const shareOf = (part: F32, all: F32): F32 => part.sub(finite(all)).exp();
 
 /**
@@ -38,23 +39,21 @@ export function mergeAttention(a: PartialAttention, b: PartialAttention): Partia
   }
   const { device } = a.out;
   const rows = [...a.logsumexp.shape, 1];
+  const column = (x: Tensor): Tensor => share(x, rows);
   const compute = (expression: Expression, shape: readonly number[], ...inputs: Tensor[]): Tensor => {
     const result = empty(shape, 'f32', device);
     runElementwise(expression, inputs, result);
     return result;
   };
-  const logsumexp = compute(mergedLogsumexp, a.logsumexp.shape, a.logsumexp, b.logsumexp);
-  const column = (x: Tensor): Tensor => share(x, rows);
-  const weigh = (out: F32, part: F32, all: F32): F32 => out.mul(shareOf(part, all));
-  const merged = (part: PartialAttention, all: Tensor): Tensor => {
-    const [l, s] = [column(part.logsumexp), column(all)];
-    const result = compute(weigh(x0, x1, x2), part.out.shape, part.out, l, s);
-    [l, s].forEach((x) => x.dispose());
-    return result;
-  };
-  const halves = [merged(a, logsumexp), merged(b, logsumexp)];
-  const out = compute(x0.add(x1), a.out.shape, ...halves);
-  halves.forEach((half) => half.dispose());
+  const weightOf = (part: PartialAttention, all: Tensor): Tensor =>
+    compute(shareOf(x0, x1), rows, column(part.logsumexp), column(all));
+  const merged = scope(() => {
+    const logsumexp = compute(mergedLogsumexp, a.logsumexp.shape, a.logsumexp, b.logsumexp);
+    const [wa, wb] = [weightOf(a, logsumexp), weightOf(b, logsumexp)];
+    const out = compute(x0.mul(x1).add(x2.mul(x3)), a.out.shape, a.out, wa, b.out, wb);
+    return { out, logsumexp };
+  });
+  const { out, logsumexp } = merged;
 
   operation(
     'mergeAttention',
@@ -62,16 +61,15 @@ export function mergeAttention(a: PartialAttention, b: PartialAttention): Partia
     [out, logsumexp],
     ([dout, dlogsumexp]) =>
       [a, b].flatMap((part) => {
-        const l = column(part.logsumexp);
-        const s = column(logsumexp);
-        // dl = share · (Σ_e dout (out_part − out) + dl)
+        const weight = weightOf(part, logsumexp);
+        // dl = weight · (Σ_e dout (out_part − out) + dlogsumexp)
         const inner = dout && sumTo(compute(x0.mul(x1.sub(x2)), out.shape, dout, part.out, out), rows);
-        const dl = dlogsumexp && column(dlogsumexp);
-        const sum = inner && dl ? compute(x0.add(x1), rows, inner, dl) : (inner ?? dl)!;
-        const dpart = share(compute(x0.mul(shareOf(x1, x2)), rows, sum, l, s), part.logsumexp.shape);
-        return [dout && compute(weigh(x0, x1, x2), out.shape, dout, l, s), dpart];
+        const outer = dlogsumexp && column(dlogsumexp);
+        const sum = inner && outer ? compute(x0.add(x1), rows, inner, outer) : (inner ?? outer)!;
+        const dl = share(compute(x0.mul(x1), rows, weight, sum), part.logsumexp.shape);
+        return [dout && compute(x0.mul(x1), out.shape, dout, weight), dl];
       }),
     [a.out, a.logsumexp, b.out, b.logsumexp, out, logsumexp],
   );
-  return { out, logsumexp };
+  return merged;
 }
