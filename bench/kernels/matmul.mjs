@@ -103,7 +103,7 @@ for (const shape of shapes) {
   device.write(a, A);
   device.write(b, B);
   const problem = { M, N, K, A, B, a, b, c, packed };
-  const entries = Object.entries(rungs(problem)).map(([name, run]) => ({ name, run, times: [] }));
+  const entries = Object.entries(rungs(problem)).map(([name, run]) => ({ name, run, times: [], busy: [] }));
   const errors = new Map();
   for (const { name, run } of entries) {
     device.write(c, new Float32Array(M * N).fill(NaN));
@@ -112,23 +112,28 @@ for (const shape of shapes) {
     errors.set(name, errorOf(out, problem));
   }
   const other = await peer(problem);
-  if (other) entries.push({ ...other, times: [] });
+  if (other) entries.push({ ...other, times: [], busy: [] });
   const flops = 2 * M * N * K;
   for (let round = 0; round < 17; round++) {
-    for (const { run, times } of entries) {
+    for (const { run, times, busy } of entries) {
       const start = performance.now();
+      const used = process.cpuUsage();
       const pending = run();
       if (pending instanceof Promise) await pending;
       // the first rounds let V8 compile
-      if (round > 3) times.push(performance.now() - start);
+      const { user, system } = process.cpuUsage(used);
+      if (round <= 3) continue;
+      times.push(performance.now() - start);
+      busy.push((user + system) / 1000);
     }
   }
   console.log(`${kind} ${M}×${N}, inner sum of ${K}`);
-  for (const { name, times } of entries) {
-    const ms = median(times);
+  for (const { name, times, busy } of entries) {
+    const rate = (ms) => (flops / ms / 1e6).toFixed(1).padStart(6);
+    const [ms, cpu] = [median(times), median(busy)];
     const error = errors.has(name) ? `   error ${errors.get(name).toExponential(1)}` : '';
     console.log(
-      `  ${name.padEnd(18)} ${ms.toFixed(2).padStart(9)} ms ${(flops / ms / 1e6).toFixed(1).padStart(7)} GFLOP/s${error}`,
+      `  ${name.padEnd(18)} ${ms.toFixed(2).padStart(8)} ms ${rate(ms)} GFLOP/s, ${rate(cpu)} by processor time${error}`,
     );
   }
   for (const buffer of [a, b, c, packed]) device.free(buffer);

@@ -49,7 +49,7 @@ export interface Comparison {
   readonly pictures: readonly MaskPicture[];
 }
 
-/** Standard attention is not begun where it would take longer, going by the length before. */
+/** Where time is limited, standard attention is not begun when it would take longer, going by the length before. */
 const STANDARD_MILLISECONDS = 4000;
 const ROWS_PER_HEAD = 8;
 /** Long enough to show sparsity, short enough to see the pattern. */
@@ -91,7 +91,7 @@ export async function compare(
     }
     const scene = stage(device, prefixOf(features, length), mechanisms, seed, progress);
     try {
-      const pending = [await checkStandard(scene, rows, memoryLimit)];
+      const pending = [await checkStandard(scene, rows, memoryLimit, options.seconds !== undefined)];
       for (const mechanism of mechanisms) {
         progress(`length ${length}: checking ${mechanism.label}`);
         pending.push(await check(scene, mechanism));
@@ -194,7 +194,12 @@ function stage(
 }
 
 /** Standard attention, unless its matrices or its time would exceed a limit: the row then says so. */
-async function checkStandard(scene: Scene, before: readonly CompareRow[], memoryLimit: number): Promise<Pending> {
+async function checkStandard(
+  scene: Scene,
+  before: readonly CompareRow[],
+  memoryLimit: number,
+  hurried: boolean,
+): Promise<Pending> {
   const { length, inputs, progress } = scene;
   const heads = inputs[0].shape[1]!;
   const limit = Math.min(memoryLimit, scene.device.info.memoryLimit ?? Infinity);
@@ -208,7 +213,7 @@ async function checkStandard(scene: Scene, before: readonly CompareRow[], memory
   if (last !== undefined) {
     if (last.milliseconds === null) return leftOut(scene, mechanism, 'a shorter length was left out');
     const expected = last.milliseconds * (length / last.length) ** 2;
-    if (expected > STANDARD_MILLISECONDS) {
+    if (hurried && expected > STANDARD_MILLISECONDS) {
       const why = `it would take about ${Math.round(expected / 1000)} s; the limit is ${STANDARD_MILLISECONDS / 1000} s`;
       return leftOut(scene, mechanism, why);
     }

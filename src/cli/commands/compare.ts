@@ -42,7 +42,7 @@ const options = {
     takes: 'integer',
     value: 'N',
     range: [1, 1_000_000],
-    help: `begin no length that might end later; default ${SECONDS}, no limit with --lengths`,
+    help: `begin no length that might end later; default ${SECONDS}, with --lengths none`,
   },
   masks: {
     takes: 'words',

@@ -168,7 +168,7 @@ function modulo(x: Bounds, y: Bounds): Bounds {
     return point(out);
   }
   const [lo, sx, sy] = lane.sized(x.lo, y.lo);
-  const hi = new Float64Array(lo.length);
+  const hi = lane.fresh(lo.length);
   for (let i = 0; i < lo.length; i++) {
     const a = x.lo[i * sx]!;
     const b = x.hi[i * sx]!;
@@ -190,7 +190,7 @@ function modulo(x: Bounds, y: Bounds): Bounds {
 
 function chosen(c: Bounds, a: Bounds, b: Bounds): Bounds {
   const n = Math.max(c.lo.length, a.lo.length, b.lo.length);
-  const [lo, hi] = [new Float64Array(n), new Float64Array(n)];
+  const [lo, hi] = [lane.fresh(n), lane.fresh(n)];
   for (let i = 0; i < n; i++) {
     const [never, always] = [at(c.hi, i) === 0, at(c.lo, i) === 1];
     lo[i] = never ? at(b.lo, i) : always ? at(a.lo, i) : Math.min(at(a.lo, i), at(b.lo, i));
@@ -201,7 +201,7 @@ function chosen(c: Bounds, a: Bounds, b: Bounds): Bounds {
 
 /** Reads at exact indices, 0 outside the table. */
 function gather(data: TypedArray, shape: readonly number[], indices: readonly Bounds[], n: number): Lane {
-  const flat = new Float64Array(n);
+  const flat = lane.fresh(n).fill(0);
   // −1 marks an index out of range, whatever the later dimensions say
   shape.forEach((size, dim) => {
     const index = indices[dim]!.lo;
@@ -219,7 +219,7 @@ function read(e: Expression, ...indices: readonly Bounds[]): Bounds {
   const n = Math.max(...indices.map((index) => index.lo.length));
   const data = hostData(e.table!);
   if (data !== undefined && indices.every(isPoint)) return point(gather(data, e.table!.shape, indices, n));
-  const [lo, hi, range] = [new Float64Array(n), new Float64Array(n), new Float64Array(2)];
+  const [lo, hi, range] = [lane.fresh(n), lane.fresh(n), new Float64Array(2)];
   const [low, high] = [new Float64Array(indices.length), new Float64Array(indices.length)];
   for (let i = 0; i < n; i++) {
     for (let dim = 0; dim < indices.length; dim++) {

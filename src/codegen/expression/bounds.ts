@@ -1,5 +1,6 @@
 import { OptionError } from '../../core/errors.js';
 import { one, rules, whole, type Bounds, type Interval } from './bound-rules.js';
+import { recycling } from './lanes.js';
 import { topological, type Expression } from './node.js';
 
 export type { Bounds, Interval };
@@ -11,8 +12,10 @@ export function boundLanes(
   parameters?: readonly number[],
 ): Bounds {
   const done = new Map<Expression, Bounds>();
-  for (const e of topological(expression)) done.set(e, leafOr(e));
-  return done.get(expression)!;
+  return recycling(() => {
+    for (const e of topological(expression)) done.set(e, leafOr(e));
+    return done.get(expression)!;
+  });
 
   function leafOr(e: Expression): Bounds {
     if (e.op === 'variable') return (Object.hasOwn(env, e.name!) ? env[e.name!] : undefined) ?? one(whole[e.type]);

@@ -4,6 +4,39 @@
  */
 export type Lane = Float64Array;
 
+// long typed arrays live outside the JavaScript heap and cost microseconds each, so those of intermediate results are kept
+const spare = new Map<number, Lane[]>();
+let taken: Lane[] | undefined;
+const shortest = 16;
+const mostLengths = 32;
+
+/** A lane array for a result; what it holds is undefined. */
+export function fresh(length: number): Lane {
+  if (taken === undefined || length < shortest) return new Float64Array(length);
+  const lane = spare.get(length)?.pop() ?? new Float64Array(length);
+  taken.push(lane);
+  return lane;
+}
+
+/** Runs `work`, and keeps the lane arrays it took for later work, except those of its result. */
+export function recycling<T extends { readonly lo: Lane; readonly hi: Lane }>(work: () => T): T {
+  const outer = taken;
+  taken = [];
+  try {
+    const result = work();
+    if (spare.size > mostLengths) spare.clear();
+    for (const lane of taken) {
+      if (lane === result.lo || lane === result.hi) continue;
+      const list = spare.get(lane.length);
+      if (list === undefined) spare.set(lane.length, [lane]);
+      else list.push(lane);
+    }
+    return result;
+  } finally {
+    taken = outer;
+  }
+}
+
 export const add = (x: Lane, y: Lane): Lane => {
   const [out, sx, sy] = sized(x, y);
   for (let i = 0; i < out.length; i++) out[i] = x[i * sx]! + y[i * sy]!;
@@ -51,7 +84,7 @@ export const div = (x: Lane, y: Lane): Lane => {
 /** Bounds of a product: its least and greatest corner. */
 export function product(xLow: Lane, xHigh: Lane, yLow: Lane, yHigh: Lane): { readonly lo: Lane; readonly hi: Lane } {
   const [lo, sx, sy] = sized(xLow, yLow);
-  const hi = new Float64Array(lo.length);
+  const hi = fresh(lo.length);
   for (let i = 0; i < lo.length; i++) {
     const a = xLow[i * sx]!;
     const b = xHigh[i * sx]!;
@@ -83,23 +116,23 @@ export const floorDiv = (x: Lane, y: Lane): Lane => {
   return out;
 };
 export const neg = (x: Lane): Lane => {
-  const out = new Float64Array(x.length);
+  const out = fresh(x.length);
   for (let i = 0; i < out.length; i++) out[i] = -x[i]!;
   return out;
 };
 /** `1 − x`, the negation of truth values. */
 export const not = (x: Lane): Lane => {
-  const out = new Float64Array(x.length);
+  const out = fresh(x.length);
   for (let i = 0; i < out.length; i++) out[i] = 1 - x[i]!;
   return out;
 };
 export const map = (x: Lane, f: (value: number) => number): Lane => {
-  const out = new Float64Array(x.length);
+  const out = fresh(x.length);
   for (let i = 0; i < out.length; i++) out[i] = f(x[i]!);
   return out;
 };
 
 /** A fresh result for two operands, and the stride of each: 0 for a lane array of one entry. */
 export function sized(x: Lane, y: Lane): [out: Lane, strideX: 0 | 1, strideY: 0 | 1] {
-  return [new Float64Array(Math.max(x.length, y.length)), x.length === 1 ? 0 : 1, y.length === 1 ? 0 : 1];
+  return [fresh(Math.max(x.length, y.length)), x.length === 1 ? 0 : 1, y.length === 1 ? 0 : 1];
 }
