@@ -5,6 +5,5 @@ export { strided, fixed, blocks, type Part } from './factorised.js';
 export { global, type GlobalAccess } from './global.js';
 export { document, prefix, lengths, dense } from './data.js';
 export { classifyTiles, tileClass, EMPTY, PARTIAL, FULL, type TileMap, type TileOptions } from './tiles.js';
-export { transpose } from './transpose.js';
 export { countPairs } from './count.js';
 export { periodicity, type Periodicity } from './periodic.js';

@@ -17,8 +17,7 @@ export interface TileOptions extends Geometry {
  * tiles with none are left out.
  *
  * Row r of class c has the runs `rowOffsets[c·rows + r] … rowOffsets[c·rows + r + 1]`, each three numbers of
- * `runs`: first column, end column, kind. Columns are key tiles and rows query tiles, or the other way round
- * after `transpose`.
+ * `runs`: first column, end column, kind. Rows are query tiles and columns key tiles.
  */
 export interface TileMap {
   readonly rows: number;

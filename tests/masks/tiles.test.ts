@@ -189,31 +189,3 @@ describe('classifyTiles', () => {
     expect(run).toThrow(message);
   });
 });
-
-describe('transpose', () => {
-  it('states the same kinds by columns, in runs that are maximal', () => {
-    fc.assert(
-      fc.property(cases(composed), ([shape, mask, size]) => {
-        const map = m.classifyTiles(mask.expression(shape), { ...shape, ...size, queryOffset: shape.S - shape.L });
-        const turned = m.transpose(map);
-        expect([turned.rows, turned.columns]).toEqual([map.columns, map.rows]);
-        for (let b = 0; b < shape.B; b++) {
-          for (let h = 0; h < shape.H; h++) {
-            const [straight, across] = [kindsOf(map, shape.H, b, h), kindsOf(turned, shape.H, b, h)];
-            straight.forEach((kind, tile) => {
-              expect(across[(tile % map.columns) * map.rows + Math.floor(tile / map.columns)]).toBe(kind);
-            });
-          }
-        }
-        for (let row = 0; row < turned.rowOffsets.length - 1; row++) {
-          for (let run = turned.rowOffsets[row]! + 1; run < turned.rowOffsets[row + 1]!; run++) {
-            const [, before, kindBefore, start, , kind] = turned.runs.subarray(3 * run - 3, 3 * run + 3);
-            expect(start! > before! || kind !== kindBefore).toBe(true);
-          }
-        }
-        expect(m.transpose(turned).runs).toEqual(map.runs);
-      }),
-      { numRuns: 150, interruptAfterTimeLimit: 30_000 },
-    );
-  });
-});

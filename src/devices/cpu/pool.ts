@@ -91,7 +91,11 @@ export class Pool {
     const { tasks, scratch } = work;
     const grain = Math.min(work.grain, tasks);
     if (this.threads === 1 || tasks <= grain) {
-      if (tasks > 0) this.#attempt(program, () => program.run(this.#params, scratch, 0, tasks));
+      // chunk by chunk here too: WebAssembly engines swap in optimised code between calls, not within one
+      this.#attempt(program, () => {
+        for (let begin = 0; begin < tasks; begin += grain)
+          program.run(this.#params, scratch, begin, Math.min(tasks, begin + grain));
+      });
       return;
     }
     const control = this.#control;
