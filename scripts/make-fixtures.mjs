@@ -13,13 +13,22 @@ function read(path) {
   const file = readFileSync(path);
   const start = 8 + Number(file.readBigUInt64LE(0));
   const header = JSON.parse(file.toString('utf8', 8, start));
-  delete header.__metadata__;
-  return Object.entries(header).map(([name, { dtype, shape, data_offsets: [low, high] }]) => ({
-    name,
-    dtype,
-    shape,
-    bytes: file.subarray(start + low, start + high),
-  }));
+  delete header['__metadata__'];
+  return Object.entries(header).map(
+    ([
+      name,
+      {
+        dtype,
+        shape,
+        data_offsets: [low, high],
+      },
+    ]) => ({
+      name,
+      dtype,
+      shape,
+      bytes: file.subarray(start + low, start + high),
+    }),
+  );
 }
 
 function write(path, tensors) {

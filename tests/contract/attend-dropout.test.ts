@@ -3,12 +3,12 @@ import { philox, seedKey } from '../../src/core/random.js';
 import * as masks from '../../src/masks/index.js';
 import type { AttendOptions } from '../../src/ops/attend.js';
 import type { AttendProblem, Pair } from '../oracles/attend.js';
-import { expectedOf } from '../oracles/attend-budget.js';
+import { expectedOf, expectResults } from '../oracles/attend-budget.js';
 import * as rules from '../oracles/rules.js';
 import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice, withThreads, type OnDevice } from '../support/devices.js';
 import { inputs, type Shape } from '../ops/attend-arbitrary.js';
-import { expectResults, run } from '../ops/attend-run.js';
+import { run } from '../ops/attend-run.js';
 
 const D = 16;
 const rate = 0.3;
@@ -49,22 +49,29 @@ onEveryDevice((on) => {
   test('rate 0 is no dropout, to the bit', async () => {
     const { problem, cotangents } = inputs(shape, D, D, 51);
     const { results: none } = await run(on.device, { problem, cotangents });
-    const { results: zero } = await run(on.device, { problem, cotangents, options: () => ({ dropout: { rate: 0, seed: 4 } }) });
+    const { results: zero } = await run(on.device, {
+      problem,
+      cotangents,
+      options: () => ({ dropout: { rate: 0, seed: 4 } }),
+    });
     for (const [name, numbers] of Object.entries(none)) expectSameBits(name, zero[name]!, numbers);
   });
 
-  test.each([0, 7, 2 ** 32 + 5, 2 ** 53 - 1])('keeps the pairs that the seed %i says, on every device and thread', async (seed) => {
-    const dropout = { rate, seed };
-    const [weights, one] = [await weightsOf(on, shape, { dropout }), await weightsOf(on, shape, {})];
-    const rule = kept(shape, dropout);
-    forEachPair(shape, (at, n) => {
-      const want = rule(at) ? one[n]! / (1 - rate) : 0;
-      if (!(Math.abs(weights[n]! - want) <= 1e-6 * Math.abs(want))) expect(weights[n], JSON.stringify(at)).toBe(want);
-    });
-    if (seed !== 7) return;
-    const threads = await withThreads(on.kind, [1, 3], (device) => weightsOf({ ...on, device }, shape, { dropout }));
-    for (const other of threads) expectSameBits('weights', other, weights);
-  });
+  test.each([0, 7, 2 ** 32 + 5, 2 ** 53 - 1])(
+    'keeps the pairs that the seed %i says, on every device and thread',
+    async (seed) => {
+      const dropout = { rate, seed };
+      const [weights, one] = [await weightsOf(on, shape, { dropout }), await weightsOf(on, shape, {})];
+      const rule = kept(shape, dropout);
+      forEachPair(shape, (at, n) => {
+        const want = rule(at) ? one[n]! / (1 - rate) : 0;
+        if (!(Math.abs(weights[n]! - want) <= 1e-6 * Math.abs(want))) expect(weights[n], JSON.stringify(at)).toBe(want);
+      });
+      if (seed !== 7) return;
+      const threads = await withThreads(on.kind, [1, 3], (device) => weightsOf({ ...on, device }, shape, { dropout }));
+      for (const other of threads) expectSameBits('weights', other, weights);
+    },
+  );
 
   test.each([
     ['a window', masks.within({ left: 20, right: 20 }), rules.window(20, 20)],
@@ -76,7 +83,8 @@ onEveryDevice((on) => {
     const weights = await weightsOf(on, square, { mask, dropout });
     const [allowed, keeps] = [rule(square), kept(square, dropout)];
     forEachPair(square, (at, n) => {
-      if (weights[n] !== 0 !== (allowed(at) && keeps(at))) expect(weights[n], JSON.stringify(at)).toBe(Number(keeps(at)));
+      if ((weights[n] !== 0) !== (allowed(at) && keeps(at)))
+        expect(weights[n], JSON.stringify(at)).toBe(Number(keeps(at)));
     });
   });
 
@@ -92,9 +100,12 @@ onEveryDevice((on) => {
     const dropped: AttendProblem = { ...problem, allowed: rules.causal(shape), keep };
     expectResults('dropout', results, expectedOf(dropped, cotangents));
     // mutant: one pair kept that was dropped
-    const [lost] = [...Array(shape.S).keys()].filter((j) => keep({ b: 0, h: 0, i: shape.L - 1, j }) === 0);
-    const wrong = (at: Pair): number => (at.b + at.h === 0 && at.i === shape.L - 1 && at.j === lost ? 1 / (1 - rate) : keep(at));
-    expect(() => expectResults('mutant', results, expectedOf({ ...dropped, keep: wrong }, cotangents))).toThrow('numbers off');
+    const lost = [...Array(shape.S).keys()].find((j) => keep({ b: 0, h: 0, i: shape.L - 1, j }) === 0);
+    const wrong = (at: Pair): number =>
+      at.b + at.h === 0 && at.i === shape.L - 1 && at.j === lost ? 1 / (1 - rate) : keep(at);
+    expect(() => expectResults('mutant', results, expectedOf({ ...dropped, keep: wrong }, cotangents))).toThrow(
+      'numbers off',
+    );
   });
 
   describe('what is kept, over many seeds', () => {

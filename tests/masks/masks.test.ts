@@ -193,7 +193,7 @@ describe('bad input gets one sentence', () => {
     ['an option misspelt', () => m.within({ raduis: 3 } as never), OptionError, /"raduis" \(did you mean "radius"\?\)/],
     [
       'radius with left',
-      () => m.within({ radius: 1, left: 2 } as never),
+      () => m.within({ radius: 1, left: 2 }),
       OptionError,
       /takes \{ radius \} or \{ left, right \} or/,
     ],

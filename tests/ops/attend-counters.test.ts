@@ -20,41 +20,55 @@ const cases: readonly Case[] = [
 /** With kernels of their own, which native would compile for seconds. */
 const more: readonly Case[] = [
   ['radius 256', 4096, { mask: masks.within({ radius: 256 }) }, 2_035_456, 1.2],
-  ['radius 256 and one global token', 4096, { mask: masks.within({ radius: 256 }).or(masks.global([0])) }, 2_043_134, 1.4],
+  [
+    'radius 256 and one global token',
+    4096,
+    { mask: masks.within({ radius: 256 }).or(masks.global([0])) },
+    2_043_134,
+    1.4,
+  ],
 ];
 
 onEveryDevice((on) => {
   const make = (n: number, columns: number, seed: number): Tensor =>
     tensor(normal(seed, 2 * n * columns), [1, 2, n, columns], { device: on.device, requiresGradient: true });
 
-  test.each([...cases, ...(on.kind === 'wasm' ? more : [])])('%s of %i: pairs needed, visited, multiplied', (_, n, options, pairs, visitedAtMost) => {
-    const { device } = on;
-    const inputs = [make(n, D, 1), make(n, D, 2), make(n, E, 3)] as const;
-    const dout = zeros([1, 2, n, E], { device });
-    const before = device.counters.multiplyAdds;
-    const { out, logsumexp, counters } = attend(...inputs, options);
-    const forward = device.counters.multiplyAdds - before;
-    const found = gradients([out], inputs, [dout]);
-    const backward = device.counters.multiplyAdds - before - forward;
+  test.each([...cases, ...(on.kind === 'wasm' ? more : [])])(
+    '%s of %i: pairs needed, visited, multiplied',
+    (_, n, options, pairs, visitedAtMost) => {
+      const { device } = on;
+      const inputs = [make(n, D, 1), make(n, D, 2), make(n, E, 3)] as const;
+      const dout = zeros([1, 2, n, E], { device });
+      const before = device.counters.multiplyAdds;
+      const { out, logsumexp, counters } = attend(...inputs, options);
+      const forward = device.counters.multiplyAdds - before;
+      const found = gradients([out], inputs, [dout]);
+      const backward = device.counters.multiplyAdds - before - forward;
 
-    expect(counters.pairsNeeded).toBe(2 * pairs);
-    expect(counters.pairsVisited).toBeGreaterThanOrEqual(counters.pairsNeeded);
-    expect(counters.pairsVisited).toBeLessThanOrEqual(visitedAtMost * counters.pairsNeeded);
-    expect(counters.multiplyAdds).toBe(counters.pairsVisited * (D + E));
-    expect(forward).toBe(counters.multiplyAdds);
-    // scores again, dP, dV, dQ, dK
-    expect(backward).toBe(counters.pairsVisited * (3 * D + 2 * E));
-    expect(counters.bytes).toBe([...inputs, out, logsumexp].reduce((sum, x) => sum + x.byteLength, 0));
-    const { empty, full, partial } = counters.tiles;
-    expect(full + partial).toBeGreaterThan(0);
-    expect(empty > 0).toBe(visitedAtMost > 1);
-    disposeAll([inputs, dout, out, logsumexp, found]);
-  });
+      expect(counters.pairsNeeded).toBe(2 * pairs);
+      expect(counters.pairsVisited).toBeGreaterThanOrEqual(counters.pairsNeeded);
+      expect(counters.pairsVisited).toBeLessThanOrEqual(visitedAtMost * counters.pairsNeeded);
+      expect(counters.multiplyAdds).toBe(counters.pairsVisited * (D + E));
+      expect(forward).toBe(counters.multiplyAdds);
+      // scores again, dP, dV, dQ, dK
+      expect(backward).toBe(counters.pairsVisited * (3 * D + 2 * E));
+      expect(counters.bytes).toBe([...inputs, out, logsumexp].reduce((sum, x) => sum + x.byteLength, 0));
+      const { empty, full, partial } = counters.tiles;
+      expect(full + partial).toBeGreaterThan(0);
+      expect(empty > 0).toBe(visitedAtMost > 1);
+      disposeAll([inputs, dout, out, logsumexp, found]);
+    },
+  );
 
   test('a mask with no pair visits nothing', () => {
     const inputs = [make(100, D, 1), make(100, D, 2), make(100, E, 3)] as const;
     const { out, logsumexp, counters } = attend(...inputs, { mask: masks.lengths([0]) });
-    expect(counters).toMatchObject({ pairsNeeded: 0, pairsVisited: 0, multiplyAdds: 0, tiles: { full: 0, partial: 0 } });
+    expect(counters).toMatchObject({
+      pairsNeeded: 0,
+      pairsVisited: 0,
+      multiplyAdds: 0,
+      tiles: { full: 0, partial: 0 },
+    });
     disposeAll([inputs, out, logsumexp]);
   });
 
@@ -76,12 +90,15 @@ onEveryDevice((on) => {
     test.each([
       ['no mask', {}],
       ['a window', { mask: masks.within({ left: 50, right: 50 }) }],
-    ] satisfies [string, AttendOptions][])('forward and backward hold row statistics and a fixed workspace: %s', (_, options) => {
-      const [short, long] = [extra(512, options), extra(2048, options)];
-      const perThread = 2 ** 22;
-      expect(short).toBeLessThanOrEqual(on.device.info.threads * perThread);
-      // a few numbers for each of the 2 · 1536 further rows, and their part of the tile map
-      expect(long - short).toBeLessThanOrEqual(2 * 1536 * 16);
-    });
+    ] satisfies [string, AttendOptions][])(
+      'forward and backward hold row statistics and a fixed workspace: %s',
+      (_, options) => {
+        const [short, long] = [extra(512, options), extra(2048, options)];
+        const perThread = 2 ** 22;
+        expect(short).toBeLessThanOrEqual(on.device.info.threads * perThread);
+        // a few numbers for each of the 2 · 1536 further rows, and their part of the tile map
+        expect(long - short).toBeLessThanOrEqual(2 * 1536 * 16);
+      },
+    );
   });
 });

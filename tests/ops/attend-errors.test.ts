@@ -17,18 +17,60 @@ const good: Shapes = [
 ];
 
 const shapes: readonly (readonly [what: string, shapes: Shapes, kind: Kind, words: readonly string[]])[] = [
-  ['rank 3', [[2, 5, 8], good[1], good[2]], ShapeError, ['q must be [B,H,L,D]', 'q=[2,5,8]', 'k=[1,2,7,8]', 'v=[1,2,7,4]']],
+  [
+    'rank 3',
+    [[2, 5, 8], good[1], good[2]],
+    ShapeError,
+    ['q must be [B,H,L,D]', 'q=[2,5,8]', 'k=[1,2,7,8]', 'v=[1,2,7,4]'],
+  ],
   ['other batches', [good[0], [2, 2, 7, 8], [2, 2, 7, 4]], ShapeError, ['one batch size B', 'k=[2,2,7,8]']],
   ['other head sizes', [good[0], [1, 2, 7, 9], good[2]], ShapeError, ['head size D', 'k=[1,2,7,9]']],
   ['v longer than k', [good[0], good[1], [1, 2, 6, 4]], ShapeError, ['length S of k', 'v=[1,2,6,4]']],
-  ['heads that do not divide', [[1, 4, 5, 8], [1, 3, 7, 8], [1, 3, 7, 4]], ShapeError, ['3 key/value heads must divide the 4 query heads']],
-  ['all of it at once', [[1, 4, 5, 8], [2, 3, 7, 9], [2, 3, 6, 4]], ShapeError, ['batch size', 'head size', 'length S', 'divide']],
-  ['heads too wide', [[1, 1, 2, 257], [1, 1, 2, 257], [1, 1, 2, 4]], CapabilityError, ['at most 256']],
+  [
+    'heads that do not divide',
+    [
+      [1, 4, 5, 8],
+      [1, 3, 7, 8],
+      [1, 3, 7, 4],
+    ],
+    ShapeError,
+    ['3 key/value heads must divide the 4 query heads'],
+  ],
+  [
+    'all of it at once',
+    [
+      [1, 4, 5, 8],
+      [2, 3, 7, 9],
+      [2, 3, 6, 4],
+    ],
+    ShapeError,
+    ['batch size', 'head size', 'length S', 'divide'],
+  ],
+  [
+    'heads too wide',
+    [
+      [1, 1, 2, 257],
+      [1, 1, 2, 257],
+      [1, 1, 2, 4],
+    ],
+    CapabilityError,
+    ['at most 256'],
+  ],
 ];
 
-const wrong = (options: object): AttendOptions => options as AttendOptions;
-const options: readonly (readonly [what: string, options: () => AttendOptions, kind: Kind, words: readonly string[]])[] = [
-  ['an unknown option', () => wrong({ casual: true }), OptionError, ['"casual"', 'did you mean "causal"', 'known options']],
+const wrong = (options: object): AttendOptions => options;
+const options: readonly (readonly [
+  what: string,
+  options: () => AttendOptions,
+  kind: Kind,
+  words: readonly string[],
+])[] = [
+  [
+    'an unknown option',
+    () => wrong({ casual: true }),
+    OptionError,
+    ['"casual"', 'did you mean "causal"', 'known options'],
+  ],
   ['a window by number', () => wrong({ window: 256 }), OptionError, ['"window"', 'mask']],
   ['causal that is no boolean', () => wrong({ causal: 1 }), OptionError, ['causal must be true or false']],
   ['a mask that is none', () => wrong({ mask: () => true }), OptionError, ['mask must be a Mask', 'within']],
@@ -38,19 +80,30 @@ const options: readonly (readonly [what: string, options: () => AttendOptions, k
   ['scale as text', () => wrong({ scale: '0.1' }), OptionError, ['scale must be a finite number']],
   ['dropout of everything', () => ({ dropout: { rate: 1, seed: 0 } }), OptionError, ['dropout.rate', '1']],
   ['dropout below 0', () => ({ dropout: { rate: -0.1, seed: 0 } }), OptionError, ['dropout.rate', '-0.1']],
-  ['a seed that is no whole number', () => ({ dropout: { rate: 0.1, seed: 0.5 } }), OptionError, ['dropout.seed', '0.5']],
+  [
+    'a seed that is no whole number',
+    () => ({ dropout: { rate: 0.1, seed: 0.5 } }),
+    OptionError,
+    ['dropout.seed', '0.5'],
+  ],
   ['dropout without a seed', () => wrong({ dropout: { rate: 0.1 } }), OptionError, ['dropout.seed']],
   ['dropout with an unknown option', () => wrong({ dropout: { rate: 0.1, sed: 1 } }), OptionError, ['seed']],
   ['dropout as a number', () => wrong({ dropout: 0.1 }), OptionError, ['dropout']],
   ['global positions beyond the keys', () => ({ mask: masks.global([7]) }), ShapeError, ['position 7', '7 keys']],
   ['documents of another length', () => ({ mask: masks.document([0, 0, 1]) }), ShapeError, ['3 ids', 'S=7']],
   ['lengths of another batch', () => ({ mask: masks.lengths([3, 4]) }), ShapeError, ['2', 'B=1']],
-  ['a dense mask of another shape', () => ({ mask: masks.dense(new Uint8Array(9), [3, 3]) }), ShapeError, ['[1,1,3,3]', 'L=5', 'S=7']],
+  [
+    'a dense mask of another shape',
+    () => ({ mask: masks.dense(new Uint8Array(9), [3, 3]) }),
+    ShapeError,
+    ['[1,1,3,3]', 'L=5', 'S=7'],
+  ],
   ['slopes for other heads', () => ({ score: alibi([1, 2, 3]) }), ShapeError, ['3 slopes', 'H=2']],
 ];
 
 onEveryDevice((on) => {
-  const create = (shape: readonly number[], requiresGradient = false): Tensor => zeros(shape, { device: on.device, requiresGradient });
+  const create = (shape: readonly number[], requiresGradient = false): Tensor =>
+    zeros(shape, { device: on.device, requiresGradient });
 
   /** Calls the body in a scope, which frees what it made, and checks the sentence it fails with. */
   const expectSentence = (body: () => unknown, kind: Kind, words: readonly string[]): void => {
@@ -91,7 +144,9 @@ onEveryDevice((on) => {
     });
 
     test('no tensor at all', () =>
-      expectSentence(() => attend([1, 2] as unknown as Tensor, create(good[1]), create(good[2])), OptionError, ['q must be a tensor']));
+      expectSentence(() => attend([1, 2] as unknown as Tensor, create(good[1]), create(good[2])), OptionError, [
+        'q must be a tensor',
+      ]));
 
     test('a disposed tensor', () => {
       const q = create(good[0]);
@@ -103,11 +158,15 @@ onEveryDevice((on) => {
       const table = create([32, 2]);
       const score = t5Bias(table);
       table.dispose();
-      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), { score }), OptionError, ['[32,2]', 'disposed']);
+      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), { score }), OptionError, [
+        '[32,2]',
+        'disposed',
+      ]);
     });
 
     test('tables and biases that do not fit', () => {
-      const call = (score: AttendOptions['score']) => () => attend(create(good[0]), create(good[1]), create(good[2]), { score: score! });
+      const call = (score: AttendOptions['score']) => () =>
+        attend(create(good[0]), create(good[1]), create(good[2]), { score: score! });
       expectSentence(() => call(t5Bias(create([32, 3])))(), ShapeError, ['[32,3]', '[32,2]']);
       expectSentence(() => call(bias(create([5, 6])))(), ShapeError, ['[5,6]', 'L=5', 'S=7']);
       expectSentence(() => softcap(0), OptionError, ['cap', '0']);
@@ -130,13 +189,19 @@ onEveryDevice((on) => {
       const words = ['one device', '[1,2,7,8]'];
       expectSentence(() => attend(create(good[0]), elsewhere(good[1]), create(good[2])), OptionError, words);
       const score = (): AttendOptions => ({ score: bias(elsewhere([5, 7])) });
-      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), score()), OptionError, ['one device', '[5,7]']);
+      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), score()), OptionError, [
+        'one device',
+        '[5,7]',
+      ]);
       await other.dispose();
     });
 
     test('a score that reads no tensor but something like one', () => {
       const score = bias({ shape: [5, 7], dtype: 'f32' });
-      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), { score }), OptionError, ['"bias"', 'tensor']);
+      expectSentence(() => attend(create(good[0]), create(good[1]), create(good[2]), { score }), OptionError, [
+        '"bias"',
+        'tensor',
+      ]);
     });
   });
 
@@ -147,7 +212,11 @@ onEveryDevice((on) => {
     // room for less than the output, for the output alone, for more and more of the rest
     for (let limit = 3 * bytes + 65536; limit <= 5 * bytes; limit += 65536) {
       const small = await createDevice({ kind: on.kind, threads: 1, memoryLimit: limit });
-      const inputs = [zeros(shape, { device: small }), zeros(shape, { device: small }), zeros(shape, { device: small })] as const;
+      const inputs = [
+        zeros(shape, { device: small }),
+        zeros(shape, { device: small }),
+        zeros(shape, { device: small }),
+      ] as const;
       const before = small.ledger.live();
       try {
         disposeAll(attend(...inputs, { causal: true }));

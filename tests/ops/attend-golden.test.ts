@@ -3,10 +3,10 @@ import * as masks from '../../src/masks/index.js';
 import type { AttendOptions } from '../../src/ops/attend.js';
 import * as scores from '../../src/scores/index.js';
 import type { Tensor } from '../../src/tensor/index.js';
-import { expectedOf, type Expected } from '../oracles/attend-budget.js';
+import { expectedOf, expectResults, type Expected } from '../oracles/attend-budget.js';
 import { expectClose } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
-import { expectResults, run, type Setting } from './attend-run.js';
+import { run, type Setting } from './attend-run.js';
 import {
   fullSet,
   goldenCases,
@@ -92,7 +92,15 @@ onEveryDevice((on) => {
     expectResults(c.name, results, oracle);
     expect(counters.pairsNeeded, 'pairs needed').toBe(c.pairs);
     // and against the reference itself, on the rows of it that are here
-    const names = { out: 'out', logsumexp: 'logsumexp', dq: 'dq', dk: 'dk', dv: 'dv', dtable: 'dtable0', dbias: 'dtable0' };
+    const names = {
+      out: 'out',
+      logsumexp: 'logsumexp',
+      dq: 'dq',
+      dk: 'dk',
+      dv: 'dv',
+      dtable: 'dtable0',
+      dbias: 'dtable0',
+    };
     for (const [name, ours] of Object.entries(names)) {
       if (!x[name]) continue;
       const { want, got } = sameRows(x, name, results[ours]!);
@@ -101,5 +109,7 @@ onEveryDevice((on) => {
   };
 
   test.each(goldenCases)('$name', (c) => check(c, goldenTensors(c.name)));
-  test.skipIf(!hasFullSet).each(goldenCases)('$name, every row of the full set', (c) => check(c, goldenTensors(c.name, fullSet)));
+  test.skipIf(!hasFullSet).each(goldenCases)('$name, every row of the full set', (c) =>
+    check(c, goldenTensors(c.name, fullSet)),
+  );
 });

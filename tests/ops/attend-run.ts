@@ -2,8 +2,7 @@ import type { CpuDevice } from '../../src/devices/index.js';
 import { attend, type AttendCounters, type AttendOptions } from '../../src/ops/attend.js';
 import { disposeAll, gradients, tensor, type Tensor } from '../../src/tensor/index.js';
 import type { AttendProblem, Cotangents } from '../oracles/attend.js';
-import type { Expected, Results } from '../oracles/attend-budget.js';
-import { expectClose } from '../support/compare.js';
+import type { Results } from '../oracles/attend-budget.js';
 
 /** A tensor that the score reads, and whose gradient is wanted. */
 export interface TableData {
@@ -23,7 +22,10 @@ export interface Setting {
 }
 
 /** Runs the library on the problem and reads everything back; nothing is left on the device. */
-export async function run(device: CpuDevice, setting: Setting): Promise<{ results: Results; counters: AttendCounters }> {
+export async function run(
+  device: CpuDevice,
+  setting: Setting,
+): Promise<{ results: Results; counters: AttendCounters }> {
   const { problem, options = () => ({}), tables = [], cotangents, dtype = 'f32' } = setting;
   const { B, H, G, L, S, D, E } = problem;
   const requiresGradient = cotangents !== undefined;
@@ -52,13 +54,4 @@ export async function run(device: CpuDevice, setting: Setting): Promise<{ result
   }
   disposeAll(held);
   return { results, counters };
-}
-
-/** @throws where a result is missing or off by more than its budget. */
-export function expectResults(who: string, got: Results, { exact, budgets }: Expected, seed?: number | string): void {
-  for (const [name, oracle] of Object.entries(exact)) {
-    const numbers = got[name];
-    if (numbers === undefined) throw new Error(`${who}: no ${name} was computed`);
-    expectClose(`${who}: ${name}`, numbers, oracle, { budget: budgets[name]!, ...(seed === undefined ? {} : { seed }) });
-  }
 }

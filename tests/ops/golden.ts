@@ -99,7 +99,11 @@ function scoreSteps(c: GoldenCase, x: Tensors): readonly ScoreStep[] {
 }
 
 /** What the reference says of a tensor, and the same rows of what we got. */
-export function sameRows(x: Tensors, name: string, got: ArrayLike<number>): { want: ArrayLike<number>; got: ArrayLike<number> } {
+export function sameRows(
+  x: Tensors,
+  name: string,
+  got: ArrayLike<number>,
+): { want: ArrayLike<number>; got: ArrayLike<number> } {
   const want = x[name]!;
   const rows = x[`${name}.rows`]?.data;
   if (rows === undefined) return { want: want.data, got };

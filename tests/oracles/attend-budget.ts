@@ -1,4 +1,4 @@
-import { budgetOf } from '../support/compare.js';
+import { budgetOf, closeEnough, expectClose } from '../support/compare.js';
 import { generator } from '../support/random.js';
 import { double, single } from './arithmetic.js';
 import { attend, attendGradients, type AttendProblem, type Cotangents, type Pair, type ScoreStep } from './attend.js';
@@ -6,34 +6,84 @@ import { attend, attendGradients, type AttendProblem, type Cotangents, type Pair
 /** All results of one problem by name: out, logsumexp, dq, dk, dv, and dtable0, dtable1, … */
 export type Results = Readonly<Record<string, ArrayLike<number>>>;
 
-export interface Expected {
+/** Orders of summation that plain float32 code is run in at most, at first, and with how many multiply-adds at first. */
+const [mostOrders, ordersAtFirst, workAtFirst] = [64, 24, 1e6];
+/** Where the smallest result has fewer numbers than this, one order is not enough to start with. */
+const numbersSeen = 1024;
+
+/**
+ * What the oracle says, and the budget of each result: twice the error of plain float32 code, and rounding.
+ *
+ * The error is the largest over 64 orders of summation, because a result may hang on few sums (one number, one row with
+ * large scores), whose error in one order may be small by luck and is no measure of float32. Budgets only grow with the
+ * orders, so what keeps a budget from a few of them need not wait for the rest: `refine` runs more.
+ */
+export class Expected {
   readonly exact: Results;
-  readonly budgets: Readonly<Record<string, number>>;
-}
+  readonly budgets: Record<string, number> = {};
+  readonly #problem: AttendProblem;
+  readonly #cotangents: Cotangents | undefined;
+  #orders = 0;
 
-// plain code is run in several orders of summation until this many numbers of the smallest result were seen: the error
-// of one small sum in one order may be zero by luck, and is no measure of float32
-const [numbersSeen, mostOrders] = [256, 24];
-/** …and no more often than about this many multiply-adds allow, but twice. */
-const mostWork = 2e6;
+  constructor(problem: AttendProblem, cotangents?: Cotangents) {
+    this.#problem = problem;
+    this.#cotangents = cotangents;
+    this.exact = allResults(problem, cotangents);
+    const smallest = Math.min(...Object.values(this.exact).map((x) => x.length));
+    const { B, H, L, S, D, E } = problem;
+    const affordable = Math.floor(workAtFirst / (B * H * L * S * (D + E)));
+    this.#run(Math.max(1, Math.min(ordersAtFirst, affordable, Math.ceil(numbersSeen / smallest))));
+  }
 
-/** What the oracle says, and the budget of each result: twice the error of plain float32 code, and rounding. */
-export function expectedOf(problem: AttendProblem, cotangents?: Cotangents): Expected {
-  const exact = allResults(problem, cotangents);
-  const smallest = Math.min(...Object.values(exact).map((x) => x.length));
-  const { B, H, L, S, D, E } = problem;
-  const affordable = Math.max(2, Math.floor(mostWork / (B * H * L * S * (D + E))));
-  const orders = Math.min(mostOrders, affordable, Math.ceil(numbersSeen / smallest));
-  const budgets: Record<string, number> = {};
-  for (let order = 0; order < orders; order++) {
-    const [p, c] = order === 0 ? [problem, cotangents] : reordered(problem, cotangents, order);
-    const oracle = order === 0 ? exact : allResults(p, c);
-    const plain = allResults(p, c, 'plain');
-    for (const name of Object.keys(exact)) {
-      budgets[name] = Math.max(budgets[name] ?? 0, budgetOf(oracle[name]!, plain[name]!));
+  /** Runs plain code in more orders. False if it was run in all already. */
+  refine(): boolean {
+    if (this.#orders >= mostOrders) return false;
+    this.#run(Math.min(mostOrders, 4 * this.#orders));
+    return true;
+  }
+
+  #run(until: number): void {
+    for (; this.#orders < until; this.#orders++) {
+      const other = this.#orders === 0 ? undefined : new Reordered(this.#problem, this.#orders);
+      const cotangents = this.#cotangents && (other?.cotangents(this.#cotangents) ?? this.#cotangents);
+      const plain = allResults(other?.problem ?? this.#problem, cotangents, 'plain');
+      for (const [name, oracle] of Object.entries(this.exact)) {
+        const budget = budgetOf(other?.result(name, oracle) ?? oracle, plain[name]);
+        this.budgets[name] = Math.max(this.budgets[name] ?? 0, budget);
+      }
     }
   }
-  return { exact, budgets };
+}
+
+export const expectedOf = (problem: AttendProblem, cotangents?: Cotangents): Expected =>
+  new Expected(problem, cotangents);
+
+/** Compares a result with what `of` makes of the oracle's, by default the whole of it. @throws where it is off by more than the budget. */
+export function expectResult(
+  who: string,
+  name: string,
+  got: ArrayLike<number>,
+  expected: Expected,
+  of: (x: ArrayLike<number>) => ArrayLike<number> = (x) => x,
+  seed?: number | string,
+): void {
+  const want = of(expected.exact[name]!);
+  const within = (budget: number): boolean =>
+    got.length === want.length && Array.from(want).every((x, i) => closeEnough(got[i]!, x, budget));
+  while (!within(expected.budgets[name]!) && expected.refine());
+  expectClose(`${who}: ${name}`, got, want, {
+    budget: expected.budgets[name]!,
+    ...(seed === undefined ? {} : { seed }),
+  });
+}
+
+/** @throws where a result is missing or off by more than its budget. */
+export function expectResults(who: string, got: Results, expected: Expected, seed?: number | string): void {
+  for (const name of Object.keys(expected.exact)) {
+    const numbers = got[name];
+    if (numbers === undefined) throw new Error(`${who}: no ${name} was computed`);
+    expectResult(who, name, numbers, expected, undefined, seed);
+  }
 }
 
 /** In float64 from the definition; in plain float32 with gradients from what a fused forward pass saves. */
@@ -48,27 +98,41 @@ export function allResults(problem: AttendProblem, cotangents?: Cotangents, how:
 }
 
 /** The same problem with features, keys and queries in another order, so that every sum runs in another order. */
-function reordered(p: AttendProblem, c: Cotangents | undefined, seed: number): [AttendProblem, Cotangents | undefined] {
-  const { L, S, D, E } = p;
-  const [rows, keys, features, columns] = [L, S, D, E].map((n, i) => permutation(n, 7 * seed + i));
-  const original = ({ b, h, i, j }: Pair): Pair => ({ b, h, i: rows![i]!, j: keys![j]! });
-  const { allowed, keep, score } = p;
-  const problem: AttendProblem = {
-    ...p,
-    q: moved(p.q, rows!, features!),
-    k: moved(p.k, keys!, features!),
-    v: moved(p.v, keys!, columns!),
-    ...(allowed && { allowed: (at) => allowed(original(at)) }),
-    ...(keep && { keep: (at) => keep(original(at)) }),
-    score: score?.map((step) => movedStep(step, original)) ?? [],
-  };
-  return [
-    problem,
-    c && {
-      dout: moved(c.dout, rows!, columns!),
-      ...(c.dlogsumexp && { dlogsumexp: moved(c.dlogsumexp, rows!, [0]) }),
-    },
-  ];
+class Reordered {
+  readonly problem: AttendProblem;
+  readonly #orders: Readonly<Record<'rows' | 'keys' | 'features' | 'columns', readonly number[]>>;
+
+  constructor(p: AttendProblem, seed: number) {
+    const order = (n: number, i: number): number[] => permutation(n, 7 * seed + i);
+    const [rows, keys, features, columns] = [order(p.L, 0), order(p.S, 1), order(p.D, 2), order(p.E, 3)];
+    const original = ({ b, h, i, j }: Pair): Pair => ({ b, h, i: rows[i]!, j: keys[j]! });
+    const { allowed, keep, score } = p;
+    this.#orders = { rows, keys, features, columns };
+    this.problem = {
+      ...p,
+      q: moved(p.q, rows, features),
+      k: moved(p.k, keys, features),
+      v: moved(p.v, keys, columns),
+      ...(allowed && { allowed: (at) => allowed(original(at)) }),
+      ...(keep && { keep: (at) => keep(original(at)) }),
+      score: score?.map((step) => movedStep(step, original)) ?? [],
+    };
+  }
+
+  cotangents({ dout, dlogsumexp }: Cotangents): Cotangents {
+    const { rows, columns } = this.#orders;
+    return { dout: moved(dout, rows, columns), ...(dlogsumexp && { dlogsumexp: moved(dlogsumexp, rows, [0]) }) };
+  }
+
+  /** A result of the problem as it was, in the order of this one. */
+  result(name: string, x: ArrayLike<number>): ArrayLike<number> {
+    const { rows, keys, features, columns } = this.#orders;
+    if (name === 'logsumexp') return moved(x, rows, [0]);
+    if (name === 'out') return moved(x, rows, columns);
+    if (name === 'dq') return moved(x, rows, features);
+    if (name === 'dk') return moved(x, keys, features);
+    return name === 'dv' ? moved(x, keys, columns) : x;
+  }
 }
 
 function movedStep({ value, slope, table }: ScoreStep, original: (at: Pair) => Pair): ScoreStep {

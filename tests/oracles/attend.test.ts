@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { fullSet, goldenCases, goldenProblem, goldenTensors, hasFullSet, sameRows, type GoldenCase, type Tensors } from '../ops/golden.js';
+import {
+  fullSet,
+  goldenCases,
+  goldenProblem,
+  goldenTensors,
+  hasFullSet,
+  sameRows,
+  type GoldenCase,
+  type Tensors,
+} from '../ops/golden.js';
 import { expectClose } from '../support/compare.js';
 import { centralDifferences } from '../support/gradient.js';
 import { normal } from '../support/random.js';
@@ -65,8 +74,18 @@ describe('the oracle against itself', () => {
   const table = normal(5, 8 * shape.H);
   const rule = { buckets: 8, maxDistance: 20, bidirectional: true };
   /** Everything at once: a mask, three score changes, one of them learned, and dropout. */
-  const problem = (q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, learned: ArrayLike<number>): AttendProblem => ({
-    ...{ ...shape, D, E, q, k, v },
+  const problem = (
+    q: ArrayLike<number>,
+    k: ArrayLike<number>,
+    v: ArrayLike<number>,
+    learned: ArrayLike<number>,
+  ): AttendProblem => ({
+    ...shape,
+    D,
+    E,
+    q,
+    k,
+    v,
     scale: 0.7,
     allowed: rules.causal(shape),
     score: [rules.alibi(shape), rules.t5(learned, rule, shape), rules.softcap(2)],
@@ -74,15 +93,19 @@ describe('the oracle against itself', () => {
   });
   const inputs = [normal(1, size(D, 4, 5)), normal(2, size(D, 2, 7)), normal(3, size(E, 2, 7)), table] as const;
   const cotangents = { dout: normal(6, size(E, 4, 5)), dlogsumexp: normal(7, size(1, 4, 5)) };
-  const values = (q: ArrayLike<number>, k: ArrayLike<number>, v: ArrayLike<number>, learned: ArrayLike<number>): number[] => {
+  const values = (
+    q: ArrayLike<number>,
+    k: ArrayLike<number>,
+    v: ArrayLike<number>,
+    learned: ArrayLike<number>,
+  ): number[] => {
     const { out, logsumexp } = attend(problem(q, k, v, learned));
     return [...out, ...logsumexp];
   };
-  const differences = centralDifferences(
-    (...x) => values(x[0]!, x[1]!, x[2]!, x[3]!),
-    inputs,
-    [...cotangents.dout, ...cotangents.dlogsumexp],
-  );
+  const differences = centralDifferences((...x) => values(x[0]!, x[1]!, x[2]!, x[3]!), inputs, [
+    ...cotangents.dout,
+    ...cotangents.dlogsumexp,
+  ]);
   const gradientsOf = (c: Parameters<typeof attendGradients>[1], p = problem(...inputs)): readonly Float64Array[] => {
     const { dq, dk, dv, dtables } = attendGradients(p, c);
     return [dq, dk, dv, ...dtables];
@@ -102,8 +125,12 @@ describe('the oracle against itself', () => {
     const p = problem(...inputs);
     const [bias, learned, cap] = p.score!;
     expect(() => expectDifferences(gradientsOf({ dout: cotangents.dout }))).toThrow('gradient 0');
-    expect(() => expectDifferences(gradientsOf(cotangents, { ...p, score: [bias!, learned!, { ...cap!, slope: () => 1 }] }))).toThrow('gradient');
-    expect(() => expectDifferences(gradientsOf(cotangents, { ...p, allowed: ({ i, j }) => j <= i }))).toThrow('gradient');
+    expect(() =>
+      expectDifferences(gradientsOf(cotangents, { ...p, score: [bias!, learned!, { ...cap!, slope: () => 1 }] })),
+    ).toThrow('gradient');
+    expect(() => expectDifferences(gradientsOf(cotangents, { ...p, allowed: ({ i, j }) => j <= i }))).toThrow(
+      'gradient',
+    );
     expect(() => expectDifferences(gradientsOf(cotangents, { ...p, keep: () => 1 }))).toThrow('gradient');
   });
 });

@@ -132,7 +132,11 @@ export function attendGradients(
   const { round, dot, axpy } = arithmetic;
   const { B, H, G, L, S, D, E, scale = 1 / Math.sqrt(D) } = p;
   const steps = p.score ?? [];
-  const [dq, dk, dv] = [new Float64Array(B * H * L * D), new Float64Array(B * G * S * D), new Float64Array(B * G * S * E)];
+  const [dq, dk, dv] = [
+    new Float64Array(B * H * L * D),
+    new Float64Array(B * G * S * D),
+    new Float64Array(B * G * S * E),
+  ];
   const tables = steps.map(({ table }) => new Float64Array(table?.size ?? 0));
   forEachRow(p, (b, h, i) => {
     const x = row(p, b, h, i, arithmetic);
@@ -152,12 +156,13 @@ export function attendGradients(
       const weight = weights[n]!;
       let gradient = round(weight * round(dweights[n]! - delta));
       for (let step = steps.length - 1; step >= 0; step--) {
-        const { table, slope } = steps[step]!;
+        const change = steps[step]!;
+        const { table } = change;
         if (table !== undefined) {
           const entry = table.index(at);
           tables[step]![entry] = round(tables[step]![entry]! + gradient);
         }
-        gradient = round(gradient * round(slope(x.stages[step]![n]!, at, round)));
+        gradient = round(gradient * round(change.slope(x.stages[step]![n]!, at, round)));
       }
       const scaled = round(gradient * round(scale));
       axpy(scaled, p.k, (keyHead * S + j) * D, dq, query * D, D);

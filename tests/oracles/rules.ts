@@ -111,10 +111,16 @@ const adding = (table: ArrayLike<number>, index: (at: Pair) => number): ScoreSte
 });
 
 /** `table [buckets, H]`; Raffel et al. 2019, `relative_position_bucket` with the logarithm in float32 as published. */
-export const t5 = (table: ArrayLike<number>, rule: { buckets: number; maxDistance: number; bidirectional: boolean }, { H, L, S }: Lengths): ScoreStep =>
-  adding(table, ({ h, i, j }) => t5Bucket(j - (i + S - L), rule) * H + h);
+export const t5 = (
+  table: ArrayLike<number>,
+  rule: { buckets: number; maxDistance: number; bidirectional: boolean },
+  { H, L, S }: Lengths,
+): ScoreStep => adding(table, ({ h, i, j }) => t5Bucket(j - (i + S - L), rule) * H + h);
 
-export function t5Bucket(relative: number, rule: { buckets: number; maxDistance: number; bidirectional: boolean }): number {
+export function t5Bucket(
+  relative: number,
+  rule: { buckets: number; maxDistance: number; bidirectional: boolean },
+): number {
   let [bucket, buckets, distance] = [0, rule.buckets, -relative];
   if (rule.bidirectional) {
     buckets /= 2;

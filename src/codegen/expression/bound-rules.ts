@@ -67,10 +67,10 @@ function monotone(
   finish: (e: Expression, out: Bounds) => Bounds,
 ): Rule {
   return (e, x, y) => {
-    if (isPoint(x!) && isPoint(y!) && !isFloat(e)) return point(f(x!.lo, y!.lo));
-    const [yLow, yHigh] = second === 'grows' ? [y!.lo, y!.hi] : [y!.hi, y!.lo];
-    const out = { lo: f(x!.lo, yLow), hi: f(x!.hi, yHigh) };
-    return isFloat(e) ? keepNaN(finish(e, out), x!, y!) : out;
+    if (isPoint(x) && isPoint(y) && !isFloat(e)) return point(f(x.lo, y.lo));
+    const [yLow, yHigh] = second === 'grows' ? [y.lo, y.hi] : [y.hi, y.lo];
+    const out = { lo: f(x.lo, yLow), hi: f(x.hi, yHigh) };
+    return isFloat(e) ? keepNaN(finish(e, out), x, y) : out;
   };
 }
 const roundedSum = (_: Expression, { lo, hi }: Bounds): Bounds => rounded(lo, hi, { exact: true });
@@ -86,7 +86,7 @@ function corners(f: (x: Lane, y: Lane) => Lane, x: Bounds, y: Bounds): Bounds {
 const growing =
   (f: (x: number) => number, error: { absolute?: number; exact?: boolean } = {}): Rule =>
   (_, x) =>
-    keepNaN(rounded(lane.map(x!.lo, f), lane.map(x!.hi, f), error), x!);
+    keepNaN(rounded(lane.map(x.lo, f), lane.map(x.hi, f), error), x);
 
 /** sin and cos: extremes where a peak (`peak + 2πn`) or a trough (half a turn later) lies between the ends. */
 const wave =
@@ -95,10 +95,10 @@ const wave =
     const turn = 2 * Math.PI;
     const holds = (low: number, high: number, at: number): boolean =>
       !(Math.ceil((low - at) / turn) * turn + at > high);
-    const lo = lane.map(x!.lo, f);
-    const hi = lane.map(x!.hi, f);
+    const lo = lane.map(x.lo, f);
+    const hi = lane.map(x.hi, f);
     for (let i = 0; i < lo.length; i++) {
-      const [a, b] = [x!.lo[i]!, x!.hi[i]!];
+      const [a, b] = [x.lo[i]!, x.hi[i]!];
       const [least, most] = lo[i]! < hi[i]! ? [lo[i]!, hi[i]!] : [hi[i]!, lo[i]!];
       // the sine of infinity is NaN: everything
       lo[i] = holds(a, b, peak + Math.PI) ? -1 : least;
@@ -242,12 +242,12 @@ export const rules: { readonly [O in Exclude<Op, 'variable' | 'parameter'>]: Rul
     return one([Math.min(e.value!, near), Math.max(e.value!, near)]);
   },
   table: read,
-  neg: (_, x) => (isPoint(x!) ? point(lane.neg(x!.lo)) : { lo: lane.neg(x!.hi), hi: lane.neg(x!.lo) }),
+  neg: (_, x) => (isPoint(x) ? point(lane.neg(x.lo)) : { lo: lane.neg(x.hi), hi: lane.neg(x.lo) }),
   abs: (e, x) => {
-    const hi = lane.max(x!.hi, lane.neg(x!.lo));
-    if (isPoint(x!)) return point(hi);
-    const out = { lo: lane.max(Float64Array.of(0), lane.max(x!.lo, lane.neg(x!.hi))), hi };
-    return isFloat(e) ? keepNaN(out, x!) : out;
+    const hi = lane.max(x.hi, lane.neg(x.lo));
+    if (isPoint(x)) return point(hi);
+    const out = { lo: lane.max(Float64Array.of(0), lane.max(x.lo, lane.neg(x.hi))), hi };
+    return isFloat(e) ? keepNaN(out, x) : out;
   },
   sqrt: growing(Math.sqrt, { exact: true }),
   exp: growing(Math.exp),
@@ -256,36 +256,36 @@ export const rules: { readonly [O in Exclude<Op, 'variable' | 'parameter'>]: Rul
   erf: growing(meaning.erf as (x: number) => number, { absolute: 2 ** -20 }),
   sin: wave(Math.sin, Math.PI / 2),
   cos: wave(Math.cos, 0),
-  floor: (_, x) => ({ lo: lane.map(x!.lo, Math.floor), hi: lane.map(x!.hi, Math.floor) }),
-  ceil: (_, x) => ({ lo: lane.map(x!.lo, Math.ceil), hi: lane.map(x!.hi, Math.ceil) }),
+  floor: (_, x) => ({ lo: lane.map(x.lo, Math.floor), hi: lane.map(x.hi, Math.floor) }),
+  ceil: (_, x) => ({ lo: lane.map(x.lo, Math.ceil), hi: lane.map(x.hi, Math.ceil) }),
   add: monotone(lane.add, 'grows', roundedSum),
   sub: monotone(lane.sub, 'falls', roundedSum),
   mul: (e, x, y) => {
-    if (isPoint(x!) && isPoint(y!) && !isFloat(e)) return point(lane.mul(x!.lo, y!.lo));
-    const out = lane.product(x!.lo, x!.hi, y!.lo, y!.hi);
-    return isFloat(e) ? unboundedWhere(invalidProduct, rounded(out.lo, out.hi, { exact: true }), x!, y!) : out;
+    if (isPoint(x) && isPoint(y) && !isFloat(e)) return point(lane.mul(x.lo, y.lo));
+    const out = lane.product(x.lo, x.hi, y.lo, y.hi);
+    return isFloat(e) ? unboundedWhere(invalidProduct, rounded(out.lo, out.hi, { exact: true }), x, y) : out;
   },
   div: (_, x, y) => {
-    const { lo, hi } = corners(lane.div, x!, y!);
-    return unboundedWhere(invalidQuotient, rounded(lo, hi, { exact: true }), x!, y!);
+    const { lo, hi } = corners(lane.div, x, y);
+    return unboundedWhere(invalidQuotient, rounded(lo, hi, { exact: true }), x, y);
   },
-  floorDiv: (_, x, y) => floorDivision(x!, y!),
-  mod: (_, x, y) => modulo(x!, y!),
+  floorDiv: (_, x, y) => floorDivision(x, y),
+  mod: (_, x, y) => modulo(x, y),
   min: monotone(lane.min, 'grows', unrounded),
   max: monotone(lane.max, 'grows', unrounded),
-  lt: (e, x, y) => ordered(lane.lt, e, x!, y!),
-  le: (e, x, y) => ordered(lane.le, e, x!, y!),
-  gt: (e, x, y) => ordered(lane.lt, e, y!, x!),
-  ge: (e, x, y) => ordered(lane.le, e, y!, x!),
-  eq: (e, x, y) => equal(e, x!, y!),
-  ne: (e, x, y) => inverted(equal(e, x!, y!)),
+  lt: (e, x, y) => ordered(lane.lt, e, x, y),
+  le: (e, x, y) => ordered(lane.le, e, x, y),
+  gt: (e, x, y) => ordered(lane.lt, e, y, x),
+  ge: (e, x, y) => ordered(lane.le, e, y, x),
+  eq: (e, x, y) => equal(e, x, y),
+  ne: (e, x, y) => inverted(equal(e, x, y)),
   and: monotone(lane.min, 'grows', unrounded),
   or: monotone(lane.max, 'grows', unrounded),
-  not: (_, x) => inverted(x!),
-  select: (_, c, a, b) => chosen(c!, a!, b!),
+  not: (_, x) => inverted(x),
+  select: (_, c, a, b) => chosen(c, a, b),
   toF32: (_, x) => {
-    if (x!.hi.every((high, i) => high <= 2 ** 24 && x!.lo[i]! >= -(2 ** 24))) return x!;
-    return rounded(x!.lo.slice(), x!.hi.slice(), { relative: 2 ** -24, exact: true });
+    if (x.hi.every((high, i) => high <= 2 ** 24 && x.lo[i]! >= -(2 ** 24))) return x;
+    return rounded(x.lo.slice(), x.hi.slice(), { relative: 2 ** -24, exact: true });
   },
-  toI32: (_, x) => ({ lo: lane.map(x!.lo, truncate), hi: lane.map(x!.hi, truncate) }),
+  toI32: (_, x) => ({ lo: lane.map(x.lo, truncate), hi: lane.map(x.hi, truncate) }),
 };

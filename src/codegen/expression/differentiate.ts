@@ -32,30 +32,30 @@ const square = (e: Expression): Expression => fold('mul', e, e);
 const chain =
   (slope: (x: Expression, e: Expression) => Expression): Rule =>
   (e, d) =>
-    times(d!, slope(e.args[0]!, e));
+    times(d, slope(e.args[0]!, e));
 const choose = (condition: Expression, a: Expression, b: Expression): Expression =>
   isZero(a) && isZero(b) ? zero : fold('select', condition, a, b);
 const none: Rule = () => zero;
 
 const rules: { readonly [O in Exclude<Op, 'constant' | 'variable' | 'parameter' | 'table'>]: Rule } = {
-  neg: (_, d) => fold('neg', d!),
+  neg: (_, d) => fold('neg', d),
   // at 0 the slope from the right
-  abs: (e, d) => choose(node('lt', e.args[0]!, zero), fold('neg', d!), d!),
-  sqrt: (e, d) => over(d!, fold('mul', literal(2), e)),
+  abs: (e, d) => choose(node('lt', e.args[0]!, zero), fold('neg', d), d),
+  sqrt: (e, d) => over(d, fold('mul', literal(2), e)),
   exp: chain((_, e) => e),
-  log: (e, d) => over(d!, e.args[0]!),
+  log: (e, d) => over(d, e.args[0]!),
   tanh: chain((_, e) => fold('sub', literal(1), square(e))),
   erf: chain((x) => fold('mul', literal(2 / Math.sqrt(Math.PI)), fold('exp', fold('neg', square(x))))),
   sin: chain((x) => fold('cos', x)),
   cos: chain((x) => fold('neg', fold('sin', x))),
-  add: (_, da, db) => fold('add', da!, db!),
-  sub: (_, da, db) => fold('sub', da!, db!),
-  mul: (e, da, db) => fold('add', times(da!, e.args[1]!), times(e.args[0]!, db!)),
-  div: (e, da, db) => over(fold('sub', da!, times(e, db!)), e.args[1]!),
+  add: (_, da, db) => fold('add', da, db),
+  sub: (_, da, db) => fold('sub', da, db),
+  mul: (e, da, db) => fold('add', times(da, e.args[1]!), times(e.args[0]!, db)),
+  div: (e, da, db) => over(fold('sub', da, times(e, db)), e.args[1]!),
   // at a tie the second argument's, the one the kernels return
-  min: (e, da, db) => choose(node('lt', e.args[0]!, e.args[1]!), da!, db!),
-  max: (e, da, db) => choose(node('gt', e.args[0]!, e.args[1]!), da!, db!),
-  select: (e, _, da, db) => choose(e.args[0]!, da!, db!),
+  min: (e, da, db) => choose(node('lt', e.args[0]!, e.args[1]!), da, db),
+  max: (e, da, db) => choose(node('gt', e.args[0]!, e.args[1]!), da, db),
+  select: (e, _, da, db) => choose(e.args[0]!, da, db),
   // constant almost everywhere, or not f32
   floor: none,
   ceil: none,

@@ -222,7 +222,7 @@ export function select(
   whenTrue: Scalar | number | boolean,
   whenFalse: Scalar | number | boolean,
 ): Scalar {
-  const typed = [whenTrue, whenFalse].find((value) => value instanceof Scalar) as Scalar | undefined;
+  const typed = [whenTrue, whenFalse].find((value) => value instanceof Scalar);
   const type = typed?.type ?? (typeof whenTrue === 'boolean' ? 'bool' : 'f32');
   const [a, b] = [coerce(whenTrue, type, 'select'), coerce(whenFalse, type, 'select')];
   return wrap(node('select', bool(condition, 'select'), a, b));
@@ -286,9 +286,9 @@ function coerce(value: unknown, type: ExpressionType, who: string): Expression {
   const got =
     value instanceof Scalar
       ? `an expression of type ${value.type}`
-      : typeof value === 'object'
-        ? String(value)
-        : `the ${typeof value} ${String(value)}`;
+      : value === null || typeof value !== 'object'
+        ? `the ${typeof value} ${String(value)}`
+        : 'an object';
   const remedy =
     value instanceof Scalar && type !== 'bool' ? ` Convert with .${type === 'f32' ? 'toF32' : 'toI32'}().` : '';
   throw new OptionError(

@@ -14,38 +14,38 @@ const same = (a: Expression, b: Expression): boolean =>
 
 /** What an operation is when an argument is special; nothing here changes a result, NaN and −0 aside in sums. */
 const identities: { readonly [O in Inner]?: Identity } = {
-  neg: (a) => (a!.op === 'neg' ? a!.args[0] : undefined),
+  neg: (a) => (a.op === 'neg' ? a.args[0] : undefined),
   add: (a, b) =>
-    isConstant(a!, 0) ? b : isConstant(b!, 0) ? a : b!.op === 'neg' ? fold('sub', a!, b!.args[0]!) : undefined,
+    isConstant(a, 0) ? b : isConstant(b, 0) ? a : b.op === 'neg' ? fold('sub', a, b.args[0]!) : undefined,
   sub: (a, b) =>
-    isConstant(b!, 0)
+    isConstant(b, 0)
       ? a
-      : isConstant(a!, 0)
-        ? fold('neg', b!)
-        : b!.op === 'neg'
-          ? fold('add', a!, b!.args[0]!)
-          : a!.type === 'i32' && same(a!, b!)
+      : isConstant(a, 0)
+        ? fold('neg', b)
+        : b.op === 'neg'
+          ? fold('add', a, b.args[0]!)
+          : a.type === 'i32' && same(a, b)
             ? constantNode(0, 'i32')
             : undefined,
   mul: (a, b) => {
-    if (isConstant(a!, 1)) return b;
-    if (isConstant(b!, 1)) return a;
-    if (isConstant(a!, -1)) return fold('neg', b!);
-    if (isConstant(b!, -1)) return fold('neg', a!);
+    if (isConstant(a, 1)) return b;
+    if (isConstant(b, 1)) return a;
+    if (isConstant(a, -1)) return fold('neg', b);
+    if (isConstant(b, -1)) return fold('neg', a);
     // 0 · x is not 0 for an infinite f32
-    return a!.type === 'i32' && (isConstant(a!, 0) || isConstant(b!, 0)) ? constantNode(0, 'i32') : undefined;
+    return a.type === 'i32' && (isConstant(a, 0) || isConstant(b, 0)) ? constantNode(0, 'i32') : undefined;
   },
-  div: (a, b) => (isConstant(b!, 1) ? a : undefined),
-  floorDiv: (a, b) => (isConstant(b!, 1) ? a : undefined),
-  mod: (_, b) => (isConstant(b!, 1) || isConstant(b!, -1) ? constantNode(0, 'i32') : undefined),
-  min: (a, b) => (same(a!, b!) ? a : undefined),
-  max: (a, b) => (same(a!, b!) ? a : undefined),
+  div: (a, b) => (isConstant(b, 1) ? a : undefined),
+  floorDiv: (a, b) => (isConstant(b, 1) ? a : undefined),
+  mod: (_, b) => (isConstant(b, 1) || isConstant(b, -1) ? constantNode(0, 'i32') : undefined),
+  min: (a, b) => (same(a, b) ? a : undefined),
+  max: (a, b) => (same(a, b) ? a : undefined),
   and: (a, b) =>
-    isConstant(a!, 0) || isConstant(b!, 1) ? a : isConstant(b!, 0) || isConstant(a!, 1) || same(a!, b!) ? b : undefined,
+    isConstant(a, 0) || isConstant(b, 1) ? a : isConstant(b, 0) || isConstant(a, 1) || same(a, b) ? b : undefined,
   or: (a, b) =>
-    isConstant(a!, 1) || isConstant(b!, 0) ? a : isConstant(b!, 1) || isConstant(a!, 0) || same(a!, b!) ? b : undefined,
-  not: (a) => (a!.op === 'not' ? a!.args[0] : undefined),
-  select: (c, a, b) => (c!.op === 'constant' ? (c!.value === 1 ? a : b) : same(a!, b!) ? a : undefined),
+    isConstant(a, 1) || isConstant(b, 0) ? a : isConstant(b, 1) || isConstant(a, 0) || same(a, b) ? b : undefined,
+  not: (a) => (a.op === 'not' ? a.args[0] : undefined),
+  select: (c, a, b) => (c.op === 'constant' ? (c.value === 1 ? a : b) : same(a, b) ? a : undefined),
 };
 
 /** The node of an operation over arguments that are simple already, or something simpler. */

@@ -74,7 +74,7 @@ export class CpuDevice implements Device {
     try {
       return Promise.resolve(this.readSync(buffer, byteOffset, byteLength));
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -43,7 +43,7 @@ export class WasmBackend implements Backend {
   /** A program from the bytes of a module. */
   instantiate(name: string, code: Uint8Array): Program {
     try {
-      const imports = { env: { memory: this.source.memory as WebAssembly.Memory } };
+      const imports = { env: { memory: this.source.memory } };
       const instance = new WebAssembly.Instance(new WebAssembly.Module(code), imports);
       return { name, code, run: instance.exports['run'] as unknown as Run };
     } catch (error) {

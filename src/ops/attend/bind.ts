@@ -108,7 +108,9 @@ function uploadTables(workspace: Workspace, plan: AttendPlan): DeviceBuffer {
     const { source } = table;
     const data = hostData(table);
     if (!(source instanceof Tensor) && data === undefined) {
-      throw new OptionError(`attend: the score reads "${table.name}", which is no tensor; make one with tensor(data, shape).`);
+      throw new OptionError(
+        `attend: the score reads "${table.name}", which is no tensor; make one with tensor(data, shape).`,
+      );
     }
     const buffer = source instanceof Tensor ? source.buffer : workspace.upload(data!);
     view.setBigUint64(tableSlot * i, BigInt(buffer.address), true);

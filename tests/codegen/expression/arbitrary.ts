@@ -36,7 +36,7 @@ const pick = (...ops: Inner[]): fc.Arbitrary<Inner> => fc.constantFrom(...ops);
 
 const built = fc.letrec<{ f32: Expression; i32: Expression; bool: Expression }>((tie) => {
   const apply = (op: fc.Arbitrary<Inner>, ...types: ('f32' | 'i32' | 'bool')[]): fc.Arbitrary<Expression> =>
-    fc.tuple(op, ...types.map((type) => tie(type))).map(([name, ...args]) => node(name, ...(args as Expression[])));
+    fc.tuple(op, ...types.map((type) => tie(type))).map(([name, ...args]) => node(name, ...args));
   const divisor = fc.integer({ min: -9, max: 9 }).map((value) => constant(value === 0 ? 5 : value, 'i32'));
   return {
     f32: fc.oneof(

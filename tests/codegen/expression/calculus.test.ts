@@ -187,7 +187,7 @@ describe('separate', () => {
       fc.property(expressions.bool, point, (e, at) => {
         const sides = e.args.length === 2 && e.args[0]!.type === 'i32' ? separate(e, new Set(['q', 'x'])) : undefined;
         fc.pre(sides !== undefined);
-        const swapped = { ...e, args: [sides!.left, sides!.right] };
+        const swapped = { ...e, args: [sides.left, sides.right] };
         expect(evaluate(swapped, at)).toBe(evaluate(e, at));
       }),
       { numRuns: 300, maxSkipsPerRun: 1000 },
