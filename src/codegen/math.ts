@@ -17,7 +17,7 @@ export function polynomial(k: VectorBuilder, x: VF, coefficients: readonly numbe
 }
 
 /**
- * 2^x for x ≤ 127, relative error below 2e-7; exactly 0 for x ≤ −127. NaN stays NaN.
+ * 2^x for x ≤ 127, relative error below 1.5e-7; exactly 0 for x ≤ −127. NaN stays NaN.
  */
 export function exp2(k: VectorBuilder, x: VF): VF {
   const clamped = k.max(x, -127);
