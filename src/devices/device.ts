@@ -23,10 +23,12 @@ export interface Counters {
   dispatches: number;
   multiplyAdds: number;
   bytesMoved: number;
+  /** Multiply-adds beyond what masks need, in tiles that are seen in part; counted in rehearsals only. */
+  wastedMultiplyAdds?: number;
 }
 
 export interface DeviceInfo {
-  readonly kind: 'native' | 'wasm';
+  readonly kind: 'native' | 'wasm' | 'rehearsal';
   readonly threads: number;
   /** f32 lanes of one vector register in the generated code. */
   readonly width: number;

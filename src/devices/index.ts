@@ -8,6 +8,7 @@ import { WasmBackend } from './cpu/wasm.js';
 export { CpuDevice } from './cpu/device.js';
 export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
 export { type Category, Ledger } from './ledger.js';
+export { RehearsalDevice, type KernelWork, type RehearsalOptions } from './rehearsal.js';
 
 export interface DeviceOptions {
   /** `'auto'` (default) is native where a C compiler and the package koffi are there, else WebAssembly. */

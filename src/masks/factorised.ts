@@ -32,22 +32,36 @@ export function strided(options: { readonly stride: number; readonly part?: Part
 
 /**
  * The fixed pattern of the Sparse Transformer: the query's own block of `stride` keys (`local`), and the last
- * `columns` keys of every block (`summary`).
+ * `columns` keys of every block (`summary`). `group` g takes the `columns` keys that are g · `columns` before the last ones:
+ * the paper lets heads summarise different parts of a block.
  *
  * Relative to the paper: positions count from 0, so the summary is `k mod stride ≥ stride − columns`; both directions.
  *
- * @throws OptionError unless `stride` ≥ 1 and 1 ≤ `columns` ≤ `stride` are integers.
+ * @throws OptionError unless `stride` ≥ 1, `columns` ≥ 1 and `group` ≥ 0 are integers and the group is inside the block.
  */
-export function fixed(options: { readonly stride: number; readonly columns: number; readonly part?: Part }): Mask {
-  checkOptions('fixed', options, ['stride', 'columns', 'part']);
+export function fixed(options: {
+  readonly stride: number;
+  readonly columns: number;
+  readonly group?: number;
+  readonly part?: Part;
+}): Mask {
+  checkOptions('fixed', options, ['stride', 'columns', 'group', 'part']);
   const stride = integer('fixed', 'stride', options.stride, 1);
   const columns = integer('fixed', 'columns', options.columns, 1);
   if (columns > stride)
     throw new OptionError(`fixed: columns must be at most stride; got columns ${columns}, stride ${stride}.`);
+  const group = integer('fixed', 'group', options.group ?? 0, 0);
+  const first = stride - (group + 1) * columns;
+  if (first < 0) {
+    throw new OptionError(
+      `fixed: group ${group} of ${columns} columns is outside the stride of ${stride}; the last one is ${Math.floor(stride / columns) - 1}.`,
+    );
+  }
   const part = oneOf('fixed', 'part', options.part ?? 'union', parts);
   const local = q.floorDiv(stride).eq(k.floorDiv(stride));
-  const summary = k.mod(stride).ge(stride - columns);
-  const text = `stride: ${stride}, columns: ${columns}`;
+  const inBlock = k.mod(stride);
+  const summary = group === 0 ? inBlock.ge(first) : inBlock.ge(first).and(inBlock.lt(first + columns));
+  const text = `stride: ${stride}, columns: ${columns}${group === 0 ? '' : `, group: ${group}`}`;
   return new Mask(name('fixed', text, part), () => ({ local, summary, union: local.or(summary) })[part]);
 }
 

@@ -74,7 +74,7 @@ export class Mask {
     const device = topological(built).find((e) => e.table !== undefined && hostData(e.table) === undefined);
     if (device !== undefined) {
       throw new OptionError(
-        `mask ${this.#name}: table "${device.table!.name}" must be host data, so that tiles can be classified.`,
+        `mask ${this.#name}: table "${device.table!.name}" must be host data, so that tiles can be classified; hide pairs by tensors with visible().`,
       );
     }
     return wrap(decide(built, shape)) as Bool;

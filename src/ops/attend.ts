@@ -1,19 +1,17 @@
 import { checkOptions } from '../core/errors.js';
-import type { Expression } from '../codegen/expression/index.js';
-import { countPairs } from '../masks/count.js';
-import type { AttendShape } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
 import { operation } from '../tensor/tape.js';
 import { commonDevice, Tensor } from '../tensor/tensor.js';
-import { runBackward } from './attend/backward.js';
+import type { AttendGradients } from './attend/backward.js';
 import type { AttendCall } from './attend/bind.js';
-import { checkInputs, checkValues } from './attend/check.js';
-import { runForward } from './attend/forward.js';
-import type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
+import { checkInputs, checkScore, checkValues } from './attend/check.js';
+import type { AttendValues } from './attend/forward.js';
+import { backwardOfPart, forwardOfPart } from './attend/gathered-keys.js';
+import { countersOf, tally } from './attend/counters.js';
+import type { Attended, AttendOptions } from './attend/options.js';
 import { cast } from './cast.js';
-import { mergeAttention, type PartialAttention } from './attend/merge.js';
-import { combineMasks, planAttend, type AttendPlan } from './attend/plan.js';
+import { combineMasks, planAttend } from './attend/plan.js';
 
 export type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
 
@@ -39,8 +37,9 @@ const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
  */
 export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions = {}): Attended {
   checkOptions('attend', options, optionNames);
-  checkValues(options);
-  const { B, H, G, L, S, D, E } = checkInputs(q, k, v);
+  checkValues('attend', options);
+  checkScore('attend', options.score);
+  const { B, H, G, L, S, D, E } = checkInputs('attend', q, k, v);
   const shape = { B, H, G, L, S };
   const { causal = false, score, scale = 1 / Math.sqrt(D) } = options;
   const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
@@ -51,20 +50,29 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const { out, logsumexp } = scope(() => {
     // halves are widened once: the kernels compute in f32 and keep row statistics in f32
     const [fq, fk, fv] = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
-    const parts = plans.map((plan) => attendPart({ shape, plan, scale, dropout }, fq, fk, fv));
-    const merged = parts.reduce((a, b) => mergeAttention(a, b));
-    return { out: q.dtype === 'f32' ? merged.out : cast(merged.out, q.dtype), logsumexp: merged.logsumexp };
+    const found = attendParts(
+      plans.map((plan) => ({ shape, plan, scale, dropout })),
+      fq,
+      fk,
+      fv,
+    );
+    return { ...found, out: q.dtype === 'f32' ? found.out : cast(found.out, q.dtype) };
   });
-  return { out, logsumexp, counters: counters(plans, mask, shape, [q, k, v, out, logsumexp]) };
+  const counters = countersOf(plans, mask, shape, [q, k, v, out, logsumexp]);
+  tally(q.device, counters, D + E);
+  return { out, logsumexp, counters };
 }
 
-/** Attention over the pairs of one plan, on the tape. */
-function attendPart(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): PartialAttention {
-  const sources = new Set(call.plan.spec.tables.map(({ source }) => source));
+/** Attention over the pairs of several plans, disjoint, on the tape: each adds its keys to what those before it found. */
+function attendParts(calls: readonly AttendCall[], q: Tensor, k: Tensor, v: Tensor): AttendValues {
+  const sources = new Set(calls.flatMap(({ plan }) => plan.spec.tables.map(({ source }) => source)));
   const learned = [...sources].filter((source) => source instanceof Tensor);
   const inputs = [q, k, v, ...learned];
   commonDevice('attend', inputs);
-  const values = runForward(call, q, k, v);
+  const values = calls.reduce<AttendValues | undefined>(
+    (before, call) => forwardOfPart(call, { q, k, v }, before),
+    undefined,
+  )!;
   operation(
     'attend',
     inputs,
@@ -72,35 +80,14 @@ function attendPart(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): PartialA
     ([dout, dlogsumexp], needs) => {
       const cotangent = dout ?? zeros(values.out.shape, { device: q.device });
       const wanted = learned.filter((_, i) => needs[3 + i]);
-      const gradients = runBackward(call, { q, k, v }, values, cotangent, dlogsumexp, wanted);
-      const { dq, dk, dv, dtables } = gradients;
+      // the weights of a part follow from the logsumexp of all
+      const { dq, dk, dv, dtables } = calls.reduce<AttendGradients | undefined>(
+        (before, call) => backwardOfPart(call, { q, k, v }, values, cotangent, dlogsumexp, wanted, before),
+        undefined,
+      )!;
       return [dq, dk, dv, ...learned.map((table) => dtables[wanted.indexOf(table)])];
     },
     [...inputs, values.out, values.logsumexp],
   );
   return values;
-}
-
-function counters(
-  plans: readonly AttendPlan[],
-  mask: Expression | null,
-  shape: AttendShape,
-  tensors: readonly Tensor[],
-): AttendCounters {
-  const total = (of: (plan: AttendPlan) => number): number => plans.reduce((sum, plan) => sum + of(plan), 0);
-  let needed: number | undefined;
-  return {
-    // counted when asked for: a rule without structure takes a look at every pair of a partial tile
-    get pairsNeeded() {
-      return (needed ??= countPairs(mask, shape));
-    },
-    pairsVisited: total(({ visited }) => visited.pairs),
-    tiles: {
-      empty: total(({ visited }) => visited.tiles.empty),
-      full: total(({ visited }) => visited.tiles.full),
-      partial: total(({ visited }) => visited.tiles.partial),
-    },
-    multiplyAdds: total(({ visited, spec }) => visited.pairs * (spec.D + spec.E)),
-    bytes: tensors.reduce((sum, x) => sum + x.byteLength, 0),
-  };
 }

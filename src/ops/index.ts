@@ -39,17 +39,24 @@ export {
   type Operand,
 } from './arithmetic.js';
 export { attend, type AttendCounters, type Attended, type AttendOptions } from './attend.js';
+export { attendGathered, type GatheredOptions, type GatheredPlace, type GatheredScore } from './attend-gathered.js';
 export { mergeAttention, type PartialAttention } from './attend/merge.js';
 export { cast } from './cast.js';
+export { convolve } from './convolve.js';
 export { crossEntropy, type CrossEntropyOptions } from './cross-entropy.js';
 export { embedding } from './embedding.js';
+export { fourier, fourierMix, fourierMixCost, type Complex, type FourierOptions } from './fourier.js';
 export { gather, scatterAdd, takeAlong, type GatherOptions } from './gather.js';
+export { gatherRows } from './gather-rows.js';
+export { linearAttend, type LinearAttended, type LinearAttendOptions } from './linear-attend.js';
 export { map, type Scalar } from './map.js';
 export { matmul, type MatmulOptions } from './matmul.js';
 export { layerNorm, rmsNorm, type LayerNormOptions, type NormOptions } from './normalise.js';
 export { logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from './reduce.js';
+export { runningMax, type RunningMax } from './running-max.js';
 export { cumulativeSum, type CumulativeSumOptions } from './scan.js';
 export { broadcastTo, concat, detach, pad, reshape, slice, split, transpose, type SliceOptions } from './shape.js';
+export { segmentMax, segmentMean, type SegmentOptions } from './segment-mean.js';
 export { softmax, type SoftmaxOptions } from './softmax.js';
 export { argsort, sort, type Sorted, type SortOptions } from './sort.js';
 export { topK } from './top-k.js';

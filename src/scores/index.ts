@@ -3,4 +3,5 @@ export { softcap } from './softcap.js';
 export { alibi, alibiSlopes } from './alibi.js';
 export { t5Bias, t5Bucket, type T5Options } from './t5.js';
 export { bias } from './bias.js';
-export type { TensorLike } from './tensor.js';
+export { visible } from './visible.js';
+export { integerTable, type TensorLike } from './tensor.js';

@@ -18,6 +18,22 @@ export function tensorTable(
   return { name, dtype: 'f32', shape, source: tensor };
 }
 
+/**
+ * A tensor of indices or flags, i32 or u8, for `lookup` in a score change; `shape` has as many entries, in the same order.
+ *
+ * @throws OptionError for another dtype.
+ */
+export function integerTable(
+  name: string,
+  tensor: TensorLike,
+  shape: readonly number[] = tensor.shape,
+): Table & { readonly dtype: 'i32' | 'u8' } {
+  const { dtype } = tensor;
+  if (dtype !== 'i32' && dtype !== 'u8')
+    throw new OptionError(`integerTable: ${name} must be an i32 or u8 tensor; got ${dtype}. Use cast.`);
+  return { name, dtype, shape, source: tensor };
+}
+
 /** Refuses what is no tensor. */
 export function checkTensor(who: string, name: string, tensor: unknown): void {
   if (tensor !== null && typeof tensor === 'object' && Array.isArray((tensor as TensorLike).shape) && 'dtype' in tensor)

@@ -1,3 +1,4 @@
+export { checkpoint } from './checkpoint.js';
 export { full, tensor, useDevice, zeros, type TensorOptions } from './create.js';
 export { leakedTensors, liveTensors } from './registry.js';
 export { disposeAll, keep, scope } from './scope.js';

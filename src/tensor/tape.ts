@@ -56,6 +56,17 @@ export function noGradient<T>(body: () => T): T {
   }
 }
 
+/** Runs `body` with recording, as when a backward pass computes something again. `body` must not be async. @internal */
+export function withGradient<T>(body: () => T): T {
+  const outer = recording;
+  recording = true;
+  try {
+    return body();
+  } finally {
+    recording = outer;
+  }
+}
+
 /** Whether an operation on these inputs would be recorded. */
 export const records = (inputs: readonly Tensor[]): boolean =>
   recording && inputs.some((input) => input.requiresGradient);

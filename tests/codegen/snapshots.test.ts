@@ -20,12 +20,14 @@ const plain: AttendSpec = {
   E: 8,
   score: undefined,
   slope: undefined,
+  hides: false,
   mask: undefined,
   constantTypes: [],
   tables: [],
   checked: new Set(),
   dropout: false,
   period: 1,
+  keyBlock: 24,
 };
 const window = liftConstants(k.le(q).and(q.sub(k).lt(256)));
 const masked: AttendSpec = { ...plain, mask: window.expression, constantTypes: window.types };

@@ -18,7 +18,7 @@ export interface Compiler {
   readonly identity: string;
 }
 
-const FLAGS = ['-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-shared', '-fPIC'];
+const FLAGS = ['-O2', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-shared', '-fPIC'];
 /** Compilers differ in which of these they accept: some on ARM know only -mcpu. */
 const TARGETS = [['-march=native'], ['-mcpu=native'], []];
 

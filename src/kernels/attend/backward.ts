@@ -5,8 +5,8 @@ import { dropTile } from './dropout.js';
 import { divide } from './forward.js';
 import { attendTiles, backwardChunk } from './layout.js';
 import { fill, pack, unpack } from './panel.js';
-import { Expressions, flagCount, shared, specKey, type AttendSpec } from './spec.js';
-import { accumulate, anyFlag, forEachKeyTile, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
+import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
+import { accumulate, forEachKeyTile, guardOf, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
 import { weigh } from './weigh.js';
 
 export const backwardParameters = parameterList({
@@ -66,7 +66,7 @@ export function attendBackward(spec: AttendSpec): Kernel {
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;
-  const t = attendTiles(k.width);
+  const t = attendTiles(k.width, spec.keyBlock);
   const chunk = backwardChunk(t);
   const p = backwardParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
@@ -78,7 +78,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
   const tiles = k.div(k.add(p.L, t.queryTile * period - 1), t.queryTile * period);
   const group = k.div(p.H, p.G);
   const rotation = k.max(p.keyChunks, p.queryChunks);
-  const careful = spec.mask && anyFlag(k, p.flags, flagCount);
+  const guard = guardOf(k, spec, p.flags);
 
   k.loop(k.begin, k.end, (task) => {
     const keyChunk = k.rem(task, p.keyChunks);
@@ -153,7 +153,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
               at: { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) },
             });
             if (spec.dropout) dropTile(k, t, p, { lines: weights, ...drop });
-            const guard = careful && k.and(careful, partial);
+            const careful = guard?.(partial);
             accumulate(k, t, {
               out: line(part.dq, D),
               pitch: 4 * t.panel,
@@ -163,7 +163,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
               b: { pointer: dscores, step: 4 * t.panel, stride: 4 * k.width },
               depth: count,
               weights: 'b',
-              careful: guard,
+              careful,
             });
             const local = k.sub(k0, firstKey);
             const source = (base: Pointer, columns: number): Operand =>
@@ -185,7 +185,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
                 b: from,
                 depth: queries,
                 weights: 'a',
-                careful: guard,
+                careful,
               });
             intoKeys(part.dv, pitchE, weights, source(p.dout, E));
             intoKeys(part.dk, pitchD, dscores, source(p.q, D));

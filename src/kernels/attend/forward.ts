@@ -4,10 +4,15 @@ import { parameterList, type Kernel } from '../kernel.js';
 import { dropTile } from './dropout.js';
 import { attendTiles, type AttendTiles } from './layout.js';
 import { fill, pack, unpack } from './panel.js';
-import { Expressions, flagCount, shared, specKey, type AttendSpec } from './spec.js';
-import { accumulate, anyFlag, forEachKeyTile, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
+import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
+import { accumulate, forEachKeyTile, guardOf, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
 
-export const forwardParameters = parameterList({ ...shared, out: 'pointer' });
+export const forwardParameters = parameterList({
+  ...shared,
+  out: 'pointer',
+  /** Whether `out` and `logsumexp` hold attention over other keys, to which these are added; rows without any stay untouched. */
+  resume: 'i32',
+});
 
 /** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one step of scores. */
 export function forwardScratch(width: number, D: number, E: number): number {
@@ -33,7 +38,7 @@ export function attendForward(spec: AttendSpec): Kernel {
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;
-  const t = attendTiles(k.width);
+  const t = attendTiles(k.width, spec.keyBlock);
   const p = forwardParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
   const queries = k.scratch;
@@ -43,7 +48,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
   const scores = k.offset(sum, 4 * t.queryTile);
   const tiles = k.div(k.add(p.L, t.queryTile * period - 1), t.queryTile * period);
   const group = k.div(p.H, p.G);
-  const careful = spec.mask && anyFlag(k, p.flags, flagCount);
+  const guard = guardOf(k, spec, p.flags);
 
   k.loop(k.begin, k.end, (task) => {
     const [head, residue] = divide(k, k.div(task, tiles), period);
@@ -53,58 +58,76 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
     const h = k.rem(head, p.H);
     const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
     const rowsOf = rowsOfClass(k, period, residue, p.L, p.S);
-    const { L, S, start, pitch } = rowsOf;
-    const q0 = k.mul(tile, t.queryTile);
-    const rows = rowsOf.tile(head, q0, t.queryTile);
-    const keys = start(p.k, kvHead, p.S, D);
-    const values = start(p.v, kvHead, p.S, E);
-
-    pack(k, t, { ...rows(p.q, D), panels: queries }, p.scale);
-    fill(k, outputs, 4 * t.queryTile * E, 0);
-    fill(k, top, 4 * t.queryTile, -Infinity);
-    fill(k, sum, 4 * t.queryTile, 0);
-
     const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
-    const map = { rowOffsets: p.rowOffsets, runs: p.runs, row: k.add(k.mul(classOf, tiles), tile), S };
-    forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
-      k.loop(0, t.panels, (panel) => {
-        const firstQuery = k.add(q0, k.mul(panel, t.panel));
-        const out = k.offset(outputs, panel, 4 * t.panel * E);
-        rowsTimesPanel(k, t, {
-          rows: k.offset(keys, k0, pitch(D)),
-          pitch: pitch(D),
-          columns: D,
-          panel: k.offset(queries, panel, 4 * t.panel * D),
-          out: scores,
-          count,
-        });
-        const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
-        const change = (masked: boolean): void => changeScores(k, t, expressions, masked, scores, count, at);
-        if (spec.mask) k.if(partial, () => change(true), spec.score && (() => change(false)));
-        else if (spec.score) change(false);
-        const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
-        softmaxTile(k, t, { scores, count, ...statistics, out, E });
-        if (spec.dropout) dropTile(k, t, p, { lines: scores, count, k0, firstQuery, head, residue, period });
-        accumulate(k, t, {
-          out,
-          pitch: 4 * t.panel,
-          count: E,
-          vectors: t.vectors,
-          a: { pointer: k.offset(values, k0, pitch(E)), step: pitch(E), stride: 4 },
-          b: { pointer: scores, step: 4 * t.panel, stride: 4 * k.width },
-          depth: count,
-          weights: 'b',
-          careful: careful && k.and(careful, partial),
+    const row = k.add(k.mul(classOf, tiles), tile);
+    const offsets = k.offset(p.rowOffsets, row, 4);
+    const visits = k.lt(k.loadI32(offsets), k.loadI32(offsets, 4));
+    k.if(k.or(visits, k.eq(p.resume, 0)), () => {
+      const { L, S, start, pitch } = rowsOf;
+      const q0 = k.mul(tile, t.queryTile);
+      const rows = rowsOf.tile(head, q0, t.queryTile);
+      const keys = start(p.k, kvHead, p.S, D);
+      const values = start(p.v, kvHead, p.S, E);
+
+      pack(k, t, { ...rows(p.q, D), panels: queries }, p.scale);
+      k.if(
+        p.resume,
+        () => {
+          pack(k, t, { ...rows(p.out, E), panels: outputs });
+          pack(k, t, { ...rows(p.logsumexp, 1), panels: top });
+          for (let v = 0; v < t.queryTile; v += k.width) {
+            const none = k.eq(k.loadVF(top, 4 * v), -Infinity);
+            k.store(sum, k.select(none, k.constant('vf', 0), k.constant('vf', 1)), 4 * v);
+          }
+        },
+        () => {
+          fill(k, outputs, 4 * t.queryTile * E, 0);
+          fill(k, top, 4 * t.queryTile, -Infinity);
+          fill(k, sum, 4 * t.queryTile, 0);
+        },
+      );
+
+      const map = { rowOffsets: p.rowOffsets, runs: p.runs, row, S };
+      forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
+        k.loop(0, t.panels, (panel) => {
+          const firstQuery = k.add(q0, k.mul(panel, t.panel));
+          const out = k.offset(outputs, panel, 4 * t.panel * E);
+          rowsTimesPanel(k, t, {
+            rows: k.offset(keys, k0, pitch(D)),
+            pitch: pitch(D),
+            columns: D,
+            panel: k.offset(queries, panel, 4 * t.panel * D),
+            out: scores,
+            count,
+          });
+          const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
+          const change = (masked: boolean): void => changeScores(k, t, expressions, masked, scores, count, at);
+          if (spec.mask) k.if(partial, () => change(true), spec.score && (() => change(false)));
+          else if (spec.score) change(false);
+          const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
+          softmaxTile(k, t, { scores, count, ...statistics, out, E });
+          if (spec.dropout) dropTile(k, t, p, { lines: scores, count, k0, firstQuery, head, residue, period });
+          accumulate(k, t, {
+            out,
+            pitch: 4 * t.panel,
+            count: E,
+            vectors: t.vectors,
+            a: { pointer: k.offset(values, k0, pitch(E)), step: pitch(E), stride: 4 },
+            b: { pointer: scores, step: 4 * t.panel, stride: 4 * k.width },
+            depth: count,
+            weights: 'b',
+            careful: guard?.(partial),
+          });
         });
       });
-    });
 
-    k.loop(0, t.panels, (panel) => {
-      const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
-      finish(k, t, E, { out: k.offset(outputs, panel, 4 * t.panel * E), ...statistics });
+      k.loop(0, t.panels, (panel) => {
+        const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
+        finish(k, t, E, { out: k.offset(outputs, panel, 4 * t.panel * E), ...statistics });
+      });
+      unpack(k, t, { ...rows(p.out, E), panels: outputs });
+      unpack(k, t, { ...rows(p.logsumexp, 1), panels: top });
     });
-    unpack(k, t, { ...rows(p.out, E), panels: outputs });
-    unpack(k, t, { ...rows(p.logsumexp, 1), panels: top });
   });
 }
 

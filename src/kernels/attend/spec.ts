@@ -10,6 +10,8 @@ export interface AttendSpec {
   readonly score: Expression | undefined;
   /** ∂score′/∂score; undefined where it is 1. */
   readonly slope: Expression | undefined;
+  /** Whether the score hides pairs by the literal −∞: then they must not leak NaN, as those that the mask hides. */
+  readonly hides: boolean;
   readonly mask: Expression | undefined;
   readonly constantTypes: readonly ('i32' | 'f32')[];
   readonly tables: readonly Table[];
@@ -21,6 +23,8 @@ export interface AttendSpec {
    * dense within a residue class. The mask then reads q and k as indices within the class. 1 where there is one class.
    */
   readonly period: number;
+  /** Keys of one block of the tile map. */
+  readonly keyBlock: number;
 }
 
 export function specKey(spec: AttendSpec): string {
@@ -30,7 +34,9 @@ export function specKey(spec: AttendSpec): string {
       .join()}`;
   const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : named(e)));
   const checks = [...spec.checked].map(key).sort();
-  return [spec.D, spec.E, ...expressions, checks.join('&'), spec.dropout, spec.period].join('/');
+  return [spec.D, spec.E, ...expressions, checks.join('&'), spec.hides, spec.dropout, spec.period, spec.keyBlock].join(
+    '/',
+  );
 }
 
 /** Parameters that every attention kernel takes. */

@@ -43,7 +43,7 @@ export function attendTableGradient(spec: AttendSpec, gradient: TableGradient): 
 
 function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void {
   const { D, E, period } = spec;
-  const t = attendTiles(k.width);
+  const t = attendTiles(k.width, spec.keyBlock);
   const p = tableGradientParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
   const queries = k.scratch;

@@ -2,6 +2,7 @@ import type { I32, Pointer, VectorBuilder, VI } from '../../codegen/vector.js';
 import { accumulators, multiplyTile, rowGroups, type Operand } from '../tile.js';
 import type { AttendTiles } from './layout.js';
 import type { Transposed } from './panel.js';
+import { flagCount, type AttendSpec } from './spec.js';
 
 /** Kinds of a run of key tiles in a tile map. */
 export const PARTIAL = 1;
@@ -145,9 +146,13 @@ export function rowsOfClass(k: VectorBuilder, period: number, residue: I32, quer
   };
 }
 
-/** Whether any of the flags is set. */
-export function anyFlag(k: VectorBuilder, flags: Pointer, count: number): I32 {
+/**
+ * Whether a step must skip weights of 0, so that NaN and Inf do not leak through hidden pairs: where an input holds any, and
+ * the mask (in partial tiles) or the score (anywhere) hides pairs. undefined where nothing is ever hidden.
+ */
+export function guardOf(k: VectorBuilder, spec: AttendSpec, flags: Pointer): ((partial: I32) => I32) | undefined {
+  if (!spec.mask && !spec.hides) return undefined;
   const found = k.variable('i32', 0);
-  k.loop(0, count, (i) => k.assign(found, k.or(found, k.loadI32(k.offset(flags, i, 4)))));
-  return found;
+  k.loop(0, flagCount, (i) => k.assign(found, k.or(found, k.loadI32(k.offset(flags, i, 4)))));
+  return (partial) => (spec.hides ? found : k.and(found, partial));
 }

@@ -1,4 +1,4 @@
-import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { weightOf, type TilePosition } from './forward.js';
 import type { AttendTiles } from './layout.js';
 import type { Expressions } from './spec.js';
@@ -32,6 +32,11 @@ export function weigh(
     const base = k.select(k.eq(logsumexp, -Infinity), k.constant('vf', 0), logsumexp);
     return { base, delta: k.loadVF(x.delta, 4 * v * k.width) };
   });
+  const allow = (allowed: VI | undefined, score: VF): VI | undefined => {
+    if (!spec.hides) return allowed;
+    const seen = k.ne(score, -Infinity);
+    return allowed ? k.and(allowed, seen) : seen;
+  };
   const sweep = (masked: boolean): void =>
     k.loop(0, x.count, (j) => {
       const [line, dline] = [k.offset(x.weights, j, 4 * t.panel), k.offset(x.dscores, j, 4 * t.panel)];
@@ -40,7 +45,7 @@ export function weigh(
         const position = { ...x.at, k: k.add(x.at.k0, j), q: x.at.positions[v]! };
         const raw = k.loadVF(line, at);
         const score = expressions.score(position, raw);
-        const allowed = masked ? expressions.mask(position) : undefined;
+        const allowed = allow(masked ? expressions.mask(position) : undefined, score);
         const only = (value: VF): VF => (allowed ? k.select(allowed, value, 0) : value);
         const weight = only(weightOf(k, k.sub(score, base)));
         const change = only(k.mul(weight, k.sub(k.loadVF(dline, at), delta)));

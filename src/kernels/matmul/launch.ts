@@ -82,11 +82,11 @@ function fold(p: Products): Products {
 }
 
 function launchRun(device: Device, p: Products): void {
-  device.counters.multiplyAdds += p.batches * p.M * p.N * p.K;
-  if (p.M === 1) return launchVector(device, p);
+  if (p.M === 1) launchVector(device, p);
   // Cᵀ = Bᵀ·Aᵀ, and a matrix of one column is its own transpose in memory
-  if (p.N === 1) return launchVector(device, swap(p));
-  launchMultiply(device, p);
+  else if (p.N === 1) launchVector(device, swap(p));
+  else launchMultiply(device, p);
+  device.counters.multiplyAdds += p.batches * p.M * p.N * p.K;
 }
 
 function swap(p: Products): Products {

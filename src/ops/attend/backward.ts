@@ -1,10 +1,11 @@
-import { differentiateTable, type TableGradient } from '../../codegen/expression/index.js';
+import { differentiateTable, variable, type TableGradient } from '../../codegen/expression/index.js';
 import { attendBackward, backwardParameters, backwardScratch } from '../../kernels/attend/backward.js';
 import { attendDelta, deltaParameters, deltaRows } from '../../kernels/attend/delta.js';
 import { attendTiles, backwardChunk } from '../../kernels/attend/layout.js';
 import * as tables from '../../kernels/attend/table-gradient.js';
 import type { TileMap } from '../../masks/tiles.js';
 import { zeros } from '../../tensor/create.js';
+import { runElementwise } from '../../tensor/elementwise.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
 import { sharedArguments, Workspace, type AttendCall } from './bind.js';
 import type { AttendValues } from './forward.js';
@@ -23,7 +24,10 @@ export interface AttendGradients {
   readonly dtables: readonly Tensor[];
 }
 
-/** Gradients of one call; `learned` are the tensors among the score's tables whose gradient is wanted. */
+/**
+ * Gradients of one call; `learned` are the tensors among the score's tables whose gradient is wanted. Where `values` are attention over
+ * more pairs than those of the call, the gradients are the share of its pairs; with `before` they are added to what it holds.
+ */
 export function runBackward(
   call: AttendCall,
   { q, k, v }: AttendInputs,
@@ -31,6 +35,7 @@ export function runBackward(
   dout: Tensor,
   dlogsumexp: Tensor | undefined,
   learned: readonly Tensor[],
+  before?: AttendGradients,
 ): AttendGradients {
   const { B, H, G, L, S } = call.shape;
   const { D, E, period } = call.plan.spec;
@@ -52,11 +57,15 @@ export function runBackward(
     const args = { ...sharedArguments(workspace, call, q, k, v, logsumexp, [q, k, v, dout]), dout: dout.buffer, delta };
 
     const { width } = device.info;
-    const t = attendTiles(width);
+    const t = attendTiles(width, call.plan.spec.keyBlock);
     const chunk = backwardChunk(t);
     const keyChunks = Math.ceil(S / (period * chunk));
     const queryChunks = Math.ceil(L / (period * chunk));
-    const [dq, dk, dv] = [q, k, v].map((x) => zeros(x.shape, { device })) as [Tensor, Tensor, Tensor];
+    const { dq, dk, dv } = before ?? {
+      dq: zeros(q.shape, { device }),
+      dk: zeros(k.shape, { device }),
+      dv: zeros(v.shape, { device }),
+    };
     const kernel = attendBackward(call.plan.spec);
     for (const ahead of steps(
       call.plan.tiles,
@@ -70,12 +79,21 @@ export function runBackward(
       });
     }
     device.counters.multiplyAdds += call.plan.visited.pairs * (3 * D + 2 * E);
-    const dtables = learned.map((table) => tableGradient(workspace, call, args, table));
+    const dtables = learned.map((table, i) => {
+      const own = tableGradient(workspace, call, args, table);
+      const sum = before?.dtables[i];
+      if (sum === undefined) return own;
+      runElementwise(x0.add(x1), [sum, own], sum);
+      own.dispose();
+      return sum;
+    });
     return { dq, dk, dv, dtables };
   } finally {
     workspace.dispose();
   }
 }
+
+const [x0, x1] = [variable('x0', 'f32'), variable('x1', 'f32')];
 
 /** The distances between key chunk and query chunk (modulo `chunks`) at which some pair of chunks has a tile to visit. */
 function steps(tiles: TileMap, tilesPerChunk: number, blocksPerChunk: number, chunks: number): readonly number[] {

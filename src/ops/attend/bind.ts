@@ -83,7 +83,7 @@ export function sharedArguments(
     seedHigh: high,
     keepBelow: Math.min(2 ** 31 - 1, Math.round(keep * 2 ** 31)),
     keepFactor: 1 / keep,
-    flags: plan.spec.mask ? nonFinite(workspace, inputs) : workspace.allocate(4),
+    flags: plan.spec.mask || plan.spec.hides ? nonFinite(workspace, inputs) : workspace.allocate(4),
   };
 }
 

@@ -9,15 +9,20 @@ import type { AttendOptions } from './options.js';
 const largestHead = 256;
 
 /** The shape of a call. @throws ShapeError, OptionError or CapabilityError with everything that does not fit. */
-export function checkInputs(q: Tensor, k: Tensor, v: Tensor): AttendShape & { readonly D: number; readonly E: number } {
+export function checkInputs(
+  who: string,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+): AttendShape & { readonly D: number; readonly E: number } {
   for (const [name, x] of Object.entries({ q, k, v })) {
     if (!(x instanceof Tensor))
-      throw new OptionError(`attend: ${name} must be a tensor; make one with tensor(data, shape).`);
+      throw new OptionError(`${who}: ${name} must be a tensor; make one with tensor(data, shape).`);
   }
-  commonDevice('attend', [q, k, v]);
+  commonDevice(who, [q, k, v]);
   const got = `got q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
   if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
-    throw new ShapeError(`attend: q must be [B,H,L,D], k [B,G,S,D] and v [B,G,S,E]; ${got}.`);
+    throw new ShapeError(`${who}: q must be [B,H,L,D], k [B,G,S,D] and v [B,G,S,E]; ${got}.`);
   }
   const [B, H, L, D] = q.shape as [number, number, number, number];
   const [, G, S] = k.shape as [number, number, number, number];
@@ -28,37 +33,39 @@ export function checkInputs(q: Tensor, k: Tensor, v: Tensor): AttendShape & { re
     (v.shape[1] !== G || v.shape[2] !== S) && 'v must have the heads G and the length S of k',
     H % G !== 0 && `the ${G} key/value heads must divide the ${H} query heads`,
   ].filter((fault) => fault !== false);
-  if (faults.length > 0) throw new ShapeError(`attend: ${faults.join('; ')}; ${got}.`);
+  if (faults.length > 0) throw new ShapeError(`${who}: ${faults.join('; ')}; ${got}.`);
   if (D > largestHead || E > largestHead) {
-    throw new CapabilityError(`attend: head sizes D and E are at most ${largestHead}; ${got}. Use more heads.`);
+    throw new CapabilityError(`${who}: head sizes D and E are at most ${largestHead}; ${got}. Use more heads.`);
   }
   const kinds = [...new Set([q.dtype, k.dtype, v.dtype])];
   if (kinds.length > 1 || !['f32', 'f16', 'bf16'].includes(kinds[0]!)) {
     throw new OptionError(
-      `attend: q, k and v must share one float dtype; got q=${q.dtype}, k=${k.dtype}, v=${v.dtype}. Use cast.`,
+      `${who}: q, k and v must share one float dtype; got q=${q.dtype}, k=${k.dtype}, v=${v.dtype}. Use cast.`,
     );
   }
   return { B, H, G, L, S, D, E };
 }
 
-export function checkValues(options: AttendOptions): void {
-  const { causal, mask, score, scale, dropout } = options;
+export function checkValues(who: string, options: Omit<AttendOptions, 'score'>): void {
+  const { causal, mask, scale, dropout } = options;
   if (causal !== undefined && typeof causal !== 'boolean')
-    throw new OptionError('attend: causal must be true or false.');
+    throw new OptionError(`${who}: causal must be true or false.`);
   if (mask !== undefined && !(mask instanceof Mask)) {
-    throw new OptionError('attend: mask must be a Mask, such as within({ radius: 256 }) or mask(({ q, k }) => …).');
-  }
-  if (score !== undefined && !(score instanceof Score)) {
-    throw new OptionError('attend: score must be a Score, such as softcap(30) or score(({ score }) => …).');
+    throw new OptionError(`${who}: mask must be a Mask, such as within({ radius: 256 }) or mask(({ q, k }) => …).`);
   }
   if (scale !== undefined && !Number.isFinite(scale)) {
-    throw new OptionError(`attend: scale must be a finite number; got ${scale}. Leave it out for 1/√D.`);
+    throw new OptionError(`${who}: scale must be a finite number; got ${scale}. Leave it out for 1/√D.`);
   }
   if (dropout === undefined) return;
   const { rate, seed } = dropout;
   if (!(rate >= 0 && rate < 1))
-    throw new OptionError(`attend: dropout.rate must be at least 0 and below 1; got ${rate}.`);
+    throw new OptionError(`${who}: dropout.rate must be at least 0 and below 1; got ${rate}.`);
   if (!(Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new OptionError(`attend: dropout.seed must be a whole number from 0 to 2^53 − 1; got ${seed}.`);
+    throw new OptionError(`${who}: dropout.seed must be a whole number from 0 to 2^53 − 1; got ${seed}.`);
   }
+}
+
+export function checkScore(who: string, score: unknown): void {
+  if (score === undefined || score instanceof Score) return;
+  throw new OptionError(`${who}: score must be a Score, such as softcap(30) or score(({ score }) => …).`);
 }

@@ -8,26 +8,32 @@ export interface AttendValues {
   readonly logsumexp: Tensor;
 }
 
-export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor): AttendValues {
+/** Attention over the pairs of one plan; with `before`, those are added to what it holds, in place. */
+export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, before?: AttendValues): AttendValues {
   const { shape, plan } = call;
   const { B, H, L } = shape;
   const { D, E, period } = plan.spec;
   const { device } = q;
-  const out = empty([B, H, L, E], 'f32', device);
-  const logsumexp = empty([B, H, L], 'f32', device);
+  const { out, logsumexp } = before ?? {
+    out: empty([B, H, L, E], 'f32', device),
+    logsumexp: empty([B, H, L], 'f32', device),
+  };
   const workspace = new Workspace(device);
   try {
     const args = sharedArguments(workspace, call, q, k, v, logsumexp, [v]);
     const { width } = device.info;
     const tiles = Math.ceil(L / (period * attendTiles(width).queryTile));
-    device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, out: out.buffer }), B * H * period * tiles, {
+    const own = { out: out.buffer, resume: before ? 1 : 0 };
+    device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, ...own }), B * H * period * tiles, {
       scratchBytes: forwardScratch(width, D, E),
     });
     device.counters.multiplyAdds += plan.visited.pairs * (D + E);
     return { out, logsumexp };
   } catch (error) {
-    out.dispose();
-    logsumexp.dispose();
+    if (before === undefined) {
+      out.dispose();
+      logsumexp.dispose();
+    }
     throw error;
   } finally {
     workspace.dispose();

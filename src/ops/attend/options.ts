@@ -7,7 +7,7 @@ export interface AttendOptions {
   readonly causal?: boolean;
   /** Which pairs may see each other, beside `causal`. */
   readonly mask?: Mask;
-  /** A change of the scaled scores, before the mask. */
+  /** A change of the scaled scores, before the mask; −∞ hides a pair as a mask does, see `visible`. */
   readonly score?: Score;
   /** Factor of q·k; default 1/√D. */
   readonly scale?: number;

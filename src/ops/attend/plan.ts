@@ -6,11 +6,12 @@ import {
   topological,
   type Expression,
 } from '../../codegen/expression/index.js';
-import { attendTiles } from '../../kernels/attend/layout.js';
+import { attendTiles, defaultKeyBlock } from '../../kernels/attend/layout.js';
 import type { AttendSpec } from '../../kernels/attend/spec.js';
 import { causal, periodicity, ranges, type AttendShape, type Mask } from '../../masks/index.js';
 import { classifyTiles, type TileMap } from '../../masks/tiles.js';
-import { splitByPeriod } from './split.js';
+import { keyBlocksFor } from './key-blocks.js';
+import { splitMask, type MaskPart } from './split.js';
 
 /** What one shape, mask and score change mean for the kernels: worked out on the host, once for equal inputs. */
 export interface AttendPlan {
@@ -18,6 +19,8 @@ export interface AttendPlan {
   readonly tiles: TileMap;
   readonly visited: Visited;
   readonly constants: readonly { readonly type: 'f32' | 'i32'; readonly value: number }[];
+  /** The keys it is about, where they are gathered: its mask and score then read places in this list. */
+  readonly keys?: Int32Array;
 }
 
 export interface PlanOptions {
@@ -31,6 +34,7 @@ export interface PlanOptions {
 interface MaskPlan {
   readonly period: number;
   readonly mask: Expression | null;
+  readonly keyBlock: number;
   readonly tiles: TileMap;
   readonly visited: Visited;
 }
@@ -55,7 +59,14 @@ function planMask(expression: Expression | null, shape: AttendShape, width: numb
 }
 
 function buildMaskPlan(expression: Expression | null, shape: AttendShape, width: number): MaskPlan {
-  const { queryTile, keyBlock } = attendTiles(width);
+  const plans = keyBlocksFor(expression).map((keyBlock) => planWithBlocks(expression, shape, width, keyBlock));
+  // evaluating the mask costs about a quarter of a pair; the same cost: the usual blocks, which come first
+  const cost = ({ tiles: { pairs } }: MaskPlan): number => pairs.full + 1.25 * pairs.partial;
+  return plans.reduce((best, plan) => (cost(plan) < cost(best) ? plan : best));
+}
+
+function planWithBlocks(expression: Expression | null, shape: AttendShape, width: number, keyBlock: number): MaskPlan {
+  const { queryTile } = attendTiles(width);
   const { B, H, L, S } = shape;
   const found = expression === null ? undefined : periodicity(expression);
   // row and position must have one residue, and the mask be the same in every class
@@ -79,7 +90,7 @@ function buildMaskPlan(expression: Expression | null, shape: AttendShape, width:
       partial: total(({ counts }) => counts.partial),
     },
   };
-  return { period, mask, tiles, visited };
+  return { period, mask, keyBlock, tiles, visited };
 }
 
 const bothCausal = new WeakMap<Mask, Mask>();
@@ -94,30 +105,40 @@ export function combineMasks(isCausal: boolean, mask: Mask | undefined): Mask | 
   return combined;
 }
 
-/** A split must save this share of the pairs to be worth its merge. */
+/** A split must save this share of the pairs to be worth another pass over the queries. */
 const worthwhile = 0.8;
 
-/** One plan, or several over disjoint sets of pairs whose results are to be merged. */
+/** One plan, or several over disjoint sets of pairs, each of which adds to the results of those before. */
 export function planAttend(
   shape: AttendShape,
   mask: Expression | null,
   score: Expression | undefined,
   options: PlanOptions,
 ): readonly AttendPlan[] {
-  const visited = (part: Expression | null): number => planMask(part, shape, options.width).visited.pairs;
-  const parts = mask === null ? [mask] : splitByPeriod(mask);
+  const { width, dropout } = options;
+  if (mask === null) return [planWhole(shape, mask, score, options)];
+  const shapeOf = ({ gathered }: MaskPart): AttendShape => (gathered ? { ...shape, S: gathered.keys.length } : shape);
+  const visited = (part: MaskPart): number => planMask(part.mask, shapeOf(part), width).visited.pairs;
+  // dropout goes by places, which gathering changes
+  const parts = splitMask(mask, { S: shape.S, keyBlock: defaultKeyBlock, gather: !dropout });
   const cost = parts.reduce((sum, part) => sum + visited(part), 0);
-  const chosen = parts.length > 1 && cost < worthwhile * visited(mask) ? parts : [mask];
-  return chosen.map((part) => planPart(shape, part, score, options));
+  const chosen = cost < worthwhile * visited({ mask }) ? parts : [{ mask }];
+  return chosen.map((part) => {
+    const { gathered } = part;
+    const change = score && gathered ? gathered.place(score) : score;
+    const plan = planWhole(shapeOf(part), part.mask, change, options);
+    return gathered ? { ...plan, keys: gathered.keys } : plan;
+  });
 }
 
-function planPart(
+/** One plan for all pairs of a mask. */
+export function planWhole(
   shape: AttendShape,
   maskExpression: Expression | null,
   scoreExpression: Expression | undefined,
   options: PlanOptions,
 ): AttendPlan {
-  const { period, mask: inClass, tiles, visited } = planMask(maskExpression, shape, options.width);
+  const { period, mask: inClass, keyBlock, tiles, visited } = planMask(maskExpression, shape, options.width);
   // where no tile is partial, the mask is never evaluated
   const evaluated = tiles.counts.partial > 0 ? inClass : null;
   const parts = new Lifter();
@@ -133,17 +154,23 @@ function planPart(
       D: options.D,
       E: options.E,
       ...lifted,
+      hides: scoreExpression !== undefined && hides(scoreExpression),
       constantTypes: parts.constants.map(({ type }) => type),
       tables,
       checked: checkedReads(expressions, shape, parts.values),
       dropout: options.dropout,
       period,
+      keyBlock,
     },
     tiles,
     visited,
     constants: parts.constants,
   };
 }
+
+/** Whether a score change gives −∞ by a literal, such as `select(seen, score, -Infinity)`. */
+const hides = (score: Expression): boolean =>
+  topological(score).some((e) => e.op === 'constant' && e.type === 'f32' && e.value === -Infinity);
 
 /** ∂score′/∂score, undefined where it is 1. */
 function slopeOf(score: Expression | undefined): Expression | undefined {

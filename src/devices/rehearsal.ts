@@ -1,0 +1,111 @@
+import { OutOfMemoryError } from '../core/errors.js';
+import type { Kernel } from '../kernels/kernel.js';
+import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
+import { type Category, Ledger } from './ledger.js';
+
+/** What one kernel did in a rehearsal. */
+export type KernelWork = Counters;
+
+export interface RehearsalOptions {
+  /** The device that is rehearsed for: tiles and workspaces follow its lanes and threads. */
+  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  /** Default: none. */
+  readonly memoryLimit?: number;
+  /** Whether pairs that a mask needs are counted beside those that its tiles hold, which may take long; default true. */
+  readonly countPairs?: boolean;
+}
+
+const alignment = 64;
+
+/**
+ * A device that counts and does not compute: memory is only added up, kernels are only noted. What runs on it runs at any length
+ * in no time, and its ledger and counters then say what a real run will take. What is read back is 0.
+ */
+export class RehearsalDevice implements Device {
+  readonly info: DeviceInfo;
+  readonly ledger = new Ledger();
+  readonly counters: Counters = { dispatches: 0, multiplyAdds: 0, bytesMoved: 0 };
+  readonly #work = new Map<string, KernelWork>();
+  readonly #limit: number;
+  #last: string | undefined;
+  #before: Counters = { ...this.counters };
+  #address = alignment;
+
+  constructor({ like, memoryLimit = Infinity, countPairs = true }: RehearsalOptions) {
+    this.#limit = memoryLimit;
+    if (countPairs) this.counters.wastedMultiplyAdds = 0;
+    this.info = {
+      kind: 'rehearsal',
+      threads: like.threads,
+      width: like.width,
+      fusedMultiplyAdd: true,
+      reasons: ['Counts what a run would take.'],
+    };
+  }
+
+  allocate(byteLength: number, category: Category): DeviceBuffer {
+    const size = Math.ceil(byteLength / alignment) * alignment;
+    if (this.ledger.live() + size > this.#limit) {
+      throw new OutOfMemoryError(
+        `rehearsal: ${byteLength} bytes asked, ${this.ledger.live()} held, ${this.#limit} allowed.`,
+      );
+    }
+    this.ledger.add(category, byteLength);
+    const address = this.#address;
+    this.#address += Math.max(size, alignment);
+    return { address, byteLength, category };
+  }
+
+  free({ byteLength, category }: DeviceBuffer): void {
+    this.ledger.remove(category, byteLength);
+  }
+
+  write(): void {}
+
+  read(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Promise<Uint8Array> {
+    return Promise.resolve(this.readSync(buffer, byteOffset, byteLength));
+  }
+
+  readSync(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Uint8Array {
+    return new Uint8Array(byteLength);
+  }
+
+  run(kernel: Kernel, _args: readonly KernelArgument[], tasks: number, options: RunOptions = {}): void {
+    this.#settle();
+    this.#last = kernel.name;
+    this.counters.dispatches++;
+    const scratch = Math.ceil((options.scratchBytes ?? 0) / alignment) * alignment;
+    const bytes = scratch * (tasks <= (options.grain ?? 1) ? 1 : this.info.threads);
+    this.ledger.add('workspace', bytes);
+    this.ledger.remove('workspace', bytes);
+  }
+
+  /** What each kernel did so far, by name. */
+  get work(): ReadonlyMap<string, Readonly<KernelWork>> {
+    this.#settle();
+    this.#last = undefined;
+    return this.#work;
+  }
+
+  synchronise(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  dispose(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Launchers count before or after they run a kernel: what was counted since the last one belongs to it. */
+  #settle(): void {
+    const { counters } = this;
+    const name = this.#last;
+    if (name !== undefined) {
+      const own = this.#work.get(name) ?? { dispatches: 0, multiplyAdds: 0, bytesMoved: 0 };
+      own.dispatches += counters.dispatches - this.#before.dispatches;
+      own.multiplyAdds += counters.multiplyAdds - this.#before.multiplyAdds;
+      own.bytesMoved += counters.bytesMoved - this.#before.bytesMoved;
+      this.#work.set(name, own);
+    }
+    this.#before = { ...counters };
+  }
+}

@@ -1,0 +1,172 @@
+import { checkOptions, OptionError } from '../core/errors.js';
+import type { Mask } from '../masks/index.js';
+import { zeros } from '../tensor/create.js';
+import { scope } from '../tensor/scope.js';
+import { operation } from '../tensor/tape.js';
+import { commonDevice, share, Tensor } from '../tensor/tensor.js';
+import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.js';
+import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
+import { runBackward } from './attend/backward.js';
+import type { AttendCall, Dropout } from './attend/bind.js';
+import { checkInputs, checkValues } from './attend/check.js';
+import { countersOf, tally } from './attend/counters.js';
+import { runForward } from './attend/forward.js';
+import type { PartialAttention } from './attend/merge.js';
+import type { Attended } from './attend/options.js';
+import { planWhole } from './attend/plan.js';
+import { where } from './arithmetic.js';
+import { cast } from './cast.js';
+import { addRows, pickRows } from './gather-rows.js';
+import { broadcastTo, reshape } from './shape.js';
+
+export type { GatheredPlace, GatheredScore } from './attend-gathered/rule.js';
+
+const who = 'attendGathered';
+
+export interface GatheredOptions {
+  /** Which row of q is at each place, `[B, H, L′]` i32, each row at most once; default all in order. */
+  readonly queryOrder?: Tensor;
+  /** Which row of k and v is at each place, `[B, G, S′]` or `[B, H, S′]` i32; rows may repeat. Default all in order. */
+  readonly keyOrder?: Tensor;
+  /** Which places may see each other; tiles it empties are skipped. Its q and k count places. */
+  readonly mask?: Mask;
+  /** A change of the scaled scores by places and original positions, which may read tensors; −∞ hides a pair. */
+  readonly score?: GatheredScore;
+  /** Hides keys whose original position is after the query's: j > i + S − L. Default false. */
+  readonly causal?: boolean;
+  /** Factor of q·k; default 1/√D. */
+  readonly scale?: number;
+  /** As in `attend`; which weights are dropped depends on the seed and the places. */
+  readonly dropout?: Dropout;
+}
+
+/**
+ * Attention among rows picked by lists that only the device has, such as those of `argsort`: row by row
+ * `softmax over the visible keys of score(scale · q[queryOrder]·k[keyOrder])` times `v[keyOrder]`.
+ *
+ * `q` `[B,H,L,D]`, `k` `[B,G,S,D]`, `v` `[B,G,S,E]` → `out` `[B,H,L,E]`, `logsumexp` `[B,H,L]` in the original order of the queries; a
+ * query that is not listed, or sees no key, gives 0 and −∞. So the results of several lists go into `mergeAttention`.
+ * What a pair may see is said twice: `mask` over places decides on the host which tiles are visited at all, and `score`
+ * and `causal` hide pairs on the device by the positions that the lists hold.
+ *
+ * Differentiable in q, k, v, `logsumexp` and the float tensors that `score` reads. Gathered rows live during a pass only: what
+ * is kept for the gradient are inputs, outputs and lists.
+ *
+ * @throws ShapeError, OptionError or CapabilityError naming what does not fit; for a query that is listed twice.
+ *
+ * @example
+ * const order = argsort(sum(q, { axes: -1 }));
+ * // neighbours in the order of their sums, 16 on each side, and none from the future
+ * const near = within({ radius: 16 });
+ * const { out } = attendGathered(q, k, v, { queryOrder: order, keyOrder: order, mask: near, causal: true });
+ */
+export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: GatheredOptions = {}): Attended {
+  checkOptions(who, options, ['queryOrder', 'keyOrder', 'mask', 'score', 'causal', 'scale', 'dropout']);
+  checkValues(who, options);
+  const { B, H, G, L, S, D, E } = checkInputs(who, q, k, v);
+  const { queryOrder, keyOrder, mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
+  if (rule !== undefined && typeof rule !== 'function') {
+    throw new OptionError(`${who}: score must be a function of { score, queryPosition, keyPosition, … }.`);
+  }
+  if (queryOrder !== undefined) {
+    checkOrder('queryOrder', queryOrder, B, [H], L);
+    checkDistinct('queryOrder', queryOrder, L);
+  }
+  if (keyOrder !== undefined) checkOrder('keyOrder', keyOrder, B, [G, H], S);
+  const places = {
+    B,
+    H,
+    G: keyOrder?.shape[1] ?? G,
+    L: queryOrder?.shape[2] ?? L,
+    S: keyOrder?.shape[2] ?? S,
+  };
+  const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
+  const score = scoreOf({ queryOrder, keyOrder, causalShift: causal ? S - L : undefined, rule });
+  const expression = mask?.expression(places) ?? null;
+  const { width } = q.device.info;
+  const settings = { D, E, width, dropout: dropout !== undefined };
+  const plan = planWhole(places, expression, score?.expression(places), settings);
+  const { out, logsumexp } = scope(() => {
+    const widened = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
+    const [fq, fk, fv] = [widened[0], ...widened.slice(1).map((x) => withHeads(x, places.G))] as typeof widened;
+    const lists = { queryOrder, keyOrder };
+    const found = onTape({ shape: places, plan, scale, dropout }, fq, fk, fv, lists);
+    return { ...found, out: q.dtype === 'f32' ? found.out : cast(found.out, q.dtype) };
+  });
+  const counters = countersOf([plan], expression, places, [q, k, v, out, logsumexp]);
+  tally(q.device, counters, D + E);
+  return { out, logsumexp, counters };
+}
+
+/** Repeats the heads of keys or values, so that each query head has its own. */
+function withHeads(x: Tensor, heads: number): Tensor {
+  const [B, G, S, D] = x.shape as [number, number, number, number];
+  if (G === heads) return x;
+  return reshape(broadcastTo(reshape(x, [B, G, 1, S, D]), [B, G, heads / G, S, D]), [B, heads, S, D]);
+}
+
+interface Lists {
+  readonly queryOrder: Tensor | undefined;
+  readonly keyOrder: Tensor | undefined;
+}
+
+/** Gathered attention of f32 tensors. The backward pass gathers again, so that nothing gathered is kept. */
+function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder, keyOrder }: Lists): PartialAttention {
+  const sources = new Set(call.plan.spec.tables.map(({ source }) => source));
+  const read = [...sources].filter((source) => source instanceof Tensor);
+  const inputs = [q, k, v, ...read];
+  commonDevice(who, inputs);
+  const sorted = (x: Tensor): Tensor => pick(x, queryOrder);
+  const gathered = (): { q: Tensor; k: Tensor; v: Tensor } => ({
+    q: sorted(q),
+    k: pick(k, keyOrder),
+    v: pick(v, keyOrder),
+  });
+  const values = scope(() => {
+    const g = gathered();
+    const { out, logsumexp } = runForward(call, g.q, g.k, g.v);
+    if (queryOrder === undefined) return { out, logsumexp };
+    const L = q.shape[2]!;
+    const placed = addRows(logsumexp, queryOrder, [...logsumexp.shape.slice(0, -1), L]);
+    return {
+      out: addRows(out, queryOrder, [...out.shape.slice(0, 2), L, out.shape[3]!]),
+      logsumexp: queryOrder.shape[2] === L ? placed : where(timesListed(queryOrder, L), placed, -Infinity),
+    };
+  });
+  const { out, logsumexp } = values;
+  operation(
+    who,
+    inputs,
+    [out, logsumexp],
+    ([dout, dlogsumexp], needs) => {
+      const wanted = read.filter((_, i) => needs[3 + i]);
+      // what was gathered is freed before the gradients are put in place
+      const { dq, dk, dv, dtables } = scope(() =>
+        runBackward(
+          call,
+          gathered(),
+          { out: sorted(out), logsumexp: sorted(logsumexp) },
+          sorted(dout ?? zeros(out.shape, { device: q.device })),
+          dlogsumexp && sorted(dlogsumexp),
+          wanted,
+        ),
+      );
+      const back = (d: Tensor, order: Tensor | undefined, shape: readonly number[]): Tensor => {
+        if (order === undefined) return d;
+        const placed = addRows(d, order, shape);
+        d.dispose();
+        return placed;
+      };
+      return [
+        back(dq, queryOrder, q.shape),
+        back(dk, keyOrder, k.shape),
+        back(dv, keyOrder, v.shape),
+        ...read.map((table) => dtables[wanted.indexOf(table)]),
+      ];
+    },
+    [...inputs, ...[queryOrder, keyOrder].filter((order) => order !== undefined), out, logsumexp],
+  );
+  return values;
+}
+
+const pick = (x: Tensor, order: Tensor | undefined): Tensor => (order === undefined ? share(x) : pickRows(x, order));

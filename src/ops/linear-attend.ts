@@ -1,0 +1,135 @@
+import { defaultChunk } from '../kernels/linear-attend/plan.js';
+import { launchLinear } from '../kernels/linear-attend/launch.js';
+import { broadcastTo, reshape } from './shape.js';
+import { empty, operation, scope, type Tensor } from '../tensor/index.js';
+import { cast } from './cast.js';
+import { linearGradients } from './linear-attend/backward.js';
+import { lengthsOf, publicLayout, type LinearProblem } from './linear-attend/bind.js';
+import { checkLinear } from './linear-attend/check.js';
+
+export interface LinearAttendOptions {
+  /** Query i sees keys j ≤ i + S − L; default false. */
+  readonly causal?: boolean;
+  /** Divide by Σ_j q_i·k_j + eps; default true. */
+  readonly normalise?: boolean;
+  /** Added to the divisor; default 1e-6. */
+  readonly eps?: number;
+  /** The state before the first key, as `state` of an earlier call; default 0. */
+  readonly initialState?: Tensor;
+  /** `[B,H,S]`, causal only: the finite logarithm of what the state is multiplied by before key j is added; default 0. */
+  readonly decay?: Tensor;
+  /** Positions computed at a time, 1 … 1024: changes rounding and speed, not the result. */
+  readonly chunk?: number;
+  /** Keys of each batch that exist; the others, and their decay, are ignored. Default S. */
+  readonly lengths?: readonly number[];
+}
+
+export interface LinearAttended {
+  /** `[B,H,L,E]` */
+  readonly out: Tensor;
+  /** f32 `[B,H,M,E]`: Σ_j k_j v_jᵀ; normalised `[B,H,M,E+1]`, the last column being Σ_j k_j. */
+  readonly state: Tensor;
+}
+
+/**
+ * Attention whose weights are products of features, in time and memory linear in the length:
+ * `out_i = Σ_j (q_i·k_j) v_j / (Σ_j q_i·k_j + eps)`, without the divisor if not `normalise`.
+ *
+ * `q` `[B,H,L,M]`, `k` `[B,G,S,M]`, `v` `[B,G,S,E]` → `out` `[B,H,L,E]`; G divides H, and query head h reads key/value head
+ * ⌊h·G/H⌋. With decay g the weight of key j at position i is `exp(g_(j+1) + … + g_i)` times as large. A row whose divisor is 0,
+ * or so near to it (2⁻⁹⁶) that its features have underflowed, gives 0 and has no gradient.
+ *
+ * The state `Σ k_j v_jᵀ` is carried from chunk to chunk; gradients carry it again, so that nothing of size n·M·E/chunk is kept.
+ * Differentiable in q, k, v, `initialState`, `decay` and through `state`. f16 and bf16 are widened for the call.
+ * (Katharopoulos et al. 2020, arXiv:2006.16236; chunks: Hua et al. 2022, arXiv:2202.10447; decay: Yang et al. 2023,
+ * arXiv:2312.06635.)
+ *
+ * @throws ShapeError or OptionError naming what does not fit.
+ *
+ * @example
+ * const { out, state } = linearAttend(square(q), square(k), v, { causal: true });
+ */
+export function linearAttend(q: Tensor, k: Tensor, v: Tensor, options: LinearAttendOptions = {}): LinearAttended {
+  const shape = checkLinear(q, k, v, options);
+  const { causal = false, normalise = true, eps = 1e-6, initialState, decay } = options;
+  const { B, H, S } = shape;
+  return scope(() => {
+    const wide = (x: Tensor): Tensor => (x.dtype === 'f32' ? x : cast(x, 'f32'));
+    // the gradient of a decay needs those of k and v for each query head
+    const apart = decay?.requiresGradient === true;
+    const own = (x: Tensor): Tensor => (apart ? repeatHeads(x, H) : x);
+    const problem: LinearProblem = {
+      ...shape,
+      G: apart ? H : shape.G,
+      q: wide(q),
+      k: own(wide(k)),
+      v: own(wide(v)),
+      initialState,
+      decay,
+      causal,
+      normalise,
+      eps,
+      chunk: options.chunk ?? defaultChunk(q.device.info.width),
+      lengths: options.lengths ?? new Array<number>(B).fill(S),
+    };
+    const { out, state } = attendOnce(problem);
+    return { out: q.dtype === 'f32' ? out : cast(out, q.dtype), state };
+  });
+}
+
+function repeatHeads(x: Tensor, H: number): Tensor {
+  const [B, G, S, columns] = x.shape as [number, number, number, number];
+  if (G === H) return x;
+  const split = reshape(x, [B, G, 1, S, columns]);
+  return reshape(broadcastTo(split, [B, G, H / G, S, columns]), [B, H, S, columns]);
+}
+
+/** f32, on the tape. */
+function attendOnce(problem: LinearProblem): LinearAttended {
+  const { q, k, v, initialState, decay, B, H, L, M, E, normalise } = problem;
+  const { device } = q;
+  const out = empty([B, H, L, E], 'f32', device);
+  const state = empty([B, H, M, normalise ? E + 1 : E], 'f32', device);
+  const norm = normalise ? empty([B, H, L], 'f32', device, 'saved') : undefined;
+  const lengths = lengthsOf(problem);
+  try {
+    launchLinear(device, {
+      ...problem,
+      reverse: false,
+      q: q.buffer,
+      k: k.buffer,
+      v: v.buffer,
+      out: out.buffer,
+      ...(norm && { norm: norm.buffer }),
+      decay: decay?.buffer,
+      initial: initialState?.buffer,
+      final: state.buffer,
+      layout: publicLayout(problem),
+      lengths,
+      extra: undefined,
+    });
+  } finally {
+    device.free(lengths.buffer);
+  }
+  const roles = [q, k, v, initialState, decay];
+  const inputs = roles.filter((x) => x !== undefined);
+  device.counters.bytesMoved += [...inputs, out, state].reduce((sum, x) => sum + x.byteLength, 0);
+  const results = { out, state, norm };
+  operation(
+    'linearAttend',
+    inputs,
+    [out, state],
+    ([dout, dstate], needs) => {
+      const present = roles.map((x) => x !== undefined);
+      // by role: one tensor may have two
+      const wanted = present.map((here, i) => here && needs[present.slice(0, i).filter(Boolean).length] === true);
+      const [wq, wk, wv, winitial, wdecay] = wanted as [boolean, boolean, boolean, boolean, boolean];
+      const want = { dq: wq, dk: wk, dv: wv, dinitial: winitial, ddecay: wdecay };
+      const { dq, dk, dv, dinitial, ddecay } = linearGradients(problem, results, dout, dstate, want);
+      return [dq, dk, dv, dinitial, ddecay].filter((_, i) => present[i]);
+    },
+    [...inputs, out, state, ...(norm ? [norm] : [])],
+  );
+  norm?.dispose();
+  return { out, state };
+}

@@ -1,0 +1,47 @@
+import { gradients, noGradient, operation, records, withGradient } from './tape.js';
+import { scope } from './scope.js';
+import { share, trackLeaf, type Tensor } from './tensor.js';
+
+/**
+ * `f(...inputs)` that keeps nothing for the backward pass but the inputs: the backward pass computes `f` again, then its gradients.
+ * `f` must give the same results both times, and must not read tensors that require gradients unless they are among the
+ * inputs. (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.)
+ *
+ * Beside the inputs, memory is that of one forward pass while it runs, and of one forward and backward pass in the sweep.
+ */
+export function checkpoint(
+  f: (...inputs: Tensor[]) => readonly Tensor[],
+  inputs: readonly Tensor[],
+): readonly Tensor[] {
+  if (!records(inputs)) return scope(() => f(...inputs));
+  const outputs = scope(() => noGradient(() => f(...inputs)));
+  operation(
+    'checkpoint',
+    inputs,
+    outputs,
+    (cotangents, needs) =>
+      withGradient(() => {
+        const leaves = inputs.map((input, i) => {
+          const leaf = share(input);
+          if (needs[i]) trackLeaf(leaf);
+          return leaf;
+        });
+        const again = f(...leaves);
+        const arrived = again.flatMap((output, i) => {
+          const cotangent = cotangents[i];
+          return cotangent !== undefined && output.requiresGradient ? [{ output, cotangent }] : [];
+        });
+        const wanted = leaves.filter((_, i) => needs[i]);
+        const found = gradients(
+          arrived.map(({ output }) => output),
+          wanted,
+          arrived.map(({ cotangent }) => cotangent),
+          { release: true },
+        );
+        let next = 0;
+        return needs.map((need) => (need ? found[next++] : undefined));
+      }),
+    inputs,
+  );
+  return outputs;
+}

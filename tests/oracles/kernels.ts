@@ -1,0 +1,84 @@
+import { perHead, type Graph, type Matrix, type Oracle, type OracleProblem } from './graph.js';
+
+/**
+ * `Σ_j (φ(q_i)·φ(k_j)) v_j / (φ(q_i)·Σ_j φ(k_j) + eps)` over the allowed keys (Katharopoulos et al. 2020, equations 5, 6 and 9); 0
+ * where the divisor is.
+ */
+export function weighted(
+  g: Graph,
+  p: Pick<OracleProblem, 'L' | 'S' | 'allowed' | 'v'>,
+  [b, h]: readonly [number, number],
+  features: { readonly q: Matrix; readonly k: Matrix },
+  eps = 0,
+): Matrix {
+  const allowed = (i: number, j: number): boolean => p.allowed(b, h, i, j);
+  const { L, S } = p;
+  const seen = g.constant(
+    Float64Array.from({ length: L * S }, (_, n) => Number(allowed(Math.floor(n / S), n % S))),
+    L,
+    S,
+  );
+  const weights = g.mask(g.matmulT(features.q, features.k), allowed);
+  const divisor = g.map(
+    g.rowSum(g.mul(features.q, g.matmul(seen, features.k))),
+    (x, r) => (r(x + eps) === 0 ? 1 : x + eps),
+    () => 1,
+  );
+  return g.div(g.matmul(weights, p.v(b, h)), divisor);
+}
+
+/** φ(x) = elu(x) + 1 or max(x, 0) (Katharopoulos et al. 2020, equations 4 and 7). */
+export const linearTransformer: Oracle<{ readonly featureMap: string; readonly eps: number }> = perHead(
+  (g, p, b, h) => {
+    const relu = p.options.featureMap === 'relu';
+    const φ = (x: Matrix): Matrix =>
+      relu
+        ? g.map(
+            x,
+            (y) => Math.max(y, 0),
+            (y) => Number(y > 0),
+          )
+        : g.map(
+            x,
+            (y, r) => (y > 0 ? y + 1 : r(Math.exp(y))),
+            (y, r) => (y > 0 ? 1 : r(Math.exp(y))),
+          );
+    return weighted(g, p, [b, h], { q: φ(p.q(b, h)), k: φ(p.k(b, h)) }, p.options.eps);
+  },
+);
+
+export interface PerformerOptions {
+  readonly features: 'positive' | 'hyperbolic' | 'relu' | 'naiveExp';
+}
+
+/**
+ * φ(x) of the rows of x′ = scale^(1/2)·x (Choromanski et al. 2020, equations 5 and 7), without the factor M^(−½): for `relu` as in
+ * their generalised attention, for `naiveExp` exp(ω·x·scale).
+ */
+export function performerFeatures(
+  g: Graph,
+  x: Matrix,
+  projection: Matrix,
+  features: PerformerOptions['features'],
+): Matrix {
+  const projected = g.matmulT(x, projection);
+  if (features === 'relu') {
+    return g.map(
+      projected,
+      (y, r) => r(Math.max(y, 0) + 1e-3),
+      (y) => Number(y > 0),
+    );
+  }
+  if (features === 'naiveExp') return g.exp(projected);
+  const half = g.scale(g.rowSum(g.mul(x, x)), 0.5);
+  const exponents = features === 'positive' ? projected : g.concatColumns([projected, g.scale(projected, -1)]);
+  return g.exp(g.sub(exponents, half));
+}
+
+export const performer: Oracle<PerformerOptions> = perHead((g, p, b, h) => {
+  const { features } = p.options;
+  const root = features === 'naiveExp' ? p.scale : Math.sqrt(p.scale);
+  const projection = p.parameter('projection');
+  const φ = (x: Matrix): Matrix => performerFeatures(g, g.scale(x, root), projection, features);
+  return weighted(g, p, [b, h], { q: φ(p.q(b, h)), k: φ(p.k(b, h)) });
+});
