@@ -1,0 +1,82 @@
+import { checkOptions, OptionError } from '../core/errors.js';
+import { checkScaling, yarnMagnitude, yarnRange, type RopeScaling, type YarnScaling } from './scaling.js';
+
+export interface FrequencyOptions {
+  /** R, the number of components that turn; even. */
+  readonly rotaryDim: number;
+  /** Default 10000. */
+  readonly base?: number;
+  readonly scaling?: RopeScaling;
+  /** The length at hand, which dynamic scaling reads unless it has its own; default its trained length. */
+  readonly length?: number;
+}
+
+export interface RopeFrequencies {
+  /** The angle of each of the R/2 pairs at position 1, in radians. */
+  readonly frequencies: Float64Array;
+  /** What cosines and sines are multiplied by; 1 except for YaRN. */
+  readonly magnitude: number;
+}
+
+/**
+ * The angles per position of rotary pairs: `base^(−2i/R)`, i = 0 … R/2 − 1, after the scaling. In float64; models that
+ * compute them in f32 differ in the last bits.
+ *
+ * @throws OptionError for an odd or missing `rotaryDim`, or numbers out of range.
+ *
+ * @example
+ * const { frequencies } = ropeFrequencies({ rotaryDim: 4, scaling: { type: 'linear', factor: 2 } });
+ * [...frequencies]; // [0.5, 0.005]
+ */
+export function ropeFrequencies(options: FrequencyOptions): RopeFrequencies {
+  checkOptions('ropeFrequencies', options, ['rotaryDim', 'base', 'scaling', 'length']);
+  return frequenciesOf('ropeFrequencies', options);
+}
+
+/** `ropeFrequencies` that names the calling operation in messages. */
+export function frequenciesOf(who: string, options: FrequencyOptions): RopeFrequencies {
+  const { rotaryDim, base = 10000, scaling, length } = options;
+  if (!(Number.isInteger(rotaryDim) && rotaryDim >= 2 && rotaryDim % 2 === 0)) {
+    throw new OptionError(`${who}: rotaryDim must be an even integer ≥ 2; got ${String(rotaryDim)}.`);
+  }
+  if (!(Number.isFinite(base) && base > 1)) throw new OptionError(`${who}: base must be a number > 1; got ${base}.`);
+  if (scaling !== undefined) checkScaling(who, scaling);
+  const plain = powers(base, rotaryDim);
+  switch (scaling?.type) {
+    case undefined:
+      return { frequencies: plain, magnitude: 1 };
+    case 'linear':
+      return { frequencies: plain.map((frequency) => frequency / scaling.factor), magnitude: 1 };
+    case 'ntk':
+      return { frequencies: stretched(who, base, rotaryDim, scaling.factor), magnitude: 1 };
+    case 'dynamic': {
+      const { factor, originalLength } = scaling;
+      const n = scaling.length ?? length ?? originalLength;
+      const own = n > originalLength ? (factor * n) / originalLength - (factor - 1) : 1;
+      return { frequencies: stretched(who, base, rotaryDim, own), magnitude: 1 };
+    }
+    case 'yarn':
+      return { frequencies: mixed(plain, scaling, base), magnitude: yarnMagnitude(scaling) };
+  }
+}
+
+const powers = (base: number, dim: number): Float64Array =>
+  Float64Array.from({ length: dim / 2 }, (_, i) => base ** ((-2 * i) / dim));
+
+function stretched(who: string, base: number, dim: number, factor: number): Float64Array {
+  if (dim === 2 && factor !== 1) {
+    throw new OptionError(`${who}: NTK scaling needs rotaryDim ≥ 4, because its base is base·factor^(R/(R−2)); got 2.`);
+  }
+  return powers(factor === 1 ? base : base * factor ** (dim / (dim - 2)), dim);
+}
+
+function mixed(plain: Float64Array, scaling: YarnScaling, base: number): Float64Array {
+  const [low, high] = yarnRange(scaling, plain.length, base);
+  const { factor, extrapolation = 1 } = scaling;
+  // a range of no width becomes a step
+  const width = high === low ? 0.001 : high - low;
+  return plain.map((frequency, i) => {
+    const kept = (1 - Math.min(1, Math.max(0, (i - low) / width))) * extrapolation;
+    return frequency * kept + (frequency / factor) * (1 - kept);
+  });
+}

@@ -1,0 +1,115 @@
+import { checkOptions, OptionError } from '../core/errors.js';
+
+/** Position interpolation: all angles divided by `factor`. (Chen et al. 2023, arXiv 2306.15595.) */
+export interface LinearScaling {
+  readonly type: 'linear';
+  /** New length over trained length, ≥ 1. */
+  readonly factor: number;
+}
+
+/** NTK-aware: `base · factor^(R/(R−2))`, so the fastest pair stays and the slowest is divided by `factor`. (bloc97 2023.) */
+export interface NtkScaling {
+  readonly type: 'ntk';
+  readonly factor: number;
+}
+
+/**
+ * NTK-aware with the factor of the length n at hand: `factor·n/L − (factor − 1)` for n > L, else 1. Angles change while a
+ * sequence grows, so keys that were rotated and cached at a shorter length do not fit: give `length` then, or rotate anew.
+ */
+export interface DynamicScaling {
+  readonly type: 'dynamic';
+  readonly factor: number;
+  /** L, the trained length. */
+  readonly originalLength: number;
+  /** n; default the highest position of the call + 1. */
+  readonly length?: number;
+}
+
+/**
+ * YaRN: fast pairs keep their angles, slow ones are interpolated, those between mixed, and cos and sin are multiplied by
+ * `0.1·ln(factor) + 1`. (Peng, Quesnelle, Fan, Shippole 2023, arXiv 2309.00071.)
+ */
+export interface YarnScaling {
+  readonly type: 'yarn';
+  readonly factor: number;
+  /** L, the trained length. */
+  readonly originalLength: number;
+  /** Pairs that turn at least so often within L keep their angles; default 32. */
+  readonly betaFast?: number;
+  /** Pairs that turn at most so often within L are interpolated; default 1. */
+  readonly betaSlow?: number;
+  /** Rounds the ends of the mixed range to whole pairs; default true. */
+  readonly truncate?: boolean;
+  /** Share of the kept angles, 0 … 1; default 1. */
+  readonly extrapolation?: number;
+  /** What cos and sin are multiplied by, in place of all of the following. */
+  readonly attentionFactor?: number;
+  /** With both, cos and sin are multiplied by `(0.1·mscale·ln(factor) + 1) / (0.1·mscaleAllDim·ln(factor) + 1)` (DeepSeek). */
+  readonly mscale?: number;
+  readonly mscaleAllDim?: number;
+  /** A further factor of cos and sin; default 1. */
+  readonly magnitude?: number;
+}
+
+/** How rotary angles change beyond the trained length. With factor 1, all but the dynamic kind change nothing. */
+export type RopeScaling = LinearScaling | NtkScaling | DynamicScaling | YarnScaling;
+
+const known: { readonly [T in RopeScaling['type']]: readonly string[] } = {
+  linear: ['type', 'factor'],
+  ntk: ['type', 'factor'],
+  dynamic: ['type', 'factor', 'originalLength', 'length'],
+  yarn: ['type', 'factor', 'originalLength', 'betaFast', 'betaSlow', 'truncate', 'extrapolation'].concat([
+    'attentionFactor',
+    'mscale',
+    'mscaleAllDim',
+    'magnitude',
+  ]),
+};
+
+/** @throws OptionError for an unknown kind or option, or a number out of range. */
+export function checkScaling(who: string, scaling: RopeScaling): void {
+  const own = `${who}: scaling`;
+  if (!Object.hasOwn(known, scaling.type)) {
+    throw new OptionError(`${own}.type must be one of ${Object.keys(known).join(', ')}; got ${scaling.type}.`);
+  }
+  checkOptions(own, scaling, known[scaling.type]);
+  const check = (name: string, value: number | undefined, ok: boolean, rule: string): void => {
+    if (value !== undefined && !(Number.isFinite(value) && ok))
+      throw new OptionError(`${own}.${name} must be ${rule}; got ${value}.`);
+  };
+  if (!(Number.isFinite(scaling.factor) && scaling.factor >= 1)) {
+    throw new OptionError(`${own}.factor must be a number ≥ 1; got ${String(scaling.factor)}.`);
+  }
+  if (scaling.type === 'linear' || scaling.type === 'ntk') return;
+  const { originalLength } = scaling;
+  if (!(Number.isInteger(originalLength) && originalLength > 0)) {
+    throw new OptionError(`${own}.originalLength must be an integer ≥ 1; got ${String(originalLength)}.`);
+  }
+  if (scaling.type === 'dynamic') return check('length', scaling.length, scaling.length! >= 1, '≥ 1');
+  const { betaFast = 32, betaSlow = 1, extrapolation } = scaling;
+  check('betaSlow', betaSlow, betaSlow > 0, '> 0');
+  check('betaFast', betaFast, betaFast >= betaSlow, `at least betaSlow = ${betaSlow}`);
+  check('extrapolation', extrapolation, extrapolation! >= 0 && extrapolation! <= 1, 'from 0 to 1');
+  for (const name of ['attentionFactor', 'mscale', 'mscaleAllDim', 'magnitude'] as const) {
+    check(name, scaling[name], scaling[name]! > 0, '> 0');
+  }
+}
+
+/** YaRN's ends of the mixed range, as numbers of pairs, for `pairs` pairs of `base`. */
+export function yarnRange(scaling: YarnScaling, pairs: number, base: number): readonly [number, number] {
+  const { originalLength, betaFast = 32, betaSlow = 1, truncate = true } = scaling;
+  const pairOf = (turns: number): number => (pairs * Math.log(originalLength / (2 * Math.PI * turns))) / Math.log(base);
+  const [low, high] = [pairOf(betaFast), pairOf(betaSlow)];
+  // the clamp to R − 1 rather than the last pair is the reference's
+  return [Math.max(truncate ? Math.floor(low) : low, 0), Math.min(truncate ? Math.ceil(high) : high, 2 * pairs - 1)];
+}
+
+/** What YaRN multiplies cos and sin by. */
+export function yarnMagnitude(scaling: YarnScaling): number {
+  const { factor, attentionFactor, mscale, mscaleAllDim, magnitude = 1 } = scaling;
+  const of = (share: number): number => (factor <= 1 ? 1 : 0.1 * share * Math.log(factor) + 1);
+  if (attentionFactor !== undefined) return attentionFactor;
+  const own = mscale !== undefined && mscaleAllDim !== undefined ? of(mscale) / of(mscaleAllDim) : of(1);
+  return own * magnitude;
+}
