@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { lookup, tableOf } from '../../src/codegen/expression/index.js';
 import * as masks from '../../src/masks/index.js';
 import type { AttendOptions } from '../../src/ops/attend.js';
+import { visible } from '../../src/scores/index.js';
 import { allResults, expectedOf, expectResult, type Expected, type Results } from '../oracles/attend-budget.js';
 import type { AttendProblem, Cotangents } from '../oracles/attend.js';
 import * as rules from '../oracles/rules.js';
@@ -148,6 +150,11 @@ const contained: readonly (readonly [string, AttendOptions, rules.Rule])[] = [
   ],
   ['dilation', { mask: masks.dilated({ dilation: 3, radiusSlots: 4 }) }, rules.dilated(3, 4)],
   ['pairs at random', { mask: masks.dense(scattered, [2, n, n]) }, rules.dense(scattered)],
+  [
+    'pairs at random, by the score',
+    { score: visible(({ h, q, k }) => lookup(tableOf('scattered', scattered, [2, n, n]), h, q, k).ne(0)) },
+    rules.dense(scattered),
+  ],
 ];
 
 const known = new Map<string, Answers>();

@@ -1,0 +1,186 @@
+import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
+import { sameShape, show } from '../core/shape.js';
+import { Score } from '../scores/index.js';
+import { commonDevice, Tensor } from '../tensor/index.js';
+import type { AttentionDefinition, Supports } from './definition.js';
+import { resolveOptions, show as showValue, type AttentionShape, type OptionSpecs, type OptionValues } from './options.js';
+
+/** Options of every call; a mechanism's own stand beside them. */
+export interface CommonOptions<P extends string = string, I extends string = string, S extends Supports = Supports> {
+  /** Query i sees keys j ≤ i + S − L. Default false, or true where there is no other form. */
+  readonly causal?: S['causal'] extends false ? false : boolean;
+  /** Factor of q·k; default 1/√D. */
+  readonly scale?: number;
+  readonly score?: Score;
+  /** Tokens of each batch row, from 1 to S; the keys beyond are padding. */
+  readonly lengths?: readonly number[];
+  /** What drawn parameters and random patterns depend on; default 0. */
+  readonly seed?: number;
+  /** Learned and drawn tensors by name; those left out are drawn from the seed. */
+  readonly parameters?: Readonly<Partial<Record<P, Tensor>>>;
+  /** Further projections by name. */
+  readonly inputs?: Readonly<Partial<Record<I, Tensor>>>;
+}
+
+export const commonOptions: readonly string[] = [
+  'causal',
+  'scale',
+  'score',
+  'lengths',
+  'seed',
+  'parameters',
+  'inputs',
+] satisfies readonly (keyof CommonOptions)[];
+
+/** Why a call is refused; errors of one class are told together. */
+interface Faults {
+  readonly shape: string[];
+  readonly capability: string[];
+  readonly option: string[];
+}
+
+/** A call's sizes and option values. */
+export interface Settings<O extends OptionSpecs> {
+  readonly values: OptionValues<O>;
+  readonly causal: boolean;
+  readonly seed: number;
+}
+
+type Given = Readonly<Record<string, unknown>>;
+
+/** Splits a call's options into its own and the mechanism's. */
+export function ownOptions(given: Given): Given {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !commonOptions.includes(name)));
+}
+
+/**
+ * The settings for a shape, without tensors.
+ *
+ * @throws OptionError, CapabilityError or ShapeError with every reason at once.
+ */
+export function settle<O extends OptionSpecs>(
+  definition: AttentionDefinition<O>,
+  shape: AttentionShape,
+  given: Given,
+): Settings<O> {
+  const faults = noFaults();
+  const settings = collect(definition, shape, given, faults);
+  report(definition.name, faults, `B=${shape.B}, H=${shape.H}, G=${shape.G}, L=${shape.L}, S=${shape.S}`);
+  return settings;
+}
+
+/**
+ * The shape and settings of a call.
+ *
+ * @throws OptionError, CapabilityError or ShapeError with every reason at once, before anything is allocated.
+ */
+export function checkCall<O extends OptionSpecs>(
+  definition: AttentionDefinition<O>,
+  tensors: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
+  given: Given,
+): { readonly shape: AttentionShape; readonly settings: Settings<O> } {
+  const who = definition.name;
+  for (const [name, x] of Object.entries(tensors)) {
+    if (!(x instanceof Tensor))
+      throw new OptionError(`${who}: ${name} must be a tensor; make one with tensor(data, shape).`);
+  }
+  const { q, k, v } = tensors;
+  commonDevice(who, [q, k, v]);
+  const got = `q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
+  const faults = noFaults();
+  if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
+    throw new ShapeError(`${who}: q must be [B,H,L,D], k [B,G,S,D] and v [B,G,S,E]; got ${got}.`);
+  }
+  const [B, H, L, D] = q.shape as [number, number, number, number];
+  const [G, S, E] = [k.shape[1]!, k.shape[2]!, v.shape[3]!];
+  if (k.shape[0] !== B || v.shape[0] !== B) faults.shape.push('q, k and v must have one batch size B');
+  if (k.shape[3] !== D) faults.shape.push('k must have the head size D of q');
+  if (v.shape[1] !== G || v.shape[2] !== S) faults.shape.push('v must have the heads G and the length S of k');
+  if (H % G !== 0) faults.shape.push(`the ${G} key/value heads must divide the ${H} query heads`);
+  const shape = { B, H, G, L, S, D, E };
+  const settings = collect(definition, shape, given, faults);
+  if (faults.option.length === 0) checkTensors(definition, shape, settings, given, faults);
+  report(who, faults, got);
+  return { shape, settings };
+}
+
+const noFaults = (): Faults => ({ shape: [], capability: [], option: [] });
+
+function collect<O extends OptionSpecs>(
+  { options, supports, refuse }: AttentionDefinition<O>,
+  shape: AttentionShape,
+  given: Given,
+  { capability, option }: Faults,
+): Settings<O> {
+  const { L, S, G, H, B } = shape;
+  const { values, refused } = resolveOptions(options, ownOptions(given), shape);
+  option.push(...refused);
+  const { causal = supports.causal === 'only', scale, score, lengths, seed = 0 } = given;
+  if (typeof causal !== 'boolean') option.push('causal must be true or false');
+  if (scale !== undefined && !Number.isFinite(scale))
+    option.push(`scale must be a finite number; got ${showValue(scale)}`);
+  if (score !== undefined && !(score instanceof Score)) option.push('score must be a Score, such as softcap(30)');
+  if (!Number.isSafeInteger(seed) || (seed as number) < 0) {
+    option.push(`seed must be a whole number of at least 0; got ${String(seed)}`);
+  }
+  if (lengths !== undefined && !areLengths(lengths, B, S)) {
+    option.push(`lengths must be ${B} whole numbers from 1 to ${S}, one a batch row; got ${JSON.stringify(lengths)}`);
+  }
+  if (causal === true && supports.causal === false) capability.push('it has no causal form');
+  if (causal === false && supports.causal === 'only') capability.push('it has a causal form only');
+  if (L !== S && !supports.cross && !(causal === true && supports.decode === 'cache')) {
+    capability.push(`it takes one sequence, as many queries as keys; got L=${L} and S=${S}`);
+  }
+  if (G !== H && !supports.groupedHeads) capability.push(`it takes no grouped heads; repeat the ${G} key/value heads`);
+  if (lengths !== undefined && !supports.padding)
+    capability.push('it takes no padding; cut the inputs to their lengths');
+  if (score !== undefined && !supports.score) capability.push('it takes no change of scores');
+  if (option.length === 0) option.push(...(refuse?.(shape, values, causal === true) ?? []));
+  return { values, causal: causal === true, seed: seed as number };
+}
+
+const areLengths = (lengths: unknown, B: number, S: number): boolean =>
+  Array.isArray(lengths) &&
+  lengths.length === B &&
+  lengths.every((length) => Number.isInteger(length) && length >= 1 && length <= S);
+
+/** Parameters and further projections that the caller gave. */
+function checkTensors<O extends OptionSpecs>(
+  definition: AttentionDefinition<O>,
+  shape: AttentionShape,
+  { values }: Settings<O>,
+  given: Given,
+  faults: Faults,
+): void {
+  const specs = definition.parameters?.(shape, values) ?? {};
+  const projections = projectionShapes(shape);
+  const wanted: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>> = {
+    parameters: Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, spec.shape])),
+    inputs: Object.fromEntries(Object.entries(definition.inputs ?? {}).map(([name, of]) => [name, projections[of]])),
+  };
+  for (const [kind, shapes] of Object.entries(wanted)) {
+    for (const [name, x] of Object.entries((given[kind] ?? {}) as Readonly<Record<string, unknown>>)) {
+      const expected = shapes[name];
+      if (expected === undefined) {
+        faults.option.push(`unknown ${kind} ${name}; it has ${Object.keys(shapes).join(', ') || 'none'}`);
+      } else if (x !== undefined && !(x instanceof Tensor && sameShape(x.shape, expected))) {
+        const found = x instanceof Tensor ? show(x.shape) : `a value of type ${typeof x}`;
+        faults.shape.push(`${kind}.${name} must be ${show(expected)}; got ${found}`);
+      }
+    }
+  }
+}
+
+const projectionShapes = ({ B, H, G, L, S, D, E }: AttentionShape): Record<'q' | 'k' | 'v', readonly number[]> => ({
+  q: [B, H, L, D],
+  k: [B, G, S, D],
+  v: [B, G, S, E],
+});
+
+function report(who: string, { option, capability, shape }: Faults, got: string): void {
+  const all = [...option, ...capability, ...shape];
+  if (all.length === 0) return;
+  const message = `${who}: ${all.join('; ')} (${got}).`;
+  if (option.length > 0) throw new OptionError(message);
+  throw capability.length > 0 ? new CapabilityError(message) : new ShapeError(message);
+}

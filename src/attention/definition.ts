@@ -1,0 +1,133 @@
+import { attend } from '../ops/attend.js';
+import type { Mask } from '../masks/index.js';
+import type { Score } from '../scores/index.js';
+import type { Tensor } from '../tensor/index.js';
+import type { AttentionShape, OptionSpecs, OptionValues } from './options.js';
+import type { ParameterSpecs } from './parameters.js';
+
+/**
+ * How a result relates to softmax attention: `exact`; `exact on its support` (exact over the pairs of its pattern);
+ * `unbiased` (its expectation over the seed is exact up to the ratio of two unbiased sums); `biased`; `learned` (close
+ * only after training).
+ */
+export type Exactness = 'exact' | 'exact on its support' | 'unbiased' | 'biased' | 'learned';
+
+export interface Paper {
+  readonly authors: string;
+  readonly title: string;
+  readonly year: number;
+  /** arXiv id, where there is one. */
+  readonly arxiv?: string;
+}
+
+/** What a mechanism takes; everything else is refused. */
+export interface Supports {
+  /** `'only'`: there is no bidirectional form. */
+  readonly causal: boolean | 'only';
+  /** Queries of another sequence, or L ≠ S. */
+  readonly cross: boolean;
+  /** `lengths`: keys beyond them are hidden. */
+  readonly padding: boolean;
+  /** A change of the scores. */
+  readonly score: boolean;
+  /** Fewer key/value heads than query heads. */
+  readonly groupedHeads: boolean;
+  /** `'cache'`: steps attend to the keys so far; `'recurrent'`: a state of fixed size. */
+  readonly decode: false | 'cache' | 'recurrent';
+}
+
+/** One call, checked and complete: what `forward` computes with. */
+export interface Call<O extends OptionSpecs = OptionSpecs, P extends string = string, I extends string = string> {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly shape: AttentionShape;
+  readonly options: OptionValues<O>;
+  readonly causal: boolean;
+  readonly scale: number;
+  readonly score: Score | undefined;
+  /** Keys of each batch row; the others are padding. */
+  readonly lengths: readonly number[] | undefined;
+  readonly seed: number;
+  /** The pattern and the padding, without causality; undefined where everything may be seen. */
+  readonly mask: Mask | undefined;
+  readonly parameters: Readonly<Record<P, Tensor>>;
+  /** Further projections; where the caller has none, the plain q, k or v. */
+  readonly inputs: Readonly<Record<I, Tensor>>;
+}
+
+export interface ForwardResult {
+  /** `[B, H, L, E]` */
+  readonly out: Tensor;
+  /** `[B, H, L]`, where the mechanism has one. */
+  readonly logsumexp?: Tensor;
+  /** What was done otherwise than asked for: padding, a shorter form for short inputs. */
+  readonly notes?: readonly string[];
+}
+
+/** The arithmetic that the formula needs. */
+export interface Cost {
+  /** Query–key pairs, all heads of one batch row, for mechanisms that have them. */
+  readonly pairs?: number;
+  /** Multiply-adds of matrix products, the whole batch, forward. */
+  readonly multiplyAdds: number;
+}
+
+/** A state of fixed size that replaces the cache of keys and values. */
+export interface Recurrence<O extends OptionSpecs, P extends string, I extends string> {
+  /** Attends to the tokens so far, `state` being what `step` returned before, undefined at first. */
+  readonly step: (
+    call: Call<O, P, I>,
+    state: Readonly<Record<string, Tensor>> | undefined,
+  ) => ForwardResult & { readonly state: Readonly<Record<string, Tensor>> };
+}
+
+export interface AttentionDefinition<
+  O extends OptionSpecs = OptionSpecs,
+  P extends string = string,
+  I extends string = string,
+  S extends Supports = Supports,
+> {
+  /** As in the command line: lower case, hyphens. */
+  readonly name: string;
+  readonly family: 'exact' | 'patterns' | 'low-rank' | 'kernels' | 'hashing' | 'mixers';
+  /** A mixer replaces attention without comparing queries with keys; default `'attention'`. */
+  readonly level?: 'attention' | 'mixer';
+  /** The idea in one sentence. */
+  readonly summary: string;
+  readonly paper: Paper;
+  readonly formula: string;
+  /** Growth of the time with the length n, such as `n·r·d`. */
+  readonly complexity: string;
+  readonly exactness: Exactness;
+  /** Where it departs from the paper. */
+  readonly relativeToPaper?: string;
+  readonly options: O;
+  readonly supports: S;
+  /** Tensors beside q, k and v. */
+  readonly parameters?: (
+    shape: AttentionShape,
+    options: OptionValues<O>,
+  ) => Readonly<Record<P, ParameterSpecs[string]>>;
+  /** Further projections it wants, and which of q, k, v stands in where the caller has none. */
+  readonly inputs?: Readonly<Record<I, 'q' | 'k' | 'v'>>;
+  /** Pairs that may see each other, without causality and padding. */
+  readonly pattern?: (
+    shape: AttentionShape,
+    options: OptionValues<O>,
+    call: { readonly causal: boolean; readonly seed: number },
+  ) => Mask;
+  /** Reasons not to run a shape, a sentence each: what is wrong and what would do. */
+  readonly refuse?: (shape: AttentionShape, options: OptionValues<O>, causal: boolean) => readonly string[];
+  readonly cost: (shape: AttentionShape, options: OptionValues<O>, causal: boolean) => Cost;
+  /** Default: exact attention under `pattern`. */
+  readonly forward?: (call: Call<O, P, I>) => ForwardResult;
+  readonly recurrence?: Recurrence<O, P, I>;
+}
+
+/** Exact attention under the call's mask: the whole of `forward` for a mechanism that is a pattern. */
+export function attendWithin(call: Call<OptionSpecs, never, never>): ForwardResult {
+  const { q, k, v, causal, scale, score, mask } = call;
+  const { out, logsumexp } = attend(q, k, v, { causal, scale, ...(mask && { mask }), ...(score && { score }) });
+  return { out, logsumexp };
+}

@@ -1,0 +1,3 @@
+export { chunked } from './chunked.js';
+export { flash } from './flash.js';
+export { standard } from './standard.js';

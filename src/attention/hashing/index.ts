@@ -1,0 +1,1 @@
+export { reformer } from './reformer.js';

@@ -1,0 +1,2 @@
+export { linearTransformer } from './linear-transformer.js';
+export { performer } from './performer.js';

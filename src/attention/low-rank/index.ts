@@ -1,0 +1,2 @@
+export { linformer } from './linformer.js';
+export { nystromformer } from './nystromformer.js';

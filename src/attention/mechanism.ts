@@ -1,0 +1,172 @@
+import { lengths as lengthsMask, type Mask } from '../masks/index.js';
+import type { Device } from '../devices/device.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { checkCall, settle, type CommonOptions, type Settings } from './call.js';
+import { Decoder, type DecoderOptions } from './decoder.js';
+import {
+  attendWithin,
+  type AttentionDefinition,
+  type Call,
+  type Cost,
+  type ForwardResult,
+  type Supports,
+} from './definition.js';
+import type { AttentionShape, OptionSpecs, OptionValues } from './options.js';
+import { drawParameter, type ParameterSpecs } from './parameters.js';
+
+/** Options of one call: those of every mechanism and its own. */
+export type CallOptions<
+  O extends OptionSpecs,
+  P extends string = string,
+  I extends string = string,
+  S extends Supports = Supports,
+> = CommonOptions<P, I, S> & Partial<OptionValues<O>>;
+
+export interface AttentionResult extends ForwardResult {
+  readonly notes: readonly string[];
+  /** Parameters that were drawn for this call, from `seed`. */
+  readonly drawn: readonly string[];
+  readonly seed: number;
+}
+
+/** Options whose type does not matter, for code over any mechanism. */
+export type AnyOptions = CommonOptions & Readonly<Record<string, unknown>>;
+
+/** An attention mechanism; made by `defineAttention`. */
+export class Mechanism<
+  O extends OptionSpecs = OptionSpecs,
+  P extends string = string,
+  I extends string = string,
+  S extends Supports = Supports,
+> {
+  readonly name: string;
+  readonly #masks = new Map<string, Mask>();
+
+  constructor(readonly definition: AttentionDefinition<O, P, I, S>) {
+    this.name = definition.name;
+  }
+
+  /**
+   * Attention of `q` `[B,H,L,D]` to `k` `[B,G,S,D]` and `v` `[B,G,S,E]`: `out` `[B,H,L,E]`.
+   *
+   * @throws OptionError, CapabilityError or ShapeError with every reason at once, before anything is allocated.
+   */
+  run(q: Tensor, k: Tensor, v: Tensor, options: CallOptions<O, P, I, S> = {}): AttentionResult {
+    const { shape, settings } = checkCall(this.#erased(), { q, k, v }, options);
+    const missing = Object.keys(this.#specs(shape, settings)).filter((name) => !given(options, name));
+    const { forward = attendWithin } = this.definition;
+    // a scope, so that nothing is left behind on an error
+    const result = scope(() => forward(this.call(q, k, v, options, { shape, settings })));
+    return { notes: [], ...result, drawn: missing, seed: settings.seed };
+  }
+
+  /** Everything `forward` needs, checked; parameters that are not given are drawn in the current scope. @internal */
+  call(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    options: CommonOptions<P, I>,
+    { shape, settings }: { readonly shape: AttentionShape; readonly settings: Settings<O> },
+  ): Call<O, P, I> {
+    const { values, causal, seed } = settings;
+    const { scale = 1 / Math.sqrt(shape.D), score, lengths } = options;
+    const specs = this.#specs(shape, settings);
+    const parameters = Object.entries(specs).map(([name, spec]) => [
+      name,
+      given(options, name) ?? drawParameter(spec, { device: q.device, seed, purpose: `${this.name} ${name}` }),
+    ]);
+    const plain = { q, k, v };
+    const inputs = Object.entries<'q' | 'k' | 'v'>(this.definition.inputs ?? {}).map(([name, of]) => [
+      name,
+      options.inputs?.[name as I] ?? plain[of],
+    ]);
+    const padding = lengths && lengthsMask(lengths);
+    const pattern = this.#mask(shape, settings);
+    return {
+      ...plain,
+      shape,
+      options: values,
+      causal,
+      scale,
+      score,
+      lengths,
+      seed,
+      mask: pattern && padding ? pattern.and(padding) : (pattern ?? padding),
+      parameters: Object.fromEntries(parameters) as Record<P, Tensor>,
+      inputs: Object.fromEntries(inputs) as Record<I, Tensor>,
+    };
+  }
+
+  /** The option values that a call of this shape would compute with. @throws as `run` does. */
+  settle(shape: AttentionShape, options: CallOptions<O, P, I, S> = {}): Settings<O> {
+    return settle(this.#erased(), shape, options);
+  }
+
+  /** The pairs it attends to, without causality and padding; undefined where it has no pattern. @throws as `run` does. */
+  pattern(shape: AttentionShape, options?: CallOptions<O, P, I, S>): Mask | undefined {
+    return this.#mask(shape, this.settle(shape, options));
+  }
+
+  /** What the formula costs. @throws as `run` does. */
+  cost(shape: AttentionShape, options?: CallOptions<O, P, I, S>): Cost {
+    const { values, causal } = this.settle(shape, options);
+    return this.definition.cost(shape, values, causal);
+  }
+
+  /**
+   * Draws its parameters: learned ones require gradients. The caller disposes of them.
+   *
+   * @throws as `run` does.
+   */
+  parameters(
+    shape: AttentionShape,
+    { device, ...options }: { readonly device: Device } & CallOptions<O, P, I, S>,
+  ): Readonly<Record<P, Tensor>> {
+    const settings = this.settle(shape, options as unknown as CallOptions<O, P, I, S>);
+    return scope(
+      () =>
+        Object.fromEntries(
+          Object.entries(this.#specs(shape, settings)).map(([name, spec]) => [
+            name,
+            drawParameter(spec, { device, seed: settings.seed, purpose: `${this.name} ${name}` }, true),
+          ]),
+        ) as Record<P, Tensor>,
+    );
+  }
+
+  /**
+   * Causal attention token by token: each step's queries see the keys of all steps so far.
+   *
+   * @throws CapabilityError for a mechanism that does not decode.
+   */
+  decoder(options: DecoderOptions & CallOptions<O, P, I, S>): Decoder {
+    return new Decoder(this as unknown as Mechanism, options);
+  }
+
+  #specs(shape: AttentionShape, { values }: Settings<O>): ParameterSpecs {
+    return this.definition.parameters?.(shape, values) ?? {};
+  }
+
+  /** The same mask for the same settings, so that what was planned for it is found again. */
+  #mask(shape: AttentionShape, { values, causal, seed }: Settings<O>): Mask | undefined {
+    const { pattern } = this.definition;
+    if (pattern === undefined) return undefined;
+    const key = JSON.stringify([shape, values, causal, seed]);
+    let mask = this.#masks.get(key);
+    if (mask === undefined) {
+      mask = pattern(shape, values, { causal, seed });
+      if (this.#masks.size >= maxMasks) this.#masks.clear();
+      this.#masks.set(key, mask);
+    }
+    return mask;
+  }
+
+  /** The definition as the checks see it: they do not look at the names of parameters. */
+  #erased(): AttentionDefinition<O> {
+    return this.definition;
+  }
+}
+
+const maxMasks = 64;
+
+const given = (options: CommonOptions, name: string): Tensor | undefined => options.parameters?.[name];

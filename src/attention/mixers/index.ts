@@ -1,0 +1,2 @@
+export { fnet } from './fnet.js';
+export { synthesizer } from './synthesizer.js';

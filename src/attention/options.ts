@@ -1,0 +1,169 @@
+import { nearest } from '../core/errors.js';
+
+/** Sizes of an attention: batch, query heads, key/value heads, queries, keys, size of a key, size of a value. */
+export interface AttentionShape {
+  readonly B: number;
+  readonly H: number;
+  readonly G: number;
+  readonly L: number;
+  readonly S: number;
+  readonly D: number;
+  readonly E: number;
+}
+
+export interface Described<T> {
+  /** One line: what it does and its unit. */
+  readonly help: string;
+  /** A value, or a rule that finds one for a shape. */
+  readonly default: T | ((shape: AttentionShape) => T);
+}
+
+/** What an option of a mechanism takes: validation, command line, help and tables are derived from it. */
+export type OptionSpec =
+  | (Described<number> & { readonly type: 'integer'; readonly min: number; readonly max?: number })
+  | (Described<number> & { readonly type: 'number'; readonly min: number; readonly max?: number })
+  | (Described<boolean> & { readonly type: 'boolean' })
+  | (Described<string> & { readonly type: 'choice'; readonly choices: readonly string[] })
+  | (Described<readonly number[]> & { readonly type: 'integers'; readonly min: number; readonly max?: number });
+
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+type ValueOf<O extends OptionSpec> = O extends { type: 'choice'; choices: readonly (infer C)[] }
+  ? C
+  : O extends { type: 'boolean' }
+    ? boolean
+    : O extends { type: 'integers' }
+      ? readonly number[]
+      : number;
+
+/** Option values by name, all present. */
+export type OptionValues<O extends OptionSpecs> = { readonly [N in keyof O]: ValueOf<O[N]> };
+
+export type Default<T> = T | ((shape: AttentionShape) => T);
+export interface Range<T> {
+  readonly min: number;
+  readonly max?: number;
+  readonly default: Default<T>;
+  readonly help: string;
+}
+
+export const integer = (spec: Range<number>): Range<number> & { readonly type: 'integer' } => ({
+  type: 'integer',
+  ...spec,
+});
+export const number = (spec: Range<number>): Range<number> & { readonly type: 'number' } => ({
+  type: 'number',
+  ...spec,
+});
+/** A list of whole numbers; on the command line `1+2+3`. */
+export const integers = (spec: Range<readonly number[]>): Range<readonly number[]> & { readonly type: 'integers' } => ({
+  type: 'integers',
+  ...spec,
+});
+export const flag = (spec: {
+  readonly default: boolean;
+  readonly help: string;
+}): Described<boolean> & { readonly type: 'boolean' } => ({ type: 'boolean', ...spec });
+export const choice = <const C extends readonly string[]>(
+  choices: C,
+  spec: { readonly default: C[number]; readonly help: string },
+): { readonly type: 'choice'; readonly choices: C; readonly default: C[number]; readonly help: string } => ({
+  type: 'choice',
+  choices,
+  ...spec,
+});
+
+/** What a value must be, as a phrase. */
+export function requirement(spec: OptionSpec): string {
+  switch (spec.type) {
+    case 'integer':
+      return `a whole number ${rangeOf(spec)}`;
+    case 'number':
+      return `a number ${rangeOf(spec)}`;
+    case 'boolean':
+      return 'true or false';
+    case 'choice':
+      return spec.choices.map((word) => `"${word}"`).join(' or ');
+    case 'integers':
+      return `a list of whole numbers ${rangeOf(spec)}`;
+    default:
+      return spec satisfies never;
+  }
+}
+
+const rangeOf = ({ min, max = Infinity }: { readonly min: number; readonly max?: number }): string =>
+  max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+
+function accepts(spec: OptionSpec, value: unknown): boolean {
+  switch (spec.type) {
+    case 'integer':
+      return Number.isSafeInteger(value) && inRange(spec, value as number);
+    case 'number':
+      return typeof value === 'number' && inRange(spec, value);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'choice':
+      return spec.choices.includes(value as string);
+    case 'integers':
+      return Array.isArray(value) && value.every((one) => Number.isSafeInteger(one) && inRange(spec, one as number));
+    default:
+      return spec satisfies never;
+  }
+}
+
+// so written that NaN is refused
+const inRange = ({ min, max = Infinity }: { readonly min: number; readonly max?: number }, x: number): boolean =>
+  x >= min && x <= max;
+
+export const show = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : String(value));
+
+/** The default of an option for a shape. */
+export function defaultOf(spec: OptionSpec, shape: AttentionShape): unknown {
+  return typeof spec.default === 'function' ? spec.default(shape) : spec.default;
+}
+
+/** All options for a shape, and a sentence for each given one that is refused. */
+export function resolveOptions<O extends OptionSpecs>(
+  specs: O,
+  given: Readonly<Record<string, unknown>>,
+  shape: AttentionShape,
+): { readonly values: OptionValues<O>; readonly refused: readonly string[] } {
+  const refused: string[] = [];
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(specs, name)) continue;
+    const guess = nearest(name, Object.keys(specs));
+    const known = Object.keys(specs).join(', ') || 'none';
+    refused.push(`unknown option ${name}${guess === undefined ? '' : ` (did you mean ${guess}?)`}; it has ${known}`);
+  }
+  const values = Object.entries(specs).map(([name, spec]) => {
+    const value = given[name] ?? defaultOf(spec, shape);
+    if (!accepts(spec, value)) refused.push(`${name} must be ${requirement(spec)}; got ${show(value)}`);
+    return [name, value];
+  });
+  return { values: Object.fromEntries(values) as OptionValues<O>, refused };
+}
+
+/** The value that a text on the command line means; undefined when it means none. */
+export function parseOption(spec: OptionSpec, text: string): unknown {
+  switch (spec.type) {
+    case 'integer':
+    case 'number':
+      return numberIn(text);
+    case 'boolean':
+      return text === 'true' ? true : text === 'false' ? false : undefined;
+    case 'choice':
+      return text;
+    case 'integers':
+      return text === 'none' ? [] : numbersIn(text.split('+'));
+    default:
+      return spec satisfies never;
+  }
+}
+
+const numberIn = (text: string): number | undefined =>
+  text.trim() === '' || Number.isNaN(Number(text)) ? undefined : Number(text);
+
+function numbersIn(parts: readonly string[]): readonly number[] | undefined {
+  const numbers = parts.map(numberIn);
+  return numbers.every((x) => x !== undefined) ? numbers : undefined;
+}

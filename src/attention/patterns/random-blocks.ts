@@ -1,0 +1,66 @@
+import { words } from '../../core/random.js';
+import { pickedBlocks } from '../../masks/index.js';
+import { defineAttention } from '../define.js';
+import { integer } from '../options.js';
+import { costOfPairs } from '../pairs.js';
+
+/** A few blocks out of those with numbers below `count`, without `own`: the first of a shuffle, each equally likely. */
+function draw(random: Uint32Array, count: number, own: number, wanted: number): number[] {
+  const others = Array.from({ length: count }, (_, block) => block).filter((block) => block !== own);
+  const drawn = Math.min(wanted, others.length);
+  for (let i = 0; i < drawn; i++) {
+    const j = i + Math.floor((random[i]! / 2 ** 32) * (others.length - i));
+    [others[i], others[j]] = [others[j]!, others[i]!];
+  }
+  return others.slice(0, drawn);
+}
+
+const blocksOf = (n: number, blockSize: number): number => Math.ceil(n / blockSize);
+
+/** Every block of queries sees its own block and a few random ones, others in every head. */
+export const randomBlocks = defineAttention({
+  name: 'random-blocks',
+  family: 'patterns',
+  summary: 'Every block of queries sees its own block and a few random ones.',
+  paper: {
+    authors: 'Zaheer et al.',
+    title: 'Big Bird: Transformers for Longer Sequences',
+    year: 2020,
+    arxiv: '2007.14062',
+  },
+  formula: 'keys of query i in head h: the blocks { ⌊i/b⌋ } ∪ R_h(⌊i/b⌋),  |R_h| = r drawn from the seed',
+  complexity: 'n·(r + 1)·b·d',
+  exactness: 'exact on its support',
+  relativeToPaper:
+    'the random part by itself, with the own block so that no query is without a key; under causal the blocks are drawn from those before. A length that is no multiple of the block gives ⌈n/b⌉ blocks that differ by one position.',
+  options: {
+    blockSize: integer({ min: 1, default: 64, help: 'positions of a block' }),
+    numRandomBlocks: integer({ min: 0, default: 3, help: 'random blocks that each block of queries sees' }),
+  },
+  supports: { causal: true, cross: false, padding: true, score: true, groupedHeads: true, decode: false },
+  pattern: ({ H, S }, { blockSize, numRandomBlocks }, { causal, seed }) => {
+    const numBlocks = blocksOf(S, blockSize);
+    const slots = Math.min(numRandomBlocks, numBlocks - 1);
+    const picks = Array.from({ length: H }, (_, h) => {
+      const random = words(seed, `random-blocks head ${h}`, numBlocks * slots);
+      return Array.from({ length: numBlocks }, (_, block) => {
+        const own = random.subarray(block * slots, (block + 1) * slots);
+        const drawn = draw(own, causal ? block + 1 : numBlocks, block, slots);
+        // one length for all: the first blocks of a causal pattern have fewer to choose from
+        return [block, ...drawn, ...new Array<number>(slots - drawn.length).fill(block)];
+      });
+    });
+    return pickedBlocks({ numBlocks, picks });
+  },
+  cost: (shape, { blockSize, numRandomBlocks }, causal) => {
+    const { H, S } = shape;
+    const numBlocks = blocksOf(S, blockSize);
+    const size = S / numBlocks;
+    const others = (block: number): number => Math.min(numRandomBlocks, causal ? block : numBlocks - 1);
+    let pairs = 0;
+    for (let block = 0; block < numBlocks; block++) {
+      pairs += (causal ? (size * (size + 1)) / 2 : size * size) + others(block) * size * size;
+    }
+    return costOfPairs(shape, Math.round(H * pairs));
+  },
+});

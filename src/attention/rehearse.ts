@@ -1,0 +1,139 @@
+import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
+import { RehearsalDevice } from '../devices/index.js';
+import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, type Tensor } from '../tensor/index.js';
+import type { AttentionShape } from './options.js';
+import type { AnyOptions, Mechanism } from './mechanism.js';
+
+/** What a run takes, in bytes and operations. */
+export interface Taken {
+  /** q, k, v and further projections. */
+  readonly inputBytes: number;
+  readonly parameterBytes: number;
+  readonly outputBytes: number;
+  /** Most bytes held at a time beyond inputs, parameters and outputs. In training, of both passes, without gradients. */
+  readonly workspaceBytes: number;
+  /** Held between the passes of a training step beyond inputs, parameters and outputs; 0 without training. */
+  readonly savedBytes: number;
+  /** Gradients of inputs and parameters, and of the outputs; 0 without training. */
+  readonly gradientBytes: number;
+  /** Most bytes held at a time, everything counted. */
+  readonly peakBytes: number;
+  /** Multiply-adds of matrix products, executed and needed: tiles that a mask cuts are executed whole. */
+  readonly multiplyAdds: number;
+  readonly neededMultiplyAdds: number;
+  readonly bytesMoved: number;
+  readonly dispatches: number;
+}
+
+export interface Rehearsal extends Taken {
+  /** What each kernel did, by name. */
+  readonly work: ReadonlyMap<string, Readonly<KernelWork>>;
+}
+
+export interface RehearseOptions {
+  /** Forward and backward; default false. */
+  readonly training?: boolean;
+  /** The device that is rehearsed for. */
+  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  /** Whether `neededMultiplyAdds` leaves out pairs that masks hide, which may take long to count; default true. */
+  readonly countPairs?: boolean;
+}
+
+/**
+ * What a call would take, without computing it: the mechanism runs on a device that only counts.
+ *
+ * @throws as the call itself.
+ */
+export function rehearse(
+  mechanism: Mechanism,
+  shape: AttentionShape,
+  options: AnyOptions,
+  { training = false, like, countPairs = true }: RehearseOptions,
+): Rehearsal {
+  const device = new RehearsalDevice({ like, countPairs });
+  const inputs = placeholders(device, shape, training);
+  try {
+    return { ...measure(device, mechanism, inputs, options, training), work: device.work };
+  } finally {
+    disposeAll(inputs);
+  }
+}
+
+type Inputs = readonly [q: Tensor, k: Tensor, v: Tensor];
+
+function placeholders(device: Device, { B, H, G, L, S, D, E }: AttentionShape, training: boolean): Inputs {
+  return [
+    [B, H, L, D],
+    [B, G, S, D],
+    [B, G, S, E],
+  ].map((extents) => {
+    const x = empty(extents, 'f32', device);
+    if (training) trackLeaf(x);
+    return x;
+  }) as unknown as Inputs;
+}
+
+/**
+ * Runs a call once and reads from the device's ledger and counters what it took. Works on every device; the inputs require
+ * gradients when `training`.
+ */
+export function measure(
+  device: Device,
+  mechanism: Mechanism,
+  [q, k, v]: Inputs,
+  options: AnyOptions,
+  training: boolean,
+): Taken {
+  const { ledger, counters } = device;
+  const shape = {
+    B: q.shape[0]!,
+    H: q.shape[1]!,
+    G: k.shape[1]!,
+    L: q.shape[2]!,
+    S: k.shape[2]!,
+    D: q.shape[3]!,
+    E: v.shape[3]!,
+  };
+  return scope(() => {
+    const parameters = mechanism.parameters(shape, { ...options, device } as never);
+    const parameterBytes = total(Object.values(parameters));
+    const call = { ...options, parameters: { ...parameters, ...options.parameters } };
+    const start = ledger.mark();
+    const before = { ...counters };
+    const run = (): Tensor => {
+      const { out, logsumexp } = mechanism.run(q, k, v, call as never);
+      logsumexp?.dispose();
+      return out;
+    };
+    const out = training ? run() : noGradient(run);
+    const outputBytes = out.byteLength;
+    const savedBytes = training ? ledger.live() - start - outputBytes : 0;
+    let gradientBytes = 0;
+    if (training && out.requiresGradient) {
+      const leaves = [q, k, v, ...Object.values(parameters)].filter((x) => x.requiresGradient);
+      const cotangent = empty(out.shape, 'f32', device);
+      if (device.info.kind !== 'rehearsal') device.write(cotangent.buffer, new Float32Array(cotangent.size).fill(1));
+      gradients([out], leaves, [cotangent], { release: true });
+      gradientBytes = total(leaves) + cotangent.byteLength;
+    }
+    const inputBytes = total([q, k, v]);
+    return {
+      inputBytes,
+      parameterBytes,
+      outputBytes,
+      savedBytes,
+      gradientBytes,
+      workspaceBytes: Math.max(0, ledger.peak - start - outputBytes - gradientBytes),
+      peakBytes: ledger.peak,
+      multiplyAdds: counters.multiplyAdds - before.multiplyAdds,
+      neededMultiplyAdds:
+        counters.multiplyAdds -
+        before.multiplyAdds -
+        ((counters.wastedMultiplyAdds ?? 0) - (before.wastedMultiplyAdds ?? 0)),
+      bytesMoved: counters.bytesMoved - before.bytesMoved,
+      dispatches: counters.dispatches - before.dispatches,
+    };
+  });
+}
+
+const total = (tensors: readonly Tensor[]): number => tensors.reduce((bytes, x) => bytes + x.byteLength, 0);
