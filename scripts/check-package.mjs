@@ -13,7 +13,7 @@ const run = (command, args, cwd) => {
 
 const visit = `
 import { Worker, isMainThread } from 'node:worker_threads';
-for (const name of ['subquad', 'subquad/masks', 'subquad/scores']) {
+for (const name of ['subquad', 'subquad/attention', 'subquad/masks', 'subquad/positions', 'subquad/scores']) {
   const names = Object.keys(await import(name));
   if (names.length === 0) throw new Error(name + ' exports nothing');
   if (isMainThread) console.log(name + ': ' + names.length + ' exports');

@@ -1,5 +1,6 @@
 export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from './devices/index.js';
 export {
+  checkpoint,
   gradients,
   keep,
   leakedTensors,
@@ -14,11 +15,20 @@ export {
   type GradientOptions,
   type TensorOptions,
 } from './tensor/index.js';
+export {
+  defineAttention,
+  Mechanism,
+  mechanism,
+  mechanisms,
+  type AttentionResult,
+  type AttentionShape,
+} from './attention/index.js';
 export type { Dtype } from './core/dtype.js';
 export * from './core/errors.js';
 export * from './ops/index.js';
 export {
   blocks,
+  byHead,
   causal,
   dense,
   dilated,
@@ -26,11 +36,16 @@ export {
   fixed,
   global,
   lengths,
+  localBlocks,
+  localImage,
   mask,
   Mask,
+  pickedBlocks,
   prefix,
+  shiftedBlocks,
   strided,
   within,
 } from './masks/index.js';
+export * from './positions/index.js';
 export * from './scores/index.js';
 export { constant, lookup, select, tableOf, variable, print, type Expression } from './codegen/expression/index.js';

@@ -10,7 +10,7 @@ export type Option = Common &
   (
     | { readonly takes: 'nothing' }
     | { readonly takes: 'text'; readonly value: string; readonly default?: string }
-    | { readonly takes: 'words'; readonly value: string; readonly default: readonly string[] }
+    | { readonly takes: 'words'; readonly value: string; readonly default?: readonly string[] }
     | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default: string }
     | { readonly takes: 'choices'; readonly choices: readonly string[]; readonly default: readonly string[] }
     | { readonly takes: 'integer'; readonly value: string; readonly range: Range; readonly default?: number }
@@ -70,7 +70,9 @@ export function parseOptions<const O extends Options>(who: string, options: O, a
     if (token.kind !== 'option') continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
     if (option === undefined) throw unknownOption(who, token.rawName, options);
-    given.set(token.name, valueOf(who, token, option));
+    const text = valueOf(who, token, option);
+    const before = option.takes === 'words' ? given.get(token.name) : undefined;
+    given.set(token.name, before === undefined ? text : `${before},${text}`);
   }
   const values = Object.entries(options).map(([name, option]) => {
     const text = given.get(name);
@@ -99,7 +101,8 @@ function valueOf(who: string, token: { rawName: string; value?: string | undefin
 
 function example(option: Exclude<Option, { takes: 'nothing' }>): string {
   if ('choices' in option) return option.choices[0]!;
-  if (option.default !== undefined) return String(option.default);
+  const given = String(option.default ?? '');
+  if (given !== '') return given;
   return option.takes === 'integer' ? String(option.range[0]) : option.value;
 }
 

@@ -55,12 +55,12 @@ export class OutputFile {
     }
   }
 
-  /** All or nothing: the text goes to a temporary name that then replaces the file. */
-  write(text: string): void {
+  /** All or nothing: the content goes to a temporary name that then replaces the file. */
+  write(content: string | Uint8Array): void {
     const temporary = temporaryName(this.path);
     this.#io.uninterrupted(() => {
       try {
-        writeFileSync(temporary, text);
+        writeFileSync(temporary, content);
         renameSync(temporary, this.path);
       } catch (error) {
         rmSync(temporary, { force: true });

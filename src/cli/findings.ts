@@ -1,55 +1,117 @@
 import type { Comparison, CompareRow } from '../studies/compare.js';
 import * as format from './format.js';
 
+type Measured = Pick<Comparison, 'rows' | 'lengths' | 'crossovers' | 'causal'>;
+
 /** What people came for, in plain sentences; only what was measured. */
-export function findings(rows: readonly CompareRow[], lengths: readonly number[]): string[] {
-  const timed = (name: string, length: number): CompareRow | undefined =>
-    rows.find((row) => row.mechanism === name && row.length === length && row.milliseconds !== null);
+export function findings({ rows, lengths, crossovers, causal }: Measured): string[] {
+  const timed = (mechanism: string, length: number): CompareRow | undefined =>
+    rows.find((row) => row.mechanism === mechanism && row.length === length && row.milliseconds !== null);
   const out: string[] = [];
-  const shared = [...lengths].reverse().find((n) => timed('standard', n) && timed('exact', n));
-  if (shared !== undefined) out.push(exactSentence(timed('standard', shared)!, timed('exact', shared)!));
+  const shared = [...lengths].reverse().find((n) => timed('standard', n) && timed('flash', n));
+  if (shared !== undefined) out.push(flashSentence(timed('standard', shared)!, timed('flash', shared)!));
   const longest = lengths.at(-1)!;
   const stopped = rows.find(({ mechanism, length }) => mechanism === 'standard' && length === longest)?.skipped ?? null;
   if (stopped !== null) out.push(`At ${format.integer(longest)} positions standard attention was not run: ${stopped}.`);
-  const masks = rows.filter(
-    ({ kind, length, overExact, target }) =>
-      kind === 'sparse' && length === longest && overExact !== null && target === 'full',
+  const others = rows.filter(
+    (row) =>
+      row.length === longest &&
+      row.exactness !== 'exact' &&
+      row.overFlash !== null &&
+      // another target is another question
+      row.causal === causal &&
+      row.level === 'attention',
   );
-  const nearest = best(masks, (row) => -row.error!.relative);
-  if (nearest !== undefined) {
-    const fastest = best(masks, (row) => row.overExact!)!;
-    out.push(
-      `At ${format.integer(longest)} positions the mask nearest to full attention is ${maskPart(nearest)}` +
-        (fastest === nearest ? '; it is also the fastest.' : `; the fastest is ${maskPart(fastest)}.`),
-    );
+  if (others.length > 0) out.push(choice(others, longest));
+  if (crossovers.length > 0) out.push(...crossoverSentences(crossovers));
+  return out;
+}
+
+function flashSentence(standard: CompareRow, flash: CompareRow): string {
+  const { overStandard, length } = flash;
+  const speed =
+    overStandard! >= 1.05
+      ? `is ${format.times(overStandard!)} as fast as`
+      : overStandard! > 0.95
+        ? 'is as fast as'
+        : 'takes longer than';
+  return (
+    `At ${format.integer(length)} positions flash ${speed} standard attention, with ` +
+    `${format.bytes(flash.workspaceBytes!)} of workspace instead of ${format.bytes(standard.workspaceBytes!)}.`
+  );
+}
+
+/** Of those that do less than all pairs: which to take. */
+function choice(rows: readonly CompareRow[], length: number): string {
+  const faster = rows.filter(({ overFlash }) => overFlash! > 1);
+  const at = `at ${format.integer(length)} positions`;
+  if (faster.length === 0) return `None that leaves something out is faster than flash ${at}.`;
+  const nearest = best(faster, (row) => -row.error!.relative);
+  const fastest = best(faster, (row) => row.overFlash!);
+  return (
+    `Of those faster than flash ${at} the nearest to softmax attention is ${part(nearest)}` +
+    (fastest === nearest ? '; it is also the fastest.' : `; the fastest is ${part(fastest)}.`)
+  );
+}
+
+const part = ({ name, overFlash, error, exactness }: CompareRow): string =>
+  `${name} (${format.times(overFlash!)} as fast, error ${format.error(error!.relative)}${exactness === 'learned' ? ', untrained' : ''})`;
+
+const best = (rows: readonly CompareRow[], score: (row: CompareRow) => number): CompareRow =>
+  [...rows].sort((a, b) => score(b) - score(a))[0]!;
+
+function crossoverSentences(all: Comparison['crossovers']): string[] {
+  const always = all.filter(({ atMost }) => atMost);
+  const later = all.filter(({ length, atMost }) => length !== null && !atMost).sort((a, b) => a.length! - b.length!);
+  const out: string[] = [];
+  if (always.length > 0) {
+    const names = always.map(({ name }) => name).join(', ');
+    out.push(`Faster than flash at ${format.integer(always[0]!.length!)} positions already: ${names}.`);
+  }
+  if (later.length > 0) {
+    const names = later.map((one) => `${one.name} from ${crossover(one)}`).join(', ');
+    out.push(`Faster than flash on longer inputs: ${names}.`);
   }
   return out;
 }
 
-function exactSentence(standard: CompareRow, exact: CompareRow): string {
-  const { speedup, length } = exact;
-  const speed =
-    speedup! >= 1.05
-      ? `is ${format.times(speedup!)} as fast as`
-      : speedup! > 0.95
-        ? 'is as fast as'
-        : 'takes longer than';
-  return (
-    `At ${format.integer(length)} positions exact fused attention ${speed} standard attention, with ` +
-    `${format.bytes(exact.workspaceBytes!)} of workspace instead of ${format.bytes(standard.workspaceBytes!)}.`
-  );
-}
-
-function maskPart({ mechanism, overExact, pairsShare, error }: CompareRow): string {
-  const speed =
-    overExact! >= 0.95 ? `${format.times(overExact!)} as fast as exact attention` : 'slower than exact attention';
-  return `${mechanism} (${speed}, ${format.percent(pairsShare!)} of the pairs, error ${format.error(error!.relative)})`;
-}
-
-function best(rows: readonly CompareRow[], score: (row: CompareRow) => number): CompareRow | undefined {
-  return [...rows].sort((a, b) => score(b) - score(a))[0];
+/** The length from which a mechanism is faster than flash, `≤` where it is so at every length; a dash where it is not. */
+export function crossover({ length, atMost }: Comparison['crossovers'][number]): string {
+  if (length === null) return '–';
+  // an interpolated length is not known to the position
+  return atMost ? `≤ ${format.integer(length)}` : format.integer(Number(length.toPrecision(2)));
 }
 
 /** Which lengths were left out, and why. */
-export const omissions = ({ omitted }: Comparison): string[] =>
+export const omissions = ({ omitted }: Pick<Comparison, 'omitted'>): string[] =>
   omitted.map(({ length, why }) => `n = ${format.integer(length)} was not run: ${why}.`);
+
+/** The fastest first; those that were not run last. */
+export const bySpeed = (rows: readonly CompareRow[]): CompareRow[] =>
+  [...rows].sort((a, b) => (a.milliseconds ?? Number.MAX_VALUE) - (b.milliseconds ?? Number.MAX_VALUE));
+
+/** Rows that have a value, the smallest first. */
+export function bySize(rows: readonly CompareRow[], value: (row: CompareRow) => number | undefined): CompareRow[] {
+  const has = rows.filter((row) => value(row) !== undefined);
+  return has.sort((a, b) => value(a)! - value(b)!);
+}
+
+/** The error of what approximates attention; of a mixer, which computes something else on another scale, there is none. */
+export const likeness = ({ level, error }: CompareRow): CompareRow['error'] => (level === 'mixer' ? null : error);
+
+/** What a row must not keep to itself. */
+export function remark(row: CompareRow, causal: boolean): string {
+  if (row.skipped !== null) return `not run: ${row.skipped}`;
+  return [
+    row.causal && !causal && 'of causal',
+    row.exactness === 'learned' && 'untrained',
+    row.level === 'mixer' && 'no attention',
+    ...row.notes,
+  ]
+    .filter((part) => part !== false)
+    .join(', ');
+}
+
+/** Multiply-adds that were foreseen: by the formula of the forward pass, in training by the rehearsal. */
+export const foreseen = ({ predicted }: CompareRow, training: boolean): number | null =>
+  predicted === null ? null : training ? predicted.multiplyAdds : predicted.formulaMultiplyAdds;

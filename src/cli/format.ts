@@ -40,3 +40,10 @@ export const length = (n: number): string => (n >= 1024 && n % 1024 === 0 ? `${n
 
 /** `1 thread`, `2 threads`. */
 export const count = (n: number, what: string): string => `${integer(n)} ${what}${n === 1 ? '' : 's'}`;
+
+/** A number of operations: 950, 1.20 M, 34.4 G. */
+export function operations(value: number): string {
+  const units = ['', ' k', ' M', ' G', ' T', ' P'];
+  const power = value < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(value) / 3));
+  return power === 0 ? integer(value) : `${significant(value / 1000 ** power)}${units[power]}`;
+}

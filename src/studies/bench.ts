@@ -30,7 +30,7 @@ export interface BenchOptions {
 export interface BenchRow {
   readonly op: 'matmul' | 'attend';
   readonly pass: Pass;
-  readonly device: 'native' | 'wasm';
+  readonly device: 'native' | 'wasm' | 'rehearsal';
   readonly threads: number;
   readonly batch: number;
   readonly heads: number;

@@ -1,15 +1,19 @@
 import { OptionError } from '../core/errors.js';
 import type { CpuDevice } from '../devices/index.js';
-import { tensor } from '../tensor/index.js';
-import { check, type CompareRow, leftOut, type Pending, type Scene, timed } from './compare-row.js';
+import { type Crossover, crossovers } from './compare-crossover.js';
+import { Clock, type Plan, planRow } from './compare-limits.js';
+import { type CompareRow, leftOut, type Pending, timed } from './compare-row.js';
+import { check } from './compare-run.js';
+import { prefixOf, rowsPerHead, type Scene, shapeOf, stage } from './compare-scene.js';
 import { featuresNote, textFeatures } from './features.js';
 import { machine, type Machine } from './machine.js';
-import type { NamedMask } from './mask-names.js';
-import { fused, type Mechanism, standard, standardBytes, standardGroup } from './mechanisms.js';
-import { type MaskPicture, maskPicture } from './picture.js';
-import { keysSeen, type Problem, referenceRow, sampleRows } from './reference.js';
+import { callOf, isCausal, optionFaults, type Variant, withBaselines } from './mechanisms.js';
+import { type MaskPicture, maskPictures } from './picture.js';
+import type { Problem } from './reference.js';
+import { stopwatch } from './timing.js';
 
 export type { CompareRow } from './compare-row.js';
+export type { Crossover } from './compare-crossover.js';
 
 export interface CompareDocument {
   readonly name: string;
@@ -21,16 +25,33 @@ export interface CompareOptions {
   readonly lengths: readonly number[];
   readonly heads: number;
   readonly headDim: number;
-  /** Beside standard attention. */
-  readonly masks: readonly NamedMask[];
+  /** Standard attention and flash, which speed-ups refer to, run in any case. */
+  readonly variants: readonly Variant[];
+  /** Keys up to the query only. A mechanism without that form is left out, one without another form is always causal. */
+  readonly causal: boolean;
+  /** Forward and backward with a random cotangent, instead of the forward pass alone. */
+  readonly training: boolean;
   readonly seed: number;
-  /** Bytes that standard attention may take for its n×n matrices. */
+  /** Bytes that a mechanism may hold; one that would need more is left out. */
   readonly memoryLimit: number;
-  /** No length is begun that would end later than this, going by the length before; the first always runs. */
+  /** No length is begun that would end later than this, going by those before; the first always runs. */
   readonly seconds?: number | undefined;
   readonly onProgress?: (text: string) => void;
   /** Called with the rows of each length as soon as they are measured. */
   readonly onLength?: (rows: readonly CompareRow[]) => void;
+}
+
+/** What a row's name stands for. */
+export interface Compared {
+  readonly name: string;
+  readonly mechanism: string;
+  readonly family: string;
+  readonly level: 'attention' | 'mixer';
+  readonly exactness: CompareRow['exactness'];
+  readonly summary: string;
+  readonly paper: { readonly authors: string; readonly title: string; readonly year: number; readonly arxiv?: string };
+  readonly complexity: string;
+  readonly options: Readonly<Record<string, unknown>>;
 }
 
 export interface Comparison {
@@ -39,6 +60,9 @@ export interface Comparison {
   readonly seed: number;
   readonly heads: number;
   readonly headDim: number;
+  readonly causal: boolean;
+  readonly training: boolean;
+  readonly mechanisms: readonly Compared[];
   /** Those that were run. */
   readonly lengths: readonly number[];
   readonly omitted: readonly { readonly length: number; readonly why: string }[];
@@ -46,183 +70,137 @@ export interface Comparison {
   readonly rowsPerHead: number;
   readonly machine: Machine;
   readonly rows: readonly CompareRow[];
+  /** From which length on each is faster than flash. */
+  readonly crossovers: readonly Crossover[];
   readonly pictures: readonly MaskPicture[];
 }
 
-/** Where time is limited, standard attention is not begun when it would take longer, going by the length before. */
-const STANDARD_MILLISECONDS = 4000;
-const ROWS_PER_HEAD = 8;
 /** Long enough to show sparsity, short enough to see the pattern. */
-const PICTURE_LENGTH = 2048;
+const pictureLength = 2048;
 
 /**
- * Which attention, at which length, with what error: runs standard attention and the fused ones on features of a text.
+ * Which attention, at which length, with what error: runs mechanisms on features of a text. Exact ones are held to float64 on
+ * sampled rows of their own pairs before they are timed; the error of all is measured against float64 softmax attention.
  *
- * Every result is held to float64 on sampled rows before it is timed.
- *
- * @throws OptionError for a length that the text does not have.
+ * @throws OptionError for options that a mechanism does not take, and lengths that the text does not have, all at once.
  */
 export async function compare(
   device: CpuDevice,
   document: CompareDocument,
   options: CompareOptions,
 ): Promise<Comparison> {
-  const { heads, headDim, seed, masks, memoryLimit } = options;
+  const { heads, headDim, seed, causal, training, memoryLimit } = options;
   const progress = options.onProgress ?? (() => undefined);
   const wanted = [...new Set(options.lengths)].sort((a, b) => a - b);
-  const longest = wanted.at(-1) ?? 0;
-  if (wanted[0] === undefined || wanted[0] < 1 || longest > document.bytes.length) {
-    throw new OptionError(
-      `compare: lengths must be from 1 to the ${document.bytes.length} bytes of the text; got ${wanted.join(', ')}.`,
-    );
-  }
+  const variants = withBaselines(options.variants);
+  refuseBadInput(wanted, variants, document, options);
+  const longest = wanted.at(-1)!;
   progress('making queries, keys and values from the text');
   const features = textFeatures(document.bytes.subarray(0, longest), { heads, headDim, seed });
-  const mechanisms = masks.map(fused);
   const rows: CompareRow[] = [];
-  const clock = new Clock(options.seconds ?? Infinity);
+  const clock = new Clock(options.seconds);
   const lengths: number[] = [];
   const omitted: { length: number; why: string }[] = [];
   for (const length of wanted) {
-    const why = clock.refusal(length);
-    if (why !== undefined) {
-      omitted.push({ length, why });
+    progress(`length ${length}: rehearsal`);
+    const planned = variants.map((variant) =>
+      planRow(variant, length, { device, heads, headDim, causal, training, seed, memoryLimit }),
+    );
+    const { plans, refused } = clock.review(planned, length);
+    if (refused !== undefined) {
+      omitted.push({ length, why: refused });
       continue;
     }
-    const scene = stage(device, prefixOf(features, length), mechanisms, seed, progress);
-    try {
-      const pending = [await checkStandard(scene, rows, memoryLimit, options.seconds !== undefined)];
-      for (const mechanism of mechanisms) {
-        progress(`length ${length}: checking ${mechanism.label}`);
-        pending.push(await check(scene, mechanism));
-      }
-      progress(`length ${length}: timing`);
-      const block = timed(scene, pending);
-      options.onLength?.(block);
-      rows.push(...block);
-      lengths.push(length);
-      clock.lap(block);
-    } finally {
-      for (const x of scene.inputs) x.dispose();
-    }
+    const { block, referenceMilliseconds } = await measure(device, prefixOf(features, length), plans, options);
+    options.onLength?.(block);
+    clock.lap(block, referenceMilliseconds);
+    rows.push(...block);
+    lengths.push(length);
   }
+  progress('drawing patterns');
   return {
     document: document.name,
     features: featuresNote,
     seed,
     heads,
     headDim,
+    causal,
+    training,
+    mechanisms: variants.map(describe),
     lengths,
     omitted,
     memoryLimit,
-    rowsPerHead: ROWS_PER_HEAD,
+    rowsPerHead: rowsPerHead(heads),
     machine: machine(device),
     rows,
-    pictures: masks
-      .filter(({ name }) => name !== 'none')
-      .map((mask) => maskPicture(mask, Math.min(PICTURE_LENGTH, lengths.at(-1)!))),
+    crossovers: crossovers(rows, variants.find(({ mechanism }) => mechanism.name === 'flash')!.name),
+    pictures: pictures(variants, Math.min(pictureLength, lengths.at(-1)!), options),
   };
 }
 
-/** Whether there is time for another length, going by the times of the last one. */
-class Clock {
-  readonly #start = performance.now();
-  #last: readonly CompareRow[] = [];
-
-  constructor(readonly limit: number) {}
-
-  lap(rows: readonly CompareRow[]): void {
-    this.#last = rows;
+function refuseBadInput(
+  lengths: readonly number[],
+  variants: readonly Variant[],
+  { bytes }: CompareDocument,
+  { heads, headDim }: CompareOptions,
+): void {
+  const faults = optionFaults(variants, shapeOf(heads, headDim, lengths.at(-1) ?? 1));
+  const names = variants.map(({ name }) => name);
+  const twice = names.filter((name, i) => names.indexOf(name) !== i);
+  if (twice.length > 0) faults.push(`each mechanism once; got ${twice.join(', ')} again`);
+  if (lengths.length === 0 || lengths[0]! < 1 || lengths.at(-1)! > bytes.length) {
+    faults.push(`lengths must be from 1 to the ${bytes.length} bytes of the text; got ${lengths.join(', ') || 'none'}`);
   }
-
-  /** Why a length is not begun. */
-  refusal(length: number): string | undefined {
-    let expected = performance.now() - this.#start;
-    for (const row of this.#last) {
-      const growth = length / row.length;
-      const time = (row.milliseconds ?? 0) * (row.kind === 'sparse' ? growth : growth ** 2);
-      // standard attention has a limit of its own
-      if (row.kind === 'standard' && time > STANDARD_MILLISECONDS) continue;
-      // a checked run, a timed one, and the float64 rows; compiling belongs to the first length
-      expected += 2.5 * time;
-    }
-    if (this.#last.length === 0 || expected <= 1000 * this.limit) return undefined;
-    return `it might end only after ${Math.round(expected / 1000)} s; the limit is ${this.limit} s`;
-  }
+  if (faults.length > 0) throw new OptionError(`compare: ${faults.join('; ')}.`);
 }
 
-/** Features of a position depend on what is before it only, so shorter problems are prefixes. */
-function prefixOf(all: Problem, length: number): Problem {
-  const { heads, headDim, length: full } = all;
-  const cut = (x: Float32Array): Float32Array => {
-    const out = new Float32Array(heads * length * headDim);
-    for (let h = 0; h < heads; h++) {
-      const from = h * full * headDim;
-      out.set(x.subarray(from, from + length * headDim), h * length * headDim);
-    }
-    return out;
-  };
-  return { heads, headDim, length, q: cut(all.q), k: cut(all.k), v: cut(all.v) };
-}
-
-/** Uploads a problem and computes what its results are held to. */
-function stage(
+/** One length: checks everything, then times it in turns. */
+async function measure(
   device: CpuDevice,
   problem: Problem,
-  mechanisms: readonly Mechanism[],
-  seed: number,
-  progress: (text: string) => void,
-): Scene {
-  const { heads, length, headDim } = problem;
-  progress(`length ${length}: float64 reference`);
-  const targets = { full: { causal: false, mask: undefined }, causal: { causal: true, mask: undefined } };
-  const supports = [targets.full, targets.causal, ...mechanisms.map(({ support }) => support)];
-  const seen = supports.map((support) => keysSeen(support, problem));
-  const sampled = sampleRows(heads, length, ROWS_PER_HEAD, seed).map((row) => {
-    const [full, causal, ...own] = referenceRow(problem, row, seen);
-    return { ...row, target: { full: full!, causal: causal! }, own: new Map(mechanisms.map((m, i) => [m, own[i]!])) };
+  plans: readonly Plan[],
+  { causal, training, seed, onProgress }: CompareOptions,
+): Promise<{ readonly block: CompareRow[]; readonly referenceMilliseconds: number }> {
+  const say = (text: string): void => onProgress?.(`length ${problem.length}: ${text}`);
+  say('float64 reference');
+  const running = plans.filter(({ skipped }) => skipped === undefined).map(({ variant }) => variant);
+  let scene: Scene;
+  const referenceMilliseconds = stopwatch(() => {
+    scene = stage(device, problem, running, { causal, training, seed });
   });
-  const upload = (x: Float32Array) => tensor(x, [1, heads, length, headDim], { device });
-  return {
-    device,
-    length,
-    headDim,
-    sampled,
-    inputs: [upload(problem.q), upload(problem.k), upload(problem.v)],
-    progress,
-  };
-}
-
-/** Standard attention, unless its matrices or its time would exceed a limit: the row then says so. */
-async function checkStandard(
-  scene: Scene,
-  before: readonly CompareRow[],
-  memoryLimit: number,
-  hurried: boolean,
-): Promise<Pending> {
-  const { length, inputs, progress } = scene;
-  const heads = inputs[0].shape[1]!;
-  const limit = Math.min(memoryLimit, scene.device.info.memoryLimit ?? Infinity);
-  const group = standardGroup(heads, length, limit);
-  const mechanism = standard(heads, group || heads);
-  if (group === 0) {
-    const why = `the n×n matrices of one head take ${room(standardBytes(1, length))}; the limit is ${room(limit)}`;
-    return leftOut(scene, mechanism, why);
-  }
-  const last = [...before].reverse().find((row) => row.mechanism === 'standard');
-  if (last !== undefined) {
-    if (last.milliseconds === null) return leftOut(scene, mechanism, 'a shorter length was left out');
-    const expected = last.milliseconds * (length / last.length) ** 2;
-    if (hurried && expected > STANDARD_MILLISECONDS) {
-      const why = `it would take about ${Math.round(expected / 1000)} s; the limit is ${STANDARD_MILLISECONDS / 1000} s`;
-      return leftOut(scene, mechanism, why);
+  const pending: Pending[] = [];
+  try {
+    for (const { variant, call, row, skipped } of plans) {
+      say(`checking ${variant.name} (${pending.length + 1} of ${plans.length})`);
+      pending.push(skipped === undefined ? await check(scene!, variant, call, row) : leftOut(row, skipped));
     }
+    say('timing');
+    return { block: timed(pending), referenceMilliseconds };
+  } finally {
+    for (const { release } of pending) release();
+    scene!.dispose();
   }
-  progress(`length ${length}: checking standard attention`);
-  return check(scene, mechanism);
 }
 
-function room(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e3).toFixed(1)} kB`;
+function describe({ name, mechanism, options }: Variant): Compared {
+  const { family, level = 'attention', exactness, summary, paper, complexity } = mechanism.definition;
+  return { name, mechanism: mechanism.name, family, level, exactness, summary, paper, complexity, options };
+}
+
+function pictures(variants: readonly Variant[], length: number, options: CompareOptions): MaskPicture[] {
+  const { heads, headDim } = options;
+  const shape = shapeOf(heads, headDim, length);
+  return variants.flatMap((variant) => {
+    const { mechanism, name } = variant;
+    let mask;
+    try {
+      mask = mechanism.pattern(shape, callOf(variant, options) as never);
+    } catch {
+      // the rows say why it does not take this length
+      return [];
+    }
+    if (mask === undefined) return [];
+    const causal = isCausal(variant, options.causal);
+    return maskPictures({ name, label: mechanism.definition.summary, causal, mask, heads }, length);
+  });
 }

@@ -1,91 +1,86 @@
-import { attend } from '../ops/attend.js';
-import { mul } from '../ops/arithmetic.js';
-import { matmul } from '../ops/matmul.js';
-import { concat, slice } from '../ops/shape.js';
-import { softmax } from '../ops/softmax.js';
-import { scope, type Tensor } from '../tensor/index.js';
-import type { NamedMask } from './mask-names.js';
-import type { Support } from './reference.js';
+import {
+  mechanism as named,
+  resolveOptions,
+  type AnyOptions,
+  type AttentionShape,
+  type Mechanism,
+  type OptionSpecs,
+  type Supports,
+} from '../attention/index.js';
+import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 
-/** One way to compute attention, as `compare` runs it. */
-export interface Mechanism {
+/** A mechanism with the options that were asked for. */
+export interface Variant {
+  /** The mechanism's name and the given options, such as `longformer:radius=128`. */
   readonly name: string;
-  readonly label: string;
-  readonly kind: 'standard' | 'exact' | 'sparse';
-  /** What its error is measured against. */
-  readonly target: 'full' | 'causal';
-  /** The pairs it computes with. */
-  readonly support: Support;
-  /** How this run departs from the plain one; goes into the row. */
-  readonly note: string | null;
-  /** `pairs`: query–key pairs it needs, all heads. */
-  readonly run: (q: Tensor, k: Tensor, v: Tensor) => { readonly out: Tensor; readonly pairs: () => number };
+  readonly mechanism: Mechanism;
+  readonly options: Readonly<Record<string, unknown>>;
 }
 
-/**
- * Attention as in a textbook, with this engine's operations: scores, softmax and product one after the other, two n×n
- * matrices a head alive at a time. `group` heads go together: all of them where their matrices fit. The time hardly
- * depends on it.
- */
-export const standard = (heads: number, group: number): Mechanism => ({
-  name: 'standard',
-  label: 'standard (n×n matrix)',
-  kind: 'standard',
-  target: 'full',
-  support: { causal: false, mask: undefined },
-  note: group === heads ? null : `${group} of ${heads} heads at a time`,
-  run: (q, k, v) => {
-    const length = q.shape[2]!;
-    const pairs = (): number => heads * length * length;
-    if (group === heads) return { out: materialised(q, k, v), pairs };
-    const out = scope(() => {
-      const parts = Array.from({ length: heads / group }, (_, i) => {
-        const cut = (x: Tensor): Tensor => slice(x, { axis: 1, start: i * group, end: (i + 1) * group });
-        return scope(() => materialised(cut(q), cut(k), cut(v)));
-      });
-      return concat(parts, { axis: 1 });
-    });
-    return { out, pairs };
-  },
+/** What speed-ups are measured against. */
+export const baselines: readonly string[] = ['standard', 'flash'];
+
+const core: readonly string[] = [
+  ...baselines,
+  'sliding-window',
+  'strided',
+  'fixed',
+  'longformer',
+  'bigbird',
+  'linformer',
+  'nystromformer',
+  'performer',
+  'linear-transformer',
+  'reformer',
+  'fnet',
+];
+
+/** One or two well-known mechanisms of every family. */
+export const coreSet = (): Mechanism[] => core.map(named);
+
+export function variant<O extends OptionSpecs, P extends string, I extends string, S extends Supports>(
+  mechanism: Mechanism<O, P, I, S>,
+  options: Readonly<Record<string, unknown>> = {},
+): Variant {
+  const given = Object.entries(options).map(([name, value]) => `${name}=${optionText(value)}`);
+  return { name: [mechanism.name, ...given].join(':'), mechanism: mechanism as unknown as Mechanism, options };
+}
+
+/** An option value as the command line takes it. */
+export const optionText = (value: unknown): string =>
+  Array.isArray(value) ? value.join('+') || 'none' : String(value);
+
+/** The variants with the baselines that are missing among them in front. */
+export function withBaselines(variants: readonly Variant[]): Variant[] {
+  const missing = baselines.filter((name) => !variants.some(({ mechanism }) => mechanism.name === name));
+  return [...missing.map((name) => variant(named(name))), ...variants];
+}
+
+/** A mechanism without a bidirectional form is causal whatever is asked. */
+export const isCausal = ({ mechanism }: Variant, asked: boolean): boolean =>
+  asked || mechanism.definition.supports.causal === 'only';
+
+/** What a variant is called with. */
+export const callOf = (variant: Variant, { causal, seed }: { causal: boolean; seed: number }): AnyOptions => ({
+  ...variant.options,
+  causal: isCausal(variant, causal),
+  seed,
 });
 
-function materialised(q: Tensor, k: Tensor, v: Tensor): Tensor {
-  return scope(() => {
-    // scaling q costs n·D instead of n²
-    const scores = matmul(mul(q, 1 / Math.sqrt(q.shape.at(-1)!)), k, { transposeB: true });
-    const weights = softmax(scores);
-    scores.dispose();
-    return matmul(weights, v);
-  });
-}
+/** Options that the variants' mechanisms do not have or take, a sentence each. */
+export const optionFaults = (variants: readonly Variant[], shape: AttentionShape): string[] =>
+  variants.flatMap(({ mechanism, options }) =>
+    resolveOptions(mechanism.definition.options, options, shape).refused.map((why) => `${mechanism.name}: ${why}`),
+  );
 
-/** A tensor lies in one buffer, which has fewer than 2³² bytes. */
-const LARGEST_TENSOR = 2 ** 32 - 128;
-
-/** Bytes of the n×n matrices that standard attention of `heads` heads holds at a time. */
-export const standardBytes = (heads: number, length: number): number => 2 * 4 * heads * length * length;
-
-/** How many heads standard attention can take at a time within `limit` bytes; 0 where not even one. */
-export function standardGroup(heads: number, length: number, limit: number): number {
-  for (let group = heads; group >= 1; group--) {
-    const bytes = standardBytes(group, length);
-    if (heads % group === 0 && bytes / 2 <= LARGEST_TENSOR && bytes <= limit) return group;
+/** Why a mechanism does not take a shape; undefined where it does. */
+export function refusal({ mechanism }: Variant, shape: AttentionShape, call: AnyOptions): string | undefined {
+  try {
+    mechanism.settle(shape, call as never);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof OptionError || error instanceof CapabilityError || error instanceof ShapeError)) throw error;
+    // the row says which mechanism and which sizes
+    return error.message.slice(`${mechanism.name}: `.length).replace(/ \(B=[^()]*\)\.$/, '');
   }
-  return 0;
-}
-
-export function fused({ name, label, causal, mask, target }: NamedMask): Mechanism {
-  return {
-    name: name === 'none' ? 'exact' : name,
-    label: mask === undefined ? `${label}, fused` : label,
-    kind: mask === undefined ? 'exact' : 'sparse',
-    target,
-    support: { causal, mask },
-    note: null,
-    run: (q, k, v) => {
-      const { out, logsumexp, counters } = attend(q, k, v, { causal, ...(mask && { mask }) });
-      logsumexp.dispose();
-      return { out, pairs: () => counters.pairsNeeded };
-    },
-  };
 }

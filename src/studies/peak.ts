@@ -4,7 +4,7 @@ import { stopwatch } from './timing.js';
 
 /** What the machine can do at most, in the code this device runs. */
 export interface Peak {
-  readonly device: 'native' | 'wasm';
+  readonly device: 'native' | 'wasm' | 'rehearsal';
   readonly threads: number;
   /** Billions of multiplications and additions a second, all threads; a multiply-add is two. */
   readonly gflops: number;

@@ -9,6 +9,8 @@ export interface MaskPicture {
   readonly mask: string;
   readonly label: string;
   readonly length: number;
+  /** Which head it shows, from 0; null where all have one mask. */
+  readonly head: number | null;
   /** Positions along a side of a cell. */
   readonly cell: number;
   /** A line of digits for each row of cells: 0 no pair, 9 every pair, 1 to 8 the share between, by its square root. */
@@ -21,14 +23,29 @@ const CELLS = 128;
 const ZOOM = 40;
 const SAMPLES = 24;
 
+type Subject = Pick<NamedMask, 'name' | 'label' | 'causal' | 'mask'> & { readonly heads?: number };
+
+/** Pictures of a mask: one, or where heads differ, of the first and the last. */
+export function maskPictures(subject: Subject, length: number): MaskPicture[] {
+  const first = maskPicture(subject, length);
+  if (first.head === null) return [first];
+  const last = maskPicture(subject, length, subject.heads! - 1);
+  const equal = last.cells.every((line, i) => line === first.cells[i]);
+  return equal ? [first] : [first, last];
+}
+
 /** Draws a mask over `length` positions: cells are classified by interval analysis, shares of mixed ones are sampled. */
-export function maskPicture({ name, label, causal: isCausal, mask }: NamedMask, length: number): MaskPicture {
-  const shape = { B: 1, H: 1, G: 1, L: length, S: length };
+export function maskPicture(
+  { name, label, causal: isCausal, mask, heads = 1 }: Subject,
+  length: number,
+  head = 0,
+): MaskPicture {
+  const shape = { B: 1, H: heads, G: heads, L: length, S: length };
   const whole = isCausal ? (mask ? mask.and(causal()) : causal()) : mask;
   const expression = whole?.expression(shape) ?? null;
   const sees = expression === null ? () => 1 : compile(expression, ['b', 'h', 'q', 'k']);
   const cell = Math.ceil(length / CELLS);
-  const { rows, columns, rowOffsets, runs } = classifyTiles(expression, {
+  const { rows, columns, rowOffsets, runs, classes } = classifyTiles(expression, {
     ...shape,
     queryTile: cell,
     keyTile: cell,
@@ -40,13 +57,14 @@ export function maskPicture({ name, label, causal: isCausal, mask }: NamedMask, 
     for (let s = 0; s < SAMPLES; s++) {
       const q = Math.min(length - 1, row * cell + (offsets[2 * s]! % cell));
       const k = Math.min(length - 1, column * cell + (offsets[2 * s + 1]! % cell));
-      hits += sees(0, 0, q, k);
+      hits += sees(0, head, q, k);
     }
     return hits / SAMPLES;
   };
   const cells = Array.from({ length: rows }, (_, row) => {
     const digits = new Array<number>(columns).fill(0);
-    for (let run = rowOffsets[row]!; run < rowOffsets[row + 1]!; run++) {
+    const index = (classes.perHead ? head * rows : 0) + row;
+    for (let run = rowOffsets[index]!; run < rowOffsets[index + 1]!; run++) {
       const [start, end, kind] = [runs[3 * run]!, runs[3 * run + 1]!, runs[3 * run + 2]!];
       for (let column = start; column < end; column++) {
         // a few samples of a sparse cell may all miss; a mixed cell is never drawn as empty or full
@@ -58,7 +76,7 @@ export function maskPicture({ name, label, causal: isCausal, mask }: NamedMask, 
   const size = Math.min(ZOOM, length);
   const first = Math.floor((length - size) / 2);
   const pairs = Array.from({ length: size }, (_, q) =>
-    Array.from({ length: size }, (_, k) => sees(0, 0, first + q, first + k)).join(''),
+    Array.from({ length: size }, (_, k) => sees(0, head, first + q, first + k)).join(''),
   );
-  return { mask: name, label, length, cell, cells, zoom: { first, pairs } };
+  return { mask: name, label, length, head: classes.perHead ? head : null, cell, cells, zoom: { first, pairs } };
 }

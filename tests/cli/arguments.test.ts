@@ -43,6 +43,8 @@ describe('parseOptions', () => {
     expect(values).toMatchObject({ loud: true, lengths: [1, 2, 3], file: 'f', kinds: ['fast', 'slow'] });
     // the last one counts
     expect(parse('--threads', '2', '--threads', '3').values.threads).toBe(3);
+    // words add up
+    expect(parse('--masks', 'a,b', '--masks=c').values.masks).toEqual(['a', 'b', 'c']);
     // what follows -- is no option
     expect(parse('--', '--loud').positionals).toEqual(['--loud']);
   });

@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from './io.js';
-import { malformed } from './well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 
@@ -67,32 +66,5 @@ describe('bench', () => {
       ['matmul', 16],
       ['matmul', 16],
     ]);
-  });
-});
-
-describe('compare', () => {
-  test('prints a table, writes a report, and uses what the text has', async () => {
-    const cwd = temporaryFolder();
-    writeFileSync(join(cwd, 'short.txt'), 'The quick brown fox jumps over the lazy dog. '.repeat(2));
-    const argv = ['compare', 'short.txt', ...wasm, '--lengths', '32,64,128,256', '--heads', '2', '--head-dim', '8'];
-    const { code, out } = await cli([...argv, '--masks', 'none,causal,radius:4,none', '--json', 'c.json'], { cwd });
-    expect(code).toBe(0);
-    expect(out).toContain('its whole length takes the place of 128, 256');
-    expect(out.match(/^n = \d+$/gm)).toEqual(['n = 32', 'n = 64', 'n = 90']);
-    expect(out.match(/^exact, fused /gm)).toHaveLength(3);
-    expect(out).toContain('features, not a trained model');
-    expect(out).toContain(`report  ${join(cwd, 'subquad-report.html')}\n`);
-    expect(readdirSync(cwd).sort()).toEqual(['c.json', 'short.txt', 'subquad-report.html']);
-    const page = readFileSync(join(cwd, 'subquad-report.html'), 'utf8');
-    expect(malformed(page)).toBeUndefined();
-    const { rows } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as { rows: { mechanism: string }[] };
-    expect(rows).toHaveLength(12);
-    for (const { mechanism } of rows) expect(page).toContain(`<code>${mechanism}</code>`);
-  });
-
-  test('the bundled document is the default', async () => {
-    const { code, out } = await cli(['compare', ...wasm, '--lengths', '16', '--masks', 'none', '--heads', '1']);
-    expect(code).toBe(0);
-    expect(out).toMatch(/^pride-and-prejudice\.txt, 692 kB; 1 head of 64/);
   });
 });

@@ -1,8 +1,11 @@
-import { array, assert, double, integer, property } from 'fast-check';
+import { array, assert, double, integer, property, record, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findings } from '../../src/cli/findings.js';
+import { bySpeed, findings } from '../../src/cli/findings.js';
 import * as format from '../../src/cli/format.js';
+import { errorTick } from '../../src/cli/report/dot-chart.js';
 import { markup } from '../../src/cli/report/html.js';
+import { looks } from '../../src/cli/report/marks.js';
+import { placeLabels } from '../../src/cli/report/place-labels.js';
 import { report } from '../../src/cli/report/report.js';
 import { logScale, spread } from '../../src/cli/report/scale.js';
 import type { Comparison, CompareRow } from '../../src/studies/compare.js';
@@ -10,25 +13,38 @@ import { namedMask } from '../../src/studies/mask-names.js';
 import { maskPicture } from '../../src/studies/picture.js';
 import { malformed } from './well-formed.js';
 
-const names = ['standard', 'exact', 'radius:256', 'causal-window:512', 'a-mask-with-quite-a-long-name:1:2:3'];
+const names = ['standard', 'flash', 'window', 'past', 'a-mechanism-with:quite=1:long=2:options=3', 'mixer'];
 const lengths = [512, 1024, 4096];
 
-function row(mechanism: string, length: number): CompareRow {
-  const skipped = mechanism === 'standard' && length === 4096 ? 'its <n×n> matrices & more' : null;
+function row(name: string, length: number): CompareRow {
+  const skipped = name === 'standard' && length === 4096 ? 'its <n×n> matrices & more' : null;
   const number = (value: number): number | null => (skipped === null ? value : null);
-  const speed = 1 + names.indexOf(mechanism);
+  const speed = 1 + names.indexOf(name);
+  const bytes = speed === 1 ? length * length * 32 : length * 100;
   return {
-    mechanism,
-    label: `label of ${mechanism}`,
-    kind: mechanism === 'standard' ? 'standard' : mechanism === 'exact' ? 'exact' : 'sparse',
-    target: mechanism.startsWith('causal') ? 'causal' : 'full',
+    name,
+    mechanism: name.split(':')[0]!,
+    family: speed < 3 ? 'exact' : name === 'mixer' ? 'mixers' : 'patterns',
+    level: name === 'mixer' ? 'mixer' : 'attention',
+    exactness: speed < 3 ? 'exact' : 'exact on its support',
+    causal: name === 'past',
     length,
     milliseconds: number((length * length) / 1e5 / speed),
     rounds: skipped === null ? 7 : 0,
-    speedup: length === 4096 ? null : speed,
-    overExact: number(speed / 2),
+    overStandard: length === 4096 ? null : speed,
+    overFlash: number(speed / 2),
     gflops: number(100),
-    workspaceBytes: number(speed === 1 ? length * length * 32 : length * 100),
+    workspaceBytes: number(bytes),
+    savedBytes: number(0),
+    parameterBytes: number(speed === 5 ? 1234 : 0),
+    predicted: {
+      pairs: 7,
+      formulaMultiplyAdds: 1e6 * length,
+      multiplyAdds: 1.5e6 * length,
+      workspaceBytes: bytes,
+      savedBytes: 0,
+    },
+    counted: skipped === null ? { multiplyAdds: 1.5e6 * length, bytesMoved: 1, dispatches: 1 } : null,
     pairsShare: number(1 / speed),
     error:
       skipped === null
@@ -36,16 +52,25 @@ function row(mechanism: string, length: number): CompareRow {
         : null,
     check: skipped === null ? { ok: true, error: 1e-7, budget: 1e-6 } : null,
     skipped,
-    note: null,
+    failed: false,
+    notes: name === 'window' ? ['a <note>'] : [],
   };
 }
 
+const rows = lengths.flatMap((length) => names.map((name) => row(name, length)));
 const comparison: Comparison = {
   document: 'a <b> & "c".txt',
   features: 'features, not a trained model.',
   seed: 0,
   heads: 4,
   headDim: 64,
+  causal: false,
+  training: false,
+  mechanisms: names.map((name) => {
+    const { mechanism, family, level, exactness } = row(name, 512);
+    const paper = { authors: `Author of ${mechanism}`, title: 'T', year: 2020, arxiv: '2001.00001' };
+    return { name, mechanism, family, level, exactness, summary: 'An <idea>.', paper, complexity: 'n·d', options: {} };
+  }),
   lengths,
   omitted: [{ length: 16384, why: 'it might end only after 99 s; the limit is 75 s' }],
   memoryLimit: 4e9,
@@ -58,7 +83,12 @@ const comparison: Comparison = {
     node: 'v20',
     device: { kind: 'wasm', threads: 2, width: 4, fusedMultiplyAdd: true, reasons: ['because.'] },
   },
-  rows: lengths.flatMap((length) => names.map((name) => row(name, length))),
+  rows,
+  crossovers: [
+    { name: 'standard', length: null, atMost: false },
+    { name: 'window', length: 512, atMost: true },
+    { name: 'past', length: 1234, atMost: false },
+  ],
   pictures: ['radius:16', 'dilated:4:8'].map((name) => maskPicture(namedMask(name), 300)),
 };
 const page = report(comparison, { command: 'subquad compare "a b.txt" --seed 0', version: '1.2.3', note: 'A note.' });
@@ -68,22 +98,42 @@ describe('the report', () => {
     expect(malformed(page)).toBeUndefined();
     expect(page).toContain('a &lt;b&gt; &amp; &quot;c&quot;.txt');
     expect(page).toContain('its &lt;n×n&gt; matrices &amp; more');
+    expect(page).toContain('An &lt;idea&gt;.');
   });
 
   test('asks for nothing: no script, no link, no address, no import', () => {
     expect(page).not.toMatch(/<script|<link|<img|<iframe|https?:|url\(|@import|src=|href=/i);
   });
 
-  test('contains every row with its numbers', () => {
-    const rows = [...page.matchAll(/<tr class="(?:standard|exact|sparse)">[^]*?<\/tr>/g)].map(([text]) => text);
-    expect(rows).toHaveLength(comparison.rows.length);
-    comparison.rows.forEach(({ mechanism, milliseconds, workspaceBytes, skipped }, i) => {
-      expect(rows[i]).toContain(`<code>${mechanism}</code>`);
-      const time = skipped === null ? `<td>${format.milliseconds(milliseconds!)}</td>` : 'not run';
-      const bytes = skipped === null ? `<td>${format.bytes(workspaceBytes!)}</td>` : 'matrices';
-      expect(rows[i]).toContain(time);
-      expect(rows[i]).toContain(bytes);
+  test('contains every row with its numbers, the longest length and the fastest first', () => {
+    const found = [...page.matchAll(/<tr class="row[^"]*">[^]*?<\/tr>/g)].map(([text]) => text);
+    const expected = [...lengths].reverse().flatMap((n) => bySpeed(rows.filter(({ length }) => length === n)));
+    expect(found).toHaveLength(rows.length);
+    expect(expected.slice(0, 6).map(({ name }) => name)).toEqual([...names].reverse());
+    expected.forEach(({ name, milliseconds, workspaceBytes, counted, skipped }, i) => {
+      expect(found[i]).toContain(`<code>${name}</code>`);
+      const cells =
+        skipped === null
+          ? [
+              format.milliseconds(milliseconds!),
+              format.bytes(workspaceBytes!),
+              format.operations(counted!.multiplyAdds),
+            ]
+          : [];
+      for (const cell of cells) expect(found[i]).toContain(`<td>${cell}</td>`);
+      if (skipped !== null) expect(found[i]).toContain('not run: its');
     });
+    for (const text of [
+      'of causal',
+      'no attention',
+      'a &lt;note&gt;',
+      '1.23 kB',
+      'Author of window 2020, arXiv 2001.00001',
+    ]) {
+      expect(page).toContain(text);
+    }
+    expect(page).toContain('<td>≤ 512</td>');
+    expect(page).toContain('<td>1,200</td>');
   });
 
   test('says what the numbers are, on which machine, by which command', () => {
@@ -102,7 +152,7 @@ describe('the report', () => {
 
   test('has a label for every drawing, and ids that are met once', () => {
     const drawings = [...page.matchAll(/<svg[^>]*>/g)].map(([tag]) => tag);
-    expect(drawings).toHaveLength(4 * 2 + 2 * 2);
+    expect(drawings).toHaveLength(7 * 2 + 2 * 2);
     for (const tag of drawings) expect(tag).toMatch(/role="img"[^>]*aria-label/);
     const ids = [...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
     expect(new Set(ids).size).toBe(ids.length);
@@ -111,49 +161,92 @@ describe('the report', () => {
     }
   });
 
-  test('names each line once in each chart, and names do not overlap or leave the drawing', () => {
+  test('names each mechanism once in each chart, and names do not overlap or leave the drawing', () => {
     for (const [svg] of page.matchAll(/<svg\s+class="(?:wide|narrow)"[^]*?<\/svg>/g)) {
       const [, width, height] = /viewBox="0 0 (\d+) (\d+)"/.exec(svg)!;
       const placed = [
         ...svg.matchAll(/<text class="name[^"]*" text-anchor="(\w+)" x="([\d.]+)" y="([\d.]+)">([^<]*)</g),
-      ];
-      expect(new Set(placed.map(([, , , , name]) => name)).size).toBe(placed.length);
-      const ys = placed.map(([, , , y]) => Number(y)).sort((a, b) => a - b);
-      ys.slice(1).forEach((y, i) => expect(y - ys[i]!).toBeGreaterThan(11.9));
-      expect(ys.at(-1)).toBeLessThan(Number(height));
-      for (const [, anchor, x, , name] of placed) {
+      ].map(([, anchor, x, y, name]) => {
         const extent = name!.length * (Number(width) < 500 ? 6.3 : 7.2);
-        const [from, to] = anchor === 'end' ? [Number(x) - extent, Number(x)] : [Number(x), Number(x) + extent];
-        expect(from).toBeGreaterThanOrEqual(0);
-        expect(to).toBeLessThanOrEqual(Number(width));
+        const left = anchor === 'end' ? Number(x) - extent : Number(x);
+        return { name, left, right: left + extent, y: Number(y) };
+      });
+      expect(placed.length).toBeGreaterThan(2);
+      expect(new Set(placed.map(({ name }) => name)).size).toBe(placed.length);
+      for (const one of placed) {
+        expect(one.left).toBeGreaterThanOrEqual(0);
+        expect(one.right).toBeLessThanOrEqual(Number(width));
+        expect(one.y).toBeLessThan(Number(height));
+        for (const other of placed) {
+          const apart = one.right < other.left || other.right < one.left || Math.abs(one.y - other.y) > 11.9;
+          expect(one === other || apart).toBe(true);
+        }
       }
     }
   });
 
   test('bare results are no reason to fail', () => {
-    const rows = names.map((name) => ({
-      ...row(name, 512),
-      error: null,
-      milliseconds: null,
-      speedup: null,
-      overExact: null,
-    }));
-    const bare = report(
-      { ...comparison, rows, lengths: [512], pictures: [] },
+    const bare = rows
+      .filter(({ length }) => length === 512)
+      .map((one) => ({ ...one, error: null, milliseconds: null, overStandard: null, overFlash: null, counted: null }));
+    const empty = report(
+      { ...comparison, rows: bare, lengths: [512], pictures: [], crossovers: [] },
       { command: 'x', version: '1', note: undefined },
     );
-    expect(malformed(bare)).toBeUndefined();
+    expect(malformed(empty)).toBeUndefined();
   });
 });
 
 test('findings are sentences about what was measured', () => {
-  expect(findings(comparison.rows, lengths)).toEqual([
-    'At 1,024 positions exact fused attention is 2.00× as fast as standard attention, with 102 kB of workspace instead of 33.6 MB.',
+  expect(findings(comparison)).toEqual([
+    'At 1,024 positions flash is 2.00× as fast as standard attention, with 102 kB of workspace instead of 33.6 MB.',
     'At 4,096 positions standard attention was not run: its <n×n> matrices & more.',
-    'At 4,096 positions the mask nearest to full attention is radius:256 (1.50× as fast as exact attention, 33 % of the pairs, error 30 %); ' +
-      'the fastest is a-mask-with-quite-a-long-name:1:2:3 (2.50× as fast as exact attention, 20 % of the pairs, error 50 %).',
+    'Of those faster than flash at 4,096 positions the nearest to softmax attention is window (1.50× as fast, error 30 %); ' +
+      'the fastest is a-mechanism-with:quite=1:long=2:options=3 (2.50× as fast, error 50 %).',
+    'Faster than flash at 512 positions already: window.',
+    'Faster than flash on longer inputs: past from 1,200.',
   ]);
-  expect(findings([], [512])).toEqual([]);
+  const slow = rows.map((one) => ({ ...one, overFlash: one.overFlash && one.overFlash / 10 }));
+  expect(findings({ ...comparison, rows: slow, crossovers: [] }).at(-1)).toBe(
+    'None that leaves something out is faster than flash at 4,096 positions.',
+  );
+  expect(findings({ ...comparison, rows: [], lengths: [512], crossovers: [] })).toEqual([]);
+});
+
+test('looks tell the members of a family apart', () => {
+  const all = looks(rows);
+  expect(all.get('standard')!.colour).not.toBe(all.get('flash')!.colour);
+  expect(all.get('window')!.colour).toBe(all.get('past')!.colour);
+  expect(all.get('window')).not.toEqual(all.get('past'));
+});
+
+test('ticks of errors', () => {
+  expect([1e-7, 1e-4, 0.002, 0.01, 0.5, 2].map(errorTick)).toEqual(['10⁻⁷', '10⁻⁴', '2·10⁻³', '1 %', '50 %', '200 %']);
+});
+
+test('names near circles: inside, and none on another', () => {
+  const box = { left: 0, right: 600, top: 0, bottom: 400 };
+  const spot = record({
+    x: integer({ min: 30, max: 570 }),
+    y: integer({ min: 30, max: 370 }),
+    radius: integer({ min: 5, max: 26 }),
+    text: string({ minLength: 1, maxLength: 20 }),
+  });
+  assert(
+    property(array(spot, { maxLength: 25 }), (spots) => {
+      const places = placeLabels(spots, box, 7);
+      const rects = places.map(({ x, y }, i) => ({ left: x, right: x + 7 * spots[i]!.text.length, y }));
+      rects.forEach((a, i) => {
+        expect(a.left).toBeGreaterThanOrEqual(0);
+        expect(a.right).toBeLessThanOrEqual(600 + 1e-9);
+        expect(a.y).toBeLessThanOrEqual(400);
+        rects.slice(0, i).forEach((b) => {
+          const apart = a.right <= b.left || b.right <= a.left || Math.abs(a.y - b.y) >= 13 - 1e-9;
+          expect(apart).toBe(true);
+        });
+      });
+    }),
+  );
 });
 
 test('markup escapes text and keeps markup', () => {

@@ -1,4 +1,5 @@
 import ts from 'typescript';
+import * as attention from '../../src/attention/index.js';
 import * as subquad from '../../src/index.js';
 import { Tensor } from '../../src/tensor/index.js';
 
@@ -46,7 +47,7 @@ export async function runExample(code: string, names: Readonly<Record<string, un
   };
   const body = withClaims(code.replace(/^import[^;]*;$/gm, ''));
   const script = ts.transpileModule(body, { compilerOptions: { target: ts.ScriptTarget.ES2022 } }).outputText;
-  const scope: Record<string, unknown> = { ...subquad, ...names, claim };
+  const scope: Record<string, unknown> = { ...attention, ...subquad, ...names, claim };
   // what the example declares itself is not also passed in
   const own = new Set([...script.matchAll(/const (?:\{ ?|\[ ?)?(\w+)/g)].map((match) => match[1]!));
   const known = Object.keys(scope).filter((name) => !own.has(name));

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { mechanisms } from '../../src/attention/index.js';
+import { markdown } from '../../src/cli/commands/mechanisms.js';
 import { scope } from '../../src/index.js';
 import { runExample } from './examples.js';
 
@@ -11,4 +13,9 @@ test('the example of the README runs and prints what it says', async () => {
   const claims = await scope(() => runExample(`${code}\nawait device.dispose();`, {}));
   expect(claims).toHaveLength(2);
   for (const { line, actual, stated } of claims) expect({ line, value: actual }).toEqual({ line, value: stated });
+});
+
+test('the table of mechanisms is the registry: subquad mechanisms --markdown', () => {
+  const [, table] = /<!-- mechanisms -->\n([\s\S]*?)<!-- end -->/.exec(readme)!;
+  expect(table).toBe(markdown(mechanisms));
 });

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { namedMask } from '../../src/studies/mask-names.js';
-import { maskPicture } from '../../src/studies/picture.js';
+import { place } from '../../src/masks/place.js';
+import { Mask } from '../../src/masks/index.js';
+import { maskPicture, maskPictures } from '../../src/studies/picture.js';
 
 test('a short mask is drawn pair by pair', () => {
   const { cell, cells, zoom } = maskPicture(namedMask('causal-window:2'), 5);
@@ -35,6 +37,19 @@ test.each([
   zoom.pairs.forEach((line, q) => {
     [...line].forEach((pair, k) => expect(Number(pair)).toBe(single(zoom.first + q, zoom.first + k)));
   });
+});
+
+test('where heads differ, the first and the last are drawn', () => {
+  const byHead = new Mask('byHead()', () => place.q.sub(place.k).eq(place.h));
+  const subject = { name: 'x', label: '', causal: false, mask: byHead, heads: 3 };
+  const [first, last, ...more] = maskPictures(subject, 4);
+  expect(more).toEqual([]);
+  expect([first!.head, last!.head]).toEqual([0, 2]);
+  expect(first!.cells).toEqual(['9000', '0900', '0090', '0009']);
+  expect(last!.cells).toEqual(['0000', '0000', '9000', '0900']);
+  expect(last!.zoom.pairs).toEqual(['0000', '0000', '1000', '0100']);
+  expect(maskPictures({ ...subject, heads: 1 }, 4)).toHaveLength(1);
+  expect(maskPictures({ ...namedMask('radius:1'), heads: 3 }, 4).map(({ head }) => head)).toEqual([null]);
 });
 
 function pairsOf(name: string, length: number): (q: number, k: number) => number {

@@ -1,8 +1,9 @@
 import type { DeviceInfo } from '../../devices/device.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
 import { featuresNote } from '../../studies/features.js';
+import { baselines } from '../../studies/mechanisms.js';
 import type { Style } from '../ansi.js';
-import { findings, omissions } from '../findings.js';
+import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../findings.js';
 import * as format from '../format.js';
 import { type Column, table } from '../table.js';
 
@@ -26,13 +27,21 @@ interface Heading {
   readonly size: number;
   readonly heads: number;
   readonly headDim: number;
+  readonly causal: boolean;
+  readonly training: boolean;
   readonly note: string | undefined;
 }
 
-export function heading(info: DeviceInfo, { document, size, heads, headDim, note }: Heading, style: Style): string {
+export function heading(info: DeviceInfo, head: Heading, style: Style): string {
+  const { document, size, heads, headDim, causal, training, note } = head;
   const reason = info.kind === 'wasm' ? `${info.reasons[0]}\n` : '';
+  const parts = [
+    `${format.count(heads, 'head')} of ${headDim}, f32`,
+    `${causal ? 'causal, ' : ''}${training ? 'forward and backward' : 'forward'}`,
+    `${info.kind}, ${format.count(info.threads, 'thread')}`,
+  ];
   return (
-    `${style.bold(document)}, ${format.bytes(size)}; ${format.count(heads, 'head')} of ${headDim}, f32; ${info.kind}, ${format.count(info.threads, 'thread')}\n` +
+    `${style.bold(document)}, ${format.bytes(size)}; ${parts.join('; ')}\n` +
     style.dim(`${reason}${featuresNote}`) +
     `\n${note === undefined ? '' : `${note}\n`}\n`
   );
@@ -41,43 +50,56 @@ export function heading(info: DeviceInfo, { document, size, heads, headDim, note
 const dash = '–';
 const or = <T>(value: T | null, show: (value: T) => string): string => (value === null ? dash : show(value));
 
-const columns = (style: Style): readonly Column<CompareRow>[] => [
+type Context = Pick<Comparison, 'causal' | 'training'>;
+
+const columns = (context: Context, style: Style): readonly Column<CompareRow>[] => [
   {
     title: 'attention',
-    width: 46,
-    cell: ({ kind, label }) => (kind === 'exact' ? style.bold(label) : label),
+    width: 20,
+    cell: ({ name, mechanism }) => (baselines.includes(mechanism) ? style.bold(name) : name),
   },
   { title: 'time', width: 8, align: 'right', cell: ({ milliseconds }) => or(milliseconds, format.milliseconds) },
-  { title: '× standard', align: 'right', cell: ({ speedup }) => or(speedup, format.times) },
-  { title: '× exact', align: 'right', cell: ({ overExact }) => or(overExact, format.times) },
+  { title: '× standard', align: 'right', cell: ({ overStandard }) => or(overStandard, format.times) },
+  { title: '× flash', align: 'right', cell: ({ overFlash }) => or(overFlash, format.times) },
   { title: 'workspace', align: 'right', cell: ({ workspaceBytes }) => or(workspaceBytes, format.bytes) },
-  { title: 'pairs', width: 6, align: 'right', cell: ({ pairsShare }) => or(pairsShare, format.percent) },
-  { title: 'error', width: 7, align: 'right', cell: ({ error }) => or(error, (e) => format.error(e.relative)) },
+  {
+    title: 'predicted',
+    align: 'right',
+    cell: ({ predicted, skipped }) => (skipped === null ? format.bytes(predicted!.workspaceBytes) : dash),
+  },
+  {
+    title: 'multiply-adds',
+    align: 'right',
+    cell: ({ counted }) => or(counted, (c) => format.operations(c.multiplyAdds)),
+  },
+  {
+    title: 'predicted',
+    align: 'right',
+    cell: (row) => (row.skipped === null ? or(foreseen(row, context.training), format.operations) : dash),
+  },
+  { title: 'error', width: 7, align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.relative)) },
   { title: 'cosine', width: 6, align: 'right', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
-  { title: 'worst row', align: 'right', cell: ({ error }) => or(error, (e) => format.error(e.worstRow)) },
-  { title: '', cell: (row) => style.dim(remark(row)) },
+  { title: 'worst row', align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.worstRow)) },
+  { title: '', cell: (row) => style.dim(remark(row, context.causal)) },
 ];
 
-/** What a row must not keep to itself. */
-function remark({ skipped, note, target }: CompareRow): string {
-  if (skipped !== null) return `not run: ${skipped}`;
-  return note ?? (target === 'causal' ? 'of causal' : '');
+/** The rows of one length, the fastest first. */
+export function lengthBlock(rows: readonly CompareRow[], context: Context, style: Style): string {
+  const title = style.bold(`n = ${format.integer(rows[0]!.length)}`);
+  return `${title}\n${table(columns(context, style), bySpeed(rows), style)}\n`;
 }
 
-/** The rows of one length. */
-export function lengthBlock(rows: readonly CompareRow[], style: Style): string {
-  return `${style.bold(`n = ${format.integer(rows[0]!.length)}`)}\n${table(columns(style), rows, style)}\n`;
-}
-
-/** What the numbers mean, and the two sentences people came for. */
+/** What the numbers mean, and the sentences people came for. */
 export function closing(comparison: Comparison, style: Style): string {
-  const { rows, lengths, rowsPerHead, heads } = comparison;
+  const { rowsPerHead, heads, causal, training } = comparison;
+  const target = causal ? 'causal softmax attention' : 'softmax attention over all pairs';
   const notes = style.dim(
-    `time: median after a checked first run; × standard, × exact: how many times as fast at the same length.\n` +
-      'workspace: most bytes held beyond q, k, v and the result. pairs: query–key pairs the mask allows, of all n².\n' +
-      `error: against float64 softmax attention over all pairs ("of causal": over all pairs up to the query), on ${rowsPerHead * heads} sampled rows\n` +
-      '(‖difference‖ / ‖reference‖). For a mask this is what leaving pairs out costs on these features.\n',
+    `time: median after a checked first run${training ? ', of a training step' : ''}; × standard, × flash: how many times as fast at the same length.\n` +
+      `workspace: most bytes held beyond inputs, parameters, result${training ? ' and gradients' : ''}; predicted: by a rehearsal that computes nothing.\n` +
+      `multiply-adds: of matrix products, counted; predicted: ${training ? 'by the rehearsal' : "by the mechanism's formula; tiles that a pattern cuts are executed whole"}.\n` +
+      `error: against float64 ${target}${causal ? '' : ' ("of causal": up to the query)'}, on ${rowsPerHead * heads} sampled rows (‖difference‖ / ‖reference‖),\n` +
+      'on these features. "untrained": parameters that training would learn are drawn from the seed.\n',
   );
   const omitted = omissions(comparison).map((sentence) => `${sentence} --seconds allows more.\n`);
-  return `${omitted.join('')}${findings(rows, lengths).join('\n')}\n\n${notes}\n`;
+  return `${omitted.join('')}${findings(comparison).join('\n')}\n\n${notes}\n`;
 }

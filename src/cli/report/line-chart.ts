@@ -63,7 +63,7 @@ export function lineChart(chart: LineChart, width: number): Markup {
   ]);
   const lines = series.map(({ look, points, main }) => {
     const path = points.map((p, n) => `${n === 0 ? 'M' : 'L'}${px(x(p.x))} ${px(y(p.y))}`).join('');
-    return stroke(`line ${look.colour}${main ? ' main' : ''}`, path);
+    return stroke(`line ${look.colour} ${main ? 'main' : `dash${look.dash}`}`, path);
   });
   const marks = series.map(({ name, look, points }) =>
     points.map((p) => marker(look, x(p.x), y(p.y), `${name}, n = ${showX(p.x)}: ${showY(p.y)}`)),

@@ -1,27 +1,47 @@
 import { markup, type Markup, px } from './html.js';
 
-/** How a mechanism looks in every chart: a colour of the style sheet and a shape, so that colour alone says nothing. */
+/** How a mechanism looks in every chart: a colour of the style sheet, a shape and a dash, so that colour alone says nothing. */
 export interface Look {
   readonly colour: string;
   readonly shape: number;
+  readonly dash: number;
 }
 
-const COLOURS = 10;
-const SHAPES = 5;
+const families = ['standard', 'exact', 'patterns', 'low-rank', 'kernels', 'hashing', 'mixers'];
+const shapes = 5;
+const dashes = 3;
 
-/** Standard and exact attention have looks of their own; others take the rest in order. */
-export function looks(mechanisms: readonly string[]): ReadonlyMap<string, Look> {
-  const others = mechanisms.filter((name) => name !== 'standard' && name !== 'exact');
-  const look = (index: number): Look => ({ colour: `c${index}`, shape: index % SHAPES });
-  return new Map([
-    ['standard', look(0)],
-    ['exact', look(1)],
-    ...others.map((name, i) => [name, look(2 + (i % (COLOURS - 2)))] as const),
-  ]);
+/** The colour of a family; standard attention, which is no family, has one of its own. */
+export const familyColour = (family: string): string => `c${Math.max(0, families.indexOf(family))}`;
+
+/** Colours by family; within a family shapes and dashes in order. */
+export function looks(rows: readonly { readonly name: string; readonly mechanism: string; readonly family: string }[]) {
+  const counts = new Map<string, number>();
+  const out = new Map<string, Look>();
+  for (const { name, mechanism, family } of rows) {
+    if (out.has(name)) continue;
+    const group = mechanism === 'standard' ? mechanism : family;
+    const index = counts.get(group) ?? 0;
+    counts.set(group, index + 1);
+    out.set(name, { colour: familyColour(group), shape: index % shapes, dash: index % dashes });
+  }
+  return out;
 }
+
+/** The families in the charts and their colours. */
+export function legend(rows: readonly { readonly mechanism: string; readonly family: string }[]): Markup {
+  const groups = new Set(rows.map(({ mechanism, family }) => (mechanism === 'standard' ? mechanism : family)));
+  const entries = families.filter((family) => groups.has(family));
+  return markup`<p class="legend">
+    ${entries.map((family) => markup`<span>${swatch(family)}${family}</span>`)}
+  </p>`;
+}
+
+/** A dot in the colour of a family. */
+export const swatch = (family: string): Markup => markup`<i class="dot ${familyColour(family)}"></i>`;
 
 /** A marker about 8 pixels wide. */
-export function marker({ colour, shape }: Look, x: number, y: number, title: string): Markup {
+export function marker({ colour, shape }: Pick<Look, 'colour' | 'shape'>, x: number, y: number, title: string): Markup {
   const paths = [
     'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0',
     'M-3.6-3.6h7.2v7.2h-7.2z',

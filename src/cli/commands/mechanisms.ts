@@ -1,0 +1,111 @@
+import { mechanisms as registry, type Mechanism } from '../../attention/index.js';
+import { styleFor, type Style } from '../ansi.js';
+import { parseOptions } from '../arguments.js';
+import { noPositionals } from '../common-options.js';
+import type { HelpText } from '../help.js';
+import { type Io, UsageError } from '../io.js';
+import type { Command } from '../program.js';
+import { table } from '../table.js';
+
+const WHO = 'subquad mechanisms';
+
+const families = [...new Set(registry.map(({ definition }) => definition.family))];
+
+const options = {
+  family: { takes: 'choices', choices: families, default: families, help: 'only these families' },
+  json: { takes: 'nothing', help: 'print JSON instead, with options, formulas and papers' },
+  markdown: { takes: 'nothing', help: 'print a Markdown table instead, as in the README' },
+} as const;
+
+const help: HelpText = {
+  usage: `${WHO} [options]`,
+  about: 'Every mechanism of the registry: what it takes, how its time grows, how it relates to softmax attention.',
+  options,
+  examples: [
+    [WHO, 'the table'],
+    [`${WHO} --family patterns,low-rank`, 'two families'],
+    [`${WHO} --json | jq '.[].name'`, 'for programs'],
+  ],
+};
+
+function run(argv: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseOptions(WHO, options, argv);
+  noPositionals(WHO, positionals);
+  const chosen = registry.filter(({ definition }) => values.family.includes(definition.family));
+  if (values.json && values.markdown) throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
+  if (values.markdown) io.out(markdown(chosen));
+  else if (values.json) io.out(`${JSON.stringify(chosen.map(described), undefined, 2)}\n`);
+  else io.out(render(chosen, styleFor(io, io.outTerminal)));
+  return Promise.resolve(0);
+}
+
+/** What the definition says, as plain data; defaults that depend on the shape are null. */
+export function described({ definition }: Mechanism): Readonly<Record<string, unknown>> {
+  const { name, family, level = 'attention', summary, paper, formula, complexity, exactness, supports } = definition;
+  const specs = Object.entries(definition.options).map(([option, spec]) => [
+    option,
+    { ...spec, default: typeof spec.default === 'function' ? null : spec.default },
+  ]);
+  return {
+    name,
+    family,
+    level,
+    summary,
+    formula,
+    complexity,
+    exactness,
+    relativeToPaper: definition.relativeToPaper ?? null,
+    supports,
+    options: Object.fromEntries(specs),
+    inputs: definition.inputs ?? {},
+    paper,
+  };
+}
+
+/** A table for documents, a line for each mechanism. */
+export function markdown(chosen: readonly Mechanism[]): string {
+  const mark = (does: boolean): string => (does ? '✓' : '–');
+  const lines = chosen.map(({ definition: { name, complexity, exactness, supports, paper } }) => {
+    const { causal, cross, padding, groupedHeads, decode } = supports;
+    const source = paper.arxiv === undefined ? '' : ` ([${paper.arxiv}](https://arxiv.org/abs/${paper.arxiv}))`;
+    const cells = [
+      `\`${name}\``,
+      complexity,
+      exactness,
+      causal === 'only' ? 'only' : mark(causal),
+      mark(cross),
+      mark(padding),
+      mark(groupedHeads),
+      decode === false ? '–' : decode,
+      `${paper.authors} ${paper.year}${source}`,
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  const head = ['mechanism', 'time', 'exactness', 'causal', 'cross', 'padding', 'grouped heads', 'decode', 'paper'];
+  return `| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|\n${lines.join('\n')}\n`;
+}
+
+function render(chosen: readonly Mechanism[], style: Style): string {
+  const yes = (does: boolean): string => (does ? 'yes' : style.dim('–'));
+  const rows = chosen.map(({ definition }) => definition);
+  const text = table(
+    [
+      { title: 'mechanism', cell: ({ name }) => style.bold(name) },
+      { title: 'family', cell: ({ family }) => family },
+      { title: 'time', cell: ({ complexity }) => complexity },
+      { title: 'exactness', cell: ({ exactness }) => exactness },
+      { title: 'causal', cell: ({ supports: { causal } }) => (causal === 'only' ? 'only' : yes(causal)) },
+      { title: 'cross', cell: ({ supports }) => yes(supports.cross) },
+      { title: 'padding', cell: ({ supports }) => yes(supports.padding) },
+      { title: 'grouped', cell: ({ supports }) => yes(supports.groupedHeads) },
+      { title: 'decode', cell: ({ supports: { decode } }) => (decode === false ? style.dim('–') : decode) },
+      { title: 'paper', cell: ({ paper }) => `${paper.authors} ${paper.year}` },
+    ],
+    rows,
+    style,
+    ({ family }) => family,
+  );
+  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n`;
+}
+
+export const mechanisms: Command = { summary: 'the table of all mechanisms', help, run };

@@ -1,0 +1,187 @@
+import type { Exactness } from '../../attention/index.js';
+import { textbookRank, textbookWindow } from '../../studies/by-hand.js';
+import { calibrate } from '../../studies/calibrate.js';
+import { plan as study, type Plan, type PlanRow } from '../../studies/plan.js';
+import { styleFor, type Style } from '../ansi.js';
+import { parseOptions } from '../arguments.js';
+import {
+  deviceOption,
+  longestLength,
+  noPositionals,
+  seedOption,
+  threadsOption,
+  withDevice,
+} from '../common-options.js';
+import * as format from '../format.js';
+import type { HelpText } from '../help.js';
+import { type Io, UsageError } from '../io.js';
+import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';
+import type { Command } from '../program.js';
+import { Progress } from '../progress.js';
+import { definitions, table } from '../table.js';
+
+const WHO = 'subquad plan';
+
+/** One word for each class, as options take them. */
+const classes: Readonly<Record<string, Exactness>> = {
+  exact: 'exact',
+  support: 'exact on its support',
+  unbiased: 'unbiased',
+  biased: 'biased',
+  learned: 'learned',
+};
+
+const options = {
+  length: { takes: 'integer', value: 'N', range: [1, longestLength], default: 4096, help: 'positions' },
+  heads: { takes: 'integer', value: 'N', range: [1, 1024], default: 12, help: 'heads' },
+  'head-dim': { takes: 'integer', value: 'N', range: [1, 256], default: 64, help: 'size of a head' },
+  layers: { takes: 'integer', value: 'N', range: [1, 1024], default: 12, help: 'layers of attention' },
+  batch: { takes: 'integer', value: 'N', range: [1, 65536], default: 1, help: 'batch size' },
+  causal: { takes: 'nothing', help: 'causal attention' },
+  training: { takes: 'nothing', help: 'forward and backward, with what is kept between them' },
+  'memory-limit': { takes: 'text', value: 'BYTES', help: 'what attention may take, such as 8GB or 500MB' },
+  exactness: {
+    takes: 'choices',
+    choices: Object.keys(classes),
+    default: Object.keys(classes),
+    help: 'how far from softmax attention is allowed; support: exact over the pairs of a pattern',
+  },
+  mechanisms: { takes: 'words', value: 'NAME,…', default: ['all'], help: 'which mechanisms' },
+  set: { takes: 'words', value: 'NAME.OPTION=VALUE,…', default: [], help: 'options of a mechanism; lists as 1+2+3' },
+  'no-probe': { takes: 'nothing', help: 'do not measure the machine; no times are predicted' },
+  seed: seedOption,
+  device: deviceOption,
+  threads: threadsOption,
+  json: { takes: 'nothing', help: 'print JSON instead' },
+} as const;
+
+const help: HelpText = {
+  usage: `${WHO} [options]`,
+  about:
+    'What attention will take before anything runs: multiply-adds, bytes by category, and time on this machine, after a probe of\n' +
+    'about two seconds. Says what fits and what is recommended, and why.',
+  options,
+  notes: 'Projections, feed-forward layers and optimiser states are not counted. Bytes are of 1000.',
+  examples: [
+    [WHO, '12 layers of 12 heads at 4096 positions'],
+    [`${WHO} --length 65536 --causal --training --memory-limit 16GB`, 'what can be trained in 16 GB'],
+    [`${WHO} --exactness exact,support --length 16384`, 'exact mechanisms and patterns only'],
+    [`${WHO} --no-probe --json > plan.json`, 'memory and multiply-adds for programs'],
+  ],
+};
+
+async function run(argv: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseOptions(WHO, options, argv);
+  noPositionals(WHO, positionals);
+  const chosen = chooseMechanisms(WHO, values.mechanisms);
+  const asked = {
+    length: values.length,
+    heads: values.heads,
+    headDim: values['head-dim'],
+    layers: values.layers,
+    batch: values.batch,
+    causal: values.causal,
+    training: values.training,
+    memoryLimit: readBytes(values['memory-limit']),
+    exactness: values.exactness.map((word) => classes[word]!),
+    mechanisms: chosen,
+    settings: readAllSettings(WHO, values.set),
+    seed: values.seed,
+  };
+  const progress = new Progress(io);
+  const found = await withDevice(WHO, values, (device) => {
+    const rates = values['no-probe'] ? undefined : calibrate(device, (text) => progress.show(text));
+    progress.show('planning');
+    try {
+      return Promise.resolve(study({ ...asked, rates, like: device.info }));
+    } finally {
+      progress.clear();
+    }
+  });
+  if (values.json) io.out(`${JSON.stringify(found, undefined, 2)}\n`);
+  else io.out(render(found, styleFor(io, io.outTerminal)));
+  return 0;
+}
+
+const units: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+function readBytes(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit = ''] = /^([\d.]+)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
+  const bytes = Number(digits) * (unit === '' ? 1 : (units[unit.toLowerCase()] ?? NaN));
+  if (bytes > 0 && Number.isFinite(bytes)) return Math.floor(bytes);
+  throw new UsageError(`${WHO}: --memory-limit must be a number of bytes such as 8GB, 500MB or 2GiB; got "${text}".`);
+}
+
+function render({ options: asked, rows, refused, recommended, byHand }: Plan, style: Style): string {
+  const { length, heads, headDim, layers, batch, causal, training, memoryLimit } = asked;
+  const title = [
+    `${format.integer(length)} positions, ${format.count(heads, 'head')} of ${headDim}, ${format.count(layers, 'layer')}, batch ${batch}`,
+    causal ? 'causal' : 'bidirectional',
+    training ? 'training (forward and backward)' : 'inference',
+    memoryLimit === undefined ? 'no memory limit' : `at most ${format.bytes(memoryLimit)}`,
+  ].join(', ');
+  const timed = rows.some(({ seconds }) => seconds !== null);
+  const shown = table<PlanRow>(
+    [
+      {
+        title: 'mechanism',
+        cell: ({ mechanism }) => (mechanism === recommended.mechanism ? style.bold(mechanism) : mechanism),
+      },
+      { title: 'exactness', cell: ({ exactness }) => exactness },
+      { title: 'multiply-adds', align: 'right', cell: (row) => multiplyAdds(row.multiplyAdds) },
+      ...(timed
+        ? [{ title: 'time', align: 'right' as const, cell: (row: PlanRow) => format.milliseconds(1000 * row.seconds!) }]
+        : []),
+      { title: 'activations', align: 'right', cell: ({ bytes }) => format.bytes(bytes.activations) },
+      { title: 'saved', align: 'right', cell: ({ bytes }) => format.bytes(bytes.saved) },
+      { title: 'workspace', align: 'right', cell: ({ bytes }) => format.bytes(bytes.workspace + bytes.gradients) },
+      { title: 'parameters', align: 'right', cell: ({ bytes }) => format.bytes(bytes.parameters) },
+      { title: 'total', align: 'right', cell: ({ bytes }) => format.bytes(bytes.total) },
+      { title: 'fits', cell: ({ fits }) => (fits ? 'yes' : style.bad('no')) },
+    ],
+    rows,
+    style,
+  );
+  const left = refused.map(({ mechanism, why }) => style.dim(`${mechanism}: ${why}`));
+  const hand = definitions(
+    [
+      ['scores of one head', `4·n² = ${format.integer(byHand.scoreBytesPerHead)} B`],
+      ['scores of all heads', `4·h·n² = ${format.integer(byHand.scoreBytes)} B, one layer`],
+      ['queries, keys, values', `12·n·D = ${format.integer(byHand.projectionBytes)} B`],
+      ['full attention', `2·n²·D = ${format.integer(byHand.fullMultiplyAdds)} multiply-adds`],
+      [
+        `window of ${textbookWindow}`,
+        `2·n·w·D = ${format.integer(byHand.windowMultiplyAdds)} multiply-adds, borders and self left out`,
+      ],
+      [`rank ${textbookRank}`, `4·n·k·D = ${format.integer(byHand.lowRankMultiplyAdds)} multiply-adds`],
+    ],
+    style,
+  );
+  return [
+    `${title}\n`,
+    shown,
+    ...(left.length === 0 ? [] : [style.bold('Not usable here'), ...left, '']),
+    `${style.bold('Recommended')}  ${recommended.mechanism}: ${recommended.why}.\n`,
+    style.bold('By hand, one layer and one batch row'),
+    hand,
+  ].join('\n');
+}
+
+const multiplyAdds = (count: number): string =>
+  count >= 1e12
+    ? `${(count / 1e12).toFixed(2)} T`
+    : count >= 1e9
+      ? `${(count / 1e9).toFixed(2)} G`
+      : `${(count / 1e6).toFixed(2)} M`;
+
+export const plan: Command = { summary: 'time and memory before anything runs, and what fits', help, run };

@@ -1,0 +1,123 @@
+import type { Comparison, CompareRow } from '../../studies/compare.js';
+import { baselines } from '../../studies/mechanisms.js';
+import * as format from '../format.js';
+import { errorChart, workChart } from './dot-chart.js';
+import { markup, type Markup } from './html.js';
+import { lineChart, type LineChart } from './line-chart.js';
+import type { Look } from './marks.js';
+import { largestError, rounding, scatter } from './scatter.js';
+
+const [wide, narrow, whole] = [560, 340, 1140];
+
+/** Time, speed-up, memory and error over the length; error by row; and all three at the longest length in one drawing. */
+export function charts(comparison: Comparison, look: (name: string) => Look): Markup[] {
+  const { rows, lengths, heads, rowsPerHead, training } = comparison;
+  const names = [...new Set(rows.map(({ name }) => name))];
+  const longest = lengths.at(-1)!;
+  const series = (value: (row: CompareRow) => number | null): LineChart['series'] =>
+    names.map((name) => {
+      const own = rows.filter((row) => row.name === name);
+      return {
+        name,
+        look: look(name),
+        main: baselines.includes(own[0]!.mechanism),
+        points: own.flatMap((row) => {
+          const y = value(row);
+          return y === null || !(y > 0) ? [] : [{ x: row.length, y }];
+        }),
+      };
+    });
+  const common = { xTicks: lengths, showX: format.length, xTitle: 'positions' };
+  const line = (chart: Omit<LineChart, keyof typeof common>, caption: string): Markup | undefined =>
+    chart.series.every(({ points }) => points.length === 0)
+      ? undefined
+      : card(
+          chart.title,
+          caption,
+          lineChart({ ...common, ...chart }, wide),
+          lineChart({ ...common, ...chart }, narrow),
+        );
+  const atLongest = rows.filter(({ length, level }) => length === longest && level === 'attention');
+  const spread = rows.filter(({ length }) => length === longest);
+  const at = `at ${format.integer(longest)} positions`;
+  const [errorTitle, workTitle, scatterTitle] = [`Error ${at}`, `Work ${at}`, `Speed, error and memory ${at}`];
+  const mixers = rows.some(({ level }) => level === 'mixer') ? ' Mixers, which compare nothing, are left out.' : '';
+  return [
+    spread.every(({ overFlash }) => overFlash === null)
+      ? undefined
+      : markup`<figure class="card full">
+          <h3>${scatterTitle}</h3>
+          <figcaption class="caption">
+            The larger the circle, the more workspace, by its logarithm. Errors of ${format.percent(largestError)} and more lie on the lowest line.
+          </figcaption>
+          ${scatter(spread, look, scatterTitle, whole)}${scatter(spread, look, scatterTitle, narrow)}
+        </figure> `,
+    line(
+      {
+        id: 'time',
+        title: training ? 'Time of one training step' : 'Time of one call',
+        description: `Milliseconds over the number of positions, one line for each of ${names.length} mechanisms; all values are in the table.`,
+        series: series(({ milliseconds }) => milliseconds),
+        showY: format.milliseconds,
+      },
+      'Median of checked runs. A line that ends early was stopped; the table says why.',
+    ),
+    line(
+      {
+        id: 'speed',
+        title: 'Speed-up over flash',
+        description: 'How many times as fast as flash at the same length; all values are in the table.',
+        series: series(({ overFlash }) => overFlash),
+        showY: format.times,
+      },
+      'Same length, same run.',
+    ),
+    line(
+      {
+        id: 'memory',
+        title: 'Peak workspace',
+        description: 'Bytes held beyond inputs, parameters and the result; all values are in the table.',
+        series: series(({ workspaceBytes }) => workspaceBytes),
+        showY: format.bytes,
+      },
+      `Most bytes held at a time beyond inputs, parameters${training ? ', gradients' : ''} and the result, from the ledger.`,
+    ),
+    line(
+      {
+        id: 'error',
+        title: 'Error over the length',
+        description: 'Relative error against softmax attention; all values are in the table.',
+        series: series(({ error, level }) =>
+          error === null || error.relative <= rounding || level === 'mixer' ? null : error.relative,
+        ),
+        showY: format.error,
+      },
+      `Against float64 softmax attention, where it is more than rounding.${mixers}`,
+    ),
+    atLongest.length === 0
+      ? undefined
+      : card(
+          errorTitle,
+          `On ${heads * rowsPerHead} sampled rows; those that see the past only against causal attention.${mixers}`,
+          errorChart(atLongest, look, errorTitle, wide),
+          errorChart(atLongest, look, errorTitle, narrow),
+        ),
+    !spread.some(({ counted }) => (counted?.multiplyAdds ?? 0) > 0)
+      ? undefined
+      : card(
+          workTitle,
+          training
+            ? 'Multiply-adds of both passes, and the number that the rehearsal predicted.'
+            : "Multiply-adds that were executed, and those of the mechanism's formula: tiles that a pattern cuts are executed whole.",
+          workChart(spread, look, workTitle, training, wide),
+          workChart(spread, look, workTitle, training, narrow),
+        ),
+  ].filter((one) => one !== undefined);
+}
+
+export const card = (title: string, caption: string, ...drawings: Markup[]): Markup =>
+  markup`<figure class="card">
+    <h3>${title}</h3>
+    <figcaption class="caption">${caption}</figcaption>
+    ${drawings}
+  </figure> `;

@@ -1,0 +1,155 @@
+import { rehearse, type AnyOptions, type AttentionShape, type Exactness, type Mechanism } from '../attention/index.js';
+import { OptionError, OutOfMemoryError } from '../core/errors.js';
+import { byHand, type ByHand } from './by-hand.js';
+import { type Rates, secondsOf } from './calibrate.js';
+
+export interface PlanOptions {
+  readonly length: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly layers: number;
+  readonly batch: number;
+  readonly causal: boolean;
+  readonly training: boolean;
+  /** Bytes that attention may take; undefined: no limit. */
+  readonly memoryLimit: number | undefined;
+  readonly exactness: readonly Exactness[];
+  readonly mechanisms: readonly Mechanism[];
+  /** Options by mechanism. */
+  readonly settings: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  readonly seed: number;
+  /** What this machine does in a second; undefined: times are not predicted. */
+  readonly rates: Rates | undefined;
+  readonly like: { readonly width: number; readonly threads: number };
+}
+
+/** Attention of all layers. */
+export interface PlanBytes {
+  readonly parameters: number;
+  /** Queries, keys, values and results: of every layer in training, of one otherwise. */
+  readonly activations: number;
+  /** Kept for the backward pass beside those, every layer. */
+  readonly saved: number;
+  /** Of one layer at a time. */
+  readonly gradients: number;
+  readonly workspace: number;
+  readonly total: number;
+}
+
+export interface PlanRow {
+  readonly mechanism: string;
+  readonly level: 'attention' | 'mixer';
+  readonly exactness: Exactness;
+  /** Multiply-adds that the formula needs, forward, all layers. */
+  readonly multiplyAdds: number;
+  readonly pairs: number | null;
+  readonly bytes: PlanBytes;
+  readonly seconds: number | null;
+  readonly fits: boolean;
+}
+
+export interface Plan {
+  readonly options: Omit<PlanOptions, 'mechanisms' | 'rates' | 'settings'>;
+  readonly rows: readonly PlanRow[];
+  readonly refused: readonly { readonly mechanism: string; readonly why: string }[];
+  readonly recommended: { readonly mechanism: string; readonly why: string };
+  readonly byHand: ByHand;
+}
+
+const order: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
+/** A less exact mechanism is only recommended when it is this many times as fast. */
+const worthwhile = 2;
+
+/**
+ * What attention will take, mechanism by mechanism, without running it: each is rehearsed on a device that only counts, and
+ * times follow from the machine's measured rates.
+ *
+ * @throws OptionError with every reason when no mechanism can be used; OutOfMemoryError with what each would take when none fits.
+ */
+export function plan(options: PlanOptions): Plan {
+  const { length, heads, headDim, batch } = options;
+  const shape = { B: batch, H: heads, G: heads, L: length, S: length, D: headDim, E: headDim };
+  const rows: PlanRow[] = [];
+  const refused: { mechanism: string; why: string }[] = [];
+  for (const mechanism of options.mechanisms) {
+    if (!options.exactness.includes(mechanism.definition.exactness)) continue;
+    try {
+      rows.push(rowOf(mechanism, shape, options));
+    } catch (error) {
+      if (!(error instanceof Error) || error.name === 'Error') throw error;
+      const prefix = `${mechanism.name}: `;
+      const why = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
+      refused.push({ mechanism: mechanism.name, why });
+    }
+  }
+  if (rows.length === 0) {
+    const reasons = refused.map(({ mechanism, why }) => `${mechanism}: ${why}`);
+    throw new OptionError(
+      `plan: no mechanism can be used. ${reasons.join(' ') || 'None has the exactness asked for.'}`,
+    );
+  }
+  if (!rows.some(({ fits }) => fits)) {
+    const needs = [...rows].sort((a, b) => a.bytes.total - b.bytes.total);
+    const list = needs.map((row) => `${row.mechanism} ${row.bytes.total}`).join(', ');
+    throw new OutOfMemoryError(
+      `plan: nothing fits into ${options.memoryLimit} bytes; needed are ${list}. ` +
+        'Raise the limit, or shorten the length, the batch or the layers.',
+    );
+  }
+  rows.sort((a, b) => effort(a) - effort(b) || a.bytes.total - b.bytes.total);
+  const { mechanisms: _, rates: __, settings: ___, ...asked } = options;
+  return { options: asked, rows, refused, recommended: recommend(rows), byHand: byHand(options) };
+}
+
+/** Seconds where they are predicted, else multiply-adds. */
+const effort = (row: PlanRow): number => row.seconds ?? row.multiplyAdds;
+
+function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions): PlanRow {
+  const { causal, training, layers, memoryLimit = Infinity, rates, like, seed } = options;
+  const wanted = causal || mechanism.definition.supports.causal === 'only';
+  const call: AnyOptions = { ...options.settings.get(mechanism.name), causal: wanted, seed };
+  if (wanted !== causal) throw new OptionError(`${mechanism.name}: it has a causal form only; ask for --causal.`);
+  const taken = rehearse(mechanism, shape, call, { training, like, countPairs: false });
+  const kept = training ? layers : 1;
+  const parts = {
+    parameters: layers * taken.parameterBytes,
+    activations: kept * (taken.inputBytes + taken.outputBytes),
+    saved: kept * taken.savedBytes,
+    gradients: taken.gradientBytes,
+    workspace: taken.workspaceBytes - taken.savedBytes,
+  };
+  const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+  const { multiplyAdds, pairs } = mechanism.cost(shape, call as never);
+  return {
+    mechanism: mechanism.name,
+    level: mechanism.definition.level ?? 'attention',
+    exactness: mechanism.definition.exactness,
+    multiplyAdds: layers * multiplyAdds,
+    pairs: pairs ?? null,
+    bytes: { ...parts, total },
+    seconds: rates === undefined ? null : layers * secondsOf(taken.work, rates),
+    fits: total <= memoryLimit,
+  };
+}
+
+/** The most exact attention that fits, unless a less exact one is much faster. `rows` are sorted, the fastest first. */
+function recommend(rows: readonly PlanRow[]): Plan['recommended'] {
+  const what = rows[0]!.seconds === null ? 'times fewer multiply-adds than' : 'times as fast as';
+  let best: PlanRow | undefined;
+  let why = '';
+  for (const exactness of order) {
+    // a mixer replaces attention by something else: it is listed, and never a substitute
+    const candidate = rows.find((row) => row.fits && row.level === 'attention' && row.exactness === exactness);
+    if (candidate === undefined) continue;
+    if (best === undefined) why = `the fastest of those that are ${exactness} and fit`;
+    else {
+      const ratio = effort(best) / effort(candidate);
+      if (ratio < worthwhile) continue;
+      why = `${ratio.toFixed(1)} ${what} ${best.mechanism}; it is ${exactness}, so measure its error on your data with subquad compare`;
+    }
+    best = candidate;
+  }
+  if (best === undefined)
+    return { mechanism: rows[0]!.mechanism, why: 'no attention fits, only mixers; the fastest of them' };
+  return { mechanism: best.mechanism, why };
+}

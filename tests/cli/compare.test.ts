@@ -1,0 +1,119 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { mechanisms } from '../../src/attention/index.js';
+import type { Comparison } from '../../src/studies/compare.js';
+import { coreSet } from '../../src/studies/mechanisms.js';
+import { cli, temporaryFolder } from './io.js';
+import { malformed } from './well-formed.js';
+
+const wasm = ['--device', 'wasm', '--threads', '1'];
+const small = ['--heads', '2', '--head-dim', '8'];
+
+function folderWithText(): string {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, 'short.txt'), 'The quick brown fox jumps over the lazy dog. '.repeat(2));
+  return cwd;
+}
+
+test('prints a table, writes a report, and uses what the text has', async () => {
+  const cwd = folderWithText();
+  const argv = ['compare', 'short.txt', ...wasm, ...small, '--lengths', '32,64,128,256'];
+  const mechanisms = ['--mechanisms', 'chunked,chunked:keyChunk=20,flash,chunked', '--set', 'chunked.queryChunk=16'];
+  const { code, out, err } = await cli([...argv, ...mechanisms, '--json', 'c.json'], { cwd });
+  expect([code, err]).toEqual([0, expect.stringMatching(/^wrote .*c\.json\n$/)]);
+  expect(out).toContain('its whole length takes the place of 128, 256');
+  expect(out.match(/^n = \d+$/gm)).toEqual(['n = 32', 'n = 64', 'n = 90']);
+  for (const name of ['standard', 'flash', 'chunked:queryChunk=16', 'chunked:queryChunk=16:keyChunk=20']) {
+    expect(out.match(new RegExp(`^${name} `, 'gm'))).toHaveLength(3);
+  }
+  expect(out).toContain('features, not a trained model');
+  expect(out).toContain(`report  ${join(cwd, 'subquad-report.html')}\n`);
+  expect(readdirSync(cwd).sort()).toEqual(['c.json', 'short.txt', 'subquad-report.html']);
+  const page = readFileSync(join(cwd, 'subquad-report.html'), 'utf8');
+  expect(malformed(page)).toBeUndefined();
+  const { rows } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as Comparison;
+  expect(rows).toHaveLength(12);
+  for (const { name } of rows) expect(page).toContain(`<code>${name}</code>`);
+});
+
+test('a causal training step of a family, as JSON alone', async () => {
+  const cwd = folderWithText();
+  const argv = ['compare', 'short.txt', ...wasm, ...small, '--lengths', '24', '--families', 'exact'];
+  const { code, out } = await cli([...argv, '--causal', '--training', '--json', '-'], { cwd });
+  expect(code).toBe(0);
+  const found = JSON.parse(out) as Comparison;
+  expect(found).toMatchObject({ causal: true, training: true });
+  const exact = mechanisms.filter(({ definition }) => definition.family === 'exact').map(({ name }) => name);
+  expect(found.rows.map(({ name }) => name).sort()).toEqual([...exact].sort());
+  for (const row of found.rows) expect(row).toMatchObject({ causal: true, check: { ok: true }, skipped: null });
+});
+
+test('the bundled document and the core set are the default', async () => {
+  const argv = ['compare', ...wasm, '--lengths', '16', '--heads', '1', '--head-dim', '4', '--json', 'c.json'];
+  const cwd = temporaryFolder();
+  const { out } = await cli(argv, { cwd });
+  expect(out).toMatch(/^pride-and-prejudice\.txt, 692 kB; 1 head of 4, f32; forward; wasm, 1 thread\n/);
+  const { mechanisms: found } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as Comparison;
+  expect(new Set(found.map(({ name }) => name))).toEqual(new Set(coreSet().map(({ name }) => name)));
+});
+
+test('a row that failed fails the command; one that was left out does not', async () => {
+  const cwd = folderWithText();
+  const argv = ['compare', 'short.txt', ...wasm, ...small, '--lengths', '24'];
+  const left = await cli([...argv, '--mechanisms', 'standard:headsAtATime=3'], { cwd });
+  expect(left.code).toBe(0);
+  expect(left.out).toContain('not run: headsAtATime must divide the 2 heads');
+});
+
+describe('bad input is refused before anything is written', () => {
+  const cwd = folderWithText();
+  test.each([
+    [
+      '--mechanisms chnked,flsh --families exat',
+      ['"chnked"; did you mean chunked?', '"flsh"; did you mean flash?', '"exat"'],
+    ],
+    ['--mechanisms all,flash --families exact', ['--mechanisms all has flash, exact among them']],
+    [
+      '--mechanisms chunked:keyChunk=0:keyChunk=3:queryChnk=2',
+      ['chunked.keyChunk is given twice', 'chunked has no option "queryChnk"; did you mean queryChunk?'],
+    ],
+    ['--mechanisms chunked:keyChunk=0', ['chunked: keyChunk must be a whole number of at least 1; got 0']],
+    ['--mechanisms chunked:keyChunk', ['chunked.keyChunk must be a whole number of at least 1; got ""']],
+    [
+      '--mechanisms flash --set chunked.keyChunk=8,x',
+      ['--set chunked.keyChunk=8: chunked is not among the mechanisms', '--set takes NAME.OPTION=VALUE; got "x"'],
+    ],
+    [
+      '--mechanisms chunked:keyChunk=4 --set chunked.keyChunk=8 --set=chunked.queryChunk=1.5',
+      [
+        'chunked.keyChunk is given in --mechanisms and in --set',
+        'chunked: queryChunk must be a whole number of at least 1; got 1.5',
+      ],
+    ],
+    ['--mechanisms flash,,chunked', ['--mechanisms has an empty entry']],
+    ['--set', ['--set needs a value, such as --set NAME.OPTION=VALUE']],
+  ])('%s', async (line, parts) => {
+    const { code, out, err } = await cli(['compare', 'short.txt', ...line.split(' ')], { cwd });
+    for (const part of parts) expect(err).toContain(part);
+    expect(err).toMatch(/^error {2}subquad compare: .*\n$/);
+    expect([code, out]).toEqual([2, '']);
+    expect(readdirSync(cwd)).toEqual(['short.txt']);
+  });
+
+  const oneSided = mechanisms.filter(({ definition }) => definition.supports.causal === false);
+  test.skipIf(oneSided.length === 0)('causal asked of what has no causal form', async () => {
+    const names = oneSided.map(({ name }) => name).join(',');
+    const argv = ['compare', 'short.txt', '--causal', '--mechanisms', names];
+    const { code, err } = await cli(argv, { cwd });
+    expect(code).toBe(2);
+    expect(err).toContain(
+      `no causal form: ${oneSided.map(({ name }) => name).join(', ')}; leave them out, or --causal`,
+    );
+  });
+});
+
+test('the help lists every mechanism', async () => {
+  const { out } = await cli(['compare', '--help']);
+  for (const { name } of mechanisms) expect(out).toMatch(new RegExp(`[ ,]${name}(,|\\n)`));
+});

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inflateSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { mechanisms } from '../../src/attention/index.js';
+import { cli, temporaryFolder } from './io.js';
+import { malformed } from './well-formed.js';
+
+const wasm = ['--device', 'wasm', '--threads', '1'];
+
+describe('mechanisms', () => {
+  test('a row for every mechanism', async () => {
+    const { code, out } = await cli(['mechanisms']);
+    expect(code).toBe(0);
+    for (const { name } of mechanisms) expect(out).toMatch(new RegExp(`^${name} `, 'm'));
+    expect(out).toContain(`${mechanisms.length} mechanisms`);
+  });
+
+  test('--json holds options and papers; --family selects', async () => {
+    const { out } = await cli(['mechanisms', '--family', 'exact', '--json']);
+    const all = JSON.parse(out) as { name: string; family: string; options: object; paper: { year: number } }[];
+    expect(new Set(all.map(({ family }) => family))).toEqual(new Set(['exact']));
+    expect(all.find(({ name }) => name === 'chunked')).toMatchObject({
+      options: { queryChunk: { type: 'integer', min: 1, default: 1024 } },
+      paper: { year: 2021, arxiv: '2112.05682' },
+    });
+  });
+});
+
+describe('show', () => {
+  test('explains, and draws the causal triangle', async () => {
+    const { code, out } = await cli(['show', 'flash', '--causal', '--length', '32', ...wasm]);
+    expect(code).toBe(0);
+    expect(out).toContain('arXiv:2307.08691');
+    expect(out).toContain('100,687,872');
+    const picture = out.split('\n').filter((line) => line.startsWith('│'));
+    expect(picture).toHaveLength(32);
+    // the future of the first position is empty, the last sees everything
+    expect(picture[0]).toMatch(/^│[^ ]{2} +│$/);
+    expect(picture[31]).not.toContain(' ');
+  });
+
+  test('writes SVG and PNG', async () => {
+    const cwd = temporaryFolder();
+    const argv = ['show', 'standard', '--length', '16', ...wasm, '--svg', 'p.svg', '--png', 'p.png'];
+    const { code, err } = await cli(argv, { cwd });
+    expect(code).toBe(0);
+    expect(err).toContain('p.png');
+    expect(malformed(readFileSync(join(cwd, 'p.svg'), 'utf8'))).toBeUndefined();
+    const image = readFileSync(join(cwd, 'p.png'));
+    expect(image.subarray(1, 4).toString()).toBe('PNG');
+    expect([image.readUInt32BE(16), image.readUInt32BE(20)]).toEqual([512, 512]);
+    const at = image.indexOf('IDAT') + 4;
+    expect(inflateSync(image.subarray(at, at + image.readUInt32BE(at - 8)))).toHaveLength(512 * (1 + 3 * 512));
+  });
+
+  test('--json gives options and cost', async () => {
+    const { out } = await cli(['show', 'chunked', '--set', 'keyChunk=512', '--json', ...wasm]);
+    expect(JSON.parse(out)).toMatchObject({ name: 'chunked', length: 4096, pairs: 201326592 });
+    expect((JSON.parse(out) as { chosen: object }).chosen).toEqual({ queryChunk: 1024, keyChunk: 512 });
+  });
+
+  test.each([
+    [['show'], 'name a mechanism'],
+    [['show', 'flahs'], 'did you mean flash?'],
+    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'chunked has no option "a"'],
+    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'did you mean keyChunk?'],
+    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'queryChunk must be a whole number of at least 1'],
+    [['show', 'chunked', '--set', 'queryChunk=0'], 'queryChunk must be a whole number of at least 1; got 0'],
+    [['show', 'flash', 'standard'], 'unexpected argument "standard"'],
+  ])('%j is refused in a sentence', async (argv, sentence) => {
+    const { code, err } = await cli(argv);
+    expect(code).toBe(2);
+    expect(err).toContain(sentence);
+    expect(err.trim().split('\n')).toHaveLength(1);
+  });
+});
+
+describe('plan', () => {
+  const quick = ['plan', '--no-probe', '--mechanisms', 'standard,flash', ...wasm];
+
+  test('what fits, what is recommended, and arithmetic to follow by hand', async () => {
+    const { code, out } = await cli([...quick, '--layers', '1', '--memory-limit', '500MB']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^flash .* yes$/m);
+    expect(out).toMatch(/^standard .* no$/m);
+    expect(out).toContain('Recommended  flash');
+    expect(out).toContain('805,306,368 B');
+    expect(out).toContain('25,769,803,776');
+  });
+
+  test('--json', async () => {
+    const { out } = await cli([...quick, '--json', '--causal', '--training']);
+    const { rows, recommended } = JSON.parse(out) as { rows: { seconds: null }[]; recommended: { mechanism: string } };
+    expect(rows).toHaveLength(2);
+    expect(rows[0]!.seconds).toBeNull();
+    expect(recommended.mechanism).toBe('flash');
+  });
+
+  test('predicts times after a probe', async () => {
+    const { code, out } = await cli(['plan', '--mechanisms', 'flash', '--length', '256', '--layers', '1', ...wasm]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^flash .* (ms|µs|s) /m);
+  });
+
+  test.each([
+    [['--memory-limit', '1'], 1, /nothing fits into 1 bytes; needed are flash \d+, standard \d+/],
+    [['--memory-limit', 'big'], 2, /--memory-limit must be a number of bytes such as 8GB/],
+    [
+      ['--set', 'flash=1,standrd.a=2,standard.b=3'],
+      2,
+      /NAME.OPTION=VALUE; got "flash=1"; .*did you mean standard\?; standard has no option "b"/,
+    ],
+  ])('%j is refused', async (argv, code, sentence) => {
+    const ran = await cli([...quick, ...argv]);
+    expect(ran.code).toBe(code);
+    expect(ran.err).toMatch(sentence);
+  });
+});

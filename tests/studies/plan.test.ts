@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import { mechanism, mechanisms, type Exactness } from '../../src/attention/index.js';
+import { byHand } from '../../src/studies/by-hand.js';
+import { secondsOf, type Rates } from '../../src/studies/calibrate.js';
+import { plan, type PlanOptions } from '../../src/studies/plan.js';
+
+const everything: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
+const rates: Rates = {
+  multiplyAdds: new Map([['matmul', 1e9]]),
+  bytes: new Map(),
+  other: { multiplyAdds: 1e9, bytes: 1e10 },
+  dispatch: 0,
+};
+const asked: PlanOptions = {
+  length: 4096,
+  heads: 12,
+  headDim: 64,
+  layers: 1,
+  batch: 1,
+  causal: false,
+  training: false,
+  memoryLimit: undefined,
+  exactness: everything,
+  mechanisms: ['standard', 'flash', 'chunked'].map(mechanism),
+  settings: new Map(),
+  seed: 0,
+  rates,
+  like: { width: 16, threads: 1 },
+};
+
+const rowsOf = (options: Partial<PlanOptions> = {}) =>
+  new Map(plan({ ...asked, ...options }).rows.map((row) => [row.mechanism, row]));
+
+describe('arithmetic of the book chapter', () => {
+  test('what holds: scores, projections, full attention, a window of 512, rank 256', () => {
+    expect(byHand({ length: 4096, heads: 12, headDim: 64 })).toEqual({
+      scoreBytesPerHead: 67_108_864,
+      // the chapter prints 67.1 MB a layer, which is one head
+      scoreBytes: 805_306_368,
+      projectionBytes: 37_748_736,
+      fullMultiplyAdds: 25_769_803_776,
+      windowMultiplyAdds: 3_221_225_472,
+      lowRankMultiplyAdds: 3_221_225_472,
+    });
+    // printed as 151 GB for 144 heads; it is 154.6
+    expect(144 * byHand({ length: 16384, heads: 1, headDim: 64 }).scoreBytesPerHead).toBe(154_618_822_656);
+  });
+
+  test('full attention costs that here too, and standard attention holds two such matrices', () => {
+    const { multiplyAdds, bytes } = rowsOf().get('standard')!;
+    expect(multiplyAdds).toBe(25_769_803_776);
+    expect(bytes.workspace).toBeGreaterThan(2 * 805_306_368);
+    expect(bytes.workspace).toBeLessThan(2.05 * 805_306_368);
+    expect(bytes.activations).toBe(37_748_736 + 37_748_736 / 3);
+  });
+
+  test('a reversible or recomputing kernel keeps row statistics only', () => {
+    const { bytes } = rowsOf({ training: true }).get('flash')!;
+    // one logsumexp a row and head, and a flag
+    expect(bytes.saved).toBeLessThan(4 * 12 * 4096 * 1.01);
+  });
+});
+
+describe('what fits and what is recommended', () => {
+  test('layers multiply what is kept in training, and only work otherwise', () => {
+    const [one, twelve] = [rowsOf().get('flash')!, rowsOf({ layers: 12 }).get('flash')!];
+    expect(twelve.bytes).toEqual(one.bytes);
+    expect(twelve.seconds).toBeCloseTo(12 * one.seconds!, 9);
+    const [single, many] = [1, 12].map((layers) => rowsOf({ layers, training: true }).get('flash')!);
+    expect(many!.bytes.activations).toBe(12 * single!.bytes.activations);
+    expect(many!.bytes.workspace).toBe(single!.bytes.workspace);
+  });
+
+  test('the fastest exact mechanism that fits', () => {
+    const { recommended, rows } = plan({ ...asked, memoryLimit: 100e6 });
+    expect(rows.find(({ mechanism: name }) => name === 'standard')!.fits).toBe(false);
+    expect(['flash', 'chunked']).toContain(recommended.mechanism);
+    expect(recommended.why).toContain('fit');
+  });
+
+  test('nothing fits: every need is named at once', () => {
+    expect(() => plan({ ...asked, memoryLimit: 1000 })).toThrow(
+      /^plan: nothing fits into 1000 bytes; needed are flash \d+, chunked \d+, standard \d+\. Raise the limit/,
+    );
+  });
+
+  test('a mechanism that cannot take the shape is told apart from one that is too large', () => {
+    const settings = new Map([['standard', { headsAtATime: 5 }]]);
+    const { refused } = plan({ ...asked, settings });
+    expect(refused).toEqual([{ mechanism: 'standard', why: expect.stringContaining('headsAtATime must divide') }]);
+    expect(() => plan({ ...asked, settings, mechanisms: [mechanism('standard')] })).toThrow(
+      /no mechanism can be used. standard: headsAtATime/,
+    );
+  });
+
+  test('every mechanism of the registry can be planned at 65,536 positions, or says why not', () => {
+    const shape = { length: 65536, heads: 4, mechanisms, training: true };
+    const { rows, refused } = plan({ ...asked, ...shape });
+    expect(rows.length + refused.length).toBe(mechanisms.length);
+    for (const { bytes, multiplyAdds } of rows) {
+      for (const part of Object.values(bytes)) expect(part).toBeGreaterThanOrEqual(0);
+      expect(multiplyAdds).toBeGreaterThanOrEqual(0);
+    }
+  });
+});
+
+test('seconds: multiply-adds where a kernel has them, else bytes, and something for each start', () => {
+  const work = new Map([
+    ['matmul', { dispatches: 2, multiplyAdds: 3e9, bytesMoved: 1e12 }],
+    ['elementwise', { dispatches: 1, multiplyAdds: 0, bytesMoved: 2e10 }],
+  ]);
+  expect(secondsOf(work, { ...rates, dispatch: 0.5 })).toBeCloseTo(3 + 2 + 1.5, 9);
+});
