@@ -36,8 +36,10 @@ export { dilationSchedule, windowSchedule } from './patterns/schedules.js';
 
 const families: readonly Readonly<Record<string, unknown>>[] = [exact, patterns, lowRank, kernels, hashing, mixers];
 
-/** Every mechanism, family by family. */
-export const mechanisms: readonly Mechanism[] = families.flatMap((family) => Object.values(family) as Mechanism[]);
+/** Every mechanism, family by family, by name. */
+export const mechanisms: readonly Mechanism[] = families.flatMap((family) =>
+  (Object.values(family) as Mechanism[]).sort((a, b) => (a.name < b.name ? -1 : 1)),
+);
 
 /** The mechanism of a name. @throws OptionError for an unknown one, with the nearest. */
 export function mechanism(name: string): Mechanism {

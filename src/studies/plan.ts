@@ -111,12 +111,15 @@ function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions
   if (wanted !== causal) throw new OptionError(`${mechanism.name}: it has a causal form only; ask for --causal.`);
   const taken = rehearse(mechanism, shape, call, { training, like, countPairs: false });
   const kept = training ? layers : 1;
+  // what one layer holds at its peak beside its tensors; not all gradients are there while everything saved still is
+  const rest = taken.peakBytes - taken.parameterBytes - taken.inputBytes - taken.outputBytes;
+  const gradients = Math.min(taken.gradientBytes, rest - taken.savedBytes);
   const parts = {
     parameters: layers * taken.parameterBytes,
     activations: kept * (taken.inputBytes + taken.outputBytes),
     saved: kept * taken.savedBytes,
-    gradients: taken.gradientBytes,
-    workspace: taken.workspaceBytes - taken.savedBytes,
+    gradients,
+    workspace: rest - taken.savedBytes - gradients,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   const { multiplyAdds, pairs } = mechanism.cost(shape, call as never);
