@@ -30,8 +30,8 @@ export function realKeys(k: Tensor, lengths: readonly number[] | undefined, othe
 
 /**
  * `out_i = Σ_j w_ij v_j / Σ_j w_ij` with `w_ij = Σ_m exp(q_im + k_jm)`, without overflow. What is the same for all keys of a row
- * cancels, so exponents are moved freely: to each feature's largest key, and then to each row's largest feature. A divisor is
- * then at least 1. What they are moved by has no gradient, as the result does not depend on it.
+ * cancels, so exponents are moved freely: to each feature's largest key, and then to each row's largest feature. A divisor
+ * is then at least 1. What they are moved by has no gradient, as the result does not depend on it.
  */
 export function attendExponentials(call: Call, exponents: Exponents): Tensor {
   const { v, lengths, shape } = call;

@@ -69,10 +69,11 @@ export const performer = defineAttention({
   },
 });
 
-/** Queries and keys, which share the square root of the scale; one of them takes its sign. */
-function scaled({ q, k, scale, lengths, options }: PerformerCall): readonly [q: Tensor, k: Tensor] {
+/** The projections of queries and keys, which share the square root of the scale; one of them takes its sign. */
+function scaled(call: PerformerCall): { readonly root: number; readonly q: Tensor; readonly k: Tensor } {
+  const { scale, options, parameters } = call;
   const root = options.features === 'naiveExp' ? Math.abs(scale) : Math.sqrt(Math.abs(scale));
-  return [mul(q, Math.sign(scale) * root), mul(realKeys(k, lengths), root)];
+  return { root, q: mul(parameters.projection, Math.sign(scale) * root), k: mul(parameters.projection, root) };
 }
 
 /**
@@ -80,35 +81,40 @@ function scaled({ q, k, scale, lengths, options }: PerformerCall): readonly [q: 
  * cancel, and so does exp(−‖q′‖²/2), which a whole row shares.
  */
 function exponentsOf(call: PerformerCall): Exponents {
-  const { parameters, options, shape } = call;
+  const { options, shape } = call;
   const { B, H, G, L, D } = shape;
-  const [q, k] = scaled(call);
-  const { projection } = parameters;
-  const W = options.features === 'hyperbolic' ? concat([projection, neg(projection)], { axis: 0 }) : projection;
-  const M = W.shape[0]!;
+  const weights = scaled(call);
+  const both = (x: Tensor): Tensor => (options.features === 'hyperbolic' ? concat([x, neg(x)], { axis: 0 }) : x);
+  const [Wq, Wk] = [both(weights.q), both(weights.k)];
+  const M = Wq.shape[0]!;
   const beside = (x: Tensor, column: Tensor): Tensor => concat([x, column], { axis: -1 });
-  const project = (x: Tensor, weights: Tensor): Tensor => matmul(x, weights, { transposeB: true });
+  const project = (x: Tensor, W: Tensor): Tensor => matmul(x, W, { transposeB: true });
   const constantColumn = (value: number, rows: readonly number[]): Tensor =>
-    full([...rows, 1], value, { device: q.device });
-  const less = (): Tensor => mul(sum(square(k), { axes: -1, keepDims: true }), 0.5);
-  const rows = reshape(q, [B, G, (H / G) * L, D]);
+    full([...rows, 1], value, { device: call.q.device });
+  const k = realKeys(call.k, call.lengths);
+  const squares = (): Tensor => sum(square(k), { axes: -1, keepDims: true });
+  const rows = reshape(call.q, [B, G, (H / G) * L, D]);
   return {
-    k: options.features === 'naiveExp' ? project(k, W) : project(beside(k, less()), beside(W, constantColumn(-1, [M]))),
+    k:
+      options.features === 'naiveExp'
+        ? project(k, Wk)
+        : project(beside(k, squares()), beside(Wk, constantColumn(-0.5 * weights.root ** 2, [M]))),
     q: (shift) =>
       shift === undefined
-        ? project(rows, W)
+        ? project(rows, Wq)
         : project(
             beside(rows, constantColumn(1, rows.shape.slice(0, 3))),
-            beside(broadcastTo(W, [B, G, M, D]), reshape(shift, [B, G, M, 1])),
+            beside(broadcastTo(Wq, [B, G, M, D]), reshape(shift, [B, G, M, 1])),
           ),
   };
 }
 
 function attendRelu(call: PerformerCall, initialState?: Tensor): { out: Tensor; state: Tensor } {
   const { v, causal, lengths } = call;
-  const [q, k] = scaled(call).map((x) =>
-    map((y) => y.max(constant(0, 'f32')).add(1e-3), matmul(x, call.parameters.projection, { transposeB: true })),
-  ) as [Tensor, Tensor];
+  const weights = scaled(call);
+  const feature = (x: Tensor, W: Tensor): Tensor =>
+    map((y) => y.max(constant(0, 'f32')).add(1e-3), matmul(x, W, { transposeB: true }));
+  const [q, k] = [feature(call.q, weights.q), feature(realKeys(call.k, lengths), weights.k)];
   return linearAttend(q, k, v, {
     causal,
     eps: 0,

@@ -20,7 +20,7 @@ export const oracle: Check = async (gated, { device }) => {
 /** As `oracle`, for random sizes and options; on a device that compiles for a second only the sizes are random. */
 export const randomCases: Check = async (gated, { kind, device }) => {
   const native = kind === 'native';
-  const wanted = (full ? 60 : 12) / (native ? 10 : 1);
+  const wanted = (full ? 60 : 8) / (native ? 10 : 1);
   const next = generator(2024 + (gated.spec.seed ?? 0));
   let [found, tried] = [0, 0];
   while (found < wanted && tried < 30 * wanted) {
