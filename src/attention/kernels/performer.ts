@@ -4,6 +4,7 @@ import { full, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, flag, integer, type OptionValues } from '../options.js';
 import { drawn, normalOf, orthogonalRows } from '../parameters.js';
+import { byKeyHeads } from './by-heads.js';
 import { linearCost } from './cost.js';
 import { attendExponentials, attendExponentialsCausally, realKeys, type Exponents } from './exponentials.js';
 
@@ -56,9 +57,10 @@ export const performer = defineAttention({
     return { multiplyAdds: projections + linearCost(shape, featuresOf(options)).multiplyAdds };
   },
   forward: (call) => {
-    if (call.options.features === 'relu') return { out: attendRelu(call).out };
-    const exponents = exponentsOf(call);
-    return { out: call.causal ? attendExponentialsCausally(call, exponents).out : attendExponentials(call, exponents) };
+    const { B, H, G, L, S } = call.shape;
+    // the features of queries and keys
+    const bytes = 4 * B * featuresOf(call.options) * ((H / G) * L + S);
+    return { out: byKeyHeads(call, bytes, attendFeatures) };
   },
   recurrence: {
     step: (call, state) => {
@@ -68,6 +70,12 @@ export const performer = defineAttention({
     },
   },
 });
+
+function attendFeatures(call: PerformerCall): Tensor {
+  if (call.options.features === 'relu') return attendRelu(call).out;
+  const exponents = exponentsOf(call);
+  return call.causal ? attendExponentialsCausally(call, exponents).out : attendExponentials(call, exponents);
+}
 
 /** The projections of queries and keys, which share the square root of the scale; one of them takes its sign. */
 function scaled(call: PerformerCall): { readonly root: number; readonly q: Tensor; readonly k: Tensor } {
