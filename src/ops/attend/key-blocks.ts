@@ -2,7 +2,7 @@ import { freeVariables, topological, type Expression } from '../../codegen/expre
 import { defaultKeyBlock } from '../../kernels/attend/layout.js';
 
 /** Blocks that divide a step of the backward pass, largest first. */
-const candidates = [64, 48, 32, 16];
+const candidates = [64, 48, 32];
 
 /**
  * Sizes of key blocks to classify a mask with: the usual one, and where the mask divides keys into blocks of its own, such

@@ -14,12 +14,12 @@ const shape = { B: 1, H: 2, G: 1, L: n, S: n };
 
 test('blocks of the mask, where a step of keys is made of them', () => {
   const sizes = (mask: Mask): readonly number[] => keyBlocksFor(mask.expression(shape));
-  expect(keyBlocksFor(null)).toEqual([24]);
-  expect(sizes(within({ radius: 9 }).and(causal()))).toEqual([24]);
-  expect(sizes(blocks({ size: 64 }))).toEqual([24, 64]);
-  expect(sizes(blocks({ size: 160 }).or(blocks({ size: 64 })))).toEqual([24, 32]);
-  expect(sizes(blocks({ size: 21 }))).toEqual([24]);
-  expect(sizes(fixed({ stride: 96, columns: 8 }))).toEqual([24, 48]);
+  expect(keyBlocksFor(null)).toEqual([16]);
+  expect(sizes(within({ radius: 9 }).and(causal()))).toEqual([16]);
+  expect(sizes(blocks({ size: 64 }))).toEqual([16, 64]);
+  expect(sizes(blocks({ size: 160 }).or(blocks({ size: 64 })))).toEqual([16, 32]);
+  expect(sizes(blocks({ size: 21 }))).toEqual([16]);
+  expect(sizes(fixed({ stride: 96, columns: 8 }))).toEqual([16, 48]);
 });
 
 onEveryDevice((on) => {

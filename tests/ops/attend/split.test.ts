@@ -41,7 +41,7 @@ const rows: readonly [string, masks.Mask, gathered: number, parts: number][] = [
 
 describe('splitMask', () => {
   const split = (mask: masks.Mask, gather = true): ReturnType<typeof splitMask> =>
-    splitMask(mask.expression(shape), { S: shape.S, keyBlock: 24, gather });
+    splitMask(mask.expression(shape), { S: shape.S, keyBlock: 16, gather });
 
   it.each(rows)('finds the parts of %s', (_, mask, gathered, parts) => {
     const found = split(mask);
