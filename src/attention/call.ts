@@ -3,7 +3,13 @@ import { sameShape, show } from '../core/shape.js';
 import { Score } from '../scores/index.js';
 import { commonDevice, Tensor } from '../tensor/index.js';
 import type { AttentionDefinition, Supports } from './definition.js';
-import { resolveOptions, show as showValue, type AttentionShape, type OptionSpecs, type OptionValues } from './options.js';
+import {
+  resolveOptions,
+  show as showValue,
+  type AttentionShape,
+  type OptionSpecs,
+  type OptionValues,
+} from './options.js';
 
 /** Options of every call; a mechanism's own stand beside them. */
 export interface CommonOptions<P extends string = string, I extends string = string, S extends Supports = Supports> {

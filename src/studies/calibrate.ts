@@ -51,8 +51,7 @@ const probes: Readonly<Record<string, Probe>> = {
   },
   'linear attend backward': {
     inputs: all(filled(head, true), filled(head, true), filled(head, true), filled(head)),
-    run: (q, k, v, d) =>
-      gradients([linearAttend(q, k, v, { causal: true, normalise: true }).out], [q, k, v], [d]),
+    run: (q, k, v, d) => gradients([linearAttend(q, k, v, { causal: true, normalise: true }).out], [q, k, v], [d]),
   },
   fourier: { inputs: all(filled([4096, 256])), run: (x) => fourierMix(x) },
   elementwise: { inputs: all(filled(wide), filled(wide)), run: (a, b) => add(a, b) },
