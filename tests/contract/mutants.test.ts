@@ -44,7 +44,7 @@ describe('the gate does not pass for want of something to do', () => {
   );
 
   test('random cases that are never taken, and cost shapes', async () => {
-    const picky = gated(define({ refuse: ({ L }) => (L === 17 ? [] : ['it takes 17 tokens']) }), honest.spec);
+    const picky = gated(define({ refuse: ({ L }) => (L === 49 ? [] : ['it takes 49 tokens']) }), honest.spec);
     const on = { kind: 'wasm', device } as const;
     await expect(checks['agrees with the formula at random'](picky, on)).rejects.toThrow('random cases were taken');
     await expect(checks['cost formula is what is counted'](picky, on)).rejects.toThrow('refuses every cost shape');
