@@ -31,7 +31,7 @@ export const standard = defineAttention({
       !(H % headsAtATime === 0 && headsAtATime % (H / G) === 0) &&
         `headsAtATime must divide the ${H} heads and be a multiple of the ${H / G} that share keys; got ${headsAtATime}`,
       B * headsAtATime * L * S >= largestTensor &&
-        `the n×n matrices of ${headsAtATime} heads have ${B * headsAtATime * L * S} elements, and a buffer holds ${largestTensor}: ` +
+        `headsAtATime ${headsAtATime}: the n×n matrices have ${B * headsAtATime * L * S} elements, and a buffer holds ${largestTensor}: ` +
           `take fewer heads at a time, or at most ${Math.floor(Math.sqrt((largestTensor - 1) / (B * (H / G))))} positions`,
     ].filter((fault) => fault !== false),
   // every score is computed, seen or not

@@ -16,7 +16,7 @@ export interface AttendTiles {
 /** Without a mask that is made of blocks of keys. */
 export const defaultKeyBlock = 16;
 
-/** Queries of a task: 64 gain 4 % in the backward pass over all pairs, and lose 10 to 20 % at the edges of narrow masks. */
+/** Queries of a task: 64 gain a tenth in the backward pass over all pairs, and lose 10 to 20 % at the edges of narrow masks. */
 const queryTile = 32;
 
 export function attendTiles(width: number, keyBlock = defaultKeyBlock): AttendTiles {
