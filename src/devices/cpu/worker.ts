@@ -76,14 +76,14 @@ export function workerMain(setup: WorkerSetup, require: ((id: string) => unknown
 
   const awaitGeneration = (seen: number): number => {
     const end = performance.now() + setup.spin;
-    do {
+    for (;;) {
       for (let i = 0; i < 64; i++) {
         const now = Atomics.load(control, WORD.generation);
         if (now !== seen) return now;
       }
-    } while (performance.now() < end);
-    Atomics.wait(control, WORD.generation, seen);
-    return Atomics.load(control, WORD.generation);
+      // a wake-up may be late, for a generation that this worker has already served
+      if (performance.now() >= end) Atomics.wait(control, WORD.generation, seen);
+    }
   };
 
   let seen = 0;

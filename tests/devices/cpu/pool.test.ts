@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { renderWasm } from '../../../src/codegen/render/wasm.js';
 import { DeviceError } from '../../../src/core/errors.js';
-import { MAILBOX_BYTES } from '../../../src/devices/cpu/control.js';
+import { COMMAND, MAILBOX_BYTES, PART, WORD } from '../../../src/devices/cpu/control.js';
 import { spawnWorker, type WorkerHandle } from '../../../src/devices/cpu/host.js';
 import { Pool, type Program } from '../../../src/devices/cpu/pool.js';
 import { WasmBackend } from '../../../src/devices/cpu/wasm.js';
@@ -72,6 +72,30 @@ describe('pool', () => {
     pool.run(program(waitsForFlag, main), { ...work, tasks: 2 });
     expect(seen).toHaveLength(1);
     expect(memory()[512 + 1 - seen[0]!]).toBeGreaterThan(0);
+  });
+
+  test('a wake-up that comes late, after the worker has served its generation, is not served again', async () => {
+    let control = new Int32Array(0);
+    const pool = new Pool(2, PARAMS, (setup, onEnd) => {
+      control = new Int32Array(setup.control);
+      return spawnWorker(setup, onEnd);
+    });
+    pools.push(pool);
+    await pool.start(backend.workerCode);
+    // what the caller does to load a program, but for the wake-ups: they come again and again
+    const code = renderWasm(traps, { relaxed: false });
+    new Uint8Array(control.buffer, PART.mailbox, code.length).set(code);
+    control[WORD.program] = 1;
+    control[WORD.codeLength] = code.length;
+    control[WORD.pieceLength] = code.length;
+    control[WORD.command] = COMMAND.load;
+    Atomics.store(control, WORD.open, 1);
+    Atomics.store(control, WORD.generation, 1);
+    for (let i = 0; i < 50; i++) {
+      Atomics.notify(control, WORD.generation);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(Atomics.load(control, WORD.arrived)).toBe(1);
   });
 
   test('code longer than the mailbox arrives in pieces', async () => {
