@@ -3,31 +3,12 @@ import type { VF, VI, VectorBuilder } from './vector.js';
 const log2e = 1.4426950408889634;
 const magic = 12582912; // 1.5·2²³: adding it rounds a small float to an integer in the low mantissa bits
 
-/**
- * Coefficients of 2^f on [−½, ½], lowest first: minimax with the first one fixed; largest relative error 3e-9. With one
- * less it is 9.4e-8, which is the same for equal f: it shows in sums over many weights, as in the gradients of small tables.
- */
-const exp2Coefficients = [1, 0.693147182, 0.240226477, 0.0555035993, 0.00961850584, 0.00133908063, 0.000153264671];
-
 /** Σ c_i·x^i by Horner's rule. */
 export function polynomial(k: VectorBuilder, x: VF, coefficients: readonly number[]): VF {
   let sum = k.constant('vf', coefficients.at(-1)!);
   for (let i = coefficients.length - 2; i >= 0; i--) sum = k.fma(sum, x, coefficients[i]!);
   return sum;
 }
-
-/**
- * 2^x for x ≤ 127, relative error below 1.5e-7; exactly 0 for x ≤ −127. NaN stays NaN.
- */
-export function exp2(k: VectorBuilder, x: VF): VF {
-  const clamped = k.max(x, -127);
-  const shifted = k.add(clamped, magic);
-  const fraction = k.sub(clamped, k.sub(shifted, magic));
-  const mantissa = polynomial(k, fraction, exp2Coefficients);
-  return k.fromBits(k.add(k.bits(mantissa), k.shl(k.bits(shifted), 23)));
-}
-
-export { log2e };
 
 /** Coefficients of (log(1 + x) − x + x²/2) / x³ on [√½ − 1, √2 − 1], lowest first (Cephes logf). */
 const logCoefficients = [
@@ -76,6 +57,22 @@ export function exp(k: VectorBuilder, x: VF): VF {
   const half = k.shrSigned(n, 1);
   const power = (e: VI): VF => k.fromBits(k.shl(k.add(e, 127), 23));
   return k.mul(k.mul(mantissa, power(half)), power(k.sub(n, half)));
+}
+
+/**
+ * Coefficients of e^r on [−ln 2/2, ln 2/2], lowest first: minimax with the first one fixed; largest relative error 3e-9. With
+ * one less it is 9.4e-8, which is the same for equal r: it shows in sums over many weights, as in the gradients of small tables.
+ */
+const weightCoefficients = [1, 1, 0.499999938, 0.166665137, 0.0416682987, 0.00836911283, 0.00138194033];
+
+/** e^x for x ≤ 0, a third cheaper than `exp`: relative error below 1.5e-7, and exactly 0 below ln 2⁻¹²⁶. NaN stays NaN. */
+export function expOfNegative(k: VectorBuilder, x: VF): VF {
+  const shifted = k.fma(x, log2e, magic);
+  const count = k.sub(shifted, magic);
+  const r = k.fma(count, 2.1219444e-4, k.fma(count, -0.693359375, x));
+  const mantissa = polynomial(k, r, weightCoefficients);
+  const power = k.fromBits(k.add(k.bits(mantissa), k.shl(k.bits(shifted), 23)));
+  return k.select(k.lt(x, -87.33), k.constant('vf', 0), power);
 }
 
 const withSignOf = (k: VectorBuilder, magnitude: VF, sign: VF): VF =>

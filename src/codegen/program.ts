@@ -82,6 +82,13 @@ export type Instruction =
       readonly stride: number;
     }
   | {
+      readonly do: 'shuffle';
+      readonly to: Value;
+      readonly a: VF;
+      readonly b: VF;
+      readonly lanes: readonly number[];
+    }
+  | {
       readonly do: 'gather';
       readonly access: 'vf' | 'vi' | 'vu8';
       readonly to: Value;

@@ -225,6 +225,12 @@ export class VectorBuilder {
   iota(): VI {
     return this.#operation('iota', 'vi', []);
   }
+  /** Lane i is lane `lanes[i]` of `a` followed by `b`. */
+  shuffle(a: VF, b: VF, lanes: readonly number[]): VF {
+    const to = this.#local('vf');
+    this.#emit({ do: 'shuffle', to, a, b, lanes });
+    return to;
+  }
   /** Sums the lanes pairwise: lane i with lane i + width/2, and so on. */
   reduceAdd(a: VF): F32 {
     return this.#operation('reduceAdd', 'f32', [a]);

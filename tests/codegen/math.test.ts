@@ -4,8 +4,11 @@ import type { F32 } from '../../src/codegen/expression/index.js';
 import { variable } from '../../src/codegen/expression/index.js';
 import { runElementwise } from '../../src/tensor/elementwise.js';
 import { empty, scope, tensor } from '../../src/tensor/index.js';
+import { expOfNegative } from '../../src/codegen/math.js';
+import type { Kernel } from '../../src/kernels/kernel.js';
 import { onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
+import { onEveryTarget } from '../support/targets.js';
 
 const x0 = variable('x0', 'f32');
 
@@ -179,5 +182,36 @@ onEveryDevice((on) => {
       Float32Array.from(exact, ([x]) => x),
     );
     exact.forEach(([x, want], i) => expect(y[i], `${name}(${x})`).toBe(want));
+  });
+});
+
+const weights: Kernel = {
+  name: 'weights',
+  key: '',
+  parameters: ['pointer', 'pointer', 'i32'],
+  cpu: (k) => {
+    const [x, y] = [k.parameter(0, 'pointer'), k.parameter(1, 'pointer')];
+    k.loop(
+      0,
+      k.parameter(2, 'i32'),
+      (i) => k.store(k.offset(y, i, 4), expOfNegative(k, k.loadVF(k.offset(x, i, 4)))),
+      k.width,
+    );
+  },
+};
+
+onEveryTarget((target) => {
+  test('e^x of what is not positive: a relative error below 1.5e-7 down to the smallest normal number, then 0', () => {
+    const special = [0, -0, -87.33, -87.34, -200, -1e30, -Infinity, NaN];
+    const x = Float32Array.of(...special, ...uniform(8, 40_004, -87.3, 0), ...uniform(9, 40_004, -1, 0));
+    const y = new Float32Array(x.length);
+    target.run(weights, [x, y, x.length]);
+    const end = special.length;
+    expect([...y.subarray(0, end)]).toEqual([1, 1, Math.fround(y[2]!), 0, 0, 0, 0, NaN]);
+    const error = (i: number): number => Math.abs(y[i]! / Math.exp(x[i]!) - 1);
+    expect(error(2)).toBeLessThan(1.5e-7);
+    let worst = end;
+    for (let i = end; i < x.length; i++) if (!(error(i) <= error(worst))) worst = i;
+    expect(error(worst), `at ${x[worst]}`).toBeLessThan(1.5e-7);
   });
 });

@@ -66,6 +66,14 @@ const loads: readonly Load[] = [
     want: (view, lane) => view.getInt32(8 + stride * lane, true),
   })),
   {
+    name: 'shuffle: the next lane of the first, then the lane of the second',
+    build: (k, x) => {
+      const lanes = Array.from({ length: k.width }, (_, i) => (i % 2 === 0 ? i + 1 : k.width + i));
+      return k.shuffle(k.loadVF(x.from, 0), k.loadVF(x.from, 128), lanes);
+    },
+    want: (view, lane) => view.getInt32(lane % 2 === 0 ? 4 * (lane + 1) : 128 + 4 * lane, true),
+  },
+  {
     name: 'gatherVF',
     build: (k, x) => k.gatherVF(k.offset(x.from, BYTES / 2), x.index),
     want: (view, lane) => view.getInt32(BYTES / 2 + 4 * indices[lane]!, true),

@@ -24,6 +24,14 @@ typedef uint16_t u16u __attribute__((may_alias));
 INLINE vf splat_vf(float a) { return a - (vf){0}; }
 INLINE vi splat_vi(int32_t a) { return a - (vi){0}; }
 static const vi iota = {${Array.from({ length: width }, (_, i) => i).join(', ')}};
+#ifndef __has_builtin
+#define __has_builtin(name) 0
+#endif
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){__VA_ARGS__})
+#endif
 INLINE vf select_vf(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); }
 INLINE vi select_vi(vi m, vi a, vi b) { return (a & m) | (b & ~m); }
 INLINE float min_f32(float a, float b) { return b < a ? b : a; }

@@ -153,6 +153,10 @@ function statement(instruction: Instruction, width: number, indent: string): str
         (_, i) => `${indent}${stores.f32(address(to, offset + i * stride), `${name(value)}[${i}]`)};`,
       );
     }
+    case 'shuffle': {
+      const { to, a, b, lanes } = instruction;
+      return [`${declare(to)} SHUFFLE(${name(a)}, ${name(b)}, ${lanes.join(', ')});`];
+    }
     case 'gather':
       return [
         `${declare(instruction.to)} gather_${instruction.access}(${name(instruction.from)}, ${name(instruction.index)});`,

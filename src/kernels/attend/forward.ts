@@ -1,4 +1,4 @@
-import { exp2, log, log2e } from '../../codegen/math.js';
+import { expOfNegative, log } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { parameterList, type Kernel } from '../kernel.js';
 import { dropTile } from './dropout.js';
@@ -166,12 +166,6 @@ function changeScores(
   });
 }
 
-/**
- * e^x for x ≤ 0. Scores stay in natural units until here: in base 2 from the start they would save this product, but a
- * score s is then off by ε·s in each of forward and backward, and weights near 1 with it.
- */
-export const weightOf = (k: VectorBuilder, x: VF): VF => exp2(k, k.mul(x, log2e));
-
 interface SoftmaxTile {
   readonly scores: Pointer;
   readonly count: I32;
@@ -194,7 +188,7 @@ function softmaxTile(k: VectorBuilder, t: AttendTiles, x: SoftmaxTile): void {
   const base = top.map((value) => k.select(k.eq(value, -Infinity), k.constant('vf', 0), value));
   const grew = old.map((value, v) => k.lt(value, top[v]!)).reduce((a, b) => k.or(a, b));
   k.if(k.any(grew), () => {
-    const factor = old.map((value, v) => weightOf(k, k.sub(value, base[v]!)));
+    const factor = old.map((value, v) => expOfNegative(k, k.sub(value, base[v]!)));
     lanes.forEach((at, v) => {
       k.store(x.top, top[v]!, at);
       k.store(x.sum, k.mul(k.loadVF(x.sum, at), factor[v]!), at);
@@ -208,7 +202,7 @@ function softmaxTile(k: VectorBuilder, t: AttendTiles, x: SoftmaxTile): void {
   k.loop(0, x.count, (j) => {
     const line = k.offset(x.scores, j, 4 * t.panel);
     lanes.forEach((at, v) => {
-      const weight = weightOf(k, k.sub(k.loadVF(line, at), base[v]!));
+      const weight = expOfNegative(k, k.sub(k.loadVF(line, at), base[v]!));
       k.assign(sums[v]!, k.add(sums[v]!, weight));
       k.store(line, weight, at);
     });

@@ -1,4 +1,5 @@
-import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+import type { F32, I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
+import { eachColumn, writeColumns } from '../transpose.js';
 import type { AttendTiles } from './layout.js';
 
 /** Rows of a tensor seen as columns of panels: element (row, c) lies at panel ⌊row/panel⌋, line c, lane row mod panel. */
@@ -56,10 +57,9 @@ export function pack(k: VectorBuilder, t: AttendTiles, x: Transposed, factor?: F
     t,
     x,
     (source, lanes) =>
-      k.loop(0, x.columns, (c) => {
-        const value = k.loadStrided(k.offset(source, c, 4), x.pitch);
-        k.store(k.offset(lanes, c, linePitch), factor ? k.mul(value, k.splat(factor)) : value);
-      }),
+      eachColumn(k, { ...x, rows: source }, (c, i, value) =>
+        k.store(k.offset(lanes, c, linePitch), factor ? k.mul(value, k.splat(factor)) : value, i * linePitch),
+      ),
     (row, source, lanes) => {
       const copy = (value: (c: I32) => F32): void =>
         k.loop(0, x.columns, (c) => k.store(k.offset(lanes, c, linePitch), value(c)));
@@ -81,12 +81,12 @@ export function unpack(k: VectorBuilder, t: AttendTiles, x: Transposed, addScale
     t,
     x,
     (source, lanes) =>
-      k.loop(0, x.columns, (c) => {
-        const target = k.offset(source, c, 4);
-        const value: VF = k.loadVF(k.offset(lanes, c, linePitch));
-        const result = addScaled ? k.fma(value, k.splat(addScaled), k.loadStrided(target, x.pitch)) : value;
-        k.storeStrided(target, result, x.pitch);
-      }),
+      writeColumns(
+        k,
+        { ...x, rows: source },
+        (c, i) => k.loadVF(k.offset(lanes, c, linePitch), i * linePitch),
+        addScaled && ((value, old) => k.fma(value, k.splat(addScaled), old)),
+      ),
     (row, source, lanes) =>
       k.if(k.lt(row, x.valid), () =>
         k.loop(0, x.columns, (c) => {

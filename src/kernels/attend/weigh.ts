@@ -1,5 +1,6 @@
+import { expOfNegative } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
-import { weightOf, type TilePosition } from './forward.js';
+import type { TilePosition } from './forward.js';
 import type { AttendTiles } from './layout.js';
 import type { Expressions } from './spec.js';
 
@@ -47,7 +48,7 @@ export function weigh(
         const score = expressions.score(position, raw);
         const allowed = allow(masked ? expressions.mask(position) : undefined, score);
         const only = (value: VF): VF => (allowed ? k.select(allowed, value, 0) : value);
-        const weight = only(weightOf(k, k.sub(score, base)));
+        const weight = only(expOfNegative(k, k.sub(score, base)));
         const change = only(k.mul(weight, k.sub(k.loadVF(dline, at), delta)));
         const slope = expressions.slope(position, raw);
         k.store(line, weight, at);

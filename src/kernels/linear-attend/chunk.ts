@@ -1,6 +1,7 @@
 import { exp } from '../../codegen/math.js';
 import type { F32, I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { eachVector } from '../lanes.js';
+import { eachColumn } from '../transpose.js';
 import type { Parameters, Workspace } from './spec.js';
 
 /** One head of one batch: where its operands begin. */
@@ -112,7 +113,10 @@ export function transposeKeys(k: VectorBuilder, w: Workspace, head: Head, chunk:
       const left = k.sub(chunk.keyCount, c);
       k.if(
         k.ge(left, k.width),
-        () => k.loop(0, M, (m) => k.store(k.offset(to, m, 4 * w.line), k.loadStrided(k.offset(from, m, 4), 4 * M))),
+        () =>
+          eachColumn(k, { rows: from, pitch: 4 * M, columns: M }, (m, i, lanes) =>
+            k.store(k.offset(to, m, 4 * w.line), lanes, i * 4 * w.line),
+          ),
         () =>
           k.loop(0, M, (m) => {
             k.store(k.offset(to, m, 4 * w.line), k.constant('vf', 0));

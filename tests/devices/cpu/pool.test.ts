@@ -75,7 +75,7 @@ describe('pool', () => {
   });
 
   test('a wake-up that comes late, after the worker has served its generation, is not served again', async () => {
-    let control = new Int32Array(0);
+    let control = new Int32Array(new SharedArrayBuffer(4));
     const pool = new Pool(2, PARAMS, (setup, onEnd) => {
       control = new Int32Array(setup.control);
       return spawnWorker(setup, onEnd);
