@@ -81,6 +81,7 @@ export type Instruction =
       readonly offset: number;
       readonly stride: number;
     }
+  | { readonly do: 'prefetch'; readonly from: Pointer; readonly offset: number; readonly write: boolean }
   | {
       readonly do: 'shuffle';
       readonly to: Value;

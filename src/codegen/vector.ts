@@ -320,6 +320,10 @@ export class VectorBuilder {
   storeStrided(to: Pointer, value: VF, stride: number, offset = 0): void {
     this.#emit({ do: 'storeStrided', to, value, offset, stride });
   }
+  /** A hint that the cache line at `from + offset` will soon be read, or written; it may lie outside any buffer. */
+  prefetch(from: Pointer, offset = 0, access: 'read' | 'write' = 'read'): void {
+    this.#emit({ do: 'prefetch', from, offset, write: access === 'write' });
+  }
   /** Element `index[lane]` of an array of f32 (`vf`), i32 (`vi`) or u8 (`vu8`). */
   gatherVF(from: Pointer, index: VI): VF {
     const to = this.#local('vf');

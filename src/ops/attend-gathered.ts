@@ -7,7 +7,7 @@ import { commonDevice, share, Tensor } from '../tensor/tensor.js';
 import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.js';
 import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
 import { runBackward } from './attend/backward.js';
-import type { AttendCall, Dropout } from './attend/bind.js';
+import { callsOf, guarded, type AttendCall, type AttendInputs, type Dropout } from './attend/bind.js';
 import { checkInputs, checkValues } from './attend/check.js';
 import { countersOf, tally } from './attend/counters.js';
 import { runForward } from './attend/forward.js';
@@ -90,7 +90,8 @@ export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: Gathere
     const widened = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
     const [fq, fk, fv] = [widened[0], ...widened.slice(1).map((x) => withHeads(x, places.G))] as typeof widened;
     const lists = { queryOrder, keyOrder };
-    const found = onTape({ shape: places, plan, scale, dropout }, fq, fk, fv, lists);
+    const [call] = callsOf([plan], { shape: places, scale, dropout });
+    const found = onTape(call!, fq, fk, fv, lists);
     return { ...found, out: q.dtype === 'f32' ? found.out : cast(found.out, q.dtype) };
   });
   const counters = countersOf([plan], expression, places, [q, k, v, out, logsumexp]);
@@ -117,14 +118,14 @@ function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder,
   const inputs = [q, k, v, ...read];
   commonDevice(who, inputs);
   const sorted = (x: Tensor): Tensor => pick(x, queryOrder);
-  const gathered = (): { q: Tensor; k: Tensor; v: Tensor } => ({
+  const gathered = (): AttendInputs => ({
     q: sorted(q),
     k: pick(k, keyOrder),
     v: pick(v, keyOrder),
   });
   const values = scope(() => {
     const g = gathered();
-    const { out, logsumexp } = runForward(call, g.q, g.k, g.v);
+    const { out, logsumexp } = guarded([g.v], (nonFinite) => runForward(call, g, nonFinite));
     if (queryOrder === undefined) return { out, logsumexp };
     const L = q.shape[2]!;
     const placed = addRows(logsumexp, queryOrder, [...logsumexp.shape.slice(0, -1), L]);
@@ -141,16 +142,14 @@ function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder,
     ([dout, dlogsumexp], needs) => {
       const wanted = read.filter((_, i) => needs[3 + i]);
       // what was gathered is freed before the gradients are put in place
-      const { dq, dk, dv, dtables } = scope(() =>
-        runBackward(
-          call,
-          gathered(),
-          { out: sorted(out), logsumexp: sorted(logsumexp) },
-          sorted(dout ?? zeros(out.shape, { device: q.device })),
-          dlogsumexp && sorted(dlogsumexp),
-          wanted,
-        ),
-      );
+      const { dq, dk, dv, dtables } = scope(() => {
+        const g = gathered();
+        const found = { out: sorted(out), logsumexp: sorted(logsumexp) };
+        const cotangent = sorted(dout ?? zeros(out.shape, { device: q.device }));
+        return guarded([g.q, g.k, g.v, cotangent], (nonFinite) =>
+          runBackward(call, g, found, cotangent, dlogsumexp && sorted(dlogsumexp), wanted, nonFinite),
+        );
+      });
       const back = (d: Tensor, order: Tensor | undefined, shape: readonly number[]): Tensor => {
         if (order === undefined) return d;
         const placed = addRows(d, order, shape);

@@ -4,7 +4,7 @@ import { scope } from '../tensor/scope.js';
 import { operation } from '../tensor/tape.js';
 import { commonDevice, Tensor } from '../tensor/tensor.js';
 import type { AttendGradients } from './attend/backward.js';
-import type { AttendCall } from './attend/bind.js';
+import { callsOf, guarded, type AttendCall, type AttendInputs } from './attend/bind.js';
 import { checkInputs, checkScore, checkValues } from './attend/check.js';
 import type { AttendValues } from './attend/forward.js';
 import { backwardOfPart, forwardOfPart } from './attend/gathered-keys.js';
@@ -50,12 +50,7 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const { out, logsumexp } = scope(() => {
     // halves are widened once: the kernels compute in f32 and keep row statistics in f32
     const [fq, fk, fv] = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
-    const found = attendParts(
-      plans.map((plan) => ({ shape, plan, scale, dropout })),
-      fq,
-      fk,
-      fv,
-    );
+    const found = attendParts(callsOf(plans, { shape, scale, dropout }), { q: fq, k: fk, v: fv });
     return { ...found, out: q.dtype === 'f32' ? found.out : cast(found.out, q.dtype) };
   });
   const counters = countersOf(plans, mask, shape, [q, k, v, out, logsumexp]);
@@ -64,14 +59,16 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
 }
 
 /** Attention over the pairs of several plans, disjoint, on the tape: each adds its keys to what those before it found. */
-function attendParts(calls: readonly AttendCall[], q: Tensor, k: Tensor, v: Tensor): AttendValues {
+function attendParts(calls: readonly AttendCall[], { q, k, v }: AttendInputs): AttendValues {
   const sources = new Set(calls.flatMap(({ plan }) => plan.spec.tables.map(({ source }) => source)));
   const learned = [...sources].filter((source) => source instanceof Tensor);
   const inputs = [q, k, v, ...learned];
   commonDevice('attend', inputs);
-  const values = calls.reduce<AttendValues | undefined>(
-    (before, call) => forwardOfPart(call, { q, k, v }, before),
-    undefined,
+  const values = guarded([v], (nonFinite) =>
+    calls.reduce<AttendValues | undefined>(
+      (before, call) => forwardOfPart(call, { q, k, v }, nonFinite, before),
+      undefined,
+    ),
   )!;
   operation(
     'attend',
@@ -81,9 +78,11 @@ function attendParts(calls: readonly AttendCall[], q: Tensor, k: Tensor, v: Tens
       const cotangent = dout ?? zeros(values.out.shape, { device: q.device });
       const wanted = learned.filter((_, i) => needs[3 + i]);
       // the weights of a part follow from the logsumexp of all
-      const { dq, dk, dv, dtables } = calls.reduce<AttendGradients | undefined>(
-        (before, call) => backwardOfPart(call, { q, k, v }, values, cotangent, dlogsumexp, wanted, before),
-        undefined,
+      const { dq, dk, dv, dtables } = guarded([q, k, v, cotangent], (nonFinite) =>
+        calls.reduce<AttendGradients | undefined>(
+          (before, call) => backwardOfPart(call, { q, k, v }, values, cotangent, dlogsumexp, wanted, nonFinite, before),
+          undefined,
+        ),
       )!;
       return [dq, dk, dv, ...learned.map((table) => dtables[wanted.indexOf(table)])];
     },

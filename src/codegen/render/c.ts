@@ -153,6 +153,10 @@ function statement(instruction: Instruction, width: number, indent: string): str
         (_, i) => `${indent}${stores.f32(address(to, offset + i * stride), `${name(value)}[${i}]`)};`,
       );
     }
+    case 'prefetch': {
+      const { from, offset, write } = instruction;
+      return [`${indent}__builtin_prefetch(${address(from, offset)}, ${write ? 1 : 0}, 2);`];
+    }
     case 'shuffle': {
       const { to, a, b, lanes } = instruction;
       return [`${declare(to)} SHUFFLE(${name(a)}, ${name(b)}, ${lanes.join(', ')});`];

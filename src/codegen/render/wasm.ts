@@ -263,6 +263,9 @@ function emit(out: number[], instruction: Instruction, relaxed: boolean): void {
         push([...get(to), ...get(value), ...simd(0x5a), ...memoryArgument(offset + lane * stride), lane]);
       return;
     }
+    case 'prefetch':
+      // no such instruction
+      return;
     case 'shuffle': {
       const { to, a, b, lanes: order } = instruction;
       return push([...get(a), ...get(b), ...shuffle(order), ...set(to)]);

@@ -3,15 +3,18 @@ import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.j
 import { parameterList, type Kernel } from '../kernel.js';
 import { dropTile } from './dropout.js';
 import { attendTiles, type AttendTiles } from './layout.js';
-import { fill, pack, unpack } from './panel.js';
+import { fill, pack, prefetch, unpack } from './panel.js';
 import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
 import { accumulate, forEachKeyTile, guardOf, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
 
 export const forwardParameters = parameterList({
   ...shared,
   out: 'pointer',
-  /** Whether `out` and `logsumexp` hold attention over other keys, to which these are added; rows without any stay untouched. */
-  resume: 'i32',
+  /**
+   * A word for each head of each batch. Not 0: this call sets all its rows. 0: `out` and `logsumexp` hold attention over other
+   * keys, to which these are added; rows that visit none stay untouched.
+   */
+  opens: 'pointer',
 });
 
 /** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one step of scores. */
@@ -62,30 +65,46 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
     const row = k.add(k.mul(classOf, tiles), tile);
     const offsets = k.offset(p.rowOffsets, row, 4);
     const visits = k.lt(k.loadI32(offsets), k.loadI32(offsets, 4));
-    k.if(k.or(visits, k.eq(p.resume, 0)), () => {
+    const opens = k.loadI32(k.offset(p.opens, head, 4));
+    k.if(k.or(visits, opens), () => {
       const { L, S, start, pitch } = rowsOf;
       const q0 = k.mul(tile, t.queryTile);
-      const rows = rowsOf.tile(head, q0, t.queryTile);
+      const rowsOfTile = rowsOf.tile(head, q0, t.queryTile);
       const keys = start(p.k, kvHead, p.S, D);
       const values = start(p.v, kvHead, p.S, E);
 
-      pack(k, t, { ...rows(p.q, D), panels: queries }, p.scale);
+      pack(k, t, { ...rowsOfTile(p.q, D), panels: queries }, p.scale);
       k.if(
-        p.resume,
-        () => {
-          pack(k, t, { ...rows(p.out, E), panels: outputs });
-          pack(k, t, { ...rows(p.logsumexp, 1), panels: top });
-          for (let v = 0; v < t.queryTile; v += k.width) {
-            const none = k.eq(k.loadVF(top, 4 * v), -Infinity);
-            k.store(sum, k.select(none, k.constant('vf', 0), k.constant('vf', 1)), 4 * v);
-          }
-        },
+        opens,
         () => {
           fill(k, outputs, 4 * t.queryTile * E, 0);
           fill(k, top, 4 * t.queryTile, -Infinity);
           fill(k, sum, 4 * t.queryTile, 0);
         },
+        () => {
+          pack(k, t, { ...rowsOfTile(p.out, E), panels: outputs });
+          pack(k, t, { ...rowsOfTile(p.logsumexp, 1), panels: top });
+          for (let v = 0; v < t.queryTile; v += k.width) {
+            const none = k.eq(k.loadVF(top, 4 * v), -Infinity);
+            k.store(sum, k.select(none, k.constant('vf', 0), k.constant('vf', 1)), 4 * v);
+          }
+        },
       );
+
+      // beside the products of each group of keys: their values, the keys to come, and a share of this tile's outputs and
+      // of the next tile's queries
+      const nextTile = rowsOf.tile(head, k.max(k.sub(q0, t.queryTile), 0), t.queryTile);
+      const fetched = k.variable('i32', 0);
+      const fetch = (key: I32, rows: number): void => {
+        if (rows === 1) return;
+        prefetch(k, { rows: values, pitch: pitch(E), columns: E }, key, rows);
+        prefetch(k, { rows: keys, pitch: pitch(D), columns: D }, k.add(key, 2 * rows), rows);
+        k.if(k.lt(fetched, t.queryTile), () => {
+          prefetch(k, rowsOfTile(p.out, E), fetched, 2, 'write');
+          prefetch(k, nextTile(p.q, D), fetched, 2);
+          k.assign(fetched, k.add(fetched, 2));
+        });
+      };
 
       const map = { rowOffsets: p.rowOffsets, runs: p.runs, row, S };
       forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
@@ -99,6 +118,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
             panel: k.offset(queries, panel, 4 * t.panel * D),
             out: scores,
             count,
+            ahead: (first, rows) => fetch(k.add(k0, first), rows),
           });
           const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
           const change = (masked: boolean): void => changeScores(k, t, expressions, masked, scores, count, at);
@@ -125,8 +145,8 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
         const statistics = { top: k.offset(top, panel, 4 * t.panel), sum: k.offset(sum, panel, 4 * t.panel) };
         finish(k, t, E, { out: k.offset(outputs, panel, 4 * t.panel * E), ...statistics });
       });
-      unpack(k, t, { ...rows(p.out, E), panels: outputs });
-      unpack(k, t, { ...rows(p.logsumexp, 1), panels: top });
+      unpack(k, t, { ...rowsOfTile(p.out, E), panels: outputs });
+      unpack(k, t, { ...rowsOfTile(p.logsumexp, 1), panels: top });
     });
   });
 }

@@ -98,6 +98,21 @@ export function unpack(k: VectorBuilder, t: AttendTiles, x: Transposed, addScale
   );
 }
 
+const cacheLine = 64;
+
+/** Fetches `count` rows ahead of their use: the caches' own prefetchers do not follow rows from page to page. */
+export function prefetch(
+  k: VectorBuilder,
+  x: Pick<Transposed, 'rows' | 'pitch' | 'columns'>,
+  first: I32,
+  count: number,
+  access: 'read' | 'write' = 'read',
+): void {
+  const from = k.offset(x.rows, first, x.pitch);
+  for (let row = 0; row < count; row++)
+    for (let at = 0; at < 4 * x.columns; at += cacheLine) k.prefetch(from, row * x.pitch + at, access);
+}
+
 /** Fills `bytes` (a multiple of a vector) with one value. */
 export function fill(k: VectorBuilder, to: Pointer, bytes: number | I32, value: number): void {
   const vector = k.constant('vf', value);

@@ -38,9 +38,12 @@ export function rowsTimesPanel(
     readonly panel: Pointer;
     readonly out: Pointer;
     readonly count: I32;
+    /** Called before the products of `rows` rows from `first`: what comes later may be fetched meanwhile. */
+    readonly ahead?: (first: I32, rows: number) => void;
   },
 ): void {
   rowGroups(k, x.count, t.rows, (first, rows) => {
+    x.ahead?.(first, rows);
     const c = accumulators(k, rows, t.vectors);
     const a = { pointer: k.offset(x.rows, first, x.pitch), step: 4, stride: x.pitch };
     multiplyTile(k, c, a, { pointer: x.panel, step: 4 * t.panel, stride: 4 * k.width }, x.columns);

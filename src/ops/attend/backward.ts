@@ -7,14 +7,8 @@ import type { TileMap } from '../../masks/tiles.js';
 import { zeros } from '../../tensor/create.js';
 import { runElementwise } from '../../tensor/elementwise.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
-import { sharedArguments, Workspace, type AttendCall } from './bind.js';
+import { type NonFinite, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
 import type { AttendValues } from './forward.js';
-
-export interface AttendInputs {
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-}
 
 export interface AttendGradients {
   readonly dq: Tensor;
@@ -35,6 +29,7 @@ export function runBackward(
   dout: Tensor,
   dlogsumexp: Tensor | undefined,
   learned: readonly Tensor[],
+  nonFinite: NonFinite,
   before?: AttendGradients,
 ): AttendGradients {
   const { B, H, G, L, S } = call.shape;
@@ -54,7 +49,7 @@ export function runBackward(
       hasDlogsumexp: dlogsumexp ? 1 : 0,
     };
     device.run(attendDelta, deltaParameters.pack(deltaArguments), Math.ceil(rows / deltaRows));
-    const args = { ...sharedArguments(workspace, call, q, k, v, logsumexp, [q, k, v, dout]), dout: dout.buffer, delta };
+    const args = { ...sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite), dout: dout.buffer, delta };
 
     const { width } = device.info;
     const t = attendTiles(width, call.plan.spec.keyBlock);

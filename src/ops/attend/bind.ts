@@ -4,6 +4,7 @@ import type { Device, DeviceBuffer } from '../../devices/device.js';
 import { findNonFinite, finiteParameters } from '../../kernels/finite.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import type { AttendShape } from '../../masks/index.js';
+import { tileClass, type TileMap } from '../../masks/tiles.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { AttendPlan } from './plan.js';
 
@@ -16,8 +17,36 @@ export interface Dropout {
 export interface AttendCall {
   readonly shape: AttendShape;
   readonly plan: AttendPlan;
+  /** For each head of each batch: 1 where this is the first call that sees its rows. */
+  readonly opens: Int32Array;
   readonly scale: number;
   readonly dropout: Dropout | undefined;
+}
+
+/** The calls over the pairs of several plans, in turn. The first one that visits a pair of a head opens it. */
+export function callsOf(
+  plans: readonly AttendPlan[],
+  call: Pick<AttendCall, 'shape' | 'scale' | 'dropout'>,
+): readonly AttendCall[] {
+  const { B, H } = call.shape;
+  const openers = Array.from({ length: B * H }, (_, i) => {
+    const first = plans.findIndex(({ tiles }) => visitsAny(tiles, tileClass(tiles, H, Math.floor(i / H), i % H)));
+    return Math.max(first, 0);
+  });
+  return plans.map((plan, index) => ({
+    ...call,
+    plan,
+    opens: Int32Array.from(openers, (first) => +(first === index)),
+  }));
+}
+
+const visitsAny = ({ rows, rowOffsets }: TileMap, ofClass: number): boolean =>
+  rowOffsets[ofClass * rows]! < rowOffsets[(ofClass + 1) * rows]!;
+
+export interface AttendInputs {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
 }
 
 const tableSlot = 48;
@@ -49,15 +78,12 @@ export class Workspace {
   }
 }
 
-/** The arguments all attention kernels share; `inputs` are searched for NaN and Inf where a mask must not leak them. */
+/** The arguments all attention kernels share; `nonFinite` is asked where a mask must not leak NaN and Inf. */
 export function sharedArguments(
   workspace: Workspace,
   call: AttendCall,
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  logsumexp: Tensor,
-  inputs: readonly Tensor[],
+  { q, k, v, logsumexp }: AttendInputs & { readonly logsumexp: Tensor },
+  nonFinite: NonFinite,
 ) {
   const { shape, plan, scale, dropout } = call;
   const { perBatch, perHead } = plan.tiles.classes;
@@ -83,7 +109,7 @@ export function sharedArguments(
     seedHigh: high,
     keepBelow: Math.min(2 ** 31 - 1, Math.round(keep * 2 ** 31)),
     keepFactor: 1 / keep,
-    flags: plan.spec.mask || plan.spec.hides ? nonFinite(workspace, inputs) : workspace.allocate(4),
+    flags: plan.spec.mask || plan.spec.hides ? nonFinite.flags : workspace.allocate(4),
   };
 }
 
@@ -119,13 +145,41 @@ function uploadTables(workspace: Workspace, plan: AttendPlan): DeviceBuffer {
   return workspace.upload(view);
 }
 
-/** Flags that are set where an input holds NaN or Inf. */
-function nonFinite(workspace: Workspace, inputs: readonly Tensor[]): DeviceBuffer {
-  const flags = workspace.zeros(4 * flagCount);
-  for (const x of inputs) {
-    const chunk = 64 * Math.ceil(x.size / (64 * flagCount));
-    const tasks = Math.ceil(x.size / chunk);
-    workspace.device.run(findNonFinite, finiteParameters.pack({ x: x.buffer, count: x.size, chunk, flags }), tasks);
+/** Flags that are set where one of `inputs` holds NaN or Inf, found when first asked for: once for all parts of a mask. */
+export class NonFinite {
+  readonly #workspace: Workspace;
+  #flags: DeviceBuffer | undefined;
+
+  constructor(readonly inputs: readonly [Tensor, ...Tensor[]]) {
+    this.#workspace = new Workspace(inputs[0].device);
   }
-  return flags;
+
+  get flags(): DeviceBuffer {
+    this.#flags ??= this.#find();
+    return this.#flags;
+  }
+
+  dispose(): void {
+    this.#workspace.dispose();
+  }
+
+  #find(): DeviceBuffer {
+    const flags = this.#workspace.zeros(4 * flagCount);
+    for (const x of this.inputs) {
+      const chunk = 64 * Math.ceil(x.size / (64 * flagCount));
+      const parameters = finiteParameters.pack({ x: x.buffer, count: x.size, chunk, flags });
+      x.device.run(findNonFinite, parameters, Math.ceil(x.size / chunk));
+    }
+    return flags;
+  }
+}
+
+/** Calls `use` with the flags of `inputs`, and frees them. */
+export function guarded<T>(inputs: NonFinite['inputs'], use: (nonFinite: NonFinite) => T): T {
+  const nonFinite = new NonFinite(inputs);
+  try {
+    return use(nonFinite);
+  } finally {
+    nonFinite.dispose();
+  }
 }

@@ -1,15 +1,20 @@
 import { attendForward, forwardParameters, forwardScratch } from '../../kernels/attend/forward.js';
 import { attendTiles } from '../../kernels/attend/layout.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
-import { sharedArguments, Workspace, type AttendCall } from './bind.js';
+import { type NonFinite, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
 
 export interface AttendValues {
   readonly out: Tensor;
   readonly logsumexp: Tensor;
 }
 
-/** Attention over the pairs of one plan; with `before`, those are added to what it holds, in place. */
-export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, before?: AttendValues): AttendValues {
+/** Attention over the pairs of one plan, written to `before` where earlier plans left theirs. */
+export function runForward(
+  call: AttendCall,
+  { q, k, v }: AttendInputs,
+  nonFinite: NonFinite,
+  before?: AttendValues,
+): AttendValues {
   const { shape, plan } = call;
   const { B, H, L } = shape;
   const { D, E, period } = plan.spec;
@@ -20,12 +25,15 @@ export function runForward(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, be
   };
   const workspace = new Workspace(device);
   try {
-    const args = sharedArguments(workspace, call, q, k, v, logsumexp, [v]);
+    const args = sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite);
     const { width } = device.info;
     const tiles = Math.ceil(L / (period * attendTiles(width).queryTile));
-    const own = { out: out.buffer, resume: before ? 1 : 0 };
-    device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, ...own }), B * H * period * tiles, {
+    const own = { out: out.buffer, opens: workspace.upload(call.opens) };
+    const tasks = B * H * period * tiles;
+    device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, ...own }), tasks, {
       scratchBytes: forwardScratch(width, D, E),
+      // neighbours read much the same keys
+      grain: Math.min(8, Math.max(1, Math.floor(tasks / (32 * device.info.threads)))),
     });
     device.counters.multiplyAdds += plan.visited.pairs * (D + E);
     return { out, logsumexp };

@@ -3,21 +3,23 @@ import { tensor, zeros } from '../../tensor/create.js';
 import { scope } from '../../tensor/scope.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { pickRows } from '../gather-rows.js';
-import { runBackward, type AttendGradients, type AttendInputs } from './backward.js';
-import type { AttendCall } from './bind.js';
+import { runBackward, type AttendGradients } from './backward.js';
+import type { AttendCall, AttendInputs, NonFinite } from './bind.js';
 import { runForward, type AttendValues } from './forward.js';
 
 /** `runForward`, with the keys and values of the plan picked first where it names some. */
 export function forwardOfPart(
   call: AttendCall,
   { q, k, v }: AttendInputs,
+  nonFinite: NonFinite,
   before: AttendValues | undefined,
 ): AttendValues {
   const { keys } = call.plan;
-  if (keys === undefined) return runForward(call, q, k, v, before);
+  if (keys === undefined) return runForward(call, { q, k, v }, nonFinite, before);
   return scope(() => {
     const index = indexOf(keys, k);
-    return runForward(placed(call, keys), q, pickRows(k, index), pickRows(v, index), before);
+    const picked = { q, k: pickRows(k, index), v: pickRows(v, index) };
+    return runForward(placed(call, keys), picked, nonFinite, before);
   });
 }
 
@@ -29,10 +31,11 @@ export function backwardOfPart(
   dout: Tensor,
   dlogsumexp: Tensor | undefined,
   learned: readonly Tensor[],
+  nonFinite: NonFinite,
   before: AttendGradients | undefined,
 ): AttendGradients {
   const { keys } = call.plan;
-  if (keys === undefined) return runBackward(call, { q, k, v }, values, dout, dlogsumexp, learned, before);
+  if (keys === undefined) return runBackward(call, { q, k, v }, values, dout, dlogsumexp, learned, nonFinite, before);
   const { device } = q;
   return scope(() => {
     const index = indexOf(keys, k);
@@ -43,7 +46,7 @@ export function backwardOfPart(
       dv: zeros(picked.v.shape, { device }),
       dtables: before?.dtables ?? [],
     };
-    const { dq, dtables } = runBackward(placed(call, keys), picked, values, dout, dlogsumexp, learned, own);
+    const { dq, dtables } = runBackward(placed(call, keys), picked, values, dout, dlogsumexp, learned, nonFinite, own);
     const intoPlace = (d: Tensor, whole: Tensor): Tensor => {
       const [B, G, S, columns] = whole.shape as [number, number, number, number];
       const rows = { outer: B * G, length: S, inner: columns, count: keys.length, along: true };

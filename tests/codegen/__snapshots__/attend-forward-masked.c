@@ -1,5 +1,6 @@
 void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) {
   int32_t v;
+  int32_t v;
   vf v;
   vf v;
   vf v;
@@ -69,7 +70,7 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
   const float v = *(const f32u *)(params + 144);
   char * v = *(char *const *)(params + 152);
   char * v = *(char *const *)(params + 160);
-  const int32_t v = *(const i32u *)(params + 168);
+  char * v = *(char *const *)(params + 168);
   const int32_t v = *(const i32u *)(v);
   const int32_t v = 1024;
   const int32_t v = 1;
@@ -121,8 +122,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
     const int32_t v = *(const i32u *)(v);
     const int32_t v = *(const i32u *)(v + 4);
     const int32_t v = v < v;
-    const int32_t v = 0;
-    const int32_t v = v == v;
+    const int32_t v = 4;
+    char * v = v + (int64_t)v * v;
+    const int32_t v = *(const i32u *)(v);
     const int32_t v = v | v;
     if (v) {
       const int32_t v = 32;
@@ -220,6 +222,31 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
         }
       }
       if (v) {
+        const vf v = splat_vf(0.0f);
+        const int32_t v = 0;
+        const int32_t v = 16;
+        for (int32_t v = v; v < v; v += 1) {
+          const int32_t v = 64;
+          char * v = v + (int64_t)v * v;
+          *(vfu *)(v) = v;
+        }
+        const vf v = splat_vf(-__builtin_inff());
+        const int32_t v = 0;
+        const int32_t v = 2;
+        for (int32_t v = v; v < v; v += 1) {
+          const int32_t v = 64;
+          char * v = v + (int64_t)v * v;
+          *(vfu *)(v) = v;
+        }
+        const vf v = splat_vf(0.0f);
+        const int32_t v = 0;
+        const int32_t v = 2;
+        for (int32_t v = v; v < v; v += 1) {
+          const int32_t v = 64;
+          char * v = v + (int64_t)v * v;
+          *(vfu *)(v) = v;
+        }
+      } else {
         const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
         const int32_t v = 32;
         char * v = v + (int64_t)v * v;
@@ -386,32 +413,16 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
         const vf v = splat_vf(1.0f);
         const vf v = select_vf(v, v, v);
         *(vfu *)(v + 64) = v;
-      } else {
-        const vf v = splat_vf(0.0f);
-        const int32_t v = 0;
-        const int32_t v = 16;
-        for (int32_t v = v; v < v; v += 1) {
-          const int32_t v = 64;
-          char * v = v + (int64_t)v * v;
-          *(vfu *)(v) = v;
-        }
-        const vf v = splat_vf(-__builtin_inff());
-        const int32_t v = 0;
-        const int32_t v = 2;
-        for (int32_t v = v; v < v; v += 1) {
-          const int32_t v = 64;
-          char * v = v + (int64_t)v * v;
-          *(vfu *)(v) = v;
-        }
-        const vf v = splat_vf(0.0f);
-        const int32_t v = 0;
-        const int32_t v = 2;
-        for (int32_t v = v; v < v; v += 1) {
-          const int32_t v = 64;
-          char * v = v + (int64_t)v * v;
-          *(vfu *)(v) = v;
-        }
       }
+      const int32_t v = 32;
+      const int32_t v = (int32_t)((uint32_t)v - (uint32_t)v);
+      const int32_t v = 0;
+      const int32_t v = max_i32(v, v);
+      const int32_t v = (int32_t)((uint32_t)v - (uint32_t)v);
+      const int32_t v = 32;
+      const int32_t v = min_i32(v, v);
+      const int32_t v = 0;
+      v = v;
       const int32_t v = 4;
       char * v = v + (int64_t)v * v;
       const int32_t v = *(const i32u *)(v);
@@ -451,6 +462,58 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
             const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
             const int32_t v = 0;
             for (int32_t v = v; v < v; v += 8) {
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
+              const int32_t v = 32;
+              char * v = v + (int64_t)v * v;
+              __builtin_prefetch(v, 0, 2);
+              __builtin_prefetch(v + 32, 0, 2);
+              __builtin_prefetch(v + 64, 0, 2);
+              __builtin_prefetch(v + 96, 0, 2);
+              __builtin_prefetch(v + 128, 0, 2);
+              __builtin_prefetch(v + 160, 0, 2);
+              __builtin_prefetch(v + 192, 0, 2);
+              __builtin_prefetch(v + 224, 0, 2);
+              const int32_t v = 16;
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
+              const int32_t v = 32;
+              char * v = v + (int64_t)v * v;
+              __builtin_prefetch(v, 0, 2);
+              __builtin_prefetch(v + 32, 0, 2);
+              __builtin_prefetch(v + 64, 0, 2);
+              __builtin_prefetch(v + 96, 0, 2);
+              __builtin_prefetch(v + 128, 0, 2);
+              __builtin_prefetch(v + 160, 0, 2);
+              __builtin_prefetch(v + 192, 0, 2);
+              __builtin_prefetch(v + 224, 0, 2);
+              const int32_t v = 32;
+              const int32_t v = v < v;
+              if (v) {
+                const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                __builtin_prefetch(v, 1, 2);
+                __builtin_prefetch(v + 32, 1, 2);
+                const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                const int32_t v = 32;
+                char * v = v + (int64_t)v * v;
+                __builtin_prefetch(v, 0, 2);
+                __builtin_prefetch(v + 32, 0, 2);
+                const int32_t v = 2;
+                const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
+                v = v;
+              }
               const vf v = splat_vf(0.0f);
               v = v;
               const vf v = splat_vf(0.0f);
@@ -687,6 +750,7 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               *(vfu *)(v + 960) = v;
             }
             for (int32_t v = v; v < v; v += 1) {
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const vf v = splat_vf(0.0f);
               v = v;
               const vf v = splat_vf(0.0f);
