@@ -83,8 +83,7 @@ export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: Gathere
   const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
   const score = scoreOf({ queryOrder, keyOrder, causalShift: causal ? S - L : undefined, rule });
   const expression = mask?.expression(places) ?? null;
-  const { width } = q.device.info;
-  const settings = { D, E, width, dropout: dropout !== undefined };
+  const settings = { D, E, dropout: dropout !== undefined };
   const plan = planWhole(places, expression, score?.expression(places), settings);
   const { out, logsumexp } = scope(() => {
     const widened = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];

@@ -44,8 +44,7 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const { causal = false, score, scale = 1 / Math.sqrt(D) } = options;
   const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
   const mask = combineMasks(causal, options.mask)?.expression(shape) ?? null;
-  const { width } = q.device.info;
-  const plans = planAttend(shape, mask, score?.expression(shape), { D, E, width, dropout: dropout !== undefined });
+  const plans = planAttend(shape, mask, score?.expression(shape), { D, E, dropout: dropout !== undefined });
   // a scope, so that nothing is left behind where memory runs out
   const { out, logsumexp } = scope(() => {
     // halves are widened once: the kernels compute in f32 and keep row statistics in f32

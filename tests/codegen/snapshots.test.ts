@@ -27,6 +27,7 @@ const plain: AttendSpec = {
   checked: new Set(),
   dropout: false,
   period: 1,
+  queryTile: 32,
   keyBlock: 24,
 };
 const window = liftConstants(k.le(q).and(q.sub(k).lt(256)));

@@ -26,8 +26,9 @@ export const backwardParameters = parameterList({
 const padded = (columns: number, width: number): number => Math.ceil(columns / width) * width;
 
 /** Where the parts of a thread's workspace start, in bytes. */
-function layout(width: number, D: number, E: number) {
-  const t = attendTiles(width);
+function layout(width: number, spec: AttendSpec) {
+  const { D, E } = spec;
+  const t = attendTiles(width, spec);
   const chunk = backwardChunk(t);
   let total = 0;
   const part = (floats: number): number => (total += 4 * floats) - 4 * floats;
@@ -46,7 +47,7 @@ function layout(width: number, D: number, E: number) {
   return { ...parts, total };
 }
 
-export const backwardScratch = (width: number, D: number, E: number): number => layout(width, D, E).total;
+export const backwardScratch = (width: number, spec: AttendSpec): number => layout(width, spec).total;
 
 /**
  * Gradients of attention with recomputed weights (Dao 2023, arXiv:2307.08691, algorithm 2). A task is one chunk of keys
@@ -66,11 +67,11 @@ export function attendBackward(spec: AttendSpec): Kernel {
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;
-  const t = attendTiles(k.width, spec.keyBlock);
+  const t = attendTiles(k.width, spec);
   const chunk = backwardChunk(t);
   const p = backwardParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
-  const { total: _, ...starts } = layout(k.width, D, E);
+  const { total: _, ...starts } = layout(k.width, spec);
   const part = Object.fromEntries(
     Object.entries(starts).map(([name, at]) => [name, k.offset(k.scratch, at)]),
   ) as Record<keyof typeof starts, Pointer>;

@@ -18,8 +18,9 @@ export const forwardParameters = parameterList({
 });
 
 /** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one step of scores. */
-export function forwardScratch(width: number, D: number, E: number): number {
-  const t = attendTiles(width);
+export function forwardScratch(width: number, spec: AttendSpec): number {
+  const { D, E } = spec;
+  const t = attendTiles(width, spec);
   return 4 * (t.queryTile * (D + E + 2) + t.keyTile * t.panel);
 }
 
@@ -41,7 +42,7 @@ export function attendForward(spec: AttendSpec): Kernel {
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;
-  const t = attendTiles(k.width, spec.keyBlock);
+  const t = attendTiles(k.width, spec);
   const p = forwardParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
   const queries = k.scratch;

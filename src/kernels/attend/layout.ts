@@ -13,17 +13,24 @@ export interface AttendTiles {
   readonly keyBlock: number;
 }
 
+/** What the plan of a mask chooses. */
+export type TileChoice = Pick<AttendTiles, 'queryTile' | 'keyBlock'>;
+
 /** Without a mask that is made of blocks of keys. */
 export const defaultKeyBlock = 16;
 
-/** Queries of a task: 64 gain a tenth in the backward pass over all pairs, and lose 10 to 20 % at the edges of narrow masks. */
-const queryTile = 32;
+/** Queries of a task, largest first, and what a pair costs with them: larger tiles read keys less often, smaller ones visit less at the edges of a mask. */
+export const queryTiles = [
+  { queryTile: 64, costOfPair: 1 },
+  { queryTile: 32, costOfPair: 1.04 },
+  { queryTile: 16, costOfPair: 1.12 },
+] as const;
 
-export function attendTiles(width: number, keyBlock = defaultKeyBlock): AttendTiles {
+export function attendTiles(width: number, { queryTile, keyBlock }: TileChoice): AttendTiles {
   const { rows, vectors } = registerTile(width);
   const panel = Math.min(vectors * width, queryTile);
-  // half the vectors leave registers for more rows; 12 of them measured slower than 8
-  const register = panel < vectors * width ? { rows: 8, vectors: panel / width } : { rows, vectors };
+  // fewer vectors leave registers for more rows; 12 rows of two vectors measured slower than 8
+  const register = panel < vectors * width ? { rows: 256 / panel, vectors: panel / width } : { rows, vectors };
   return { ...register, panel, panels: queryTile / panel, queryTile, keyTile: 96, keyBlock };
 }
 

@@ -23,6 +23,8 @@ export interface AttendSpec {
    * dense within a residue class. The mask then reads q and k as indices within the class. 1 where there is one class.
    */
   readonly period: number;
+  /** Queries of a row of the tile map. */
+  readonly queryTile: number;
   /** Keys of one block of the tile map. */
   readonly keyBlock: number;
 }
@@ -34,9 +36,8 @@ export function specKey(spec: AttendSpec): string {
       .join()}`;
   const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : named(e)));
   const checks = [...spec.checked].map(key).sort();
-  return [spec.D, spec.E, ...expressions, checks.join('&'), spec.hides, spec.dropout, spec.period, spec.keyBlock].join(
-    '/',
-  );
+  const { D, E, hides, dropout, period, queryTile, keyBlock } = spec;
+  return [D, E, ...expressions, checks.join('&'), hides, dropout, period, queryTile, keyBlock].join('/');
 }
 
 /** Parameters that every attention kernel takes. */

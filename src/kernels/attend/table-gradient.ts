@@ -22,8 +22,9 @@ export const tableGradientParameters = parameterList({
   copyPitch: 'i32',
 });
 
-export function tableGradientScratch(width: number, D: number, E: number): number {
-  const t = attendTiles(width);
+export function tableGradientScratch(width: number, spec: AttendSpec): number {
+  const { D, E } = spec;
+  const t = attendTiles(width, spec);
   return 4 * (t.queryTile * (D + E + 2) + 2 * t.keyTile * t.panel);
 }
 
@@ -43,7 +44,7 @@ export function attendTableGradient(spec: AttendSpec, gradient: TableGradient): 
 
 function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void {
   const { D, E, period } = spec;
-  const t = attendTiles(k.width, spec.keyBlock);
+  const t = attendTiles(k.width, spec);
   const p = tableGradientParameters.read(k);
   const expressions = new Expressions(k, spec, p.constants, p.tables);
   const queries = k.scratch;

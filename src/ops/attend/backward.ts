@@ -52,7 +52,7 @@ export function runBackward(
     const args = { ...sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite), dout: dout.buffer, delta };
 
     const { width } = device.info;
-    const t = attendTiles(width, call.plan.spec.keyBlock);
+    const t = attendTiles(width, call.plan.spec);
     const chunk = backwardChunk(t);
     const keyChunks = Math.ceil(S / (period * chunk));
     const queryChunks = Math.ceil(L / (period * chunk));
@@ -70,7 +70,7 @@ export function runBackward(
     )) {
       const own = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, keyChunks, queryChunks, ahead };
       device.run(kernel, backwardParameters.pack({ ...args, ...own }), B * G * period * keyChunks, {
-        scratchBytes: backwardScratch(width, D, E),
+        scratchBytes: backwardScratch(width, call.plan.spec),
       });
     }
     device.counters.multiplyAdds += call.plan.visited.pairs * (3 * D + 2 * E);
@@ -121,7 +121,7 @@ function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArgum
   const size = learned.size;
   const entries = spec.score ? differentiateTable(spec.score, (table) => table.source === learned) : [];
   if (entries.length === 0) return zeros(learned.shape, { device });
-  const tiles = Math.ceil(L / (spec.period * attendTiles(width).queryTile));
+  const tiles = Math.ceil(L / (spec.period * spec.queryTile));
   // rows of different queries never meet; else small tables are summed from copies, and large ones by one task
   const byRow = entries.every(readsOwnRow);
   const copies = byRow ? 1 : size <= smallTable ? Math.min(copiesOfSmall, tiles) : 1;
@@ -134,7 +134,7 @@ function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArgum
       tables.tableGradientParameters.pack({ ...args, ...own }),
       stripes,
       {
-        scratchBytes: tables.tableGradientScratch(width, spec.D, spec.E),
+        scratchBytes: tables.tableGradientScratch(width, spec),
       },
     );
   }

@@ -1,5 +1,4 @@
 import { attendForward, forwardParameters, forwardScratch } from '../../kernels/attend/forward.js';
-import { attendTiles } from '../../kernels/attend/layout.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
 import { type NonFinite, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
 
@@ -17,7 +16,7 @@ export function runForward(
 ): AttendValues {
   const { shape, plan } = call;
   const { B, H, L } = shape;
-  const { D, E, period } = plan.spec;
+  const { D, E, period, queryTile } = plan.spec;
   const { device } = q;
   const { out, logsumexp } = before ?? {
     out: empty([B, H, L, E], 'f32', device),
@@ -27,11 +26,11 @@ export function runForward(
   try {
     const args = sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite);
     const { width } = device.info;
-    const tiles = Math.ceil(L / (period * attendTiles(width).queryTile));
+    const tiles = Math.ceil(L / (period * queryTile));
     const own = { out: out.buffer, opens: workspace.upload(call.opens) };
     const tasks = B * H * period * tiles;
     device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, ...own }), tasks, {
-      scratchBytes: forwardScratch(width, D, E),
+      scratchBytes: forwardScratch(width, plan.spec),
       // neighbours read much the same keys
       grain: Math.min(8, Math.max(1, Math.floor(tasks / (32 * device.info.threads)))),
     });

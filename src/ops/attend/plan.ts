@@ -6,7 +6,7 @@ import {
   topological,
   type Expression,
 } from '../../codegen/expression/index.js';
-import { attendTiles, defaultKeyBlock } from '../../kernels/attend/layout.js';
+import { defaultKeyBlock, queryTiles, type TileChoice } from '../../kernels/attend/layout.js';
 import type { AttendSpec } from '../../kernels/attend/spec.js';
 import { causal, periodicity, ranges, type AttendShape, type Mask } from '../../masks/index.js';
 import { classifyTiles, type TileMap } from '../../masks/tiles.js';
@@ -26,7 +26,6 @@ export interface AttendPlan {
 export interface PlanOptions {
   readonly D: number;
   readonly E: number;
-  readonly width: number;
   readonly dropout: boolean;
 }
 
@@ -34,7 +33,7 @@ export interface PlanOptions {
 interface MaskPlan {
   readonly period: number;
   readonly mask: Expression | null;
-  readonly keyBlock: number;
+  readonly choice: TileChoice;
   readonly tiles: TileMap;
   readonly visited: Visited;
 }
@@ -48,25 +47,37 @@ export interface Visited {
 const known = new WeakMap<Expression, Map<string, MaskPlan>>();
 
 /** The plan of a mask, kept as long as its expression lives. */
-function planMask(expression: Expression | null, shape: AttendShape, width: number): MaskPlan {
-  if (expression === null) return buildMaskPlan(expression, shape, width);
+function planMask(expression: Expression | null, shape: AttendShape): MaskPlan {
+  if (expression === null) return buildMaskPlan(expression, shape);
   const plans = known.get(expression) ?? new Map<string, MaskPlan>();
   known.set(expression, plans);
-  const name = [...Object.values(shape), width].join();
-  const plan = plans.get(name) ?? buildMaskPlan(expression, shape, width);
+  const name = Object.values(shape).join();
+  const plan = plans.get(name) ?? buildMaskPlan(expression, shape);
   plans.set(name, plan);
   return plan;
 }
 
-function buildMaskPlan(expression: Expression | null, shape: AttendShape, width: number): MaskPlan {
-  const plans = keyBlocksFor(expression).map((keyBlock) => planWithBlocks(expression, shape, width, keyBlock));
-  // evaluating the mask costs about a quarter of a pair; the same cost: the usual blocks, which come first
-  const cost = ({ tiles: { pairs } }: MaskPlan): number => pairs.full + 1.25 * pairs.partial;
-  return plans.reduce((best, plan) => (cost(plan) < cost(best) ? plan : best));
+/** The cheapest cut of the score matrix into tiles: coarse first, finer as long as that pays. */
+function buildMaskPlan(expression: Expression | null, shape: AttendShape): MaskPlan {
+  let best: { readonly plan: MaskPlan; readonly cost: number } | undefined;
+  for (const { queryTile, costOfPair } of queryTiles) {
+    // pairs in full tiles stay what they are
+    if (best && best.cost <= costOfPair * best.plan.tiles.pairs.full) break;
+    for (const keyBlock of keyBlocksFor(expression)) {
+      const plan = planWithTiles(expression, shape, { queryTile, keyBlock });
+      const rows = Math.ceil(shape.L / plan.period);
+      // a tile is computed whole, however few its queries; evaluating the mask costs about a quarter of a pair
+      const padding = (Math.ceil(rows / queryTile) * queryTile) / rows;
+      const { full, partial } = plan.tiles.pairs;
+      const cost = padding * costOfPair * (full + 1.25 * partial);
+      if (best === undefined || cost < best.cost) best = { plan, cost };
+    }
+  }
+  return best!.plan;
 }
 
-function planWithBlocks(expression: Expression | null, shape: AttendShape, width: number, keyBlock: number): MaskPlan {
-  const { queryTile } = attendTiles(width);
+function planWithTiles(expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan {
+  const { queryTile, keyBlock } = choice;
   const { B, H, L, S } = shape;
   const found = expression === null ? undefined : periodicity(expression);
   // row and position must have one residue, and the mask be the same in every class
@@ -90,7 +101,7 @@ function planWithBlocks(expression: Expression | null, shape: AttendShape, width
       partial: total(({ counts }) => counts.partial),
     },
   };
-  return { period, mask, keyBlock, tiles, visited };
+  return { period, mask, choice, tiles, visited };
 }
 
 const bothCausal = new WeakMap<Mask, Mask>();
@@ -115,10 +126,10 @@ export function planAttend(
   score: Expression | undefined,
   options: PlanOptions,
 ): readonly AttendPlan[] {
-  const { width, dropout } = options;
+  const { dropout } = options;
   if (mask === null) return [planWhole(shape, mask, score, options)];
   const shapeOf = ({ gathered }: MaskPart): AttendShape => (gathered ? { ...shape, S: gathered.keys.length } : shape);
-  const visited = (part: MaskPart): number => planMask(part.mask, shapeOf(part), width).visited.pairs;
+  const visited = (part: MaskPart): number => planMask(part.mask, shapeOf(part)).visited.pairs;
   // dropout goes by places, which gathering changes
   const parts = splitMask(mask, { S: shape.S, keyBlock: defaultKeyBlock, gather: !dropout });
   const cost = parts.reduce((sum, part) => sum + visited(part), 0);
@@ -138,7 +149,7 @@ export function planWhole(
   scoreExpression: Expression | undefined,
   options: PlanOptions,
 ): AttendPlan {
-  const { period, mask: inClass, keyBlock, tiles, visited } = planMask(maskExpression, shape, options.width);
+  const { period, mask: inClass, choice, tiles, visited } = planMask(maskExpression, shape);
   // where no tile is partial, the mask is never evaluated
   const evaluated = tiles.counts.partial > 0 ? inClass : null;
   const parts = new Lifter();
@@ -160,7 +171,7 @@ export function planWhole(
       checked: checkedReads(expressions, shape, parts.values),
       dropout: options.dropout,
       period,
-      keyBlock,
+      ...choice,
     },
     tiles,
     visited,

@@ -96,7 +96,7 @@ onEveryDevice((on) => {
   });
 
   test('visible(causal) gives what causal does where every tile is partial', async () => {
-    const small = inputs({ B: 1, H: 1, G: 1, L: 20, S: 20 }, D, D, 22);
+    const small = inputs({ B: 1, H: 1, G: 1, L: 16, S: 16 }, D, D, 22);
     const [hidden, masked] = await Promise.all(
       [{ score: visible(({ q, k }) => k.le(q)) }, { mask: causal() }].map((options) =>
         run(on.device, { ...small, options: () => options }),
