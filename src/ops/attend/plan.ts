@@ -44,21 +44,8 @@ export interface Visited {
   readonly tiles: { readonly empty: number; readonly full: number; readonly partial: number };
 }
 
-const known = new WeakMap<Expression, Map<string, MaskPlan>>();
-
-/** The plan of a mask, kept as long as its expression lives. */
-function planMask(expression: Expression | null, shape: AttendShape): MaskPlan {
-  if (expression === null) return buildMaskPlan(expression, shape);
-  const plans = known.get(expression) ?? new Map<string, MaskPlan>();
-  known.set(expression, plans);
-  const name = Object.values(shape).join();
-  const plan = plans.get(name) ?? buildMaskPlan(expression, shape);
-  plans.set(name, plan);
-  return plan;
-}
-
 /** The cheapest cut of the score matrix into tiles: coarse first, finer as long as that pays. */
-function buildMaskPlan(expression: Expression | null, shape: AttendShape): MaskPlan {
+function planMask(expression: Expression | null, shape: AttendShape): MaskPlan {
   let best: { readonly plan: MaskPlan; readonly cost: number } | undefined;
   for (const { queryTile, costOfPair } of queryTiles) {
     // pairs in full tiles stay what they are
@@ -76,7 +63,20 @@ function buildMaskPlan(expression: Expression | null, shape: AttendShape): MaskP
   return best!.plan;
 }
 
+const known = new WeakMap<Expression, Map<string, MaskPlan>>();
+
+/** The plan of a mask for one cut into tiles, kept as long as its expression lives. */
 function planWithTiles(expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan {
+  if (expression === null) return classified(expression, shape, choice);
+  const plans = known.get(expression) ?? new Map<string, MaskPlan>();
+  known.set(expression, plans);
+  const name = [...Object.values(shape), choice.queryTile, choice.keyBlock].join();
+  const plan = plans.get(name) ?? classified(expression, shape, choice);
+  plans.set(name, plan);
+  return plan;
+}
+
+function classified(expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan {
   const { queryTile, keyBlock } = choice;
   const { B, H, L, S } = shape;
   const found = expression === null ? undefined : periodicity(expression);
@@ -129,7 +129,9 @@ export function planAttend(
   const { dropout } = options;
   if (mask === null) return [planWhole(shape, mask, score, options)];
   const shapeOf = ({ gathered }: MaskPart): AttendShape => (gathered ? { ...shape, S: gathered.keys.length } : shape);
-  const visited = (part: MaskPart): number => planMask(part.mask, shapeOf(part)).visited.pairs;
+  // the coarsest tiles tell enough: what is not chosen need not be cut finely
+  const coarse = { queryTile: queryTiles[0].queryTile, keyBlock: defaultKeyBlock };
+  const visited = (part: MaskPart): number => planWithTiles(part.mask, shapeOf(part), coarse).visited.pairs;
   // dropout goes by places, which gathering changes
   const parts = splitMask(mask, { S: shape.S, keyBlock: defaultKeyBlock, gather: !dropout });
   const cost = parts.reduce((sum, part) => sum + visited(part), 0);
