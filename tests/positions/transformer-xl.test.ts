@@ -26,6 +26,8 @@ const problems: readonly RelativeProblem[] = [
   { B: 1, H: 1, L: 20, S: 33, D: 8, M: 12, clamp: Infinity },
 ];
 
+const full = process.env['SUBQUAD_FULL'] === '1';
+
 onEveryDevice((on) => {
   const call = (inputs: readonly Tensor[], options: RelativeOptions = {}): Tensor => {
     const [q, k, v, weight, contentBias, positionBias] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
@@ -45,9 +47,11 @@ onEveryDevice((on) => {
 
   describe('relativeAttend', () => {
     for (const method of ['table', 'rotated'] as const) {
-      const fitting = problems.filter(({ clamp }) => method === 'table' || clamp === Infinity);
-      it.each(fitting)(`${method}: agrees with the formula, with all gradients, for %j`, async (sizes) => {
-        const problem = { ...sizes, bySum: method === 'rotated' };
+      const sizes = problems.filter(({ clamp }) => method === 'table' || clamp === Infinity);
+      // every size is kernels to compile natively; their text is that of WebAssembly
+      const fitting = on.kind === 'native' && !full ? sizes.slice(1, -1) : sizes;
+      it.each(fitting)(`${method}: agrees with the formula, with all gradients, for %j`, async (one) => {
+        const problem = { ...one, bySum: method === 'rotated' };
         await checkOperation(on.device, {
           name: `relativeAttend ${method}`,
           shapes: shapesOf(problem),
