@@ -52,6 +52,7 @@ export { linearAttend, type LinearAttended, type LinearAttendOptions } from './l
 export { map, type Scalar } from './map.js';
 export { matmul, type MatmulOptions } from './matmul.js';
 export { layerNorm, rmsNorm, type LayerNormOptions, type NormOptions } from './normalise.js';
+export { poolRows, type PoolRowsOptions } from './pool-rows.js';
 export { logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from './reduce.js';
 export { runningMax, type RunningMax } from './running-max.js';
 export { cumulativeSum, type CumulativeSumOptions } from './scan.js';

@@ -1,4 +1,4 @@
-import { add, gatherRows, matmul, maximum, mul, pad, slice, softmax, where } from '../../ops/index.js';
+import { gatherRows, matmul, maximum, pad, poolRows, slice, softmax, where } from '../../ops/index.js';
 import { tensor, type Tensor } from '../../tensor/index.js';
 
 /** Slots p of κ positions from p·stride on, as far as the sequence goes. */
@@ -18,27 +18,15 @@ export function pool(x: Tensor, options: Pooling, lengths: readonly number[] | u
   const { kernelSize, stride, kind } = options;
   const [B, , n] = x.shape as [number, number, number, number];
   const slots = slotCount(n, options);
-  const missing = (slots - 1) * stride + kernelSize - n;
-  const long = missing > 0 ? pad(x, [[0, 0], [0, 0], [0, missing], [0, 0]]) : x; // prettier-ignore
-  const at = (t: number): Tensor => slice(long, { axis: 2, start: t, end: t + (slots - 1) * stride + 1, step: stride });
   const ends = lengths ?? [n];
-  const taps = Array.from({ length: kernelSize }, (_, t) => t);
   // 1 where a position is there, [B|1, 1, slots, κ]
   const real = Float32Array.from({ length: ends.length * slots * kernelSize }, (_, i) => {
     const [slot, t] = [Math.floor(i / kernelSize) % slots, i % kernelSize];
     return Number(slot * stride + t < ends[Math.floor(i / (slots * kernelSize))]!);
   });
   const table = (data: Float32Array): Tensor => tensor(data, [ends.length, 1, slots, kernelSize], { device: x.device });
-  const column = (weights: Tensor, t: number): Tensor => slice(weights, { axis: 3, start: t, end: t + 1 });
-  if (kind === 'max') {
-    const there = table(real);
-    const first = at(0);
-    // the first position stands in for those that are not there
-    return taps.slice(1).reduce((most, t) => maximum(most, where(column(there, t), at(t), first)), first);
-  }
-  const weights = kind === 'mean' ? table(shares(real, kernelSize)) : dynamic(table(real));
-  const terms = taps.map((t) => mul(at(t), column(weights, t)));
-  return terms.reduce((sum, term) => add(sum, term));
+  if (kind === 'max') return largest(x, options, table(real));
+  return poolRows(x, kind === 'mean' ? table(shares(real, kernelSize)) : dynamic(table(real)), { stride });
 
   function dynamic(there: Tensor): Tensor {
     const heads = x.shape[1]!;
@@ -49,6 +37,23 @@ export function pool(x: Tensor, options: Pooling, lengths: readonly number[] | u
     const centre = gatherRows(x, tensor(centres, [B, heads, slots], { device: x.device }));
     return softmax(where(there, matmul(centre, kernel!), -Infinity));
   }
+}
+
+/** The largest of the positions that are `there`, `[B|1, 1, slots, κ]`. */
+function largest(x: Tensor, { kernelSize, stride }: Pooling, there: Tensor): Tensor {
+  const [n, slots] = [x.shape[2]!, there.shape[2]!];
+  const at = (t: number): Tensor => {
+    const rows = slice(x, { axis: 2, start: t, end: Math.min(n, t + (slots - 1) * stride + 1), step: stride });
+    const missing = slots - rows.shape[2]!;
+    return missing > 0 ? pad(rows, [[0, 0], [0, 0], [0, missing], [0, 0]]) : rows; // prettier-ignore
+  };
+  // the first position stands in for those that are not there
+  const first = at(0);
+  let most = first;
+  for (let t = 1; t < Math.min(kernelSize, n); t++) {
+    most = maximum(most, where(slice(there, { axis: 3, start: t, end: t + 1 }), at(t), first));
+  }
+  return most;
 }
 
 /** Each row of κ divided by its sum; 0 where there is nothing. */

@@ -71,8 +71,9 @@ export const poolingformer = defineAttention({
       );
     const pairs = first + H * sumOverRows(shape, seen);
     const projections = H * n * E * (2 * D + E);
-    const weights = kind === 'ldconv' ? H * slots * kernelSize * (D + E) : 0;
-    return { pairs, multiplyAdds: B * (pairs * (D + E) + projections + weights) };
+    const taps = H * slots * kernelSize * (D + E);
+    const pooling = { max: 0, mean: taps, ldconv: 2 * taps }[kind];
+    return { pairs, multiplyAdds: B * (pairs * (D + E) + projections + pooling) };
   },
   forward: (call) => {
     const { q, k, v, scale, lengths, options: own } = call;
