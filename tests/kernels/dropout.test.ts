@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { philox as reference } from '../../src/core/random.js';
-import { dropTile, philox } from '../../src/kernels/attend/dropout.js';
+import { dropTile } from '../../src/kernels/attend/dropout.js';
+import { philox } from '../../src/kernels/philox.js';
 import { attendTiles } from '../../src/kernels/attend/layout.js';
 import { parameterList, type Kernel } from '../../src/kernels/kernel.js';
 import { generator } from '../support/random.js';

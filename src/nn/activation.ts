@@ -1,0 +1,67 @@
+import type { Expression, F32 } from '../codegen/expression/index.js';
+import { nearest, OptionError } from '../core/errors.js';
+import { geluOf, geluTanhOf, reluOf, siluOf } from '../ops/index.js';
+import { argument, mapNamed } from '../ops/map.js';
+import type { Tensor } from '../tensor/index.js';
+
+const square = (x: F32): F32 => x.mul(x);
+
+/** Activations by name: each a function of one number, which fused products take too. */
+export const activations = {
+  /** `x·Φ(x)` (Hendrycks, Gimpel 2016, arXiv 1606.08415). */
+  gelu: geluOf,
+  /** GELU by a hyperbolic tangent, as GPT-2 and BERT have it. */
+  'gelu-tanh': geluTanhOf,
+  /** `x·sigmoid(x)` (Elfwing, Uchibe, Doya 2017, arXiv 1702.03118). */
+  silu: siluOf,
+  /** `max(x, 0)`. */
+  relu: reluOf,
+  /** `max(x, 0)²` (So et al. 2021, "Primer", arXiv 2109.08668). */
+  'relu-squared': (x) => square(reluOf(x)),
+} as const satisfies Readonly<Record<string, (x: F32) => F32>>;
+
+export type ActivationName = keyof typeof activations;
+
+/** @throws OptionError for a name that is none. */
+export function checkActivation(who: string, name: string): ActivationName {
+  if (Object.hasOwn(activations, name)) return name as ActivationName;
+  const known = Object.keys(activations);
+  const guess = nearest(name, known);
+  const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
+  throw new OptionError(`${who}: unknown activation ${JSON.stringify(name)}${hint}; known: ${known.join(', ')}.`);
+}
+
+// one expression per name, so that its derivative and its kernels are found again
+const plain = new Map<ActivationName, Expression>();
+const gates = new Map<ActivationName, Expression>();
+
+function once(all: Map<ActivationName, Expression>, name: ActivationName, make: () => Expression): Expression {
+  const known = all.get(name) ?? make();
+  all.set(name, known);
+  return known;
+}
+
+/** The activation of every element. @throws OptionError for a name that is none. */
+export function activate(x: Tensor, name: ActivationName): Tensor {
+  checkActivation('activate', name);
+  return mapNamed(
+    name,
+    once(plain, name, () => activations[name](argument(0))),
+    [x],
+  );
+}
+
+/**
+ * `activation(x) · y`, element by element: the gated linear unit, SwiGLU with `silu`, GEGLU with `gelu` (Shazeer 2020, arXiv
+ * 2002.05202).
+ *
+ * @throws OptionError for a name that is none; ShapeError when x and y do not broadcast.
+ */
+export function gate(x: Tensor, y: Tensor, name: ActivationName): Tensor {
+  checkActivation('gate', name);
+  return mapNamed(
+    `gate ${name}`,
+    once(gates, name, () => activations[name](argument(0)).mul(argument(1))),
+    [x, y],
+  );
+}

@@ -1,0 +1,24 @@
+import { checkRate, dropout, type DropoutOptions } from '../ops/dropout.js';
+import type { Tensor } from '../tensor/index.js';
+import { Module } from './module.js';
+
+/**
+ * `dropout` in training, the identity otherwise. What is dropped depends on the seed, the step, the module's path, and the
+ * element's row and column alone: a resumed run, a recomputed layer and a chunk of the rows see the same, and so does a layer that
+ * is called twice in a step.
+ *
+ * @throws OptionError unless 0 ≤ rate < 1.
+ */
+export class Dropout extends Module {
+  constructor(readonly rate: number) {
+    super();
+    checkRate('Dropout', rate);
+  }
+
+  /** `x [..., D]`, some of it dropped; x itself where nothing is. @throws OptionError for integers. */
+  forward(x: Tensor, place: Pick<DropoutOptions, 'firstRow'> = {}): Tensor {
+    const { training, rate, path } = this;
+    if (training === undefined) return x;
+    return dropout(x, { rate, seed: training.seed, purpose: `dropout ${training.step} ${path}`, ...place });
+  }
+}

@@ -1,0 +1,50 @@
+import { learned, normalOf, type Initialiser } from '../attention/parameters.js';
+import { checkOptions, ShapeError } from '../core/errors.js';
+import { checkShape, show } from '../core/shape.js';
+import { embedding, matmul } from '../ops/index.js';
+import type { Tensor } from '../tensor/index.js';
+import { Module } from './module.js';
+import type { Parameter } from './parameter.js';
+import { rowsOf } from './rows.js';
+
+export interface EmbeddingOptions {
+  /** Of the table; default N(0, 0.02²). */
+  readonly init?: Initialiser;
+}
+
+/**
+ * A vector for each of `tokens` tokens: rows of `weight [tokens, features]`. `logits` uses the same table to score them, which is
+ * called tied (Press, Wolf 2016, arXiv 1608.05859).
+ *
+ * The table begins as N(0, 0.02²), as in GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask
+ * Learners"): tied logits of normalised features then begin with deviation 0.02·√features.
+ *
+ * @throws ShapeError for sizes that are not positive integers; OptionError for an unknown option.
+ */
+export class Embedding extends Module {
+  readonly weight: Parameter;
+
+  constructor(
+    readonly tokens: number,
+    readonly features: number,
+    options: EmbeddingOptions = {},
+  ) {
+    super();
+    checkOptions('Embedding', options, ['init']);
+    checkShape('Embedding', [tokens, features]);
+    this.weight = this.parameter('weight', learned([tokens, features], options.init ?? normalOf(0.02)));
+  }
+
+  /** `[..., features]` of i32 tokens of any shape. @throws OptionError naming the first token that is not in the table. */
+  forward(tokens: Tensor): Tensor {
+    return embedding(this.weight.value, tokens);
+  }
+
+  /** `x·weightᵀ`: `[..., features] → [..., tokens]`. @throws ShapeError unless x is `[..., features]`. */
+  logits(x: Tensor): Tensor {
+    if (x.shape.at(-1) !== this.features) {
+      throw new ShapeError(`Embedding ${this.path}: logits take x [...,${this.features}]; got ${show(x.shape)}.`);
+    }
+    return rowsOf(x, (rows) => matmul(rows, this.weight.value, { transposeB: true }));
+  }
+}

@@ -1,0 +1,100 @@
+import type { Initialiser } from '../attention/parameters.js';
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { show } from '../core/shape.js';
+import { concat } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { activations, checkActivation, gate, type ActivationName } from './activation.js';
+import { Dropout } from './dropout.js';
+import { Linear } from './linear.js';
+import { Module } from './module.js';
+import { pieces } from './pieces.js';
+import { recompute } from './recompute.js';
+import { rowsOf } from './rows.js';
+
+export interface FeedForwardOptions {
+  /** Default `'gelu'`. */
+  readonly activation?: ActivationName;
+  /** Whether a second product gates the first; default false. */
+  readonly gated?: boolean;
+  /** Whether the products have biases; default those of the papers: plain has, gated has not. */
+  readonly bias?: boolean;
+  /** Rate at which hidden activations are dropped in training; default 0. */
+  readonly dropout?: number;
+  /** Tokens whose hidden activations live at a time; default all. */
+  readonly chunk?: number;
+  /** Of the weights; default that of `Linear`. */
+  readonly init?: Initialiser;
+}
+
+const OPTIONS = ['activation', 'gated', 'bias', 'dropout', 'chunk', 'init'];
+
+/**
+ * Two products with an activation between, for every token by itself: `[..., features] → [..., features]`.
+ *
+ * - plain: `activation(x·up)·down` (Vaswani et al. 2017, arXiv 1706.03762, section 3.3)
+ * - gated: `(activation(x·gate) ⊙ x·up)·down`, SwiGLU with `silu`, GEGLU with `gelu` (Shazeer 2020, arXiv 2002.05202)
+ * - chunked: tokens do not see each other, so at most `chunk` are taken at a time, and again in the backward pass, which computes
+ *   the hidden activations of one chunk anew (Kitaev et al. 2020, "Reformer", arXiv 2001.04451, section 3). The values are those
+ *   of all at once, to the bit unless a chunk is one token or `hidden` or `features` is 1024 or more: `matmul` may then add in
+ *   another order.
+ *
+ * @throws ShapeError or OptionError for sizes, rates or names that are none.
+ */
+export class FeedForward extends Module {
+  readonly gate: Linear | undefined;
+  readonly up: Linear;
+  readonly down: Linear;
+  readonly dropout: Dropout;
+  readonly activation: ActivationName;
+  readonly chunk: number | undefined;
+
+  constructor(
+    readonly features: number,
+    readonly hidden: number,
+    options: FeedForwardOptions = {},
+  ) {
+    super();
+    checkOptions('FeedForward', options, OPTIONS);
+    const { activation = 'gelu', gated = false, bias = !gated, dropout = 0, chunk, init } = options;
+    if (chunk !== undefined && !(Number.isInteger(chunk) && chunk > 0)) {
+      throw new OptionError(`FeedForward: chunk must be a positive integer; got ${chunk}.`);
+    }
+    this.activation = checkActivation('FeedForward', activation);
+    this.chunk = chunk;
+    const linear = { bias, ...(init && { init }) };
+    this.gate = gated ? this.child('gate', new Linear(features, hidden, linear)) : undefined;
+    this.up = this.child('up', new Linear(features, hidden, linear));
+    this.down = this.child('down', new Linear(hidden, features, linear));
+    this.dropout = this.child('dropout', new Dropout(dropout));
+  }
+
+  /** @throws ShapeError unless x is `[..., features]`. */
+  forward(x: Tensor): Tensor {
+    if (x.shape.at(-1) !== this.features) {
+      throw new ShapeError(`FeedForward ${this.path}: x must be [...,${this.features}]; got ${show(x.shape)}.`);
+    }
+    return scope(() =>
+      rowsOf(x, (rows) => (this.chunk === undefined ? this.#part(rows, 0) : this.#chunked(rows, this.chunk))),
+    );
+  }
+
+  #chunked(rows: Tensor, chunk: number): Tensor {
+    const outs = pieces(rows, chunk).map(({ part, start }) => {
+      const [out] = recompute(this, (again) => [this.#part(again, start)], [part]);
+      // the checkpoint keeps the piece where there will be a backward pass
+      part.dispose();
+      return out!;
+    });
+    return concat(outs);
+  }
+
+  /** Of rows that begin at `firstRow` of all, `[n, features]`. */
+  #part(x: Tensor, firstRow: number): Tensor {
+    return scope(() => {
+      const hidden = this.gate
+        ? gate(this.gate.forward(x), this.up.forward(x), this.activation)
+        : this.up.forward(x, activations[this.activation]);
+      return this.down.forward(this.dropout.forward(hidden, { firstRow }));
+    });
+  }
+}

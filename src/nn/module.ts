@@ -1,0 +1,176 @@
+import { drawParameter, type ParameterSpec } from '../attention/parameters.js';
+import { OptionError } from '../core/errors.js';
+import { seedKey } from '../core/random.js';
+import type { Device } from '../devices/device.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { Parameter } from './parameter.js';
+import { fitting } from './state.js';
+
+/** The step that is trained: with the seed and a module's path it decides what dropout drops. */
+export interface Training {
+  readonly seed: number;
+  /** Counts the forward passes that must draw anew; with accumulated gradients that is every part of a step. */
+  readonly step: number;
+}
+
+export interface InitialiseOptions {
+  readonly device: Device;
+  readonly seed: number;
+}
+
+/**
+ * A layer, or layers of layers: a tree of named parameters. A subclass names its parameters and children in the
+ * constructor, which needs no device; `initialise` or `load` of the root then gives them values.
+ *
+ * ```ts
+ * class Head extends Module {
+ *   readonly norm = this.child('norm', new LayerNorm(64));
+ *   readonly out = this.child('out', new Linear(64, 256));
+ *
+ *   forward(x: Tensor): Tensor {
+ *     return scope(() => this.out.forward(this.norm.forward(x)));
+ *   }
+ * }
+ * ```
+ */
+export abstract class Module {
+  readonly #parameters = new Map<string, Parameter>();
+  readonly #children = new Map<string, Module>();
+  #place: { readonly parent: Module; readonly name: string } | undefined;
+  #training: Training | undefined;
+
+  /** Names a parameter; what it begins with depends on the seed and its path alone. @throws OptionError for a bad name. */
+  protected parameter(name: string, spec: ParameterSpec): Parameter {
+    this.#checkName(name);
+    const parameter = new Parameter(spec, () => join(this.path, name));
+    this.#parameters.set(name, parameter);
+    return parameter;
+  }
+
+  /** Names a part of this module. @throws OptionError for a bad name, or a part that belongs to another module. */
+  protected child<M extends Module>(name: string, module: M): M {
+    this.#checkName(name);
+    const child: Module = module;
+    if (child.#place !== undefined || child === this) {
+      throw new OptionError(
+        `module ${join(this.path, name)}: is already ${child.path || 'the root'}; a shared layer is named once and called twice.`,
+      );
+    }
+    child.#place = { parent: this, name };
+    this.#children.set(name, module);
+    return module;
+  }
+
+  #checkName(name: string): void {
+    const taken = this.#parameters.has(name) || this.#children.has(name);
+    if (!taken && /^[\w-]+$/.test(name)) return;
+    const rule = taken ? 'is already taken' : 'must be letters, digits, _ and -';
+    throw new OptionError(`module ${this.path || 'root'}: the name ${JSON.stringify(name)} ${rule}.`);
+  }
+
+  /** Dotted names from the root: `layers.3.feed-forward`; empty for the root. */
+  get path(): string {
+    return this.#place === undefined ? '' : join(this.#place.parent.path, this.#place.name);
+  }
+
+  /** The training step of the last `train`; undefined after `eval` and at first. */
+  get training(): Training | undefined {
+    return this.#training;
+  }
+
+  /** This module and all below it, each before its children, in the order they were named. */
+  modules(): Module[] {
+    return [this, ...[...this.#children.values()].flatMap((child) => child.modules())];
+  }
+
+  /** Parameters by dotted name from this module: its own, then its children's, in the order they were named. */
+  namedParameters(): Map<string, Parameter> {
+    const below = [...this.#children].flatMap(([name, child]) =>
+      [...child.namedParameters()].map(([inner, parameter]) => [join(name, inner), parameter] as const),
+    );
+    return new Map([...this.#parameters, ...below]);
+  }
+
+  /**
+   * Draws all parameters, in place of what was there. Each depends on the seed and its dotted name from the root alone, so a
+   * layer more changes nothing in the others.
+   */
+  initialise({ device, seed }: InitialiseOptions): this {
+    for (const parameter of this.namedParameters().values()) {
+      scope(() => {
+        const purpose = `parameter ${parameter.path()}`;
+        parameter.set(drawParameter(parameter.spec, { device, seed, purpose }));
+      });
+    }
+    return this;
+  }
+
+  /** The tensors by dotted name. They stay the module's: they are gone once the parameter changes. */
+  stateDict(): Map<string, Tensor> {
+    return new Map([...this.namedParameters()].map(([name, parameter]) => [name, parameter.value]));
+  }
+
+  /**
+   * Copies a state, such as that of another module of this configuration. Floats of 16 bits are widened.
+   *
+   * @throws ShapeError naming every tensor that is missing, unexpected, of another shape, or not of floats; nothing has
+   *   changed then.
+   */
+  load(state: ReadonlyMap<string, Tensor>): this {
+    const parameters = this.namedParameters();
+    scope(() => {
+      const values = fitting(this.path || 'model', parameters, state);
+      for (const [name, parameter] of parameters) parameter.set(values.get(name)!);
+    });
+    return this;
+  }
+
+  /**
+   * Dropout is active from now on, in this module and below. Call it before every step.
+   *
+   * @throws OptionError for a seed or step that is not a whole number of at least 0.
+   */
+  train(training: Training): this {
+    const { seed, step } = training;
+    seedKey(seed);
+    if (!Number.isSafeInteger(step) || step < 0) {
+      throw new OptionError(`train: step must be a whole number of at least 0; got ${step}.`);
+    }
+    return this.#run({ seed, step });
+  }
+
+  /** Dropout is the identity from now on, in this module and below. */
+  eval(): this {
+    return this.#run(undefined);
+  }
+
+  #run(training: Training | undefined): this {
+    for (const module of this.modules()) module.#training = training;
+    return this;
+  }
+
+  /**
+   * Runs `body` with other tensors as the parameters, in the order of `namedParameters`, and with the training step that each of
+   * `modules` had. @internal
+   */
+  during<T>(tensors: readonly Tensor[], trainings: readonly (Training | undefined)[], body: () => T): T {
+    const parameters = [...this.namedParameters().values()];
+    const modules = this.modules();
+    const before = parameters.map((parameter, i) => parameter.lend(tensors[i]));
+    const steps = modules.map((module) => module.#training);
+    modules.forEach((module, i) => (module.#training = trainings[i]));
+    try {
+      return body();
+    } finally {
+      parameters.forEach((parameter, i) => parameter.lend(before[i]));
+      modules.forEach((module, i) => (module.#training = steps[i]));
+    }
+  }
+
+  /** Frees all parameters. The module may be initialised or loaded again. */
+  dispose(): void {
+    for (const parameter of this.namedParameters().values()) parameter.dispose();
+  }
+}
+
+const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);

@@ -1,0 +1,66 @@
+import { constantOf, learned } from '../attention/parameters.js';
+import { checkOptions } from '../core/errors.js';
+import { checkShape } from '../core/shape.js';
+import { layerNorm, rmsNorm } from '../ops/index.js';
+import type { Tensor } from '../tensor/index.js';
+import { Module } from './module.js';
+import type { Parameter } from './parameter.js';
+
+export interface RmsNormOptions {
+  /** Added to the mean square or variance; default 1e-5. */
+  readonly epsilon?: number;
+}
+export interface LayerNormOptions extends RmsNormOptions {
+  /** Whether a bias is added; default true. */
+  readonly bias?: boolean;
+}
+
+/**
+ * `(x − mean) / √(variance + epsilon) · weight + bias` over the last axis (Ba, Kiros, Hinton 2016, arXiv 1607.06450). `weight
+ * [features]` begins as ones, `bias [features]` as zeros.
+ *
+ * @throws ShapeError unless features is a positive integer; OptionError for an unknown option.
+ */
+export class LayerNorm extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | undefined;
+  readonly epsilon: number;
+
+  constructor(features: number, options: LayerNormOptions = {}) {
+    super();
+    checkOptions('LayerNorm', options, ['epsilon', 'bias']);
+    checkShape('LayerNorm', [features]);
+    const { epsilon = 1e-5, bias = true } = options;
+    this.epsilon = epsilon;
+    this.weight = this.parameter('weight', learned([features], constantOf(1)));
+    this.bias = bias ? this.parameter('bias', learned([features], constantOf(0))) : undefined;
+  }
+
+  forward(x: Tensor): Tensor {
+    const { weight, bias, epsilon } = this;
+    return layerNorm(x, { weight: weight.value, epsilon, ...(bias && { bias: bias.value }) });
+  }
+}
+
+/**
+ * `x / √(mean(x²) + epsilon) · weight` over the last axis (Zhang, Sennrich 2019, arXiv 1910.07467). `weight [features]` begins
+ * as ones.
+ *
+ * @throws as `LayerNorm` does.
+ */
+export class RmsNorm extends Module {
+  readonly weight: Parameter;
+  readonly epsilon: number;
+
+  constructor(features: number, options: RmsNormOptions = {}) {
+    super();
+    checkOptions('RmsNorm', options, ['epsilon']);
+    checkShape('RmsNorm', [features]);
+    this.epsilon = options.epsilon ?? 1e-5;
+    this.weight = this.parameter('weight', learned([features], constantOf(1)));
+  }
+
+  forward(x: Tensor): Tensor {
+    return rmsNorm(x, { weight: this.weight.value, epsilon: this.epsilon });
+  }
+}
