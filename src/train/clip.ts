@@ -1,0 +1,102 @@
+import { variable } from '../codegen/expression/index.js';
+import { decode } from '../core/dtype.js';
+import { OptionError } from '../core/errors.js';
+import { show } from '../core/shape.js';
+import { runElementwise } from '../tensor/elementwise.js';
+import { commonDevice, type Tensor } from '../tensor/index.js';
+import { partialSums, sumSquares } from './optimisers/squares.js';
+
+/** Gradients by the names of their parameters; undefined where a parameter has none. */
+export type NamedGradients = readonly (readonly [name: string, gradient: Tensor | undefined])[];
+
+export interface Clipped {
+  /** The norm of all gradients together, before anything was scaled; infinite or NaN where a number is. */
+  readonly norm: number;
+  /** What all were multiplied by: 1 where the norm was within the limit, or is not finite. */
+  readonly factor: number;
+  /** The first gradient that holds an infinity or a NaN. */
+  readonly nonFinite: string | undefined;
+}
+
+/**
+ * Scales all gradients in place by `limit / norm` where `norm = √(Σ g²)`, over all of them, is above `limit`; an infinite
+ * limit only measures. A gradient that is not finite leaves everything as it is: the result names it. (Pascanu, Mikolov,
+ * Bengio 2013, arXiv 1211.5063.)
+ *
+ * One pass reads each gradient, in f32 partial sums that are added up in float64; a sum that leaves the range of f32 is
+ * taken again in another unit. What shares memory with a gradient is scaled with it, once.
+ *
+ * @throws OptionError for a limit that is not above 0, gradients that are not f32, or of two devices.
+ */
+export async function clipGradients(gradients: NamedGradients, limit: number): Promise<Clipped> {
+  const given = gradients.flatMap(([name, gradient]) => (gradient === undefined ? [] : [{ name, gradient }]));
+  check(given, limit);
+  if (given.length === 0) return { norm: 0, factor: 1, nonFinite: undefined };
+  const tensors = given.map(({ gradient }) => gradient);
+  const squares = await sumsOfSquares(tensors);
+  const norm = Math.sqrt(squares.reduce((total, one) => total + one, 0));
+  const nonFinite = given.find((_, i) => !Number.isFinite(squares[i]))?.name;
+  if (nonFinite !== undefined || norm <= limit) return { norm, factor: 1, nonFinite };
+  const factor = limit / norm;
+  const scaled = variable('x0', 'f32').mul(factor);
+  const distinct = new Map(tensors.map((gradient) => [gradient.buffer, gradient]));
+  for (const gradient of distinct.values()) runElementwise(scaled, [gradient], gradient);
+  return { norm, factor, nonFinite };
+}
+
+function check(given: readonly { readonly name: string; readonly gradient: Tensor }[], limit: number): void {
+  const who = 'clipGradients';
+  const reasons = given
+    .filter(({ gradient }) => gradient.dtype !== 'f32')
+    .map(({ name, gradient }) => `gradient ${name} must be f32; got ${gradient.dtype}${show(gradient.shape)}`);
+  if (!(typeof limit === 'number' && limit > 0)) {
+    reasons.push(`limit must be a number above 0, or Infinity to measure only; got ${String(limit)}`);
+  }
+  if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
+  if (given.length > 0) {
+    commonDevice(
+      who,
+      given.map(({ gradient }) => gradient),
+    );
+  }
+}
+
+/** A smaller sum may have lost terms to the end of f32, whose smallest normal number is 2⁻¹²⁶. */
+const SMALL = 2 ** -80;
+
+/** Σ x² of each tensor. */
+async function sumsOfSquares(tensors: readonly Tensor[]): Promise<number[]> {
+  const sums = await sumsInUnit(tensors, 1);
+  for (const [unit, leaves] of [
+    [2 ** 80, (sum: number) => !Number.isFinite(sum)],
+    [2 ** -100, (sum: number) => sum < SMALL],
+  ] as const) {
+    const again = sums.flatMap((sum, i) => (leaves(sum) ? i : []));
+    const better = await sumsInUnit(
+      again.map((i) => tensors[i]!),
+      unit,
+    );
+    again.forEach((at, i) => (sums[at] = better[i]! * unit ** 2));
+  }
+  return sums;
+}
+
+/** Σ (x / unit)² of each tensor, with one read for all. */
+async function sumsInUnit(tensors: readonly Tensor[], unit: number): Promise<number[]> {
+  if (tensors.length === 0) return [];
+  const { device } = tensors[0]!;
+  const counts = tensors.map(({ size }) => partialSums(size));
+  const buffer = device.allocate(4 * counts.reduce((total, count) => total + count, 0), 'workspace');
+  try {
+    let begin = 0;
+    tensors.forEach((x, i) => {
+      sumSquares(x, { buffer, byteOffset: 4 * begin }, 1 / unit);
+      begin += counts[i]!;
+    });
+    const partial = decode(await device.read(buffer), 'f32') as Float32Array;
+    let end = 0;
+    return counts.map((count) => partial.subarray(end, (end += count)).reduce((total, one) => total + one, 0));
+  } finally {
+    device.free(buffer);
+  }
+}
