@@ -1,0 +1,5 @@
+export { Batches, type BatchOptions } from './batches.js';
+export { ByteDecoder } from './byte-decoder.js';
+export { Corpus, type CorpusOptions, type Document, openCorpus, VOCABULARY } from './corpus.js';
+export { permutation } from './permutation.js';
+export { type Split, splitCorpus } from './split.js';
