@@ -163,7 +163,7 @@ function launchMultiply(device: Device, p: Products): void {
   const multiply = (packed: KernelArgument | undefined): void =>
     inParts(device, p, plan.splits, (out, kept, epilogue) => {
       const source = packed === undefined ? stored(b) : 'packed';
-      const spec = { rows: plan.rows, a: a.dtype, b: source, bias: bias?.dtype, epilogue } as const;
+      const spec = { rows: plan.rows, a: stored(a), b: source, bias: bias?.dtype, epilogue } as const;
       const { kernel, pack } = multiplyProgram(spec);
       const args = {
         a: a.from,

@@ -35,7 +35,7 @@ const names = {
 
 export interface MultiplySpec {
   readonly rows: number;
-  readonly a: FloatDtype;
+  readonly a: Stored;
   /** B as panels from `packKernel`, or as it is stored: then every task packs what it needs. */
   readonly b: 'packed' | Stored;
   readonly bias: FloatDtype | undefined;
@@ -59,7 +59,7 @@ export function multiplyScratch(width: number, plan: MultiplyPlan): number {
 export const multiplyProgram = family({
   name: 'matmul',
   key: ({ rows, a, b, bias, epilogue }: MultiplySpec) =>
-    `${rows}/${a}/${b === 'packed' ? b : storedKey(b)}/${bias ?? '-'}/${epilogueKey(epilogue)}`,
+    `${rows}/${storedKey(a)}/${b === 'packed' ? b : storedKey(b)}/${bias ?? '-'}/${epilogueKey(epilogue)}`,
   parameters: names,
   constants: ({ epilogue }) => constantCount(epilogue),
   text,
@@ -131,7 +131,7 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant
       (first) => {
         const length = k.min(k.sub(kLast, first), depth);
         const step = { first, length, continues: k.ne(first, kFirst), ends: k.eq(k.add(first, length), kLast) };
-        const from = k.offset(p.a, k.add(aStart, k.mul(first, p.aColumn)), bytesPerElement[spec.a]);
+        const from = k.offset(p.a, k.add(aStart, k.mul(first, p.aColumn)), bytesPerElement[spec.a.dtype]);
         packBlock(k, state, from, length);
         if (spec.bias !== undefined) startingValues(k, state, step);
         eachTile(k, state, step);
@@ -141,14 +141,26 @@ function text(k: VectorBuilder, spec: MultiplySpec, p: Parameters, firstConstant
   });
 }
 
+/** Row r of the block goes to `depth` elements from r·depth on; where A is stored by columns, a tile of rows is interleaved. */
 function packBlock(k: VectorBuilder, { spec, p, block, rows }: Task, from: Pointer, length: I32): void {
+  const { dtype, contiguous } = spec.a;
+  const element = bytesPerElement[dtype];
+  if (contiguous) {
+    k.loop(0, rows, (row) => {
+      const [source, target] = [k.offset(from, k.mul(row, p.aRow), element), k.offset(block, row, 4 * depth)];
+      eachVector(k, k.constant('i32', 0), length, (at, count) =>
+        k.store(k.offset(target, at, 4), loadFloats(k, dtype, k.offset(source, at, element), 0, count)),
+      );
+    });
+    return;
+  }
   k.loop(
     0,
     rows,
     (row) =>
       packLanes(k, {
-        from: k.offset(from, k.mul(row, p.aRow), bytesPerElement[spec.a]),
-        dtype: spec.a,
+        from: k.offset(from, k.mul(row, p.aRow), element),
+        dtype,
         laneStride: p.aRow,
         stepStride: p.aColumn,
         count: k.sub(rows, row),
@@ -242,7 +254,7 @@ function tile(k: VectorBuilder, task: Task, step: Step, t: Tile): void {
     multiplyTile(
       k,
       c,
-      { pointer: t.a, step: 4 * rows, stride: 4 },
+      spec.a.contiguous ? { pointer: t.a, step: 4, stride: 4 * depth } : { pointer: t.a, step: 4 * rows, stride: 4 },
       { pointer: t.b, step: 4 * panel, stride: 4 * W },
       step.length,
     );

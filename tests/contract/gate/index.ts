@@ -46,7 +46,6 @@ export type CheckName = keyof typeof checks;
 const brief: ReadonlySet<CheckName> = new Set([
   'agrees with the formula, forward and backward',
   'the future changes nothing',
-  'equal bits for every number of threads',
   'refuses what it does not support',
   'memory is what is predicted',
   'leaves nothing behind',
