@@ -12,7 +12,7 @@ import { inputs, settings } from './attend-arbitrary.js';
 import { run } from './attend-run.js';
 
 // more than the default is a search for rare cases, asked for by hand: SUBQUAD_RUNS=2000
-const runs = Number(process.env['SUBQUAD_RUNS'] ?? (process.env['SUBQUAD_FULL'] ? 200 : 60));
+const runs = Number(process.env['SUBQUAD_RUNS'] ?? (process.env['SUBQUAD_FULL'] ? 200 : 40));
 
 onEveryDevice((on) => {
   // every setting is a kernel to compile natively
