@@ -10,23 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { codeOf, reasonOf } from '../core/system-errors.js';
 import { FailureError, type Io, UsageError } from './io.js';
 
-/** What the operating system calls an error, in words. */
-function reason(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  const words: Record<string, string> = {
-    EACCES: 'permission denied',
-    EPERM: 'permission denied',
-    EROFS: 'the file system is read-only',
-    ENOSPC: 'the disk is full',
-    ENOENT: 'there is no such folder',
-    ENOTDIR: 'a part of its path is not a folder',
-    ENAMETOOLONG: 'the name is too long',
-    EISDIR: 'it is a folder',
-  };
-  return words[code] ?? (error as Error).message;
-}
+/** Why a file cannot be written: what does not exist then is its folder. */
+const reason = (error: unknown): string => (codeOf(error) === 'ENOENT' ? 'there is no such folder' : reasonOf(error));
 
 /** Beside the target, so that the rename stays on one file system. */
 const temporaryName = (path: string): string => join(dirname(path), `.${basename(path)}.${process.pid}.part`);

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { FormatError } from '../core/errors.js';
-import { reasonOf } from './reason.js';
+import { reasonOf } from '../core/system-errors.js';
 
 /** A file as it was when the corpus was opened. */
 export interface SourceFile {

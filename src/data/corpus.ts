@@ -1,8 +1,8 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { checkOptions, FormatError, OptionError } from '../core/errors.js';
+import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
-import { reasonOf } from './reason.js';
 
 export interface CorpusOptions {
   /** Bytes read at once; default 65536. */

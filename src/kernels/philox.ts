@@ -16,3 +16,9 @@ export function philox(k: VectorBuilder, counter: readonly [VI, VI, VI, VI], see
   }
   return [c0, c1, c2, c3];
 }
+
+/** What the kernels take for a dropout rate: an element is kept if 31 random bits are below `keepBelow`, and multiplied. */
+export const keeping = (rate: number): { readonly keepBelow: number; readonly keepFactor: number } => ({
+  keepBelow: Math.min(2 ** 31 - 1, Math.round((1 - rate) * 2 ** 31)),
+  keepFactor: 1 / (1 - rate),
+});

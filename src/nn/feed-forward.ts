@@ -1,13 +1,12 @@
 import type { Initialiser } from '../attention/parameters.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
-import { concat } from '../ops/index.js';
+import { concat, split } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { activations, checkActivation, gate, type ActivationName } from './activation.js';
 import { Dropout } from './dropout.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
-import { pieces } from './pieces.js';
 import { recompute } from './recompute.js';
 import { rowsOf } from './rows.js';
 
@@ -79,7 +78,10 @@ export class FeedForward extends Module {
   }
 
   #chunked(rows: Tensor, chunk: number): Tensor {
-    const outs = pieces(rows, chunk).map(({ part, start }) => {
+    let next = 0;
+    const outs = split(rows, evenly(rows.shape[0]!, chunk)).map((part) => {
+      const start = next;
+      next += part.shape[0]!;
       const [out] = recompute(this, (again) => [this.#part(again, start)], [part]);
       // the checkpoint keeps the piece where there will be a backward pass
       part.dispose();
@@ -97,4 +99,11 @@ export class FeedForward extends Module {
       return this.down.forward(this.dropout.forward(hidden, { firstRow }));
     });
   }
+}
+
+/** The fewest extents of at most `most` that add up to `total`, as even as can be. */
+function evenly(total: number, most: number): number[] {
+  const count = Math.ceil(total / most);
+  const start = (i: number): number => Math.floor((i * total) / count);
+  return Array.from({ length: count }, (_, i) => start(i + 1) - start(i));
 }

@@ -2,6 +2,7 @@ import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { checkOptions, OptionError } from '../core/errors.js';
 import { purposeWords, seedKey } from '../core/random.js';
 import { dropoutProgram } from '../kernels/dropout.js';
+import { keeping } from '../kernels/philox.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
 import { commonDevice, operation, produce, type Tensor } from '../tensor/index.js';
 
@@ -39,8 +40,7 @@ export function dropout(x: Tensor, options: DropoutOptions): Tensor {
   };
   const length = x.shape.at(-1) ?? 1;
   const [rows, perTask] = [x.size / length, rowsPerTask(length)];
-  const keepBelow = Math.min(2 ** 31 - 1, Math.round((1 - rate) * 2 ** 31));
-  const sizes = { rows, length, perTask, firstRow, keepBelow, keepFactor: 1 / (1 - rate) };
+  const sizes = { rows, length, perTask, firstRow, ...keeping(rate) };
   const dropped = (from: Tensor, dtype: FloatDtype): Tensor =>
     produce(from.shape, dtype, device, (to) => {
       const { kernel, pack } = dropoutProgram(dtype);

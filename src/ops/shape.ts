@@ -13,7 +13,18 @@ import {
 } from '../core/shape.js';
 import { runCopy } from '../tensor/copy.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, full, operation, produce, scope, share, trackLeaf, type Tensor } from '../tensor/index.js';
+import {
+  commonDevice,
+  full,
+  noGradient,
+  operation,
+  produce,
+  scope,
+  share,
+  trackLeaf,
+  zeros,
+  type Tensor,
+} from '../tensor/index.js';
 import { sumTo } from './reduce.js';
 
 /**
@@ -130,14 +141,24 @@ const whole = (shape: readonly number[]): { offset: number; steps: number[] } =>
 export function split(x: Tensor, extents: readonly number[], options: { readonly axis?: number } = {}): Tensor[] {
   checkOptions('split', options, ['axis']);
   const axis = resolveAxis('split', options.axis ?? 0, x.shape);
-  checkShape('split', extents);
-  if (extents.reduce((total, extent) => total + extent, 0) !== x.shape[axis]) {
+  const positive = extents.every((extent) => Number.isInteger(extent) && extent > 0);
+  if (!positive || extents.reduce((total, extent) => total + extent, 0) !== x.shape[axis]) {
     throw new ShapeError(
-      `split: extents must add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${show(extents)}.`,
+      `split: extents must be positive integers that add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${show(extents)}.`,
     );
   }
   let start = 0;
-  return extents.map((extent) => slice(x, { axis, start, end: (start += extent) }));
+  const parts = noGradient(() => extents.map((extent) => slice(x, { axis, start, end: (start += extent) })));
+  // one operation of many results, so that the gradient is written once: slices would each put theirs among zeros
+  const { device } = x;
+  const shapes = parts.map(({ shape }) => shape);
+  operation('split', [x], parts, (cotangents) => [
+    concat(
+      cotangents.map((d, i) => d ?? zeros(shapes[i]!, { device })),
+      { axis },
+    ),
+  ]);
+  return parts;
 }
 
 /**

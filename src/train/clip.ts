@@ -4,7 +4,7 @@ import { OptionError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { commonDevice, type Tensor } from '../tensor/index.js';
-import { partialSums, sumSquares } from './optimisers/squares.js';
+import { launchSquares, partialSums } from '../kernels/squares.js';
 
 /** Gradients by the names of their parameters; undefined where a parameter has none. */
 export type NamedGradients = readonly (readonly [name: string, gradient: Tensor | undefined])[];
@@ -90,7 +90,7 @@ async function sumsInUnit(tensors: readonly Tensor[], unit: number): Promise<num
   try {
     let begin = 0;
     tensors.forEach((x, i) => {
-      sumSquares(x, { buffer, byteOffset: 4 * begin }, 1 / unit);
+      launchSquares(device, { x: x.buffer, count: x.size, out: { buffer, byteOffset: 4 * begin }, factor: 1 / unit });
       begin += counts[i]!;
     });
     const partial = decode(await device.read(buffer), 'f32') as Float32Array;

@@ -3,6 +3,7 @@ import { OptionError } from '../../core/errors.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
 import { findNonFinite, finiteParameters } from '../../kernels/finite.js';
 import { flagCount } from '../../kernels/attend/spec.js';
+import { keeping } from '../../kernels/philox.js';
 import type { AttendShape } from '../../masks/index.js';
 import { tileClass, type TileMap } from '../../masks/tiles.js';
 import { Tensor } from '../../tensor/tensor.js';
@@ -88,7 +89,6 @@ export function sharedArguments(
   const { shape, plan, scale, dropout } = call;
   const { perBatch, perHead } = plan.tiles.classes;
   const [low, high] = splitSeed(dropout?.seed ?? 0);
-  const keep = 1 - (dropout?.rate ?? 0);
   return {
     q: q.buffer,
     k: k.buffer,
@@ -107,8 +107,7 @@ export function sharedArguments(
     scale,
     seedLow: low,
     seedHigh: high,
-    keepBelow: Math.min(2 ** 31 - 1, Math.round(keep * 2 ** 31)),
-    keepFactor: 1 / keep,
+    ...keeping(dropout?.rate ?? 0),
     flags: plan.spec.mask || plan.spec.hides ? nonFinite.flags : workspace.allocate(4),
   };
 }

@@ -44,37 +44,42 @@ export interface Visited {
   readonly tiles: { readonly empty: number; readonly full: number; readonly partial: number };
 }
 
-/** The cheapest cut of the score matrix into tiles: coarse first, finer as long as that pays. */
-function planMask(expression: Expression | null, shape: AttendShape): MaskPlan {
-  let best: { readonly plan: MaskPlan; readonly cost: number } | undefined;
-  for (const { queryTile, costOfPair } of queryTiles) {
-    // pairs in full tiles stay what they are
-    if (best && best.cost <= costOfPair * best.plan.tiles.pairs.full) break;
-    for (const keyBlock of keyBlocksFor(expression)) {
-      const plan = planWithTiles(expression, shape, { queryTile, keyBlock });
-      const rows = Math.ceil(shape.L / plan.period);
-      // a tile is computed whole, however few its queries; evaluating the mask costs about a quarter of a pair
-      const padding = (Math.ceil(rows / queryTile) * queryTile) / rows;
-      const { full, partial } = plan.tiles.pairs;
-      const cost = padding * costOfPair * (full + 1.25 * partial);
-      if (best === undefined || cost < best.cost) best = { plan, cost };
-    }
-  }
-  return best!.plan;
-}
-
 const known = new WeakMap<Expression, Map<string, MaskPlan>>();
 
-/** The plan of a mask for one cut into tiles, kept as long as its expression lives. */
-function planWithTiles(expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan {
-  if (expression === null) return classified(expression, shape, choice);
+/** What `make` gives, kept under `name` as long as the expression lives. */
+function remembered(expression: Expression | null, name: string, make: () => MaskPlan): MaskPlan {
+  if (expression === null) return make();
   const plans = known.get(expression) ?? new Map<string, MaskPlan>();
   known.set(expression, plans);
-  const name = [...Object.values(shape), choice.queryTile, choice.keyBlock].join();
-  const plan = plans.get(name) ?? classified(expression, shape, choice);
+  const plan = plans.get(name) ?? make();
   plans.set(name, plan);
   return plan;
 }
+
+/** The cheapest cut of the score matrix into tiles: coarse first, finer as long as that pays. */
+const planMask = (expression: Expression | null, shape: AttendShape): MaskPlan =>
+  remembered(expression, Object.values(shape).join(), () => {
+    let best: { readonly plan: MaskPlan; readonly cost: number } | undefined;
+    for (const { queryTile, costOfPair } of queryTiles) {
+      // pairs in full tiles stay what they are
+      if (best && best.cost <= costOfPair * best.plan.tiles.pairs.full) break;
+      for (const keyBlock of keyBlocksFor(expression)) {
+        const plan = planWithTiles(expression, shape, { queryTile, keyBlock });
+        const rows = Math.ceil(shape.L / plan.period);
+        // a tile is computed whole, however few its queries; evaluating the mask costs about a quarter of a pair
+        const padding = (Math.ceil(rows / queryTile) * queryTile) / rows;
+        const { full, partial } = plan.tiles.pairs;
+        const cost = padding * costOfPair * (full + 1.25 * partial);
+        if (best === undefined || cost < best.cost) best = { plan, cost };
+      }
+    }
+    return best!.plan;
+  });
+
+const planWithTiles = (expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan =>
+  remembered(expression, [...Object.values(shape), choice.queryTile, choice.keyBlock].join(), () =>
+    classified(expression, shape, choice),
+  );
 
 function classified(expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan {
   const { queryTile, keyBlock } = choice;

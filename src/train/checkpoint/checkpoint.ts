@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { FormatError } from '../../core/errors.js';
-import { codeOf, reasonOf } from '../../data/reason.js';
+import { codeOf, reasonOf } from '../../core/system-errors.js';
 import { type Files, nodeFiles, type OpenFile } from './files.js';
 import { formatManifest, isTensorFile, MANIFEST, readManifest, tensorFile } from './manifest.js';
 import { BLOCK, Safetensors, type TensorSources, writeSafetensors, type Written } from './safetensors.js';

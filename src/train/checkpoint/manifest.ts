@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { FormatError } from '../../core/errors.js';
-import { codeOf, reasonOf } from '../../data/reason.js';
+import { codeOf, reasonOf } from '../../core/system-errors.js';
 import type { Files } from './files.js';
 import type { Written } from './safetensors.js';
 import type { Json } from './state.js';

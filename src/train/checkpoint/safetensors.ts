@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Dtype } from '../../core/dtype.js';
 import { FormatError, nearest, OptionError } from '../../core/errors.js';
 import { show } from '../../core/shape.js';
-import { codeOf, reasonOf } from '../../data/reason.js';
+import { codeOf, reasonOf } from '../../core/system-errors.js';
 import { type Files, nodeFiles, type OpenFile } from './files.js';
 import { type Header, layOut, LONGEST_HEADER, parseHeader, PREFIX, type TensorEntry } from './header.js';
 

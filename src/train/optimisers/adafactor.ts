@@ -6,7 +6,7 @@ import { empty, type Tensor } from '../../tensor/index.js';
 import { average, moved, remember, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser, type Update } from './optimiser.js';
 import { atLeast, flag, positive } from './options.js';
-import { partialSums, sumSquares } from './squares.js';
+import { launchSquares, partialSums } from '../../kernels/squares.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
 
 export interface AdafactorOptions extends DecayOptions {
@@ -108,6 +108,6 @@ function factored(gradient: Tensor, rows: Tensor, columns: Tensor, next: F32, di
 /** The mean of x², `[1]`. */
 function meanSquare(x: Tensor): Tensor {
   const partial = empty([partialSums(x.size)], 'f32', x.device, 'workspace');
-  sumSquares(x, partial.buffer, 1 / Math.sqrt(x.size));
+  launchSquares(x.device, { x: x.buffer, count: x.size, out: partial.buffer, factor: 1 / Math.sqrt(x.size) });
   return partial.size === 1 ? partial : sum(partial, { keepDims: true });
 }

@@ -1,8 +1,7 @@
-import type { VectorBuilder } from '../../codegen/vector.js';
-import type { KernelArgument } from '../../devices/device.js';
-import { parameterList, type Kernel } from '../../kernels/kernel.js';
-import { sumVectors } from '../../kernels/lanes.js';
-import type { Tensor } from '../../tensor/index.js';
+import type { VectorBuilder } from '../codegen/vector.js';
+import type { Device, DeviceBuffer, KernelArgument } from '../devices/device.js';
+import { parameterList, type Kernel } from './kernel.js';
+import { sumVectors } from './lanes.js';
 
 /** Elements whose squares one task adds up: fixed, so that the sum does not depend on the threads. */
 const CHUNK = 16384;
@@ -26,12 +25,20 @@ function text(k: VectorBuilder): void {
   });
 }
 
-/** How many partial sums `sumSquares` writes for a tensor of that size. */
+/** How many partial sums `launchSquares` writes for so many elements. */
 export const partialSums = (size: number): number => Math.ceil(size / CHUNK);
 
-/** Writes the partial sums of `(factor·x)²` of an f32 tensor to `out`, in one pass. */
-export function sumSquares(x: Tensor, out: KernelArgument, factor = 1): void {
-  const tasks = partialSums(x.size);
-  x.device.run(kernel, parameters.pack({ x: x.buffer, out, count: x.size, chunk: CHUNK, factor }), tasks);
-  x.device.counters.bytesMoved += x.byteLength + 4 * tasks;
+/** Writes the partial sums of `(factor·x)²` of `count` f32 to `out`, in one pass. */
+export function launchSquares(
+  device: Device,
+  {
+    x,
+    count,
+    out,
+    factor = 1,
+  }: { readonly x: DeviceBuffer; readonly count: number; readonly out: KernelArgument; readonly factor?: number },
+): void {
+  const tasks = partialSums(count);
+  device.run(kernel, parameters.pack({ x, out, count, chunk: CHUNK, factor }), tasks);
+  device.counters.bytesMoved += 4 * (count + tasks);
 }
