@@ -1,0 +1,144 @@
+import { appendFileSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { FormatError } from '../core/errors.js';
+import { codeOf, reasonOf } from '../core/system-errors.js';
+
+/** A step of the optimiser. Numbers that are not finite are null, as JSON has none. */
+export interface StepMetric {
+  readonly kind: 'step';
+  /** Steps so far, this one included. */
+  readonly step: number;
+  /** Mean cross-entropy of the step's targets before the update, in nats a token. */
+  readonly loss: number | null;
+  readonly bitsPerByte: number | null;
+  /** Of all gradients together, before clipping. */
+  readonly gradientNorm: number | null;
+  readonly learningRate: number;
+  /** Targets of this step. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  /** Most bytes held on the device during the step. */
+  readonly peakBytes: number;
+  /** Of this step. */
+  readonly seconds: number;
+  /** What training has taken so far, evaluations and earlier sessions included. */
+  readonly elapsed: number;
+  /** What the loss was multiplied by for its gradient; with f16 only. */
+  readonly lossScale?: number;
+  /** The gradient overflowed: no parameter moved, and the scale fell. */
+  readonly skipped?: true;
+}
+
+/** The mean over windows of the validation part. */
+export interface EvaluationMetric {
+  readonly kind: 'evaluation';
+  readonly step: number;
+  readonly loss: number | null;
+  readonly bitsPerByte: number | null;
+  readonly windows: number;
+  readonly seconds: number;
+  readonly elapsed: number;
+  /** No evaluation before was better; these weights are kept in `best/`. */
+  readonly best?: true;
+}
+
+/** A process begins (`start`), or goes on (`resume`), with `step` steps behind it. */
+export interface SessionMetric {
+  readonly kind: 'start' | 'resume';
+  readonly step: number;
+  /** ISO 8601. */
+  readonly time: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly parameters: number;
+  readonly tokensPerStep: number;
+}
+
+export type StopReason = 'finished' | 'interrupted' | 'no improvement' | 'not finite';
+
+/** A process ends on purpose; one that was killed leaves no such line. */
+export interface StopMetric {
+  readonly kind: 'stop';
+  readonly step: number;
+  readonly time: string;
+  readonly elapsed: number;
+  readonly reason: StopReason;
+}
+
+/** One line of `metrics.jsonl`. */
+export type Metric = StepMetric | EvaluationMetric | SessionMetric | StopMetric;
+
+const KINDS: ReadonlySet<unknown> = new Set<Metric['kind']>(['step', 'evaluation', 'start', 'resume', 'stop']);
+
+/**
+ * The records of a `metrics.jsonl`, in order. A last line that was only half written is left out.
+ *
+ * @throws FormatError naming the first line that is no record.
+ */
+export function parseMetrics(text: string): Metric[] {
+  const lines = text.split('\n');
+  // what follows the last line end is nothing, or was cut off by the end of the process
+  lines.pop();
+  return lines.map((line, i) => {
+    const value = parse(line);
+    if (value === null || typeof value !== 'object' || !KINDS.has((value as Metric).kind)) {
+      throw new FormatError(`metrics: line ${i + 1} is no record of training; restore the file, or remove it.`);
+    }
+    return value as Metric;
+  });
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+/** A growing `metrics.jsonl`: every record is in the file once `append` returns. */
+export class MetricsFile {
+  constructor(readonly path: string) {}
+
+  /** All records; none where there is no file. @throws FormatError when it cannot be read, or a line is no record. */
+  read(): Metric[] {
+    try {
+      return parseMetrics(readFileSync(this.path, 'utf8'));
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw codeOf(error) === '' ? error : this.#failed('read', error);
+    }
+  }
+
+  /** All of the record or nothing. @throws FormatError when the file cannot be written, on a full disk for one. */
+  append(metric: Metric): void {
+    const before = statSync(this.path, { throwIfNoEntry: false })?.size;
+    try {
+      appendFileSync(this.path, lineOf(metric));
+    } catch (error) {
+      if (before !== undefined) truncateSync(this.path, before);
+      throw this.#failed('written', error);
+    }
+  }
+
+  /** Drops what came after `step`, and a half-written line: a resumed run says it again. Returns what is left. */
+  cutBack(step: number): Metric[] {
+    const kept = this.read().filter((metric) => metric.step <= step);
+    try {
+      const part = `${this.path}.part`;
+      writeFileSync(part, kept.map(lineOf).join(''));
+      renameSync(part, this.path);
+    } catch (error) {
+      throw this.#failed('written', error);
+    }
+    return kept;
+  }
+
+  #failed(how: string, error: unknown): FormatError {
+    return new FormatError(`metrics: "${this.path}" cannot be ${how} (${reasonOf(error)}).`, { cause: error });
+  }
+}
+
+const lineOf = (metric: Metric): string => `${JSON.stringify(metric)}\n`;
+
+/** A number as JSON can hold it. */
+export const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
