@@ -1,5 +1,5 @@
 import { OptionError } from '../core/errors.js';
-import { notNegative, positive, reasonsAgainst, refuse, wholeFrom } from './optimisers/options.js';
+import { notNegative, positive, reasonsAgainst, refuse, wholeFrom } from '../core/requirements.js';
 
 /** The learning rate of a step. Steps are counted from 1, so that the first of a warm-up is not lost to a rate of 0. */
 export type Schedule = (step: number) => number;

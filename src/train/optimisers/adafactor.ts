@@ -5,7 +5,7 @@ import { runElementwise } from '../../tensor/elementwise.js';
 import { empty, type Tensor } from '../../tensor/index.js';
 import { average, moved, remember, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser, type Update } from './optimiser.js';
-import { atLeast, flag, positive } from './options.js';
+import { atLeast, flag, positive } from '../../core/requirements.js';
 import { launchSquares, partialSums } from '../../kernels/squares.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
 

@@ -1,7 +1,7 @@
 import { runElementwise } from '../../tensor/elementwise.js';
 import { average, moved, remember, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
-import { fraction, positive } from './options.js';
+import { fraction, positive } from '../../core/requirements.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
 
 export interface AdamWOptions extends DecayOptions {

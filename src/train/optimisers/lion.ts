@@ -2,7 +2,7 @@ import { select } from '../../codegen/expression/index.js';
 import { runElementwise } from '../../tensor/elementwise.js';
 import { average, moved, remember, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
-import { fraction } from './options.js';
+import { fraction } from '../../core/requirements.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
 
 export interface LionOptions extends DecayOptions {

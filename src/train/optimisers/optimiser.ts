@@ -3,7 +3,7 @@ import { sameShape, show, type Shape } from '../../core/shape.js';
 import { runElementwise } from '../../tensor/elementwise.js';
 import { commonDevice, disposeAll, keep, noGradient, scope, zeros, type Tensor } from '../../tensor/index.js';
 import { x0 } from './expressions.js';
-import { callable, notNegative, reasonsAgainst, refuse, type Requirements } from './options.js';
+import { callable, notNegative, reasonsAgainst, refuse, type Requirements } from '../../core/requirements.js';
 import { reasonsAgainstParameters, reasonsAgainstState } from './refusals.js';
 import type { DecayOptions, NamedTensors, Optimiser, OptimiserState, StepOptions } from './types.js';
 

@@ -2,7 +2,7 @@ import { OptionError } from '../../core/errors.js';
 import { runElementwise } from '../../tensor/elementwise.js';
 import { moved, remember, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
-import { flag, fraction } from './options.js';
+import { flag, fraction } from '../../core/requirements.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
 
 export interface SgdOptions extends DecayOptions {

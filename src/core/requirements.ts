@@ -1,4 +1,4 @@
-import { nearest, OptionError } from '../../core/errors.js';
+import { nearest, OptionError } from './errors.js';
 
 /** What a value must be, as a phrase, and the test of it. */
 export interface Requirement {
