@@ -1,6 +1,6 @@
 import { checkOptions, OptionError } from '../core/errors.js';
-import type { Corpus } from './corpus.js';
 import { permutation } from './permutation.js';
+import type { TokenSource } from './tokens.js';
 
 export interface BatchOptions {
   /** Windows of a batch, `B`. */
@@ -9,8 +9,12 @@ export interface BatchOptions {
   readonly length: number;
   /** Default 0. */
   readonly seed?: number;
-  /** Whether each epoch has an order of its own; otherwise windows come in the order of the text. Default true. */
-  readonly shuffle?: boolean;
+  /**
+   * `'shuffled'` (the default): each epoch has an order of its own. `'sequential'`: the order of the text. `'streams'`: the text is cut
+   * into `B` contiguous streams of equal length, and row `b` of a batch continues row `b` of the one before: what a model with
+   * memory reads.
+   */
+  readonly order?: 'shuffled' | 'sequential' | 'streams';
   /**
    * `'joined'` (the default): windows run over the ends of documents. `'separate'`: every window lies within one document, and
    * the rest of a document that is shorter than a window is left out.
@@ -18,7 +22,8 @@ export interface BatchOptions {
   readonly documents?: 'joined' | 'separate';
 }
 
-const OPTIONS = ['batchSize', 'length', 'seed', 'shuffle', 'documents'];
+const OPTIONS = ['batchSize', 'length', 'seed', 'order', 'documents'];
+const ORDERS = new Set<unknown>(['shuffled', 'sequential', 'streams']);
 
 /** Windows of one stretch of text: their number, and those before. */
 interface Stretch {
@@ -27,7 +32,8 @@ interface Stretch {
   readonly before: number;
 }
 
-function problemsOf({ batchSize, length, seed = 0, documents = 'joined' }: BatchOptions): string[] {
+function problemsOf(options: BatchOptions): string[] {
+  const { batchSize, length, seed = 0, order = 'shuffled', documents = 'joined' } = options;
   const problems: string[] = [];
   for (const [name, value] of Object.entries({ batchSize, length })) {
     if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) continue;
@@ -39,64 +45,78 @@ function problemsOf({ batchSize, length, seed = 0, documents = 'joined' }: Batch
   if (documents !== 'joined' && documents !== 'separate') {
     problems.push(`documents must be "joined" or "separate"; got ${JSON.stringify(documents)}`);
   }
+  if (!ORDERS.has(order)) {
+    problems.push(`order must be "shuffled", "sequential" or "streams"; got ${JSON.stringify(order)}`);
+  }
+  if (order === 'streams' && documents === 'separate') {
+    problems.push('order "streams" runs over the ends of documents; leave documents "joined"');
+  }
   return problems;
 }
 
-function tooShort(corpus: Corpus, length: number, documents: 'joined' | 'separate'): string {
-  const longest = corpus.documents.reduce((most, document) => Math.max(most, document.length), 0);
-  const [what, bytes] = documents === 'joined' ? ['the text', corpus.size] : ['the longest document', longest];
-  const shorter = bytes > 1 ? `, or a length of at most ${bytes - 1}` : '';
-  return `a window of length ${length} takes ${length + 1} bytes, ${what} has ${bytes}: give more text${shorter}`;
+function tooShort(source: TokenSource, length: number, documents: 'joined' | 'separate'): string {
+  const longest = source.documents.reduce((most, document) => Math.max(most, document.length), 0);
+  const [what, has] = documents === 'joined' ? ['the text', source.size] : ['the longest document', longest];
+  const shorter = has > 1 ? `, or a length of at most ${has - 1}` : '';
+  return `a window of length ${length} takes ${length + 1} ${source.unit}s, ${what} has ${has}: give more text${shorter}`;
 }
 
 /**
- * Batches of windows of a corpus. Windows begin `L` bytes apart, so that every byte but the first of a stretch is a target at most
- * once an epoch. Window `w` of the endless sequence of training is window `permutation(seed, e)(w mod n)` of the text, `e = ⌊w / n⌋`
- * the epoch and `n` the number of windows; batch `s` has the windows `B·s … B·s + B − 1`. Everything follows from (seed, step): nothing
+ * Batches of windows of a text, in tokens: bytes of a corpus, or ids of a token file. Windows begin `L` tokens apart, so that every
+ * token but the first of a stretch is a target at most once an epoch. Window `w` of the endless sequence of training is window `permutation(seed, e)(w mod n)` of the text, `e = ⌊w / n⌋`
+ * the epoch and `n` the number of windows; batch `s` has the windows `B·s … B·s + B − 1`. In order
+ * `'streams'`, row `b` of batch `s` is window `b·T + (s mod T)`, `T = n / B` the steps of an epoch. Everything follows from (seed, step): nothing
  * has to be saved to continue with the same batches, and no list of windows is kept.
  */
 export class Batches {
   /** Number of windows of an epoch, `n`. */
   readonly windows: number;
-  /** Bytes of the corpus that are in no window. */
+  /** Tokens of the text that are in no window. */
   readonly unused: number;
   readonly batchSize: number;
   readonly length: number;
   readonly seed: number;
-  readonly #corpus: Corpus;
+  readonly #source: TokenSource;
   readonly #stretches: readonly Stretch[];
-  readonly #shuffle: boolean;
+  readonly #kind: 'shuffled' | 'sequential' | 'streams';
   /** The latest epoch and its order. */
   #epoch = -1;
   #order: (place: number) => number = (place) => place;
 
   /**
-   * @throws OptionError naming at once every option that is wrong, and a corpus with less than one window.
+   * @throws OptionError naming at once every option that is wrong, and a text with less than one window, or less than one for
+   * each stream.
    */
-  constructor(corpus: Corpus, options: BatchOptions) {
+  constructor(source: TokenSource, options: BatchOptions) {
     checkOptions('batches', options, OPTIONS);
-    const { batchSize, length, seed = 0, shuffle = true, documents = 'joined' } = options;
+    const { batchSize, length, seed = 0, order = 'shuffled', documents = 'joined' } = options;
     const problems = problemsOf(options);
     const stretches: Stretch[] = [];
     let before = 0;
     if (problems.length === 0) {
-      const parts = documents === 'separate' ? corpus.documents : [{ start: 0, length: corpus.size }];
+      const parts = documents === 'separate' ? source.documents : [{ start: 0, length: source.size }];
       for (const part of parts) {
         const windows = Math.max(0, Math.floor((part.length - 1) / length));
         if (windows > 0) stretches.push({ start: part.start, windows, before });
         before += windows;
       }
-      if (before === 0) problems.push(tooShort(corpus, length, documents));
+      if (before === 0) problems.push(tooShort(source, length, documents));
+      else if (order === 'streams' && before < batchSize) {
+        const remedy = 'give more text, a smaller length or a smaller batchSize';
+        problems.push(`${batchSize} streams take a window of length ${length} each, the text has ${before}: ${remedy}`);
+      }
     }
     if (problems.length > 0) throw new OptionError(`batches: ${problems.join('; ')}.`);
-    this.windows = before;
-    this.unused = corpus.size - stretches.reduce((used, { windows }) => used + windows * length + 1, 0);
+    // streams have equally many
+    const left = order === 'streams' ? before % batchSize : 0;
+    this.windows = before - left;
+    this.unused = source.size + left * length - stretches.reduce((used, { windows }) => used + windows * length + 1, 0);
     this.batchSize = batchSize;
     this.length = length;
     this.seed = seed;
-    this.#corpus = corpus;
+    this.#source = source;
     this.#stretches = stretches;
-    this.#shuffle = shuffle;
+    this.#kind = order;
   }
 
   /** How many epochs are complete, in part, when `step` begins. */
@@ -105,23 +125,27 @@ export class Batches {
   }
 
   /**
+   * Whether the rows of `step` do not continue those of the step before: in streams, where an epoch begins; otherwise always. A
+   * memory of what came before is to be dropped there.
+   */
+  startsAnew(step: number): boolean {
+    return this.#first(step) % this.windows === 0 || this.#kind !== 'streams';
+  }
+
+  /**
    * The tokens of a batch, `[B, L + 1]` in row-major order: the first `L` of each row are inputs, the last `L` targets.
    *
    * @throws OptionError unless `step` is a whole number of at least 0, FormatError when a file has changed.
    */
   batch(step: number): Int32Array {
-    const row = new Uint8Array(this.length + 1);
-    return this.#rows(step, (start, out) => {
-      this.#corpus.read(start, row);
-      out.set(row);
-    });
+    return this.#rows(step, (start, out) => this.#source.read(start, out));
   }
 
-  /** The documents of the tokens of a batch, `[B, L + 1]`, as indices of `corpus.documents`: what a mask of documents takes. */
+  /** The documents of the tokens of a batch, `[B, L + 1]`, as indices of the text's `documents`: what a mask of documents takes. */
   documents(step: number): Int32Array {
-    const { documents } = this.#corpus;
+    const { documents } = this.#source;
     return this.#rows(step, (start, out) => {
-      let at = this.#corpus.documentAt(start);
+      let at = this.#source.documentAt(start);
       for (let filled = 0; filled < out.length; at++) {
         const end = Math.min(documents[at]!.start + documents[at]!.length - start, out.length);
         out.fill(at, filled, end);
@@ -130,10 +154,13 @@ export class Batches {
     });
   }
 
-  /** Where the windows of a batch begin in the corpus, in bytes. */
+  /** Where the windows of a batch begin in the text, in tokens. */
   starts(step: number): number[] {
     const first = this.#first(step);
-    return Array.from({ length: this.batchSize }, (_, row) => this.#start(first + row));
+    const steps = this.windows / this.batchSize;
+    return Array.from({ length: this.batchSize }, (_, row) =>
+      this.#kind === 'streams' ? (row * steps + (step % steps)) * this.length : this.#start(first + row),
+    );
   }
 
   #rows(step: number, fill: (start: number, out: Int32Array) => void): Int32Array {
@@ -151,7 +178,7 @@ export class Batches {
 
   #start(sample: number): number {
     const epoch = Math.floor(sample / this.windows);
-    if (this.#shuffle && epoch !== this.#epoch) {
+    if (this.#kind === 'shuffled' && epoch !== this.#epoch) {
       this.#order = permutation(this.seed, `data.order.${epoch}`, this.windows);
       this.#epoch = epoch;
     }

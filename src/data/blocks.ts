@@ -26,8 +26,8 @@ export class BlockReader {
     this.#most = most;
   }
 
-  /** Fills `into` with the bytes of `file` from `position` on. */
-  read(file: SourceFile, position: number, into: Uint8Array): void {
+  /** Fills `into` with the bytes of `file` from `position` on, one an element. */
+  read(file: SourceFile, position: number, into: Uint8Array | Int32Array): void {
     let filled = 0;
     while (filled < into.length) {
       const index = Math.floor((position + filled) / this.#blockSize);

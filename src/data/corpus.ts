@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { checkOptions, FormatError, OptionError } from '../core/errors.js';
 import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
+import type { TokenSource } from './tokens.js';
 
 export interface CorpusOptions {
   /** Bytes read at once; default 65536. */
@@ -32,11 +34,14 @@ export const VOCABULARY = 256;
  * The bytes of some files, one after the other, as one text. Bytes are read when they are asked for; whatever the size of the
  * files, memory holds `blocks × blockSize` bytes. Bytes are tokens: text that is not valid UTF-8 is read like any other.
  */
-export class Corpus {
+export class Corpus implements TokenSource {
   /** In the order of their bytes. */
   readonly documents: readonly Document[];
   /** Number of bytes. */
   readonly size: number;
+  readonly vocabulary = VOCABULARY;
+  readonly unit = 'byte';
+  readonly bytesPerToken = 1;
   readonly #parts: readonly Part[];
   readonly #reader: BlockReader;
 
@@ -47,6 +52,15 @@ export class Corpus {
     this.documents = parts.map(({ path, start, length }) => ({ path, start, length }));
     const last = parts.at(-1);
     this.size = last === undefined ? 0 : last.start + last.length;
+  }
+
+  /**
+   * A name for this text, SHA-256 of the paths, sizes and times of change of its files and of what is taken of each: another text
+   * has another.
+   */
+  get identity(): string {
+    const parts = this.#parts.map(({ file, offset, length }) => [file.path, file.size, file.modified, offset, length]);
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
   }
 
   /** The document that byte `position` belongs to, as an index of `documents`. */
@@ -62,11 +76,11 @@ export class Corpus {
   }
 
   /**
-   * Fills `into` with the bytes from `position` on, over the ends of documents.
+   * Fills `into` with the bytes from `position` on, one an element, over the ends of documents.
    *
    * @throws OptionError for bytes that the corpus does not have, FormatError when a file has changed since it was opened.
    */
-  read(position: number, into: Uint8Array): void {
+  read(position: number, into: Uint8Array | Int32Array): void {
     this.#check('read', position, position + into.length);
     if (into.length === 0) return;
     let filled = 0;

@@ -3,3 +3,4 @@ export { ByteDecoder } from './byte-decoder.js';
 export { Corpus, type CorpusOptions, type Document, openCorpus, VOCABULARY } from './corpus.js';
 export { permutation } from './permutation.js';
 export { type Split, splitCorpus } from './split.js';
+export { type TokenSource } from './tokens.js';

@@ -14,7 +14,7 @@ const batches = (sizes: readonly number[], options: Partial<BatchOptions> = {}):
 
 describe('windows', () => {
   test('in order: rows are L + 1 bytes, each begins with the last of the one before', () => {
-    const ordered = batches([13], { shuffle: false });
+    const ordered = batches([13], { order: 'sequential' });
     expect([ordered.windows, ordered.unused]).toEqual([3, 0]);
     expect([...ordered.batch(0)]).toEqual([0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12]);
     expect(ordered.batch(1)).toEqual(ordered.batch(0));
@@ -56,17 +56,65 @@ describe('windows', () => {
   });
 
   test('joined windows run over documents, and say which token is whose', () => {
-    const joined = batches([6, 1, 6], { batchSize: 3, shuffle: false });
+    const joined = batches([6, 1, 6], { batchSize: 3, order: 'sequential' });
     expect([...joined.batch(0)]).toEqual([0, 1, 2, 3, 4, 4, 5, 100, 200, 201, 201, 202, 203, 204, 205]);
     expect([...joined.documents(0)]).toEqual([0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 2]);
   });
 
   test('separate windows lie within one document; what is too short is left out, and counted', () => {
-    const separate = batches([10, 4, 5, 9], { batchSize: 5, shuffle: false, documents: 'separate' });
+    const separate = batches([10, 4, 5, 9], { batchSize: 5, order: 'sequential', documents: 'separate' });
     expect(separate.starts(0)).toEqual([0, 4, 14, 19, 23]);
     expect([separate.windows, separate.unused]).toEqual([5, 1 + 4]);
     const ids = separate.documents(0);
     for (let row = 0; row < 5; row++) expect(new Set(ids.subarray(5 * row, 5 * row + 5)).size).toBe(1);
+  });
+});
+
+describe('streams', () => {
+  test('each row continues the row of the batch before; at the end of the streams all begin again', () => {
+    // 9 windows: 3 streams of 3
+    const streams = batches([40], { order: 'streams' });
+    expect([streams.windows, streams.unused]).toEqual([9, 3]);
+    const steps = [0, 1, 2, 3].map((step) => streams.starts(step));
+    expect(steps).toEqual([
+      [0, 12, 24],
+      [4, 16, 28],
+      [8, 20, 32],
+      [0, 12, 24],
+    ]);
+    expect([0, 1, 2, 3, 4, 5, 6].map((step) => streams.startsAnew(step))).toEqual([
+      true,
+      false,
+      false,
+      true,
+      false,
+      false,
+      true,
+    ]);
+    expect([...streams.batch(1)]).toEqual([4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 28, 29, 30, 31, 32]);
+    expect(streams.epochAt(6)).toBe(2);
+  });
+
+  test('windows that no stream has room for are unused; streams cross documents', () => {
+    const streams = batches([21, 24], { order: 'streams' });
+    expect([streams.windows, streams.unused]).toEqual([9, 45 - 37]);
+    expect([...streams.documents(1)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    expect([...streams.documents(2)].slice(5, 10)).toEqual([0, 1, 1, 1, 1]);
+  });
+
+  test('other orders never continue', () => {
+    expect(batches([40]).startsAnew(1)).toBe(true);
+    expect(batches([40], { order: 'sequential' }).startsAnew(1)).toBe(true);
+    expect(() => batches([40], { order: 'streams' }).startsAnew(-1)).toThrow(OptionError);
+  });
+
+  test('refusals: fewer windows than streams, documents apart', () => {
+    expect(() => batches([9], { order: 'streams' })).toThrow(
+      '3 streams take a window of length 4 each, the text has 2: give more text, a smaller length or a smaller batchSize.',
+    );
+    expect(batches([13], { order: 'streams' }).windows).toBe(3);
+    expect(() => batches([40], { order: 'streams', documents: 'separate' })).toThrow('leave documents "joined"');
+    expect(() => batches([40], { order: 'random' as 'streams' })).toThrow('"streams"; got "random"');
   });
 });
 

@@ -55,7 +55,9 @@ describe('openCorpus', () => {
 
   test('bytes that are no UTF-8 are bytes', () => {
     const bytes = Uint8Array.from({ length: 512 }, (_, i) => (i * 151) & 255);
-    const tokens = new Batches(openCorpus([fileOf(bytes)]), { batchSize: 1, length: 511, shuffle: false }).batch(0);
+    const tokens = new Batches(openCorpus([fileOf(bytes)]), { batchSize: 1, length: 511, order: 'sequential' }).batch(
+      0,
+    );
     expect([...tokens]).toEqual([...bytes]);
   });
 

@@ -1,0 +1,19 @@
+import type { Document } from './corpus.js';
+
+/** A text as a sequence of tokens that can be read at any place: the bytes of a `Corpus`, or the ids of a `TokenFile`. */
+export interface TokenSource {
+  /** Number of tokens. */
+  readonly size: number;
+  /** Tokens are `0 … vocabulary − 1`. */
+  readonly vocabulary: number;
+  /** What a token is called. */
+  readonly unit: 'byte' | 'token';
+  /** Mean number of bytes of a token: bits per byte are bits per token divided by it. */
+  readonly bytesPerToken: number;
+  /** In the order of their tokens; `start` and `length` are in tokens. */
+  readonly documents: readonly Document[];
+  /** The document that a token belongs to, as an index of `documents`. */
+  documentAt(position: number): number;
+  /** Fills `into` with the tokens from `position` on, over the ends of documents. */
+  read(position: number, into: Int32Array): void;
+}
