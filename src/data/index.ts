@@ -4,3 +4,4 @@ export { Corpus, type CorpusOptions, type Document, openCorpus, VOCABULARY } fro
 export { permutation } from './permutation.js';
 export { type Split, splitCorpus } from './split.js';
 export { type TokenSource } from './tokens.js';
+export { Ngram, type NgramOptions, type NgramScore } from './ngram/ngram.js';
