@@ -66,10 +66,11 @@ describe('Ngram', () => {
   });
 
   test.each([1, 2, 3, 5, 8])('order %d: the probabilities of the definition', (order) => {
-    const text = babble(order, 1500);
+    // the largest bytes too: keys are unsigned
+    const text = babble(order, 1500, 'ab\xff\xfe ');
     const model = modelOf(Buffer.from(text, 'latin1'), order);
     const expected = naive(text, order);
-    const other = babble(90 + order, 60, 'abc dx');
+    const other = babble(90 + order, 60, 'ab\xff\xfe x');
     for (let i = 0; i < other.length; i++) {
       const history = other.slice(0, i);
       const p = expected(history, other[i]!);
@@ -83,10 +84,7 @@ describe('Ngram', () => {
         fc.uint8Array({ minLength: 1, maxLength: 30, max: 3 }),
         fc.integer({ min: 1, max: 8 }),
         fc.uint8Array({ maxLength: 9, max: 4 }),
-        fc.boolean(),
-        (bytes, order, history, high) => {
-          // the largest bytes too: keys are unsigned
-          if (high) for (const part of [bytes, history]) part.forEach((byte, i) => (part[i] = 255 - byte));
+        (bytes, order, history) => {
           const model = modelOf(bytes, order);
           const expected = naive(Buffer.from(bytes).toString('latin1'), order);
           const text = Buffer.from(history).toString('latin1');
@@ -95,7 +93,7 @@ describe('Ngram', () => {
             const p = model.probability(history, next);
             expect(p).toBeGreaterThan(0);
             sum += p;
-            if (next < 5 || next > 250) expect(p).toBeCloseTo(expected(text, String.fromCharCode(next)), 13);
+            if (next < 5) expect(p).toBeCloseTo(expected(text, String.fromCharCode(next)), 13);
           }
           expect(sum).toBeCloseTo(1, 12);
         },
