@@ -5,3 +5,13 @@ export { permutation } from './permutation.js';
 export { type Split, splitCorpus } from './split.js';
 export { type TokenSource } from './tokens.js';
 export { Ngram, type NgramOptions, type NgramScore } from './ngram/ngram.js';
+export {
+  evaluateListOps,
+  NOTHING_ASKED,
+  type Sample,
+  type Task,
+  taskBatch,
+  taskOf,
+  type TaskOptions,
+  tasks,
+} from './tasks/index.js';
