@@ -23,9 +23,11 @@ export interface FeedForwardOptions {
   readonly chunk?: number;
   /** Of the weights; default that of `Linear`. */
   readonly init?: Initialiser;
+  /** Of the last product's weights; default `init`. */
+  readonly outInit?: Initialiser;
 }
 
-const OPTIONS = ['activation', 'gated', 'bias', 'dropout', 'chunk', 'init'];
+const OPTIONS = ['activation', 'gated', 'bias', 'dropout', 'chunk', 'init', 'outInit'];
 
 /**
  * Two products with an activation between, for every token by itself: `[..., features] → [..., features]`.
@@ -54,7 +56,7 @@ export class FeedForward extends Module {
   ) {
     super();
     checkOptions('FeedForward', options, OPTIONS);
-    const { activation = 'gelu', gated = false, bias = !gated, dropout = 0, chunk, init } = options;
+    const { activation = 'gelu', gated = false, bias = !gated, dropout = 0, chunk, init, outInit = init } = options;
     if (chunk !== undefined && !(Number.isInteger(chunk) && chunk > 0)) {
       throw new OptionError(`FeedForward: chunk must be a positive integer; got ${chunk}.`);
     }
@@ -63,7 +65,7 @@ export class FeedForward extends Module {
     const linear = { bias, ...(init && { init }) };
     this.gate = gated ? this.child('gate', new Linear(features, hidden, linear)) : undefined;
     this.up = this.child('up', new Linear(features, hidden, linear));
-    this.down = this.child('down', new Linear(hidden, features, linear));
+    this.down = this.child('down', new Linear(hidden, features, { bias, ...(outInit && { init: outInit }) }));
     this.dropout = this.child('dropout', new Dropout(dropout));
   }
 

@@ -1,9 +1,16 @@
 export { activate, activations, gate, type ActivationName } from './activation.js';
+export { Attention, type AttendOver, type AttentionOptions, type Projected } from './attention.js';
+export { Block, type BlockOptions, type Context } from './block.js';
+export { checkpointed, type CheckpointedLayer } from './checkpointed.js';
 export { Dropout } from './dropout.js';
 export { Embedding, type EmbeddingOptions } from './embedding.js';
 export { FeedForward, type FeedForwardOptions } from './feed-forward.js';
 export { Linear, type LinearOptions } from './linear.js';
+export { ModuleList } from './list.js';
 export { Module, type InitialiseOptions, type Training } from './module.js';
 export { LayerNorm, RmsNorm, type LayerNormOptions, type RmsNormOptions } from './norm.js';
 export { Parameter } from './parameter.js';
+export { Positions, type PositionOptions, type PositionSizes } from './positions.js';
 export { recompute } from './recompute.js';
+export { reversible, type ReversibleLayer } from './reversible.js';
+export { normOf, Residual, type NormKind, type ResidualOptions } from './residual.js';

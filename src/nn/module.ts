@@ -167,9 +167,10 @@ export abstract class Module {
     }
   }
 
-  /** Frees all parameters. The module may be initialised or loaded again. */
+  /** Frees all parameters, and what modules keep beside them. The module may be initialised or loaded again. */
   dispose(): void {
-    for (const parameter of this.namedParameters().values()) parameter.dispose();
+    for (const parameter of this.#parameters.values()) parameter.dispose();
+    for (const child of this.#children.values()) child.dispose();
   }
 }
 

@@ -1,0 +1,256 @@
+import { mechanism as find, type Mechanism } from '../attention/index.js';
+import { nearest, OptionError } from '../core/errors.js';
+import { flag, fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
+import { activations, type ActivationName, type NormKind, type PositionOptions } from '../nn/index.js';
+
+export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
+export type ModelKind = (typeof kinds)[number];
+export const positionNames = ['none', 'sinusoidal', 'learned', 'rope', 'alibi', 't5', 'transformer-xl'] as const;
+export const residualKinds = ['plain', 'reversible', 'checkpointed'] as const;
+export type ResidualKind = (typeof residualKinds)[number];
+
+/** A whole model: complete, as `readConfig` gives it, and as it is written beside the weights. */
+export interface ModelConfig {
+  readonly kind: ModelKind;
+  /** Number of different tokens. */
+  readonly vocabulary: number;
+  /** Tokens of a training window; of a segment, for models with memory. */
+  readonly length: number;
+  readonly layers: number;
+  /** Size of the stream between the layers. */
+  readonly width: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly mechanism: { readonly name: string; readonly options: Readonly<Record<string, unknown>> };
+  readonly position: PositionOptions;
+  readonly feedForward: {
+    readonly hidden: number;
+    readonly activation: ActivationName;
+    readonly gated: boolean;
+    /** Tokens whose hidden activations live at a time; 0: all. */
+    readonly chunk: number;
+  };
+  readonly norm: { readonly kind: NormKind; readonly place: 'pre' | 'post'; readonly epsilon: number };
+  readonly residual: {
+    readonly kind: ResidualKind;
+    /** Layers of a group whose input alone is kept, for `checkpointed`; 0: by the memory limit, else 1. */
+    readonly every: number;
+  };
+  readonly dropout: number;
+  /** Whether projections of attention have biases. */
+  readonly bias: boolean;
+  /** Whether logits are taken with the table of embeddings. */
+  readonly tied: boolean;
+  /** Tokens whose logits live at a time in the loss; 0: all. */
+  readonly lossChunk: number;
+  /** Of models with memory: tokens of the segments before, and those kept compressed. */
+  readonly memory: { readonly length: number; readonly compressed: number; readonly ratio: number };
+}
+
+type Given = Readonly<Record<string, unknown>>;
+const isObject = (value: unknown): value is Given =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const oneOf = (words: readonly string[]) => ({
+  must: words.map((word) => `"${word}"`).join(', '),
+  holds: (value: unknown) => words.includes(value as string),
+});
+const section = { must: 'an object', holds: isObject };
+/** A section that its first word may stand for: `"rope"` for `{ "method": "rope" }`. */
+const worded = { must: 'a name or an object', holds: (value: unknown) => typeof value === 'string' || isObject(value) };
+
+const top: Requirements = {
+  kind: oneOf(kinds),
+  vocabulary: wholeFrom(2),
+  length: wholeFrom(1),
+  layers: wholeFrom(1),
+  width: wholeFrom(1),
+  heads: wholeFrom(1),
+  kvHeads: wholeFrom(1),
+  headDim: wholeFrom(1),
+  mechanism: worded,
+  position: worded,
+  feedForward: section,
+  norm: section,
+  residual: worded,
+  dropout: fraction,
+  bias: flag,
+  tied: flag,
+  lossChunk: wholeFrom(0),
+  memory: section,
+};
+const sections: Readonly<Record<string, { readonly word?: string; readonly keys: Requirements }>> = {
+  mechanism: {
+    word: 'name',
+    keys: { name: { must: 'a name', holds: (x) => typeof x === 'string' }, options: section },
+  },
+  position: {
+    word: 'method',
+    keys: {
+      method: oneOf(positionNames),
+      base: positive,
+      scaling: section,
+      buckets: wholeFrom(2),
+      maxDistance: wholeFrom(2),
+    },
+  },
+  feedForward: {
+    keys: { hidden: wholeFrom(1), activation: oneOf(Object.keys(activations)), gated: flag, chunk: wholeFrom(0) },
+  },
+  norm: { keys: { kind: oneOf(['layer', 'rms']), place: oneOf(['pre', 'post']), epsilon: positive } },
+  residual: { word: 'kind', keys: { kind: oneOf(residualKinds), every: wholeFrom(0) } },
+  memory: { keys: { length: wholeFrom(0), compressed: wholeFrom(0), ratio: wholeFrom(1) } },
+};
+/** Keys of `position` that one method alone takes. */
+const ofMethod: Readonly<Record<string, string>> = { base: 'rope', scaling: 'rope', buckets: 't5', maxDistance: 't5' };
+
+/**
+ * A complete configuration from JSON: what is left out gets its default, and `"rope"` may stand for `{ "method": "rope" }`.
+ *
+ * @throws OptionError with every reason at once: keys that are unknown, values out of range, choices that contradict each other.
+ */
+export function readConfig(json: unknown): ModelConfig {
+  const who = 'model configuration';
+  if (!isObject(json)) throw new OptionError(`${who}: must be an object, such as { "width": 128 }.`);
+  const reasons = [...reasonsAgainst(json, top)];
+  const given = Object.fromEntries(Object.entries(sections).map(([name, of]) => [name, read(name, of, json, reasons)]));
+  if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
+  const config = complete(json, given);
+  const contradictions = [...contradictionsOf(config, given), ...mechanismReasons(config)];
+  if (contradictions.length > 0) throw new OptionError(`${who}: ${contradictions.join('; ')}.`);
+  return config;
+}
+
+function read(
+  name: string,
+  { word, keys }: { readonly word?: string; readonly keys: Requirements },
+  json: Given,
+  reasons: string[],
+): Given {
+  const value = json[name];
+  const own = typeof value === 'string' && word !== undefined ? { [word]: value } : value;
+  if (!isObject(own)) return {};
+  reasons.push(...reasonsAgainst(own, keys, word === undefined ? [] : [word]).map((reason) => `${name}.${reason}`));
+  return own;
+}
+
+/** What is given over the defaults. The types hold because every value met its requirement. */
+function complete(json: Given, given: Readonly<Record<string, Given>>): ModelConfig {
+  const rest = Object.fromEntries(Object.entries(json).filter(([name]) => !Object.hasOwn(sections, name)));
+  const kind = (rest['kind'] ?? 'decoder') as ModelKind;
+  const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
+  const width = (rest['width'] ?? 128) as number;
+  const heads = (rest['heads'] ?? 4) as number;
+  const length = (rest['length'] ?? 256) as number;
+  const gated = given['feedForward']!['gated'] === true;
+  return {
+    kind,
+    vocabulary: 256,
+    length,
+    layers: 4,
+    width,
+    heads,
+    kvHeads: heads,
+    headDim: width / heads,
+    dropout: 0,
+    bias: false,
+    tied: true,
+    lossChunk: 0,
+    ...rest,
+    mechanism: { name: 'flash', options: {}, ...given['mechanism'] },
+    position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
+    feedForward: {
+      // gated layers have three matrices in place of two, so a hidden size of two thirds is as large
+      hidden: gated ? 8 * Math.ceil(width / 3) : 4 * width,
+      activation: gated ? 'silu' : 'gelu',
+      gated,
+      chunk: 0,
+      ...given['feedForward'],
+    },
+    norm: { kind: 'rms', place: 'pre', epsilon: 1e-5, ...given['norm'] },
+    residual: { kind: 'plain', every: 0, ...given['residual'] },
+    memory: {
+      length: recurrent ? length : 0,
+      compressed: kind === 'compressive-transformer' ? Math.ceil(length / 4) : 0,
+      ratio: 4,
+      ...given['memory'],
+    },
+  };
+}
+
+function contradictionsOf(config: ModelConfig, given: Readonly<Record<string, Given>>): string[] {
+  const { kind, width, heads, kvHeads, headDim, position, norm, residual, memory } = config;
+  const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
+  const faults = [
+    !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
+    headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,
+    heads % kvHeads !== 0 && `kvHeads ${kvHeads} must divide heads ${heads}`,
+    position.method === 'rope' && headDim % 2 === 1 && `position rope needs an even headDim; got ${headDim}`,
+    position.method === 'sinusoidal' && width % 2 === 1 && `position sinusoidal needs an even width; got ${width}`,
+    residual.kind === 'reversible' && norm.place === 'post' && 'residual reversible needs norm.place "pre"',
+    residual.kind === 'reversible' &&
+      kind === 'encoder-decoder' &&
+      'residual reversible is for stacks without cross-attention',
+    residual.every > 0 && residual.kind !== 'checkpointed' && `residual.every is for residual "checkpointed"`,
+    recurrent && residual.kind !== 'plain' && `kind ${kind} takes residual "plain": its layers keep a memory`,
+    recurrent && position.method !== 'transformer-xl' && `kind ${kind} takes position "transformer-xl"`,
+    !recurrent && memory.length > 0 && 'memory.length is for kinds with memory',
+    kind !== 'compressive-transformer' &&
+      memory.compressed > 0 &&
+      'memory.compressed is for kind "compressive-transformer"',
+    position.method === 'transformer-xl' &&
+      (kind === 'encoder' || kind === 'encoder-decoder') &&
+      'position transformer-xl is causal, so for decoders',
+  ].filter((fault) => fault !== false);
+  for (const [key, method] of Object.entries(ofMethod)) {
+    if (given['position']![key] !== undefined && position.method !== method) {
+      faults.push(`position.${key} is for method "${method}"; got method "${position.method}"`);
+    }
+  }
+  return faults;
+}
+
+/** What the mechanism has against the model. */
+function mechanismReasons(config: ModelConfig): string[] {
+  const { kind, heads, kvHeads, headDim, length, position } = config;
+  const { name, options } = config.mechanism;
+  let mechanism: Mechanism;
+  try {
+    mechanism = find(name);
+  } catch (error) {
+    return [(error as Error).message.replace('mechanism: ', '').replace(/\.$/, '')];
+  }
+  const { supports } = mechanism.definition;
+  const reasons: string[] = [];
+  const scored = position.method === 'alibi' || position.method === 't5' || position.method === 'transformer-xl';
+  if (scored && !supports.score) {
+    const others = positionNames.filter((one) => !['alibi', 't5', 'transformer-xl'].includes(one));
+    reasons.push(
+      `${name} takes no change of scores, so position ${position.method} does not work; take ${others.join(', ')}`,
+    );
+  }
+  const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: Math.ceil(headDim), E: Math.ceil(headDim) };
+  try {
+    mechanism.settle(shape, { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' });
+  } catch (error) {
+    reasons.push((error as Error).message.replace(/\.$/, ''));
+  }
+  return reasons;
+}
+
+/** Models to begin with, by name. */
+export const presets = {
+  /** Learns a book in minutes on two cores. */
+  tiny: { layers: 4, width: 128, heads: 4, length: 256 },
+  /** The model that speed is measured with. */
+  small: { layers: 6, width: 256, heads: 4, length: 1024 },
+} as const satisfies Readonly<Record<string, Given>>;
+export type PresetName = keyof typeof presets;
+
+/** @throws OptionError for a name that is none. */
+export function preset(name: string): Given {
+  if (Object.hasOwn(presets, name)) return presets[name as PresetName];
+  const guess = nearest(name, Object.keys(presets));
+  const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
+  throw new OptionError(`preset: unknown preset "${name}"${hint}; there are ${Object.keys(presets).join(', ')}.`);
+}

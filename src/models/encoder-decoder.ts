@@ -1,0 +1,68 @@
+import { Module, type Context } from '../nn/index.js';
+import { cast } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import type { ModelConfig } from './config.js';
+import type { Loss, LossOptions } from './model.js';
+import { Stack } from './stack.js';
+import { Ends } from './transformer.js';
+
+export interface SourceOptions {
+  /** Real tokens of each source; those beyond are padding. */
+  readonly sourceLengths?: readonly number[];
+}
+
+/**
+ * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
+ * configuration's layers, and one table of embeddings. (Vaswani et al. 2017, arXiv 1706.03762.)
+ */
+export class EncoderDecoder extends Module {
+  readonly ends: Ends;
+  readonly encoder: Stack;
+  readonly decoder: Stack;
+
+  constructor(readonly config: ModelConfig) {
+    super();
+    this.ends = this.child('ends', new Ends(config));
+    this.encoder = this.child('encoder', new Stack(config, { causal: false, cross: false }));
+    this.decoder = this.child('decoder', new Stack(config, { causal: true, cross: true }));
+  }
+
+  /** `[B, S, width]` of a source `[B, S]`. */
+  encode(source: Tensor, context: Context = {}): Tensor {
+    return this.#run(this.encoder, source, context);
+  }
+
+  /** `[B, L, width]` of tokens `[B, L]` that follow an encoded source. */
+  decode(tokens: Tensor, encoded: Tensor, context: Context = {}): Tensor {
+    return this.#run(this.decoder, tokens, { ...context, encoded });
+  }
+
+  /** Logits `[B, L, vocabulary]` of the tokens after each of `tokens`. */
+  logits(source: Tensor, tokens: Tensor, { sourceLengths }: SourceOptions = {}): Tensor {
+    return scope(() => {
+      const encoded = this.encode(source, { lengths: sourceLengths });
+      return this.ends.logits(cast(this.decode(tokens, encoded, { encodedLengths: sourceLengths }), 'f32'));
+    });
+  }
+
+  /** The loss of `targets [B, L]` at `tokens [B, L]` after `source [B, S]`, as `LanguageModel.loss`. */
+  loss(
+    source: Tensor,
+    tokens: Tensor,
+    targets: Tensor,
+    { reduction, precision, sourceLengths }: Omit<LossOptions, 'state'> & SourceOptions = {},
+  ): Loss {
+    return scope(() => {
+      const encoded = this.encode(source, { precision, lengths: sourceLengths });
+      const hidden = this.decode(tokens, encoded, { precision, encodedLengths: sourceLengths });
+      return { loss: this.ends.loss(hidden, targets, reduction) };
+    });
+  }
+
+  #run(stack: Stack, tokens: Tensor, context: Context): Tensor {
+    return scope(() => {
+      const rows = stack.positions.embed(tokens.shape[1] ?? 1, 0, tokens.device);
+      return stack.forward(this.ends.embed(tokens, rows), context);
+    });
+  }
+}

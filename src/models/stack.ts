@@ -1,0 +1,127 @@
+import { mechanism, normalOf } from '../attention/index.js';
+import { add, mul } from '../ops/index.js';
+import {
+  Block,
+  ModuleList,
+  normOf,
+  Positions,
+  recompute,
+  reversible,
+  type AttentionOptions,
+  type Context,
+  Module,
+} from '../nn/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import type { ModelConfig } from './config.js';
+
+export interface StackOptions {
+  readonly causal: boolean;
+  /** Whether each layer reads an encoder's output too. */
+  readonly cross: boolean;
+}
+
+/** The layers of a configuration: `[B, L, width] → [B, L, width]`, normalised at the end. */
+export class Stack extends Module {
+  readonly positions: Positions;
+  readonly layers: readonly Block[];
+  readonly #norm;
+
+  constructor(
+    readonly config: ModelConfig,
+    { causal, cross }: StackOptions,
+  ) {
+    super();
+    const { width, heads, headDim, length, position } = config;
+    this.positions = this.child(
+      'positions',
+      new Positions(position, { features: width, heads, headDim, length, causal }),
+    );
+    const blocks = Array.from({ length: config.layers }, () => blockOf(config, this.positions, { causal, cross }));
+    this.layers = this.child('layers', new ModuleList(blocks)).items;
+    // after post-norm layers there is nothing left to normalise
+    const { kind, place, epsilon } = config.norm;
+    this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
+  }
+
+  forward(x: Tensor, context: Context = {}): Tensor {
+    return scope(() => this.finish(this.#through(x, context)));
+  }
+
+  /** The norm after the last layer. */
+  finish(x: Tensor): Tensor {
+    return this.#norm?.forward(x) ?? x;
+  }
+
+  #through(x: Tensor, context: Context): Tensor {
+    const { kind, every } = this.config.residual;
+    switch (kind) {
+      case 'plain':
+        return this.layers.reduce((rows, layer) => layer.forward(rows, context), x);
+      case 'checkpointed':
+        return groups(this.layers, Math.max(1, every)).reduce(
+          (rows, group) => this.#recomputed(group, rows, context),
+          x,
+        );
+      case 'reversible':
+        return this.#reversed(x, context);
+      default:
+        return kind satisfies never;
+    }
+  }
+
+  /** A group of layers of which the input alone is kept. */
+  #recomputed(group: readonly Block[], x: Tensor, context: Context): Tensor {
+    const { encoded } = context;
+    const [out] = recompute(
+      [...group, this.positions],
+      (rows, source) => [group.reduce((y, layer) => layer.forward(y, { ...context, encoded: source }), rows)],
+      encoded ? [x, encoded] : [x],
+    );
+    return out!;
+  }
+
+  /** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
+  #reversed(x: Tensor, context: Context): Tensor {
+    const layers = this.layers.map((layer) => ({
+      modules: [layer, this.positions],
+      f: (rows: Tensor) => layer.mix(rows, context),
+      g: (rows: Tensor) => layer.feed(rows, context),
+    }));
+    return scope(() => {
+      const [y1, y2] = reversible(layers, x, x);
+      return mul(add(y1, y2), 0.5);
+    });
+  }
+}
+
+/** Groups of at most `every`, in order. */
+function groups<T>(all: readonly T[], every: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / every) }, (_, i) => all.slice(i * every, (i + 1) * every));
+}
+
+function blockOf(config: ModelConfig, positions: Positions, { causal, cross }: StackOptions): Block {
+  const { width, heads, kvHeads, headDim, length, bias, layers, dropout } = config;
+  const { hidden, activation, gated, chunk } = config.feedForward;
+  // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
+  const share = 1 / Math.sqrt(2 * layers);
+  const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(share / Math.sqrt(heads * headDim)) };
+  const attention: AttentionOptions = {
+    ...common,
+    causal,
+    positions,
+    mechanism: mechanism(config.mechanism.name),
+    settings: config.mechanism.options,
+  };
+  return new Block(width, {
+    attention,
+    ...(cross && { cross: { ...common, causal: false, mechanism: mechanism('flash'), separate: true } }),
+    feedForward: {
+      hidden,
+      activation,
+      gated,
+      ...(chunk > 0 && { chunk }),
+      outInit: normalOf(share / Math.sqrt(hidden)),
+    },
+    residual: { norm: config.norm.kind, normPlace: config.norm.place, epsilon: config.norm.epsilon, dropout },
+  });
+}

@@ -1,0 +1,96 @@
+import { ShapeError } from '../core/errors.js';
+import { show } from '../core/shape.js';
+import { Dropout, Embedding, Linear, Module, type Context } from '../nn/index.js';
+import { add, cast, mul, reshape } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import type { ModelConfig } from './config.js';
+import { tokenLoss } from './loss.js';
+import type { LanguageModel, Loss, LossOptions } from './model.js';
+import { Stack } from './stack.js';
+
+/** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
+export class Ends extends Module {
+  readonly embedding: Embedding;
+  readonly #dropout: Dropout;
+  readonly #head: Linear | undefined;
+  readonly #scale: number;
+
+  constructor(readonly config: ModelConfig) {
+    super();
+    const { vocabulary, width, tied, dropout, position } = config;
+    this.embedding = this.child('embedding', new Embedding(vocabulary, width));
+    this.#dropout = this.child('dropout', new Dropout(dropout));
+    this.#head = tied ? undefined : this.child('head', new Linear(width, vocabulary, { bias: false }));
+    // beside rows of sines, as in section 3.4 of the paper (Vaswani et al. 2017)
+    this.#scale = position.method === 'sinusoidal' ? Math.sqrt(width) : 1;
+  }
+
+  /** `[B, L, width]` of tokens `[B, L]`, with `rows [L, width]` of positions added. */
+  embed(tokens: Tensor, rows: Tensor | undefined): Tensor {
+    if (tokens.rank !== 2) throw new ShapeError(`model: tokens must be [B,L]; got ${show(tokens.shape)}.`);
+    return scope(() => {
+      const plain = this.embedding.forward(tokens);
+      const scaled = this.#scale === 1 ? plain : mul(plain, this.#scale);
+      return this.#dropout.forward(rows ? add(scaled, rows) : scaled);
+    });
+  }
+
+  /** Logits of rows `[..., width]`. */
+  logits(rows: Tensor): Tensor {
+    return this.#head?.forward(rows) ?? this.embedding.logits(rows);
+  }
+
+  /** The loss at `hidden [B, L, width]` for `targets [B, L]`. */
+  loss(hidden: Tensor, targets: Tensor, reduction: 'mean' | 'none' = 'mean'): Tensor {
+    const [B, L, width] = hidden.shape as [number, number, number];
+    return scope(() => {
+      const { vocabulary, lossChunk: chunk } = this.config;
+      const head = (rows: Tensor): Tensor => this.logits(rows);
+      const options = { head, modules: [this], vocabulary, chunk, reduction };
+      const loss = tokenLoss(reshape(hidden, [B * L, width]), reshape(targets, [B * L]), options);
+      return reduction === 'none' ? reshape(loss, [B, L]) : loss;
+    });
+  }
+}
+
+/**
+ * A Transformer over tokens: a decoder, where each token sees those before it, or an encoder, where each sees all. Any mechanism,
+ * position method and residual kind; see `ModelConfig`.
+ */
+export class Transformer extends Module implements LanguageModel {
+  readonly ends: Ends;
+  readonly stack: Stack;
+
+  constructor(readonly config: ModelConfig) {
+    super();
+    this.ends = this.child('ends', new Ends(config));
+    this.stack = this.child('stack', new Stack(config, { causal: config.kind === 'decoder', cross: false }));
+  }
+
+  get vocabulary(): number {
+    return this.config.vocabulary;
+  }
+
+  get length(): number {
+    return this.config.length;
+  }
+
+  /** What the last layer gives, normalised: `[B, L, width]` of tokens `[B, L]`, i32. @throws ShapeError, OptionError. */
+  hidden(tokens: Tensor, context: Context = {}): Tensor {
+    return scope(() => this.stack.forward(this.embed(tokens, 0), context));
+  }
+
+  /** Embeddings with positions from `offset` on. */
+  embed(tokens: Tensor, offset: number): Tensor {
+    return this.ends.embed(tokens, this.stack.positions.embed(tokens.shape[1] ?? 1, offset, tokens.device));
+  }
+
+  /** `[B, L, vocabulary]`, f32. */
+  logits(tokens: Tensor, context: Context = {}): Tensor {
+    return scope(() => this.ends.logits(cast(this.hidden(tokens, context), 'f32')));
+  }
+
+  loss(tokens: Tensor, targets: Tensor, { reduction, precision }: LossOptions = {}): Loss {
+    return scope(() => ({ loss: this.ends.loss(this.hidden(tokens, { precision }), targets, reduction) }));
+  }
+}

@@ -1,0 +1,228 @@
+import {
+  constantOf,
+  learned,
+  normalOf,
+  type AnyOptions,
+  type AttentionShape,
+  type Initialiser,
+  type Mechanism,
+} from '../attention/index.js';
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { show } from '../core/shape.js';
+import { reshape, transpose } from '../ops/index.js';
+import { splitHeads } from '../ops/heads.js';
+import { alibi, relativeAttend } from '../positions/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { Linear } from './linear.js';
+import { Module } from './module.js';
+import type { Parameter } from './parameter.js';
+import type { Positions } from './positions.js';
+
+export interface AttentionOptions {
+  /** H, query heads. */
+  readonly heads: number;
+  /** G, heads of keys and values, which divide the query heads; default as many. */
+  readonly kvHeads?: number;
+  /** D, size of a head; default features / heads. */
+  readonly headDim?: number;
+  readonly causal: boolean;
+  readonly mechanism: Mechanism;
+  /** Options of the mechanism; defaults that depend on the length are those of `length`. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Tokens it is made for. */
+  readonly length: number;
+  /** Shared by the layers of a stack; default none. */
+  readonly positions?: Positions | undefined;
+  /** Keys and values of other rows than the queries', so projected apart: an encoder's output, or a memory. Default false. */
+  readonly separate?: boolean;
+  /** Whether the projections have biases; default false. */
+  readonly bias?: boolean;
+  /** Of the output projection; default that of `Linear`. */
+  readonly outInit?: Initialiser;
+}
+
+const OPTIONS = ['heads', 'kvHeads', 'headDim', 'causal', 'mechanism', 'settings', 'length', 'positions', 'separate', 'bias', 'outInit'];
+
+export interface AttendOver {
+  /** Rows of keys and values, `[B, S, features]`, of a layer that is `separate`; default x. */
+  readonly source?: Tensor | undefined;
+  /** Position of the first row of keys; default 0. */
+  readonly offset?: number;
+  /** Real rows of each sequence; those beyond are padding. */
+  readonly lengths?: readonly number[] | undefined;
+}
+
+/** Queries, keys and values as heads. */
+export interface Projected {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** Further projections of the mechanism. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Multi-head attention by any mechanism: `[B, L, features] → [B, L, features]`, `heads(x·W_q), heads(x·W_k), heads(x·W_v)` attended
+ * to, side by side again, times W_out (Vaswani et al. 2017, arXiv 1706.03762, section 3.2.2; grouped heads: Ainslie et al. 2023,
+ * arXiv 2305.13245). What the mechanism learns or draws are parameters of the layer. Computed and stored in the dtype of x.
+ *
+ * @throws OptionError, CapabilityError or ShapeError, as the mechanism, for options and sizes that it does not take.
+ */
+export class Attention extends Module {
+  readonly mechanism: Mechanism;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly causal: boolean;
+  readonly #settings: Readonly<Record<string, unknown>>;
+  readonly #length: number;
+  readonly #positions: Positions | undefined;
+  readonly #query: Linear | undefined;
+  readonly #projection: Linear;
+  readonly #out: Linear;
+  readonly #further: readonly (readonly [name: string, of: 'q' | 'k' | 'v', projection: Linear])[];
+  readonly #own: Readonly<Record<string, Parameter>>;
+  readonly #relative: Readonly<Record<'weight' | 'contentBias' | 'positionBias', Parameter>> | undefined;
+
+  constructor(
+    readonly features: number,
+    options: AttentionOptions,
+  ) {
+    super();
+    checkOptions('Attention', options, OPTIONS);
+    const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
+    const { settings = {}, length, separate = false, bias = false, outInit } = options;
+    checkHeads(features, heads, kvHeads, headDim);
+    [this.mechanism, this.heads, this.kvHeads, this.headDim, this.causal] = [
+      mechanism,
+      heads,
+      kvHeads,
+      headDim,
+      causal,
+    ];
+    [this.#length, this.#positions] = [length, positions];
+    const { definition } = mechanism;
+    const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: headDim, E: headDim };
+    const { values } = mechanism.settle(shape, {
+      ...settings,
+      causal,
+      ...(positions?.changesScores && { score: alibi() }),
+    } as never);
+    this.#settings = values;
+    const query = heads * headDim;
+    const keyValue = 2 * kvHeads * headDim;
+    this.#query = separate ? this.child('query', new Linear(features, query, { bias })) : undefined;
+    this.#projection = separate
+      ? this.child('keyValue', new Linear(features, keyValue, { bias }))
+      : this.child('qkv', new Linear(features, query + keyValue, { bias }));
+    this.#further = Object.entries(definition.inputs ?? {}).map(([name, of]) => {
+      const columns = of === 'q' ? query : keyValue / 2;
+      return [name, of, this.child(name, new Linear(features, columns, { bias }))] as const;
+    });
+    this.#out = this.child('out', new Linear(query, features, { bias, ...(outInit && { init: outInit }) }));
+    this.#own = this.#mechanismParameters(shape, values);
+    this.#relative = positions?.method === 'transformer-xl' ? this.#relativeParameters() : undefined;
+  }
+
+  #mechanismParameters(shape: AttentionShape, values: Readonly<Record<string, unknown>>): Record<string, Parameter> {
+    const specs = this.mechanism.definition.parameters?.(shape, values as never) ?? {};
+    return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, this.parameter(name, spec)]));
+  }
+
+  #relativeParameters(): Record<'weight' | 'contentBias' | 'positionBias', Parameter> {
+    const { supports, pattern, exactness } = this.mechanism.definition;
+    if (
+      !this.causal ||
+      !(exactness === 'exact' || (pattern && exactness === 'exact on its support')) ||
+      !supports.score
+    ) {
+      throw new OptionError(
+        `Attention: position transformer-xl takes causal attention that is exact on its pairs; got ${this.mechanism.name}` +
+          `${this.causal ? '' : ', not causal'}. Use flash or sliding-window, or another position.`,
+      );
+    }
+    const { heads, headDim, features } = this;
+    const bias = (name: string): Parameter => this.parameter(name, learned([heads, headDim], constantOf(0)));
+    return {
+      weight: this.parameter('weight', learned([heads * headDim, features], normalOf(1 / Math.sqrt(features)))),
+      contentBias: bias('contentBias'),
+      positionBias: bias('positionBias'),
+    };
+  }
+
+  /** @throws ShapeError unless x is `[B, L, features]`; what the mechanism throws. */
+  forward(x: Tensor, over: AttendOver = {}): Tensor {
+    return scope(() => this.combine(this.#attend(this.project(x, over), over)));
+  }
+
+  /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */
+  project(x: Tensor, { source, offset = 0 }: AttendOver = {}): Projected {
+    if (x.rank !== 3 || x.shape[2] !== this.features) {
+      throw new ShapeError(`Attention ${this.path}: x must be [B,L,${this.features}]; got ${show(x.shape)}.`);
+    }
+    const { heads, kvHeads } = this;
+    return scope(() => {
+      const keyRows = source ?? x;
+      const projected = this.#projection.forward(keyRows);
+      const [q, k, v] = this.#query
+        ? [...splitHeads(this.#query.forward(x), [heads]), ...splitHeads(projected, [kvHeads, kvHeads])]
+        : splitHeads(projected, [heads, kvHeads, kvHeads]);
+      const inputs = this.#further.map(([name, of, projection]) => [
+        name,
+        splitHeads(projection.forward(of === 'q' ? x : keyRows), [of === 'q' ? heads : kvHeads])[0]!,
+      ]);
+      const first = this.#query && !this.causal ? offset : offset + keyRows.shape[1]! - x.shape[1]!;
+      return {
+        q: this.#positions?.rotate(q!, first) ?? q!,
+        k: this.#positions?.rotate(k!, offset) ?? k!,
+        v: v!,
+        inputs: Object.fromEntries(inputs) as Record<string, Tensor>,
+      };
+    });
+  }
+
+  /** Heads `[B, H, L, D]` side by side, projected: `[B, L, features]`. */
+  combine(out: Tensor): Tensor {
+    const [B, H, L, D] = out.shape as [number, number, number, number];
+    return scope(() => this.#out.forward(reshape(transpose(out, [0, 2, 1, 3]), [B, L, H * D])));
+  }
+
+  /** Everything a call of the mechanism takes beside q, k and v: also what its decoder is made with. */
+  callOptions(): AnyOptions {
+    const parameters = Object.fromEntries(Object.entries(this.#own).map(([name, { value }]) => [name, value]));
+    const score = this.#positions?.score();
+    return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
+  }
+
+  #attend({ q, k, v, inputs }: Projected, { lengths }: AttendOver): Tensor {
+    if (this.#relative) return this.#attendRelative(q, k, v);
+    const options = { ...this.callOptions(), inputs, ...(lengths && { lengths }) };
+    return this.mechanism.run(q, k, v, options as never).out;
+  }
+
+  #attendRelative(q: Tensor, k: Tensor, v: Tensor): Tensor {
+    const { weight, contentBias, positionBias } = this.#relative!;
+    const [B, H, L, D] = q.shape as [number, number, number, number];
+    const shape = { B, H, G: k.shape[1]!, L, S: k.shape[2]!, D, E: D };
+    const mask = this.mechanism.pattern(shape, { ...this.#settings, causal: true });
+    const parameters = { weight: weight.value, contentBias: contentBias.value, positionBias: positionBias.value };
+    return relativeAttend(q, k, v, parameters, mask ? { mask } : {}).out;
+  }
+
+  /** Tokens it was made for. */
+  get length(): number {
+    return this.#length;
+  }
+}
+
+function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {
+  const reasons: string[] = [];
+  if (!Number.isInteger(heads) || heads < 1) reasons.push(`heads must be a positive integer; got ${heads}`);
+  if (!Number.isInteger(headDim) || headDim < 1) {
+    reasons.push(`headDim must be a positive integer, by default features / heads; got ${headDim}`);
+  }
+  if (!Number.isInteger(kvHeads) || kvHeads < 1 || heads % kvHeads !== 0) {
+    reasons.push(`kvHeads must divide heads; got ${kvHeads} of ${heads}`);
+  }
+  if (reasons.length > 0) throw new OptionError(`Attention: ${reasons.join('; ')} (features ${features}).`);
+}

@@ -1,0 +1,89 @@
+import type { FloatDtype } from '../core/dtype.js';
+import { OptionError } from '../core/errors.js';
+import { cast } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { Attention, type AttendOver, type AttentionOptions } from './attention.js';
+import { FeedForward, type FeedForwardOptions } from './feed-forward.js';
+import { Module } from './module.js';
+import { observed } from './observe.js';
+import { Residual, type ResidualOptions } from './residual.js';
+
+export interface BlockOptions {
+  readonly attention: AttentionOptions;
+  /** Attention to an encoder's output between the two; default none. */
+  readonly cross?: AttentionOptions | undefined;
+  readonly feedForward: FeedForwardOptions & { readonly hidden: number };
+  readonly residual: ResidualOptions;
+}
+
+/** What every layer of a stack is given. */
+export interface Context extends AttendOver {
+  /** How what is inside a branch is stored; the stream between the layers stays f32. Default `'f32'`. */
+  readonly precision?: FloatDtype | undefined;
+  /** An encoder's output, `[B, S, features]`, and its real rows. */
+  readonly encoded?: Tensor | undefined;
+  readonly encodedLengths?: readonly number[] | undefined;
+}
+
+/**
+ * A layer of a Transformer: a branch that mixes tokens, one that reads an encoder's output where there is one, and one that works on
+ * each token by itself, with residual connections around them. `[B, L, features] → [B, L, features]`.
+ */
+export class Block extends Module {
+  readonly attention: Attention;
+  readonly cross: Attention | undefined;
+  readonly feedForward: FeedForward;
+  readonly #mixing: Residual;
+  readonly #crossing: Residual | undefined;
+  readonly #feeding: Residual;
+
+  constructor(features: number, { attention, cross, feedForward, residual }: BlockOptions) {
+    super();
+    const around = (name: string): Residual => this.child(name, new Residual(features, residual));
+    this.#mixing = around('attentionResidual');
+    this.attention = this.child('attention', new Attention(features, attention));
+    if (cross !== undefined) {
+      this.#crossing = around('crossResidual');
+      this.cross = this.child('cross', new Attention(features, cross));
+    }
+    this.#feeding = around('feedForwardResidual');
+    const { hidden, ...rest } = feedForward;
+    this.feedForward = this.child('feedForward', new FeedForward(features, hidden, rest));
+  }
+
+  forward(x: Tensor, context: Context = {}): Tensor {
+    return this.forwardBy(x, (rows) => this.attention.forward(rows, context), context);
+  }
+
+  /** `forward` with another attention of the same rows, such as a step with a cache. */
+  forwardBy(x: Tensor, attend: (rows: Tensor) => Tensor, context: Context = {}): Tensor {
+    const { precision } = context;
+    return scope(() => {
+      const mixed = observed(this.attention.path, this.#mixing.forward(x, attend, precision));
+      const crossed = this.#crossing?.forward(mixed, (rows) => this.#cross(rows, context), precision) ?? mixed;
+      return observed(
+        this.path,
+        this.#feeding.forward(crossed, (rows) => this.feedForward.forward(rows), precision),
+      );
+    });
+  }
+
+  /** What the mixing branch adds to the stream: f of a reversible layer. */
+  mix(x: Tensor, context: Context = {}): Tensor {
+    const attend = (rows: Tensor): Tensor => this.attention.forward(rows, context);
+    return observed(this.attention.path, this.#mixing.branch(x, attend, context.precision));
+  }
+
+  /** What the branch of single tokens adds to the stream: g of a reversible layer. */
+  feed(x: Tensor, { precision }: Context = {}): Tensor {
+    return observed(
+      this.path,
+      this.#feeding.branch(x, (rows) => this.feedForward.forward(rows), precision),
+    );
+  }
+
+  #cross(rows: Tensor, { encoded, encodedLengths: lengths }: Context): Tensor {
+    if (encoded === undefined) throw new OptionError(`Block ${this.path}: takes the encoder's output; got none.`);
+    return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths });
+  }
+}

@@ -1,0 +1,122 @@
+import { learned, normalOf } from '../attention/parameters.js';
+import { OptionError } from '../core/errors.js';
+import {
+  alibi,
+  learnedPositions,
+  rope,
+  ropeAngles,
+  rotatePairs,
+  sinusoidal,
+  t5Bias,
+  type RopeScaling,
+} from '../positions/index.js';
+import type { Score } from '../scores/index.js';
+import type { Device } from '../devices/device.js';
+import { keep, type Tensor } from '../tensor/index.js';
+import { Module } from './module.js';
+import type { Parameter } from './parameter.js';
+
+/** How a model knows where its tokens are; see `positionMethods`. */
+export type PositionOptions =
+  | { readonly method: 'none' | 'sinusoidal' | 'learned' | 'alibi' | 'transformer-xl' }
+  | { readonly method: 'rope'; readonly base?: number; readonly scaling?: RopeScaling }
+  | { readonly method: 't5'; readonly buckets?: number; readonly maxDistance?: number };
+
+export interface PositionSizes {
+  readonly features: number;
+  readonly heads: number;
+  readonly headDim: number;
+  /** Rows of a learned table. */
+  readonly length: number;
+  readonly causal: boolean;
+}
+
+/**
+ * The positions of a stack of layers, shared by all of them: rows that are added to the embeddings (sinusoidal, learned), angles by
+ * which queries and keys turn (rope), or a change of the scores (alibi, t5, whose table all layers share as in the paper).
+ * `transformer-xl` belongs to each layer, as its projection does: see `Attention`.
+ */
+export class Positions extends Module {
+  readonly #table: Parameter | undefined;
+  #fixedScore: Score | undefined;
+  /** Rows and angles of the lengths seen last: they are made on the host, and every layer and step reads the same. */
+  readonly #made = new Map<string, Tensor>();
+
+  constructor(
+    readonly options: PositionOptions,
+    readonly sizes: PositionSizes,
+  ) {
+    super();
+    const { features, heads, headDim, length } = sizes;
+    if (options.method === 'rope' && headDim % 2 !== 0) {
+      throw new OptionError(`Positions: rope turns pairs of components; headDim must be even; got ${headDim}.`);
+    }
+    if (options.method === 'learned') {
+      this.#table = this.parameter('table', learned([length, features], normalOf(0.02)));
+    } else if (options.method === 't5') {
+      this.#table = this.parameter('table', learned([options.buckets ?? 32, heads], normalOf(0.02)));
+    }
+  }
+
+  get method(): PositionOptions['method'] {
+    return this.options.method;
+  }
+
+  /** Whether `score` gives a change. */
+  get changesScores(): boolean {
+    return this.method === 'alibi' || this.method === 't5';
+  }
+
+  /** Rows to add to the embeddings of `length` tokens from position `offset` on, `[length, features]`. */
+  embed(length: number, offset: number, device: Device): Tensor | undefined {
+    if (this.method === 'learned') return learnedPositions(this.#table!.value, length, { offset });
+    if (this.method !== 'sinusoidal') return undefined;
+    return this.#remember(`rows ${offset} ${length}`, device, () =>
+      sinusoidal(length, this.sizes.features, { offset, device }),
+    );
+  }
+
+  /** Queries or keys `[B, H, L, D]` from position `offset` on, turned where the method turns them. */
+  rotate(x: Tensor, offset: number): Tensor {
+    const { options } = this;
+    if (options.method !== 'rope') return x;
+    const { base, scaling } = options;
+    const rule = { ...(base !== undefined && { base }), ...(scaling && { scaling }) };
+    const length = x.shape[2]!;
+    if (length === 1) return rope(x, { offset, ...rule });
+    const angles = this.#remember(`angles ${offset} ${length}`, x.device, () =>
+      ropeAngles(length, { offset, rotaryDim: this.sizes.headDim, device: x.device, ...rule }),
+    );
+    return rotatePairs(x, angles);
+  }
+
+  /** The change of the scores, if the method is one. */
+  score(): Score | undefined {
+    const { options, sizes } = this;
+    if (options.method === 'alibi') return (this.#fixedScore ??= alibi());
+    if (options.method !== 't5') return undefined;
+    const { buckets = 32, maxDistance = 128 } = options;
+    return t5Bias(this.#table!.value, { buckets, maxDistance, bidirectional: !sizes.causal });
+  }
+
+  override dispose(): void {
+    super.dispose();
+    for (const made of this.#made.values()) made.dispose();
+    this.#made.clear();
+  }
+
+  #remember(name: string, device: Device, make: () => Tensor): Tensor {
+    const known = this.#made.get(name);
+    if (known !== undefined && known.device === device) return known;
+    if (known !== undefined || this.#made.size >= MOST_MADE) {
+      for (const made of this.#made.values()) made.dispose();
+      this.#made.clear();
+    }
+    const made = keep(make());
+    this.#made.set(name, made);
+    return made;
+  }
+}
+
+/** Training and evaluation use one length each. */
+const MOST_MADE = 4;

@@ -1,0 +1,50 @@
+import type { FloatDtype } from '../core/dtype.js';
+import { add, cast } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { Dropout } from './dropout.js';
+import { Module } from './module.js';
+import { LayerNorm, RmsNorm } from './norm.js';
+
+export type NormKind = 'layer' | 'rms';
+
+export const normOf = (kind: NormKind, features: number, epsilon = 1e-5): LayerNorm | RmsNorm =>
+  kind === 'layer' ? new LayerNorm(features, { epsilon }) : new RmsNorm(features, { epsilon });
+
+export interface ResidualOptions {
+  readonly norm: NormKind;
+  /** `'pre'`: `x + f(norm(x))` (Xiong et al. 2020, arXiv 2002.04745); `'post'`: `norm(x + f(x))` as in the first Transformer. */
+  readonly normPlace: 'pre' | 'post';
+  readonly epsilon?: number | undefined;
+  /** Rate at which what the branch adds is dropped in training. */
+  readonly dropout: number;
+}
+
+/**
+ * What surrounds a branch f of a layer: a norm, dropout, and the sum with the stream x. The stream is f32; within the branch numbers
+ * are stored in the precision given.
+ */
+export class Residual extends Module {
+  readonly #norm: LayerNorm | RmsNorm;
+  readonly #dropout: Dropout;
+  readonly #place: 'pre' | 'post';
+
+  constructor(features: number, { norm, normPlace, epsilon, dropout }: ResidualOptions) {
+    super();
+    this.#place = normPlace;
+    this.#norm = this.child('norm', normOf(norm, features, epsilon));
+    this.#dropout = this.child('dropout', new Dropout(dropout));
+  }
+
+  /** `x + f(norm(x))`, or `norm(x + f(x))`. */
+  forward(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
+    return scope(() => {
+      if (this.#place === 'pre') return add(x, this.branch(x, f, precision));
+      return this.#norm.forward(add(x, this.#dropout.forward(f(cast(x, precision)))));
+    });
+  }
+
+  /** `f(norm(x))`: what is added to a stream elsewhere, as in reversible layers. */
+  branch(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
+    return scope(() => this.#dropout.forward(f(this.#norm.forward(cast(x, precision)))));
+  }
+}

@@ -1,0 +1,192 @@
+import type { ModelConfig } from '../../src/models/config.js';
+import { alibiSlopes, t5Bucket } from '../../src/scores/index.js';
+import type { Graph, Matrix } from '../oracles/graph.js';
+import { activated, affine, normalised } from '../nn/formulas.js';
+
+type Parameter = (name: string) => Matrix;
+
+/** One sequence through the papers' formulas: naive attention of every head, no fusion, no caches. */
+export class ModelOracle {
+  constructor(
+    readonly g: Graph,
+    readonly config: ModelConfig,
+    readonly parameter: Parameter,
+  ) {}
+
+  /** Mean cross-entropy of the targets, `[1 × 1]`. */
+  loss(tokens: readonly number[], targets: readonly number[]): Matrix {
+    const { g, config, parameter } = this;
+    const table = parameter('ends.embedding.weight');
+    const hidden = this.#norm('stack.norm', this.#layers(this.#embedded(tokens, table)), config.norm.place === 'pre');
+    const logits = config.tied ? g.matmulT(hidden, table) : g.matmul(hidden, parameter('ends.head.weight'));
+    const weights = g.softmax(logits);
+    const chosen = g.input(
+      targets.flatMap((target) => Array.from({ length: config.vocabulary }, (_, c) => Number(c === target))),
+      targets.length,
+      config.vocabulary,
+    );
+    const likelihood = g.log(g.rowSum(g.mul(weights, chosen)));
+    return g.scale(g.columnSum(likelihood), -1 / targets.length);
+  }
+
+  #embedded(tokens: readonly number[], table: Matrix): Matrix {
+    const { g, config } = this;
+    const rows = g.gatherRows(table, tokens);
+    const { method } = config.position;
+    if (method === 'learned') return g.add(rows, g.rows(this.parameter('stack.positions.table'), 0, tokens.length));
+    if (method !== 'sinusoidal') return rows;
+    const angle = (p: number, c: number): number => p / 10000 ** ((c - (c % 2)) / config.width);
+    const sines = g.input(
+      tokens.flatMap((_, p) =>
+        Array.from({ length: config.width }, (__, c) => (c % 2 === 0 ? Math.sin : Math.cos)(angle(p, c))),
+      ),
+      tokens.length,
+      config.width,
+    );
+    return g.add(g.scale(rows, Math.sqrt(config.width)), sines);
+  }
+
+  #layers(x: Matrix): Matrix {
+    const { config } = this;
+    if (config.residual.kind === 'reversible') return this.#reversed(x);
+    let rows = x;
+    for (let layer = 0; layer < config.layers; layer++) {
+      rows = this.#residual(`${at(layer)}.attentionResidual.norm`, rows, (y) => this.#attention(layer, y));
+      rows = this.#residual(`${at(layer)}.feedForwardResidual.norm`, rows, (y) => this.#feedForward(layer, y));
+    }
+    return rows;
+  }
+
+  /**
+   * The backward pass of reversible code sees branches at inputs that it computed back from the outputs, x2 = y2 − g(y1): the
+   * rounding of that is part of the error of plain float32 code, and in float64 it is nothing.
+   */
+  #reversed(x: Matrix): Matrix {
+    const { g, config } = this;
+    const mix = (layer: number, y: Matrix): Matrix =>
+      this.#attention(layer, this.#norm(`${at(layer)}.attentionResidual.norm`, y));
+    const feed = (layer: number, y: Matrix): Matrix =>
+      this.#feedForward(layer, this.#norm(`${at(layer)}.feedForwardResidual.norm`, y));
+    const layers = Array.from({ length: config.layers }, (_, layer) => layer);
+    const streams = [{ one: x, two: x }];
+    for (const layer of layers) {
+      const { one, two } = streams.at(-1)!;
+      const next = g.add(one, mix(layer, two));
+      streams.push({ one: next, two: g.add(two, feed(layer, next)) });
+    }
+    const back = [streams.at(-1)!];
+    for (const layer of [...layers].reverse()) {
+      const { one, two } = back[0]!;
+      const before = g.sub(two, feed(layer, one));
+      back.unshift({ one: g.sub(one, mix(layer, before)), two: before });
+    }
+    const shifted = (to: Matrix, from: Matrix, y: Matrix): Matrix =>
+      g.add(
+        y,
+        g.input(
+          Array.from(to.data, (value, i) => value - from.data[i]!),
+          y.rows,
+          y.columns,
+        ),
+      );
+    let [one, two] = [x, x];
+    for (const layer of layers) {
+      one = g.add(one, mix(layer, shifted(back[layer]!.two, streams[layer]!.two, two)));
+      two = g.add(two, feed(layer, shifted(back[layer + 1]!.one, streams[layer + 1]!.one, one)));
+    }
+    return g.scale(g.add(one, two), 0.5);
+  }
+
+  #residual(norm: string, x: Matrix, f: (rows: Matrix) => Matrix): Matrix {
+    if (this.config.norm.place === 'post') return this.#norm(norm, this.g.add(x, f(x)));
+    return this.g.add(x, f(this.#norm(norm, x)));
+  }
+
+  #norm(name: string, x: Matrix, there = true): Matrix {
+    if (!there) return x;
+    const { g, config } = this;
+    const layer = config.norm.kind === 'layer';
+    const scaled = g.mul(normalised(g, x, layer, config.norm.epsilon), this.parameter(`${name}.weight`));
+    return layer ? g.add(scaled, this.parameter(`${name}.bias`)) : scaled;
+  }
+
+  #feedForward(layer: number, x: Matrix): Matrix {
+    const { g, config } = this;
+    const { gated, activation } = config.feedForward;
+    const name = `${at(layer)}.feedForward`;
+    const linear = (of: string, y: Matrix): Matrix =>
+      affine(g, y, this.parameter(`${name}.${of}.weight`), gated ? undefined : this.parameter(`${name}.${of}.bias`));
+    const hidden = gated
+      ? g.mul(activated(g, activation, linear('gate', x)), linear('up', x))
+      : activated(g, activation, linear('up', x));
+    return linear('down', hidden);
+  }
+
+  #attention(layer: number, x: Matrix): Matrix {
+    const { g, config } = this;
+    const { heads, kvHeads, headDim } = config;
+    const name = `${at(layer)}.attention`;
+    const bias = (of: string): Matrix | undefined => (config.bias ? this.parameter(`${name}.${of}.bias`) : undefined);
+    const qkv = affine(g, x, this.parameter(`${name}.qkv.weight`), bias('qkv'));
+    const head = (n: number): Matrix => g.columns(qkv, n * headDim, (n + 1) * headDim);
+    const radius = config.mechanism.name === 'sliding-window' ? Number(config.mechanism.options['radius']) : Infinity;
+    const causal = config.kind === 'decoder';
+    const outs = Array.from({ length: heads }, (_, h) => {
+      const group = Math.floor((h * kvHeads) / heads);
+      const [q, k, v] = [this.#turned(head(h)), this.#turned(head(heads + group)), head(heads + kvHeads + group)];
+      const scores = this.#scored(g.scale(g.matmulT(q, k), 1 / Math.sqrt(headDim)), h);
+      const weights = g.softmax(scores, (i, j) => (!causal || j <= i) && Math.abs(i - j) <= radius);
+      return g.matmul(weights, v);
+    });
+    return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out'));
+  }
+
+  /** Rotary positions: component c and c + D/2 turn by p·base^(−2c/D). */
+  #turned(x: Matrix): Matrix {
+    const { g, config } = this;
+    if (config.position.method !== 'rope') return x;
+    const half = config.headDim / 2;
+    const { base = 10000 } = config.position;
+    const table = (f: (angle: number) => number): Matrix =>
+      g.input(
+        Array.from({ length: x.rows * half }, (_, n) => f(Math.floor(n / half) * base ** (-(n % half) / half))),
+        x.rows,
+        half,
+      );
+    const [cos, sin] = [table(Math.cos), table(Math.sin)];
+    const [a, b] = [g.columns(x, 0, half), g.columns(x, half, 2 * half)];
+    return g.concatColumns([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]);
+  }
+
+  #scored(scores: Matrix, h: number): Matrix {
+    const { g, config } = this;
+    const { rows, columns } = scores;
+    const { method } = config.position;
+    const table = (f: (i: number, j: number) => number): number[] =>
+      Array.from({ length: rows * columns }, (_, n) => f(Math.floor(n / columns), n % columns));
+    if (method === 'alibi') {
+      const slope = Math.fround(alibiSlopes(config.heads)[h]!);
+      return g.add(
+        scores,
+        g.input(
+          table((i, j) => -slope * Math.abs(i - j)),
+          rows,
+          columns,
+        ),
+      );
+    }
+    if (method !== 't5') return scores;
+    const rule = { buckets: 32, maxDistance: 128, bidirectional: config.kind !== 'decoder' };
+    const column = g.columns(this.parameter('stack.positions.table'), h, h + 1);
+    const rowOf = (i: number): Matrix =>
+      g.transpose(
+        g.gatherRows(
+          column,
+          Array.from({ length: columns }, (_, j) => t5Bucket(j - i, rule)),
+        ),
+      );
+    return g.add(scores, g.concatRows(Array.from({ length: rows }, (_, i) => rowOf(i))));
+  }
+}
+
+const at = (layer: number): string => `stack.layers.${layer}`;
