@@ -1,0 +1,58 @@
+import type { FloatDtype } from '../core/dtype.js';
+import type { Device } from '../devices/device.js';
+import type { LanguageModel, ModelState } from '../models/model.js';
+import { detach } from '../ops/index.js';
+import { keep, noGradient, scope } from '../tensor/index.js';
+import { inputsAndTargets, releaseState, type BatchSource } from './micro-batch.js';
+
+export interface EvaluateOptions {
+  readonly device: Device;
+  readonly model: LanguageModel;
+  /** Of the text that is evaluated, in its own order, or in streams for a model with memory. */
+  readonly batches: BatchSource & { readonly windows: number };
+  /** Windows at most; default all. Of a model without memory they lie evenly over the text, otherwise at its start. */
+  readonly windows?: number;
+  /** Default `'f32'`. */
+  readonly precision?: FloatDtype;
+}
+
+export interface Evaluation {
+  /** Mean cross-entropy of the targets, in nats. */
+  readonly loss: number;
+  /** Windows that were evaluated. */
+  readonly windows: number;
+}
+
+/**
+ * The mean loss over windows that do not overlap. Dropout is off, and nothing is drawn: equal weights give equal bits. Windows that do not fill a
+ * batch are left out, unless `batchSize` divides their number.
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  const { device, model, batches, windows = Infinity, precision = 'f32' } = options;
+  const all = Math.floor(batches.windows / batches.batchSize);
+  const count = Math.max(1, Math.min(all, Math.floor(windows / batches.batchSize)));
+  const streams = all > 1 && !batches.startsAnew(1);
+  model.eval();
+  let [total, memory]: [number, ModelState | undefined] = [0, undefined];
+  try {
+    for (let at = 0; at < count; at++) {
+      const index = streams ? at : Math.floor((at * all) / count);
+      const { loss, state } = keep(
+        scope(() =>
+          noGradient(() => {
+            const [tokens, targets] = inputsAndTargets(batches.batch(index), batches, device);
+            const result = model.loss(tokens, targets, { precision, state: streams ? memory : undefined });
+            return { loss: detach(result.loss), state: result.state };
+          }),
+        ),
+      );
+      releaseState(memory, state);
+      memory = state;
+      total += await loss.item();
+      loss.dispose();
+    }
+    return { loss: total / count, windows: count * batches.batchSize };
+  } finally {
+    releaseState(memory);
+  }
+}

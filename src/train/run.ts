@@ -1,0 +1,272 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FormatError, NumericsError } from '../core/errors.js';
+import { reasonOf } from '../core/system-errors.js';
+import { type Files, type Json, loadCheckpoint, nodeFiles, saveCheckpoint } from './checkpoint/index.js';
+import { differences } from './differences.js';
+import type { Evaluation } from './evaluate.js';
+import { finite, type Metric, MetricsFile, type SessionMetric, type StopReason } from './metrics.js';
+import { PREFIX, type Trainer } from './trainer.js';
+
+/** How long a run is, and how often it looks up. */
+export interface Limits {
+  readonly steps: number;
+  /** Steps from one evaluation to the next; there is one at the end too. */
+  readonly evaluateEvery: number;
+}
+
+/** Limits that are set once the first steps were timed. */
+export interface Timed {
+  /** How many are timed. */
+  readonly probe: number;
+  /** Of the seconds that a step takes, and those that have passed. */
+  readonly limits: (secondsPerStep: number, elapsed: number) => Limits;
+}
+
+export interface RunOptions {
+  /** Holds `metrics.jsonl`, `checkpoint/` and `best/`. */
+  readonly folder: string;
+  readonly trainer: Trainer;
+  readonly limits: Limits | Timed;
+  /** Undefined: nothing is evaluated. */
+  readonly evaluate: (() => Promise<Evaluation>) | undefined;
+  /** Of a loss in nats a token. */
+  readonly bitsPerByte: (loss: number) => number;
+  /** Steps from one save to the next; undefined: whenever a minute has passed. Evaluations are followed by a save. */
+  readonly saveEvery?: number | undefined;
+  /** Evaluations without improvement that end the run; default: none do. */
+  readonly patience?: number;
+  /** What the text is, as far as it can be compared: a checkpoint of another text is refused. */
+  readonly data: Json;
+  readonly session: Pick<SessionMetric, 'device' | 'threads' | 'parameters'>;
+  /** Whether to go on from the folder's checkpoint, if there is one. */
+  readonly resume?: boolean;
+  readonly onMetric?: (metric: Metric, limits: Limits | undefined) => void;
+  /** Told of a disk that refuses; training goes on. */
+  readonly onTrouble?: (message: string) => void;
+  /** Asked after each step; where true, the run is saved and ends. */
+  readonly stopping?: () => boolean;
+  readonly files?: Files;
+}
+
+export interface RunResult {
+  readonly reason: StopReason;
+  readonly step: number;
+  /** Seconds of all sessions. */
+  readonly elapsed: number;
+  readonly best: Best | null;
+}
+
+type Best = { readonly step: number; readonly loss: number };
+
+/** What a checkpoint keeps of a run beside the trainer. */
+type RunState = {
+  best: Best | null;
+  /** Evaluations since the best. */
+  since: number;
+  /** The step of the last evaluation. */
+  evaluated: number;
+  elapsed: number;
+};
+
+const SAVE_SECONDS = 60;
+
+/**
+ * Trains to the end, and keeps a folder with which training can go on from where it was, whatever ends the process. A disk
+ * that refuses a save in the middle is reported, and the next save tries again; at the end it is an error.
+ *
+ * @throws NumericsError when a step is not finite; the last checkpoint stays. FormatError for a checkpoint that does not fit, or a
+ * last save that fails.
+ */
+export function runTraining(options: RunOptions): Promise<RunResult> {
+  return new Run(options).go();
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #files: Files;
+  readonly #metrics: MetricsFile;
+  readonly #seconds: number[] = [];
+  #limits: Limits | undefined;
+  #state: RunState = { best: null, since: 0, evaluated: 0, elapsed: 0 };
+  /** When this session began, and the last save, in milliseconds. */
+  #began = performance.now();
+  #savedAt = performance.now();
+  #savedStep = 0;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#files = options.files ?? nodeFiles;
+    this.#metrics = new MetricsFile(join(options.folder, 'metrics.jsonl'));
+    this.#limits = 'steps' in options.limits ? options.limits : undefined;
+  }
+
+  async go(): Promise<RunResult> {
+    await this.#begin();
+    let reason = await this.#due();
+    while (reason === undefined) {
+      await this.#step();
+      reason = await this.#due();
+    }
+    if (this.#savedStep < this.#options.trainer.steps) await this.#save();
+    const { best } = this.#state;
+    this.#stop(reason);
+    return { reason, step: this.#options.trainer.steps, elapsed: this.#elapsed(), best };
+  }
+
+  async #begin(): Promise<void> {
+    const { folder, trainer, session, resume = false } = this.#options;
+    try {
+      await mkdir(folder, { recursive: true });
+    } catch (error) {
+      throw new FormatError(`train: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
+    }
+    const resumed = resume && existsSync(join(folder, 'checkpoint', 'checkpoint.json'));
+    if (resumed) await this.#load();
+    this.#savedStep = trainer.steps;
+    this.#metrics.cutBack(resumed ? trainer.steps : -1);
+    const { tokensPerStep, steps: step } = trainer;
+    this.#note({ kind: resumed ? 'resume' : 'start', step, time: now(), ...session, tokensPerStep });
+  }
+
+  async #load(): Promise<void> {
+    const { folder, trainer, data } = this.#options;
+    const saved = await loadCheckpoint(join(folder, 'checkpoint'), this.#files);
+    try {
+      const { trainer: state, run, data: before } = saved.state as { trainer: Json; run: RunState; data: Json };
+      const changes = differences(before, data, 'data');
+      if (changes.length > 0) {
+        throw new FormatError(
+          `train: "${folder}" was trained on another text: ${changes.join('; ')}. Resume with the text it began with, or train anew.`,
+        );
+      }
+      await trainer.load({ tensors: saved.tensors, state });
+      this.#state = { ...run };
+    } finally {
+      await saved.tensors.close();
+    }
+    // a kill between the checkpoint and the best weights left the older ones
+    if (this.#state.best?.step === trainer.steps) await this.#saveBest();
+  }
+
+  /** Evaluates and saves where that is due, and says why the run ends, if it does. */
+  async #due(): Promise<StopReason | undefined> {
+    const { trainer, patience = 0, saveEvery, stopping } = this.#options;
+    const { steps } = trainer;
+    this.#setLimits();
+    const last = steps === this.#limits?.steps;
+    const evaluates = this.#limits !== undefined && steps > 0 && (last || steps % this.#limits.evaluateEvery === 0);
+    if (evaluates && this.#state.evaluated < steps) await this.#evaluate();
+    const idle = (performance.now() - this.#savedAt) / 1000 >= SAVE_SECONDS;
+    if (this.#savedStep < steps && (saveEvery === undefined ? idle : steps % saveEvery === 0)) await this.#trySave();
+    if (patience > 0 && this.#state.since >= patience) return 'no improvement';
+    if (steps >= (this.#limits?.steps ?? Infinity)) return 'finished';
+    return stopping?.() === true ? 'interrupted' : undefined;
+  }
+
+  #setLimits(): void {
+    const { limits, trainer } = this.#options;
+    if (this.#limits !== undefined || 'steps' in limits || trainer.steps < limits.probe) return;
+    // the first of a process compiles its kernels
+    const times = this.#seconds.slice(this.#seconds.length > 1 ? 1 : 0).sort((a, b) => a - b);
+    this.#limits = limits.limits(times[Math.floor(times.length / 2)] ?? 0, this.#elapsed());
+  }
+
+  async #step(): Promise<void> {
+    const { trainer, bitsPerByte } = this.#options;
+    try {
+      const { loss, gradientNorm, skipped, seconds, tokens, ...rest } = await trainer.step();
+      this.#seconds.push(seconds);
+      this.#note({
+        kind: 'step',
+        ...rest,
+        loss: finite(loss),
+        bitsPerByte: finite(bitsPerByte(loss)),
+        gradientNorm: finite(gradientNorm),
+        tokens,
+        tokensPerSecond: tokens / seconds,
+        seconds,
+        elapsed: this.#elapsed(),
+        ...(skipped ? { skipped } : {}),
+      });
+    } catch (error) {
+      if (!(error instanceof NumericsError)) throw error;
+      this.#stop('not finite');
+      const kept =
+        this.#savedStep > 0 ? `The checkpoint of step ${this.#savedStep} is kept.` : 'There is no checkpoint yet.';
+      throw new NumericsError(`${error.message} ${kept}`);
+    }
+  }
+
+  async #evaluate(): Promise<void> {
+    const { evaluate, trainer, bitsPerByte } = this.#options;
+    this.#state.evaluated = trainer.steps;
+    if (evaluate === undefined) return;
+    const begin = performance.now();
+    const { loss, windows } = await evaluate();
+    const best = loss < (this.#state.best?.loss ?? Infinity);
+    this.#state.since = best ? 0 : this.#state.since + 1;
+    if (best) this.#state.best = { step: trainer.steps, loss };
+    this.#note({
+      kind: 'evaluation',
+      step: trainer.steps,
+      loss: finite(loss),
+      bitsPerByte: finite(bitsPerByte(loss)),
+      windows,
+      seconds: (performance.now() - begin) / 1000,
+      elapsed: this.#elapsed(),
+      ...(best ? { best } : {}),
+    });
+    // in this order: the best weights can be saved again from a checkpoint of their step
+    await this.#trySave();
+    if (best) await this.#saveBest().catch((error: unknown) => this.#trouble(error));
+  }
+
+  async #trySave(): Promise<void> {
+    await this.#save().catch((error: unknown) => this.#trouble(error));
+  }
+
+  async #save(): Promise<void> {
+    const { folder, trainer, data } = this.#options;
+    const { tensors, state } = trainer.content();
+    const run = { ...this.#state, elapsed: this.#elapsed() };
+    await saveCheckpoint(join(folder, 'checkpoint'), { tensors, state: { trainer: state, run, data } }, this.#files);
+    this.#savedAt = performance.now();
+    this.#savedStep = trainer.steps;
+  }
+
+  async #saveBest(): Promise<void> {
+    const { folder, trainer } = this.#options;
+    const { tensors } = trainer.content();
+    const weights = Object.fromEntries(Object.entries(tensors).filter(([name]) => name.startsWith(PREFIX.model)));
+    await saveCheckpoint(join(folder, 'best'), { tensors: weights, state: this.#state.best }, this.#files);
+  }
+
+  /** @throws whatever is no matter of the disk. */
+  #trouble(error: unknown): void {
+    if (!(error instanceof FormatError)) throw error;
+    this.#options.onTrouble?.(`${error.message} Training goes on; the next save tries again.`);
+    // not at every step
+    this.#savedAt = performance.now();
+  }
+
+  #note(metric: Metric): void {
+    try {
+      this.#metrics.append(metric);
+    } catch (error) {
+      this.#trouble(error);
+    }
+    this.#options.onMetric?.(metric, this.#limits);
+  }
+
+  #stop(reason: StopReason): void {
+    this.#note({ kind: 'stop', step: this.#options.trainer.steps, time: now(), elapsed: this.#elapsed(), reason });
+  }
+
+  #elapsed(): number {
+    return this.#state.elapsed + (performance.now() - this.#began) / 1000;
+  }
+}
+
+const now = (): string => new Date().toISOString();

@@ -1,0 +1,248 @@
+import type { FloatDtype } from '../core/dtype.js';
+import { FormatError, NumericsError, OptionError } from '../core/errors.js';
+import type { Device } from '../devices/device.js';
+import type { LanguageModel, ModelState } from '../models/model.js';
+import { disposeAll, scope, type Tensor } from '../tensor/index.js';
+import type { Json, LoadedCheckpoint, TensorSources } from './checkpoint/index.js';
+import { sourceOf } from './checkpoint/index.js';
+import { clipGradients, type NamedGradients } from './clip.js';
+import { firstNonFinite } from './diagnose.js';
+import type { LossScaler } from './loss-scale.js';
+import { addTo, lossAndGradients, releaseState, type BatchSource, type Pass, learnedOf } from './micro-batch.js';
+import type { NamedTensors, Optimiser, OptimiserState } from './optimisers/index.js';
+import { readTensors } from './read-tensors.js';
+import type { Schedule } from './schedules.js';
+
+export interface TrainerOptions {
+  readonly device: Device;
+  /** Initialised, or loaded. It stays the caller's. */
+  readonly model: LanguageModel;
+  /** Makes the optimiser of the learned parameters. */
+  readonly optimiser: (parameters: NamedTensors) => Optimiser;
+  readonly schedule: Schedule;
+  readonly batches: BatchSource;
+  /** Batches whose gradients are averaged into one step; default 1. */
+  readonly accumulate?: number;
+  /** The largest norm of all gradients together; default: none. */
+  readonly clip?: number;
+  /** Default `'f32'`. */
+  readonly precision?: FloatDtype;
+  /** What f16 needs, so that small gradients do not vanish. */
+  readonly lossScale?: LossScaler | undefined;
+  /** Of dropout; default 0. */
+  readonly seed?: number;
+}
+
+export interface StepResult {
+  /** Steps so far, this one included. */
+  readonly step: number;
+  /** Mean over the targets, in nats. Not finite only where the step was skipped. */
+  readonly loss: number;
+  /** Before clipping. */
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly peakBytes: number;
+  /** What the loss was multiplied by, where it is scaled. */
+  readonly lossScale?: number;
+  /** The gradients overflowed in f16: nothing moved, and the scale fell. */
+  readonly skipped: boolean;
+}
+
+/** Names of the tensors of a checkpoint begin with what they belong to. */
+export const PREFIX = { model: 'model.', optimiser: 'optimiser.', memory: 'memory.' } as const;
+
+/**
+ * Trains a model, one step of the optimiser at a time. Step `s` (from 0) has the batches `A·s … A·s + A − 1`, A being
+ * `accumulate`, and each forward pass draws its dropout by the number of its batch: everything follows from the seed and the
+ * step, and a trainer that was loaded goes on with the same bits.
+ */
+export class Trainer {
+  schedule: Schedule;
+  readonly options: TrainerOptions;
+  readonly #accumulate: number;
+  #learned: ReadonlyMap<string, Tensor>;
+  #optimiser: Optimiser;
+  #step = 0;
+  /** What a model with memory has seen. */
+  #memory: ModelState | undefined;
+
+  /** @throws OptionError for an accumulate that is not a whole number of at least 1, or f16 without a loss scale. */
+  constructor(options: TrainerOptions) {
+    const { accumulate = 1, precision = 'f32', lossScale } = options;
+    if (!Number.isSafeInteger(accumulate) || accumulate < 1) {
+      throw new OptionError(`trainer: accumulate must be a whole number of at least 1; got ${accumulate}.`);
+    }
+    if (precision === 'f16' && lossScale === undefined) {
+      throw new OptionError('trainer: precision f16 needs a lossScale, or small gradients become 0.');
+    }
+    this.options = options;
+    this.schedule = options.schedule;
+    this.#accumulate = accumulate;
+    this.#learned = learnedOf(options.model);
+    this.#optimiser = options.optimiser([...this.#learned]);
+  }
+
+  /** Steps so far, those of the run that was loaded included. */
+  get steps(): number {
+    return this.#step;
+  }
+
+  get tokensPerStep(): number {
+    const { batchSize, length } = this.options.batches;
+    return this.#accumulate * batchSize * length;
+  }
+
+  /**
+   * One step.
+   *
+   * @throws NumericsError naming the layer or gradient that first held a NaN or an infinity, when the loss or a gradient does and
+   * no smaller loss scale can help. The model, the optimiser and the trainer are then as before.
+   */
+  async step(): Promise<StepResult> {
+    const { device, clip = Infinity, lossScale } = this.options;
+    const begin = performance.now();
+    device.ledger.mark();
+    const learningRate = this.schedule(this.#step + 1);
+    const scale = lossScale?.scale;
+    const { loss, found, memory } = await this.#passes(scale ?? 1);
+    const before = this.#memory;
+    try {
+      const named: NamedGradients = [...this.#learned.keys()].map((name, i) => [name, found[i]]);
+      const { norm, nonFinite } = await clipGradients(named, clip, scale === undefined ? {} : { unscale: scale });
+      const skipped = nonFinite !== undefined || !Number.isFinite(loss);
+      if (!skipped) this.#optimiser.step(found, { learningRate });
+      else if (lossScale === undefined || !lossScale.canFall) throw await this.#refusal(scale ?? 1, loss);
+      lossScale?.update(skipped);
+      // a text whose loss is not finite is begun anew
+      this.#memory = Number.isFinite(loss) ? memory : undefined;
+      this.#step++;
+      return {
+        step: this.#step,
+        loss,
+        gradientNorm: norm,
+        learningRate,
+        tokens: this.tokensPerStep,
+        seconds: (performance.now() - begin) / 1000,
+        peakBytes: device.ledger.peak,
+        ...(scale === undefined ? {} : { lossScale: scale }),
+        skipped,
+      };
+    } finally {
+      disposeAll(found);
+      for (const one of [before, memory]) releaseState(one, this.#memory);
+    }
+  }
+
+  /** Loss, gradients and memory after all batches of the step; nothing of the trainer changes. */
+  async #passes(scale: number): Promise<{ loss: number; found: Tensor[]; memory: ModelState | undefined }> {
+    let found: Tensor[] = [];
+    let memory = this.#memory;
+    let total = 0;
+    try {
+      for (let part = 0; part < this.#accumulate; part++) {
+        const one = lossAndGradients(this.#pass(part, memory), [...this.#learned.values()], scale / this.#accumulate);
+        releaseState(memory, one.state, this.#memory);
+        memory = one.state;
+        if (part === 0) found = one.found;
+        else addTo(found, one.found);
+        total += await one.loss.item();
+        one.loss.dispose();
+      }
+      return { loss: total / this.#accumulate, found, memory };
+    } catch (error) {
+      disposeAll(found);
+      releaseState(memory, this.#memory);
+      throw error;
+    }
+  }
+
+  #pass(part: number, memory: ModelState | undefined): Pass {
+    const { device, model, batches, precision = 'f32', seed = 0 } = this.options;
+    const index = this.#step * this.#accumulate + part;
+    return { device, model, batches, index, seed, precision, state: batches.startsAnew(index) ? undefined : memory };
+  }
+
+  async #refusal(scale: number, loss: number): Promise<NumericsError> {
+    const parts = Array.from(
+      { length: this.#accumulate },
+      (_, part) => (memory: ModelState | undefined) => this.#pass(part, memory),
+    );
+    const where = await firstNonFinite(parts, this.#memory, this.#learned, scale / this.#accumulate);
+    const what = Number.isFinite(loss) ? 'a gradient' : `the loss (${loss})`;
+    return new NumericsError(
+      `train: ${what} of step ${this.#step + 1} is not finite; first ${where}. ` +
+        'Nothing was updated. Lower the rate, clip gradients, or lengthen the warm-up.',
+    );
+  }
+
+  /** All that a later run needs to go on, beside the options. The tensors are read when they are written. */
+  content(): { readonly tensors: TensorSources; readonly state: Json } {
+    const { model, lossScale } = this.options;
+    const { tensors, ...counts } = this.#optimiser.state();
+    const named = (
+      prefix: string,
+      entries: Iterable<readonly [string, Tensor]>,
+    ): [string, ReturnType<typeof sourceOf>][] =>
+      [...entries].map(([name, tensor]) => [prefix + name, sourceOf(tensor)]);
+    return {
+      tensors: Object.fromEntries([
+        ...named(PREFIX.model, model.stateDict()),
+        ...named(PREFIX.optimiser, tensors),
+        ...named(PREFIX.memory, Object.entries(this.#memory ?? {})),
+      ]),
+      state: { step: this.#step, optimiser: counts, ...(lossScale && { lossScale: lossScale.state() }) },
+    };
+  }
+
+  /**
+   * Takes over what `content` gave and a checkpoint kept.
+   *
+   * @throws FormatError or OptionError for the state of another optimiser or precision, ShapeError naming every tensor that does not
+   * fit the model.
+   */
+  async load({ tensors: file, state }: LoadedCheckpoint): Promise<void> {
+    const { device, model, optimiser, lossScale } = this.options;
+    const {
+      step,
+      optimiser: counts,
+      lossScale: scale,
+    } = (state ?? {}) as {
+      step?: number;
+      optimiser?: Omit<OptimiserState, 'tensors'>;
+      lossScale?: Json;
+    };
+    if (!Number.isSafeInteger(step) || counts === undefined || (scale === undefined) !== (lossScale === undefined)) {
+      throw new FormatError(
+        'trainer: the checkpoint is not one of this trainer; resume with the options it was made with.',
+      );
+    }
+    const [weights, slots, memory] = await Promise.all([
+      readTensors(file, PREFIX.model, device),
+      readTensors(file, PREFIX.optimiser, device),
+      readTensors(file, PREFIX.memory, device),
+    ]);
+    try {
+      scope(() => model.load(weights));
+      // the tensors that the old one moves are gone
+      this.#optimiser.dispose();
+      this.#learned = learnedOf(model);
+      this.#optimiser = optimiser([...this.#learned]);
+      this.#optimiser.load({ ...counts, tensors: [...slots] });
+      if (scale !== undefined) lossScale!.load(scale);
+    } finally {
+      disposeAll([weights, slots]);
+    }
+    disposeAll(this.#memory);
+    this.#memory = memory.size === 0 ? undefined : Object.fromEntries(memory);
+    this.#step = step!;
+  }
+
+  /** Frees what the optimiser keeps and the memory of the text, not the model. */
+  dispose(): void {
+    this.#optimiser.dispose();
+    disposeAll(this.#memory);
+    this.#memory = undefined;
+  }
+}

@@ -1,0 +1,222 @@
+import { appendFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { FormatError, NumericsError } from '../../src/core/errors.js';
+import type { Device } from '../../src/devices/index.js';
+import { div, sub } from '../../src/ops/index.js';
+import type { Tensor } from '../../src/tensor/index.js';
+import { type Files, loadCheckpoint, nodeFiles } from '../../src/train/checkpoint/index.js';
+import { type Metric, parseMetrics } from '../../src/train/metrics.js';
+import { runTraining, type RunOptions, type RunResult } from '../../src/train/run.js';
+import { temporaryFolder } from '../data/folder.js';
+import { expectSameBits } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+import { disposeOf, toyTrainer, weightsOf, type ToyTrainerOptions } from './support/trainer.js';
+
+const full = process.env['SUBQUAD_FULL'] === '1';
+
+type Options = Partial<Omit<RunOptions, 'trainer' | 'folder'>> & { readonly training?: ToyTrainerOptions };
+
+interface Ended {
+  readonly result: RunResult;
+  readonly weights: Float32Array;
+  readonly metrics: readonly Metric[];
+}
+
+/** A process: a new model and trainer, which end however it ends. */
+async function session(device: Device, folder: string, { training, ...options }: Options = {}): Promise<Ended> {
+  const toy = toyTrainer(device, { toy: { dropout: 0.2, memory: true }, ...training });
+  try {
+    const losses = [3, 2, 2.5, 1];
+    const result = await runTraining({
+      folder,
+      trainer: toy.trainer,
+      limits: { steps: 6, evaluateEvery: 2 },
+      evaluate: async () => ({ loss: losses[toy.trainer.steps / 2 - 1] ?? 4, windows: 4 }),
+      bitsPerByte: (loss) => loss / Math.LN2,
+      saveEvery: 1,
+      data: { files: [{ bytes: 7 }] },
+      session: { device: 'toy', threads: 1, parameters: 1 },
+      ...options,
+    });
+    return { result, weights: await weightsOf(toy), metrics: metricsOf(folder) };
+  } finally {
+    disposeOf(toy);
+  }
+}
+
+const metricsOf = (folder: string): Metric[] => parseMetrics(readFileSync(join(folder, 'metrics.jsonl'), 'utf8'));
+
+/** What must not depend on how often the process ended. */
+const lasting = (metrics: readonly Metric[]): unknown[] =>
+  metrics.flatMap((metric) => {
+    if (metric.kind !== 'step' && metric.kind !== 'evaluation') return [];
+    const { seconds, elapsed, ...rest } = metric;
+    return [{ ...rest, tokensPerSecond: 0, peakBytes: 0, times: typeof seconds + typeof elapsed }];
+  });
+
+async function bestWeights(folder: string): Promise<[state: unknown, bytes: readonly number[]]> {
+  const { tensors, state } = await loadCheckpoint(join(folder, 'best'));
+  const all = await Promise.all([...tensors.entries.keys()].map((name) => tensors.read(name)));
+  await tensors.close();
+  return [state, all.flatMap((one) => [...one])];
+}
+
+/** The file system until operation `failAt`, then `failure`: for ever, or that once. */
+function failing(failAt: number, failure: Error, once = false): Files & { readonly operations: number } {
+  let operations = 0;
+  const step = (): void => {
+    const at = operations++;
+    if (at === failAt || (at > failAt && !once)) throw failure;
+  };
+  return {
+    get operations() {
+      return operations;
+    },
+    async open(path, mode) {
+      step();
+      const file = await nodeFiles.open(path, mode);
+      return {
+        write: async (bytes) => (step(), file.write(bytes)),
+        read: (into, position) => file.read(into, position),
+        size: () => file.size(),
+        sync: async () => (step(), file.sync()),
+        close: () => file.close(),
+      };
+    },
+    rename: async (from, to) => (step(), nodeFiles.rename(from, to)),
+    remove: async (path) => (step(), nodeFiles.remove(path)),
+    list: async (folder) => (step(), nodeFiles.list(folder)),
+    makeFolder: async (path) => (step(), nodeFiles.makeFolder(path)),
+    syncFolder: async (path) => (step(), nodeFiles.syncFolder(path)),
+  };
+}
+
+const noSpace = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+
+onEveryDevice((on) => {
+  test('a run leaves its metrics, its last and its best weights', async () => {
+    const folder = join(temporaryFolder(), 'run');
+    const { result, metrics } = await session(on.device, folder);
+    expect(result).toMatchObject({ reason: 'finished', step: 6, best: { step: 4, loss: 2 } });
+    expect(metrics.map(({ kind, step }) => `${kind} ${step}`)).toEqual([
+      ...['start 0', 'step 1', 'step 2', 'evaluation 2', 'step 3', 'step 4', 'evaluation 4'],
+      ...['step 5', 'step 6', 'evaluation 6', 'stop 6'],
+    ]);
+    expect(metrics[0]).toMatchObject({ device: 'toy', tokensPerStep: 18 });
+    expect(metrics[3]).toMatchObject({ loss: 3, bitsPerByte: 3 / Math.LN2, windows: 4, best: true });
+    expect(metrics[9]).not.toHaveProperty('best');
+    expect(readdirSync(folder).sort()).toEqual(['best', 'checkpoint', 'metrics.jsonl']);
+    expect((await bestWeights(folder))[0]).toEqual({ step: 4, loss: 2 });
+  });
+
+  test('interrupted after any step, and resumed: the same weights, best weights and metrics', async () => {
+    const whole = temporaryFolder();
+    const { weights, metrics } = await session(on.device, whole);
+    for (const at of [0, 1, 2, 3, 5]) {
+      const folder = temporaryFolder();
+      let steps = 0;
+      const onMetric = ({ kind }: Metric): void => void (steps += kind === 'step' ? 1 : 0);
+      const first = await session(on.device, folder, { onMetric, stopping: () => steps >= at });
+      expect(first.result).toMatchObject({ reason: 'interrupted', step: at });
+      const second = await session(on.device, folder, { resume: true });
+      expectSameBits(`at ${at}`, second.weights, weights);
+      expect(lasting(second.metrics)).toEqual(lasting(metrics));
+      expect(await bestWeights(folder)).toEqual(await bestWeights(whole));
+      expect(second.metrics.filter(({ kind }) => kind === 'stop')).toHaveLength(at === 0 ? 1 : 2);
+    }
+  });
+
+  test('ended before any operation on a file, and resumed: the same', async () => {
+    const whole = temporaryFolder();
+    const counting = failing(Infinity, new Error());
+    const { weights, metrics } = await session(on.device, whole, { files: counting });
+    const stride = full ? 1 : 9;
+    expect(counting.operations).toBeGreaterThan(80);
+    for (let at = 0; at < counting.operations; at += stride) {
+      const folder = temporaryFolder();
+      const killed = session(on.device, folder, { files: failing(at, new Error('killed')) });
+      await expect(killed).rejects.toThrow('killed');
+      // what a process was writing when it was killed
+      appendFileSync(join(folder, 'metrics.jsonl'), '{"kind":"step","st');
+      const second = await session(on.device, folder, { resume: true });
+      expectSameBits(`operation ${at}`, second.weights, weights);
+      expect(lasting(second.metrics)).toEqual(lasting(metrics));
+      expect(await bestWeights(folder)).toEqual(await bestWeights(whole));
+    }
+  });
+
+  test('a full disk: training goes on, the checkpoint before stays, and the next save succeeds', async () => {
+    const folder = temporaryFolder();
+    const troubles: string[] = [];
+    const files = failing(14, noSpace, true);
+    const { result } = await session(on.device, folder, { files, onTrouble: (text) => troubles.push(text) });
+    expect(result.reason).toBe('finished');
+    expect(troubles).toEqual([
+      expect.stringMatching(/the disk is full\); what was saved there before is untouched. Training goes on/),
+    ]);
+    const { tensors, state } = await loadCheckpoint(join(folder, 'checkpoint'));
+    await tensors.close();
+    expect(state).toMatchObject({ trainer: { step: 6 } });
+  });
+
+  test('a full disk at the end is an error', async () => {
+    const folder = temporaryFolder();
+    const evaluate = undefined;
+    const ended = session(on.device, folder, { files: failing(0, noSpace), saveEvery: 100, evaluate });
+    await expect(ended).rejects.toThrow(FormatError);
+    await expect(ended).rejects.toThrow('the disk is full');
+  });
+
+  test('patience', async () => {
+    const losses = [3, 2, 2.5, 2, 1];
+    const ended = await session(on.device, temporaryFolder(), {
+      limits: { steps: 5, evaluateEvery: 1 },
+      evaluate: async () => ({ loss: losses.shift()!, windows: 1 }),
+      patience: 2,
+    });
+    // an equal loss is no improvement
+    expect(ended.result).toMatchObject({ reason: 'no improvement', step: 4, best: { step: 2, loss: 2 } });
+  });
+
+  test('a NaN: the last good checkpoint stays and is named, and the metrics say so', async () => {
+    const folder = temporaryFolder();
+    let broken = false;
+    const spoil = (_: string, x: Tensor): Tensor => (broken ? div(sub(x, x), sub(x, x)) : x);
+    const onMetric = ({ step }: Metric): void => void (broken = step >= 3);
+    const ended = session(on.device, folder, { training: { toy: { spoil } }, onMetric });
+    await expect(ended).rejects.toThrow(NumericsError);
+    await expect(ended).rejects.toThrow(/of step 4 is not finite; .*The checkpoint of step 3 is kept\.$/);
+    expect(metricsOf(folder).at(-1)).toMatchObject({ kind: 'stop', reason: 'not finite', step: 3 });
+    const { tensors, state } = await loadCheckpoint(join(folder, 'checkpoint'));
+    await tensors.close();
+    expect(state).toMatchObject({ trainer: { step: 3 } });
+  });
+
+  test('limits that follow from the first steps', async () => {
+    const seen: number[] = [];
+    const limits = {
+      probe: 3,
+      limits: (seconds: number, elapsed: number) => {
+        seen.push(seconds, elapsed);
+        return { steps: 5, evaluateEvery: 4 };
+      },
+    };
+    const folder = temporaryFolder();
+    const { result, metrics } = await session(on.device, folder, { limits });
+    expect(result.step).toBe(5);
+    expect(seen).toHaveLength(2);
+    expect(seen[1]).toBeGreaterThan(seen[0]!);
+    expect(metrics.filter(({ kind }) => kind === 'evaluation').map(({ step }) => step)).toEqual([4, 5]);
+  });
+
+  test('another text is refused, and what differs is named', async () => {
+    const folder = temporaryFolder();
+    await session(on.device, folder);
+    const data = { files: [{ bytes: 8 }] };
+    await expect(session(on.device, folder, { resume: true, data })).rejects.toThrow(
+      'was trained on another text: data.files was [{"bytes":7}], is [{"bytes":8}].',
+    );
+    expect(existsSync(join(folder, 'checkpoint', 'checkpoint.json'))).toBe(true);
+  });
+});
