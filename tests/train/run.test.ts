@@ -99,10 +99,9 @@ onEveryDevice((on) => {
     const folder = join(temporaryFolder(), 'run');
     const { result, metrics } = await session(on.device, folder);
     expect(result).toMatchObject({ reason: 'finished', step: 6, best: { step: 4, loss: 2 } });
-    expect(metrics.map(({ kind, step }) => `${kind} ${step}`)).toEqual([
-      ...['start 0', 'step 1', 'step 2', 'evaluation 2', 'step 3', 'step 4', 'evaluation 4'],
-      ...['step 5', 'step 6', 'evaluation 6', 'stop 6'],
-    ]);
+    expect(metrics.map(({ kind, step }) => `${kind} ${step}`).join(', ')).toBe(
+      'start 0, step 1, step 2, evaluation 2, step 3, step 4, evaluation 4, step 5, step 6, evaluation 6, stop 6',
+    );
     expect(metrics[0]).toMatchObject({ device: 'toy', tokensPerStep: 18 });
     expect(metrics[3]).toMatchObject({ loss: 3, bitsPerByte: 3 / Math.LN2, windows: 4, best: true });
     expect(metrics[9]).not.toHaveProperty('best');
