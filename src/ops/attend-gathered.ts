@@ -1,3 +1,4 @@
+import type { FloatDtype } from '../core/dtype.js';
 import { checkOptions, OptionError } from '../core/errors.js';
 import type { Mask } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
@@ -11,11 +12,12 @@ import { callsOf, guarded, type AttendCall, type AttendInputs, type Dropout } fr
 import { checkInputs, checkValues } from './attend/check.js';
 import { countersOf, tally } from './attend/counters.js';
 import { runForward } from './attend/forward.js';
+import { inFull } from './attend/in-full.js';
 import type { PartialAttention } from './attend/merge.js';
 import type { Attended } from './attend/options.js';
 import { planWhole } from './attend/plan.js';
 import { where } from './arithmetic.js';
-import { cast } from './cast.js';
+import { stored, widened } from './cast.js';
 import { addRows, pickRows } from './gather-rows.js';
 import { broadcastTo, reshape } from './shape.js';
 
@@ -50,7 +52,7 @@ export interface GatheredOptions {
  * and `causal` hide pairs on the device by the positions that the lists hold.
  *
  * Differentiable in q, k, v, `logsumexp` and the float tensors that `score` reads. Gathered rows live during a pass only: what
- * is kept for the gradient are inputs, outputs and lists.
+ * is kept for the gradient are inputs, outputs and lists. f16 and bf16 are treated as in `attend`.
  *
  * @throws ShapeError, OptionError or CapabilityError naming what does not fit; for a query that is listed twice.
  *
@@ -86,12 +88,8 @@ export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: Gathere
   const settings = { D, E, dropout: dropout !== undefined };
   const plan = planWhole(places, expression, score?.expression(places), settings);
   const { out, logsumexp } = scope(() => {
-    const widened = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
-    const [fq, fk, fv] = [widened[0], ...widened.slice(1).map((x) => withHeads(x, places.G))] as typeof widened;
-    const lists = { queryOrder, keyOrder };
     const [call] = callsOf([plan], { shape: places, scale, dropout });
-    const found = onTape(call!, fq, fk, fv, lists);
-    return { ...found, out: q.dtype === 'f32' ? found.out : cast(found.out, q.dtype) };
+    return onTape(call!, q, withHeads(k, places.G), withHeads(v, places.G), { queryOrder, keyOrder });
   });
   const counters = countersOf([plan], expression, places, [q, k, v, out, logsumexp]);
   tally(q.device, counters, D + E);
@@ -110,26 +108,23 @@ interface Lists {
   readonly keyOrder: Tensor | undefined;
 }
 
-/** Gathered attention of f32 tensors. The backward pass gathers again, so that nothing gathered is kept. */
+/** The backward pass gathers again, and widens halves again, so that nothing gathered or widened is kept. */
 function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder, keyOrder }: Lists): PartialAttention {
   const sources = new Set(call.plan.spec.tables.map(({ source }) => source));
   const read = [...sources].filter((source) => source instanceof Tensor);
   const inputs = [q, k, v, ...read];
   commonDevice(who, inputs);
   const sorted = (x: Tensor): Tensor => pick(x, queryOrder);
-  const gathered = (): AttendInputs => ({
-    q: sorted(q),
-    k: pick(k, keyOrder),
-    v: pick(v, keyOrder),
-  });
+  const gathered = (): AttendInputs => inFull({ q: sorted(q), k: pick(k, keyOrder), v: pick(v, keyOrder) });
+  const asGiven = (x: Tensor): Tensor => stored(x, q.dtype as FloatDtype);
   const values = scope(() => {
     const g = gathered();
     const { out, logsumexp } = guarded([g.v], (nonFinite) => runForward(call, g, nonFinite));
-    if (queryOrder === undefined) return { out, logsumexp };
+    if (queryOrder === undefined) return { out: asGiven(out), logsumexp };
     const L = q.shape[2]!;
     const placed = addRows(logsumexp, queryOrder, [...logsumexp.shape.slice(0, -1), L]);
     return {
-      out: addRows(out, queryOrder, [...out.shape.slice(0, 2), L, out.shape[3]!]),
+      out: asGiven(addRows(out, queryOrder, [...out.shape.slice(0, 2), L, out.shape[3]!])),
       logsumexp: queryOrder.shape[2] === L ? placed : where(timesListed(queryOrder, L), placed, -Infinity),
     };
   });
@@ -143,7 +138,7 @@ function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder,
       // what was gathered is freed before the gradients are put in place
       const { dq, dk, dv, dtables } = scope(() => {
         const g = gathered();
-        const found = { out: sorted(out), logsumexp: sorted(logsumexp) };
+        const found = { out: widened(sorted(out)), logsumexp: sorted(logsumexp) };
         const cotangent = sorted(dout ?? zeros(out.shape, { device: q.device }));
         return guarded([g.q, g.k, g.v, cotangent], (nonFinite) =>
           runBackward(call, g, found, cotangent, dlogsumexp && sorted(dlogsumexp), wanted, nonFinite),

@@ -1,3 +1,4 @@
+import type { FloatDtype } from '../core/dtype.js';
 import { checkOptions } from '../core/errors.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
@@ -9,8 +10,9 @@ import { checkInputs, checkScore, checkValues } from './attend/check.js';
 import type { AttendValues } from './attend/forward.js';
 import { backwardOfPart, forwardOfPart } from './attend/gathered-keys.js';
 import { countersOf, tally } from './attend/counters.js';
+import { inFull } from './attend/in-full.js';
 import type { Attended, AttendOptions } from './attend/options.js';
-import { cast } from './cast.js';
+import { stored, widened } from './cast.js';
 import { combineMasks, planAttend } from './attend/plan.js';
 
 export type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
@@ -27,7 +29,8 @@ const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
  *
  * Differentiable in q, k, v, in `logsumexp`, and in the tensors that `score` reads; the weights are recomputed, so beside
  * inputs and outputs only row statistics are kept. Memory beyond those is a fixed workspace per thread. f16 and
- * bf16 inputs are widened for the call and give an output of their dtype.
+ * bf16 inputs are widened for the call, and again for its gradient, and give an output of their dtype, which is what is kept:
+ * the gradient then takes Σ_j P_ij·dP_ij = dout·out of the rounded output.
  * (FlashAttention-2: Dao 2023, arXiv:2307.08691; masks and scores as expressions: FlexAttention, 2024, arXiv:2412.05496.)
  *
  * @throws ShapeError, OptionError or CapabilityError naming what does not fit.
@@ -46,29 +49,24 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
   const mask = combineMasks(causal, options.mask)?.expression(shape) ?? null;
   const plans = planAttend(shape, mask, score?.expression(shape), { D, E, dropout: dropout !== undefined });
   // a scope, so that nothing is left behind where memory runs out
-  const { out, logsumexp } = scope(() => {
-    // halves are widened once: the kernels compute in f32 and keep row statistics in f32
-    const [fq, fk, fv] = [q, k, v].map((x) => (x.dtype === 'f32' ? x : cast(x, 'f32'))) as [Tensor, Tensor, Tensor];
-    const found = attendParts(callsOf(plans, { shape, scale, dropout }), { q: fq, k: fk, v: fv });
-    return { ...found, out: q.dtype === 'f32' ? found.out : cast(found.out, q.dtype) };
-  });
+  const { out, logsumexp } = scope(() => attendParts(callsOf(plans, { shape, scale, dropout }), { q, k, v }));
   const counters = countersOf(plans, mask, shape, [q, k, v, out, logsumexp]);
   tally(q.device, counters, D + E);
   return { out, logsumexp, counters };
 }
 
 /** Attention over the pairs of several plans, disjoint, on the tape: each adds its keys to what those before it found. */
-function attendParts(calls: readonly AttendCall[], { q, k, v }: AttendInputs): AttendValues {
+function attendParts(calls: readonly AttendCall[], given: AttendInputs): AttendValues {
+  const { q, k, v } = given;
   const sources = new Set(calls.flatMap(({ plan }) => plan.spec.tables.map(({ source }) => source)));
   const learned = [...sources].filter((source) => source instanceof Tensor);
   const inputs = [q, k, v, ...learned];
   commonDevice('attend', inputs);
-  const values = guarded([v], (nonFinite) =>
-    calls.reduce<AttendValues | undefined>(
-      (before, call) => forwardOfPart(call, { q, k, v }, nonFinite, before),
-      undefined,
-    ),
+  const wide = inFull(given);
+  const found = guarded([wide.v], (nonFinite) =>
+    calls.reduce<AttendValues | undefined>((before, call) => forwardOfPart(call, wide, nonFinite, before), undefined),
   )!;
+  const values = { ...found, out: stored(found.out, q.dtype as FloatDtype) };
   operation(
     'attend',
     inputs,
@@ -76,10 +74,12 @@ function attendParts(calls: readonly AttendCall[], { q, k, v }: AttendInputs): A
     ([dout, dlogsumexp], needs) => {
       const cotangent = dout ?? zeros(values.out.shape, { device: q.device });
       const wanted = learned.filter((_, i) => needs[3 + i]);
+      const again = inFull(given);
+      const kept = { ...values, out: widened(values.out) };
       // the weights of a part follow from the logsumexp of all
-      const { dq, dk, dv, dtables } = guarded([q, k, v, cotangent], (nonFinite) =>
+      const { dq, dk, dv, dtables } = guarded([again.q, again.k, again.v, cotangent], (nonFinite) =>
         calls.reduce<AttendGradients | undefined>(
-          (before, call) => backwardOfPart(call, { q, k, v }, values, cotangent, dlogsumexp, wanted, nonFinite, before),
+          (before, call) => backwardOfPart(call, again, kept, cotangent, dlogsumexp, wanted, nonFinite, before),
           undefined,
         ),
       )!;

@@ -1,7 +1,8 @@
 import { variable } from '../codegen/expression/index.js';
-import { checkDtype, isFloat, type Dtype } from '../core/dtype.js';
+import { checkDtype, isFloat, type Dtype, type FloatDtype } from '../core/dtype.js';
+import type { Category } from '../devices/ledger.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, operation, produce, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, produce, share, type Tensor } from '../tensor/index.js';
 
 const float = variable('x0', 'f32');
 const integer = variable('x0', 'i32');
@@ -21,3 +22,14 @@ export function cast(x: Tensor, dtype: Dtype): Tensor {
   if (isFloat(dtype)) operation('cast', [x], [out], ([d]) => [share(d!)]);
   return out;
 }
+
+/** The floats of `x` in another storage, or x itself if that is its own. Not on the tape. */
+export function stored(x: Tensor, dtype: FloatDtype, category: Category = 'tensor'): Tensor {
+  if (x.dtype === dtype) return x;
+  const out = empty(x.shape, dtype, x.device, category);
+  runElementwise(float, [x], out);
+  return out;
+}
+
+/** The floats of `x` as kernels want them that know f32 alone; not on the tape, and x itself if it is f32. */
+export const widened = (x: Tensor): Tensor => stored(x, 'f32', 'workspace');

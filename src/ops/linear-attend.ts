@@ -1,8 +1,10 @@
+import type { FloatDtype } from '../core/dtype.js';
 import { defaultChunk } from '../kernels/linear-attend/plan.js';
 import { launchLinear } from '../kernels/linear-attend/launch.js';
 import { broadcastTo, reshape } from './shape.js';
 import { empty, operation, scope, type Tensor } from '../tensor/index.js';
-import { cast } from './cast.js';
+import { inFull } from './attend/in-full.js';
+import { stored, widened } from './cast.js';
 import { linearGradients } from './linear-attend/backward.js';
 import { lengthsOf, publicLayout, type LinearProblem } from './linear-attend/bind.js';
 import { checkLinear } from './linear-attend/check.js';
@@ -40,7 +42,8 @@ export interface LinearAttended {
  * or so near to it (2⁻⁹⁶) that its features have underflowed, gives 0 and has no gradient.
  *
  * The state `Σ k_j v_jᵀ` is carried from chunk to chunk; gradients carry it again, so that nothing of size n·M·E/chunk is kept.
- * Differentiable in q, k, v, `initialState`, `decay` and through `state`. f16 and bf16 are widened for the call.
+ * Differentiable in q, k, v, `initialState`, `decay` and through `state`. f16 and bf16 are widened for the call,
+ * and again for its gradient; `out` is then of their dtype, and `state` is f32.
  * (Katharopoulos et al. 2020, arXiv:2006.16236; chunks: Hua et al. 2022, arXiv:2202.10447; decay: Yang et al. 2023,
  * arXiv:2312.06635.)
  *
@@ -54,16 +57,15 @@ export function linearAttend(q: Tensor, k: Tensor, v: Tensor, options: LinearAtt
   const { causal = false, normalise = true, eps = 1e-6, initialState, decay } = options;
   const { B, H, S } = shape;
   return scope(() => {
-    const wide = (x: Tensor): Tensor => (x.dtype === 'f32' ? x : cast(x, 'f32'));
     // the gradient of a decay needs those of k and v for each query head
     const apart = decay?.requiresGradient === true;
     const own = (x: Tensor): Tensor => (apart ? repeatHeads(x, H) : x);
     const problem: LinearProblem = {
       ...shape,
       G: apart ? H : shape.G,
-      q: wide(q),
-      k: own(wide(k)),
-      v: own(wide(v)),
+      q,
+      k: own(k),
+      v: own(v),
       initialState,
       decay,
       causal,
@@ -72,8 +74,7 @@ export function linearAttend(q: Tensor, k: Tensor, v: Tensor, options: LinearAtt
       chunk: options.chunk ?? defaultChunk(q.device.info.width),
       lengths: options.lengths ?? new Array<number>(B).fill(S),
     };
-    const { out, state } = attendOnce(problem);
-    return { out: q.dtype === 'f32' ? out : cast(out, q.dtype), state };
+    return attendOnce(problem);
   });
 }
 
@@ -84,11 +85,12 @@ function repeatHeads(x: Tensor, H: number): Tensor {
   return reshape(broadcastTo(split, [B, G, H / G, S, columns]), [B, H, S, columns]);
 }
 
-/** f32, on the tape. */
+/** On the tape, with q, k and v as they were given. */
 function attendOnce(problem: LinearProblem): LinearAttended {
   const { q, k, v, initialState, decay, B, H, L, M, E, normalise } = problem;
   const { device } = q;
-  const out = empty([B, H, L, E], 'f32', device);
+  const wide = inFull(problem);
+  const sums = empty([B, H, L, E], 'f32', device);
   const state = empty([B, H, M, normalise ? E + 1 : E], 'f32', device);
   const norm = normalise ? empty([B, H, L], 'f32', device, 'saved') : undefined;
   const lengths = lengthsOf(problem);
@@ -96,10 +98,10 @@ function attendOnce(problem: LinearProblem): LinearAttended {
     launchLinear(device, {
       ...problem,
       reverse: false,
-      q: q.buffer,
-      k: k.buffer,
-      v: v.buffer,
-      out: out.buffer,
+      q: wide.q.buffer,
+      k: wide.k.buffer,
+      v: wide.v.buffer,
+      out: sums.buffer,
       ...(norm && { norm: norm.buffer }),
       decay: decay?.buffer,
       initial: initialState?.buffer,
@@ -111,10 +113,10 @@ function attendOnce(problem: LinearProblem): LinearAttended {
   } finally {
     device.free(lengths.buffer);
   }
+  const out = stored(sums, q.dtype as FloatDtype);
   const roles = [q, k, v, initialState, decay];
   const inputs = roles.filter((x) => x !== undefined);
   device.counters.bytesMoved += [...inputs, out, state].reduce((sum, x) => sum + x.byteLength, 0);
-  const results = { out, state, norm };
   operation(
     'linearAttend',
     inputs,
@@ -124,8 +126,15 @@ function attendOnce(problem: LinearProblem): LinearAttended {
       // by role: one tensor may have two
       const wanted = present.map((here, i) => here && needs[present.slice(0, i).filter(Boolean).length] === true);
       const [wq, wk, wv, winitial, wdecay] = wanted as [boolean, boolean, boolean, boolean, boolean];
+      const results = { out: widened(out), state, norm };
       const want = { dq: wq, dk: wk, dv: wv, dinitial: winitial, ddecay: wdecay };
-      const { dq, dk, dv, dinitial, ddecay } = linearGradients(problem, results, dout, dstate, want);
+      const { dq, dk, dv, dinitial, ddecay } = linearGradients(
+        { ...problem, ...inFull(problem) },
+        results,
+        dout,
+        dstate,
+        want,
+      );
       return [dq, dk, dv, dinitial, ddecay].filter((_, i) => present[i]);
     },
     [...inputs, out, state, ...(norm ? [norm] : [])],

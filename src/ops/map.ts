@@ -8,7 +8,7 @@ import {
   type Expression,
   type F32,
 } from '../codegen/expression/index.js';
-import { isFloat, type Dtype } from '../core/dtype.js';
+import { isFloat, type Dtype, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { broadcastShapes, sameShape } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
@@ -78,9 +78,15 @@ function checkExpression(who: string, expression: Expression, inputs: readonly T
 }
 
 /** The storage of an f32 result: that of the inputs if they agree, else f32. */
-export function floatResult(inputs: readonly Tensor[]): Dtype {
+export function floatResult(inputs: readonly Tensor[]): FloatDtype {
   const [first, ...others] = inputs.map((input) => input.dtype).filter(isFloat);
   return first !== undefined && others.every((dtype) => dtype === first) ? first : 'f32';
+}
+
+/** An option that says how floats are stored. @throws OptionError for a dtype that holds none. */
+export function checkStorage(who: string, dtype: unknown): FloatDtype | undefined {
+  if (dtype === undefined || isFloat(dtype as Dtype)) return dtype as FloatDtype | undefined;
+  throw new OptionError(`${who}: dtype must be f32, f16 or bf16; got ${JSON.stringify(dtype)}.`);
 }
 
 function resultDtype(expression: Expression, inputs: readonly Tensor[]): Dtype {

@@ -5,7 +5,8 @@ import { broadcastShapes, sameShape, show, sizeOf } from '../core/shape.js';
 import { launchMatmul } from '../kernels/matmul/launch.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { commonDevice, empty, operation, records, scope, share, type Tensor } from '../tensor/index.js';
-import { argument, floatResult, type Scalar } from './map.js';
+import { stored } from './cast.js';
+import { argument, checkStorage, floatResult, type Scalar } from './map.js';
 import { sumTo } from './reduce.js';
 
 export interface MatmulOptions {
@@ -17,19 +18,22 @@ export interface MatmulOptions {
   readonly bias?: Tensor;
   /** Applied to every element: a function such as `reluOf`, or an expression of the variable `x0`. */
   readonly activation?: Scalar;
+  /** How the result is stored; default f16 or bf16 when both operands are, else f32. */
+  readonly dtype?: FloatDtype;
 }
 
-const OPTIONS = ['transposeA', 'transposeB', 'bias', 'activation'];
+const OPTIONS = ['transposeA', 'transposeB', 'bias', 'activation', 'dtype'];
 
 /**
  * `activation(a·b + bias)`: the matrix product over the last two axes, `[…, M, K]·[…, K, N] → […, M, N]`. The axes before
- * them broadcast (extents equal or 1, aligned at the last). Summed in f32, in an order that depends on the shapes only;
- * the result is f16 or bf16 when both operands are, else f32.
+ * them broadcast (extents equal or 1, aligned at the last). Summed in f32, in an order that depends on the shapes only, then
+ * stored as `dtype`.
  *
- * Bias and activation cost no pass of their own. For gradients the sums before the activation are saved, if there is one.
+ * Bias and activation cost no pass of their own. For gradients the sums before the activation are saved, if there is one,
+ * stored as the result is.
  *
  * @throws ShapeError when K, the batch axes or the bias do not fit.
- * @throws OptionError for operands that are not floats, or an activation of anything but `x0`.
+ * @throws OptionError for operands or a dtype that are not floats, or an activation of anything but `x0`.
  *
  * @example
  * const x = tensor([1, 2, 3, 4], [2, 2], { device });
@@ -40,18 +44,18 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const { transposeA = false, transposeB = false, bias } = options;
   const inputs = bias === undefined ? [a, b] : [a, b, bias];
   commonDevice('matmul', inputs);
+  const dtype = checkStorage('matmul', options.dtype) ?? floatResult([a, b]);
   const left: Side = { x: a, transposed: transposeA };
   const right: Side = { x: b, transposed: transposeB };
   check(left, right, bias);
   const activation = options.activation === undefined ? undefined : activationOf(options.activation);
   const recorded = records(inputs);
   return scope(() => {
-    const { out, kept } = product(left, right, { bias, activation, keep: recorded });
-    const dtype = floatResult([a, b]);
-    const result = dtype === 'f32' ? out : empty(out.shape, dtype, out.device);
-    if (result !== out) runElementwise(argument(0), [out], result);
+    const sums = product(left, right, { bias, activation, keep: recorded });
+    const result = stored(sums.out, dtype);
     if (!recorded) return result;
-    const saved = [a, b, ...(kept ? [kept] : [])].filter((tensor) => tensor !== undefined);
+    const kept = sums.kept && stored(sums.kept, dtype, 'saved');
+    const saved = [a, b, ...(kept ? [kept] : [])];
     operation(
       'matmul',
       inputs,

@@ -1,4 +1,4 @@
-import { isFloat } from '../core/dtype.js';
+import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import {
@@ -12,7 +12,7 @@ import {
 } from '../kernels/rowwise/normalise.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
 import { commonDevice, empty, operation, scope, share, type Tensor } from '../tensor/index.js';
-import { floatResult } from './map.js';
+import { checkStorage, floatResult } from './map.js';
 import { sum } from './reduce.js';
 
 export interface NormOptions {
@@ -20,6 +20,8 @@ export interface NormOptions {
   readonly weight?: Tensor;
   /** Added to the variance or mean square; default 1e-5. */
   readonly epsilon?: number;
+  /** How the result is stored; default f16 or bf16 when x and all weights are, else f32. */
+  readonly dtype?: FloatDtype;
 }
 export interface LayerNormOptions extends NormOptions {
   /** `[D]`, added at the end; default none. */
@@ -28,12 +30,12 @@ export interface LayerNormOptions extends NormOptions {
 
 /**
  * `(x − mean) / √(variance + epsilon) · weight + bias` over the last axis of `x [..., D]`, with the variance of all D
- * numbers (Ba, Kiros, Hinton 2016, arXiv 1607.06450).
+ * numbers (Ba, Kiros, Hinton 2016, arXiv 1607.06450). Computed in f32, whatever the storage of x.
  *
- * @throws ShapeError when weight or bias is not `[D]`; OptionError for a dtype that is not a float, or epsilon ≤ 0.
+ * @throws ShapeError when weight or bias is not `[D]`; OptionError for dtypes that are not floats, or epsilon ≤ 0.
  */
 export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
-  checkOptions('layerNorm', options, ['weight', 'bias', 'epsilon']);
+  checkOptions('layerNorm', options, ['weight', 'bias', 'epsilon', 'dtype']);
   return normalise('layerNorm', true, x, options);
 }
 
@@ -43,7 +45,7 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
  * @throws as `layerNorm` does.
  */
 export function rmsNorm(x: Tensor, options: NormOptions = {}): Tensor {
-  checkOptions('rmsNorm', options, ['weight', 'epsilon']);
+  checkOptions('rmsNorm', options, ['weight', 'epsilon', 'dtype']);
   return normalise('rmsNorm', false, x, options);
 }
 
@@ -72,7 +74,7 @@ function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOp
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
   const perTask = rowsPerTask(length);
-  const dtype = floatResult(inputs);
+  const dtype = checkStorage(who, options.dtype) ?? floatResult(inputs);
   const spec: Normalise = { centre, weight: weight?.dtype, bias: bias?.dtype, x: x.dtype, y: dtype };
   const [y, statistics] = scope(() => {
     const made = [empty(x.shape, dtype, device), empty([rows, 2], 'f32', device, 'saved')] as const;

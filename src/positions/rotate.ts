@@ -1,8 +1,8 @@
-import { isFloat } from '../core/dtype.js';
+import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show, sizeOf } from '../core/shape.js';
 import { launchRotate, type PairLayout } from '../kernels/rotate.js';
-import { cast } from '../ops/cast.js';
+import { stored, widened } from '../ops/cast.js';
 import { commonDevice, operation, produce, scope, type Tensor } from '../tensor/index.js';
 
 export type { PairLayout } from '../kernels/rotate.js';
@@ -52,7 +52,7 @@ export function rotated(who: string, x: Tensor, angles: Tensor, layout: PairLayo
       launchRotate(device, layout, { x: from.buffer, angles: angles.buffer, out: out.buffer }, shape, sign),
     );
   // halves are widened for the pass
-  const out = x.dtype === 'f32' ? turn(x, 1) : scope(() => cast(turn(cast(x, 'f32'), 1), x.dtype));
+  const out = scope(() => stored(turn(widened(x), 1), x.dtype as FloatDtype));
   operation(who, [x], [out], ([d]) => [turn(d!, -1)], [angles]);
   return out;
 }

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import * as masks from '../../src/masks/index.js';
 import { softcap } from '../../src/scores/index.js';
 import { tensor } from '../../src/tensor/index.js';
-import type { AttendProblem } from '../oracles/attend.js';
+import { single } from '../oracles/arithmetic.js';
+import { attend, attendGradients, type AttendProblem } from '../oracles/attend.js';
 import { expectedOf, expectResult, expectResults } from '../oracles/attend-budget.js';
 import * as rules from '../oracles/rules.js';
 import { expectClose } from '../support/compare.js';
@@ -84,10 +85,17 @@ onEveryDevice((on) => {
     const expected = expectedOf({ ...rounded, allowed: rules.causal(shape) }, rows);
     const want = expected.exact['out']!;
     // the output is rounded to the dtype; gradients and logsumexp stay f32
+    // the output is rounded to the dtype, and so δ = dout·out is; everything else stays f32
     const unit = dtype === 'f16' ? 2 ** -11 : 2 ** -8;
     const largest = Math.max(...Array.from(want, Math.abs));
     expectClose('out', results['out']!, want, { budget: expected.budgets['out']! + unit * largest });
-    // δ = dout·out is taken of the output before it is rounded
-    for (const name of ['logsumexp', 'dq', 'dk', 'dv']) expectResult(dtype, name, results[name]!, expected);
+    const p = { ...rounded, allowed: rules.causal(shape) };
+    const plain = attend(p, single);
+    const kept = { ...plain, out: Float64Array.from(await halves(plain.out)) };
+    const stored = attendGradients(p, rows, single, kept);
+    for (const name of ['dq', 'dk'] as const) {
+      expectClose(`${dtype}: ${name}`, results[name]!, expected.exact[name]!, { budget: stored[name] });
+    }
+    for (const name of ['logsumexp', 'dv']) expectResult(dtype, name, results[name]!, expected);
   });
 });

@@ -229,7 +229,9 @@ onEveryDevice((on) => {
         // the budget of the sum, and half a unit in the last place of the result
         const unit = (dtype === 'f16' ? 2 ** -11 : 2 ** -8) * Math.max(...want.map(Math.abs));
         expectClose(`${dtype} result`, await both.data(), want, { budget: unit + 1e-5 });
-        disposeAll([mixed, both]);
+        const asked = scope(() => matmul(half(a), stack(rounded(b)), { ...options, dtype }));
+        expectSameBits('asked for', await asked.data(), await both.data());
+        disposeAll([mixed, both, asked]);
       }
     }
   });
@@ -286,6 +288,9 @@ onEveryDevice((on) => {
         /with one K, not 2 and 5 .*; bias must be \[N\]=\[3\]; got a=\[2,3\] transposed, b=\[5,3\], bias=\[4\]/,
       );
       const integers = tensor(Int32Array.of(1, 2, 3, 4), [2, 2], { device: on.device });
+      expect(() => matmul(zeros(2, 2), zeros(2, 2), { dtype: 'i32' as 'f32' })).toThrow(
+        'dtype must be f32, f16 or bf16',
+      );
       expect(() => matmul(integers, zeros(2, 2))).toThrow(/must be f32, f16 or bf16; got i32/);
       expect(() => matmul(zeros(2, 2), zeros(2, 2), { transposeb: true } as MatmulOptions)).toThrow(
         /did you mean "transposeB"/,

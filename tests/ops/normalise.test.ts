@@ -111,19 +111,27 @@ onEveryDevice((on) => {
     db!.dispose();
   });
 
-  test('narrow storage: f16 rows with f32 weights give f32; all f16 gives f16', async () => {
+  test('narrow storage: f16 rows with f32 weights give f32, or what is asked for; all f16 gives f16', async () => {
     const { device } = on;
     const x = uniform(4, 60);
-    const [mixed, narrow, wide] = scope(() => {
+    const [mixed, narrow, wide, asked] = scope(() => {
       const half = tensor(x, [3, 20], { device, dtype: 'f16' });
       const weight = tensor(uniform(5, 20), [20], { device, dtype: 'f16' });
-      const y = layerNorm(cast(half, 'f32'), { weight: cast(weight, 'f32') });
-      return [layerNorm(half, { weight: cast(weight, 'f32') }), layerNorm(half, { weight }), cast(y, 'f16')];
+      const f32 = { weight: cast(weight, 'f32') };
+      const y = layerNorm(cast(half, 'f32'), f32);
+      return [
+        layerNorm(half, f32),
+        layerNorm(half, { weight }),
+        cast(y, 'f16'),
+        layerNorm(half, { ...f32, dtype: 'f16' }),
+      ];
     });
     expect(mixed.dtype).toBe('f32');
     expect(narrow.dtype).toBe('f16');
+    expect(asked.dtype).toBe('f16');
     expectSameBits('f16', await narrow.data(), await wide.data());
-    for (const one of [mixed, narrow, wide]) one.dispose();
+    expectSameBits('asked for', await asked.data(), await wide.data());
+    for (const one of [mixed, narrow, wide, asked]) one.dispose();
   });
 
   test('bits do not depend on the number of threads', async () => {
@@ -152,6 +160,7 @@ onEveryDevice((on) => {
       );
       expect(() => rmsNorm(x, { epsilon: 0 })).toThrow('rmsNorm: epsilon must be a positive number; got 0.');
       expect(() => rmsNorm(cast(x, 'i32'))).toThrow('takes f32, f16 or bf16');
+      expect(() => rmsNorm(x, { dtype: 'u8' as 'f16' })).toThrow('dtype must be f32, f16 or bf16; got "u8"');
       expect(() => rmsNorm(x, { bias: weight } as never)).toThrow('unknown option "bias"');
     });
   });

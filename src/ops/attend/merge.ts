@@ -5,6 +5,8 @@ import { runElementwise } from '../../tensor/elementwise.js';
 import { scope } from '../../tensor/scope.js';
 import { operation } from '../../tensor/tape.js';
 import { empty, share, type Tensor } from '../../tensor/tensor.js';
+import { stored } from '../cast.js';
+import { floatResult } from '../map.js';
 import { sumTo } from '../reduce.js';
 
 /** A result of attention over some of the keys. */
@@ -32,7 +34,8 @@ const addProduct = x0.add(x1.mul(x2));
 
 /**
  * Attention over disjoint sets of keys as one: `l = log Σ_r exp l_r`, `out = Σ_r exp(l_r − l) out_r`. A key that is in several sets
- * counts several times. The identity is (0, −∞). Differentiable in all tensors.
+ * counts several times. The identity is (0, −∞). Differentiable in all tensors. Added up in f32; `out` is f16 or bf16 where all of
+ * the parts are.
  * (Dao 2023, arXiv:2307.08691, §2.3; FlashDecoding, 2023.)
  *
  * @throws ShapeError unless all parts have the same shapes; OptionError without parts.
@@ -62,8 +65,9 @@ export function mergeAttention(...parts: readonly PartialAttention[]): PartialAt
     const weightOf = (part: PartialAttention): Tensor =>
       compute(weight, rows, column(part.logsumexp), column(top), column(total));
     const logsumexp = compute(mergedLogsumexp, shapes.logsumexp, top, total);
-    const out = compute(product, shapes.out, first.out, weightOf(first));
-    for (const part of others) runElementwise(addProduct, [out, part.out, weightOf(part)], out);
+    const sums = compute(product, shapes.out, first.out, weightOf(first));
+    for (const part of others) runElementwise(addProduct, [sums, part.out, weightOf(part)], sums);
+    const out = stored(sums, floatResult(parts.map((part) => part.out)));
 
     const inputs = parts.flatMap((part) => [part.out, part.logsumexp]);
     operation(

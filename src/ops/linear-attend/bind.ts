@@ -3,7 +3,7 @@ import type { StateLayout } from '../../kernels/linear-attend/launch.js';
 import type { Tensor } from '../../tensor/index.js';
 import type { LinearShape } from './check.js';
 
-/** A checked call in f32. */
+/** A checked call. The kernels read q, k and v in f32. */
 export interface LinearProblem extends LinearShape {
   readonly q: Tensor;
   readonly k: Tensor;
