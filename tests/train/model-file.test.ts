@@ -1,0 +1,103 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { fromF16, toF16 } from '../../src/core/dtype.js';
+import { FormatError, NumericsError, OptionError, ShapeError } from '../../src/core/errors.js';
+import type { Device } from '../../src/devices/index.js';
+import { createModel, readConfig, type LanguageModel } from '../../src/models/index.js';
+import { saveCheckpoint, sourceOf } from '../../src/train/checkpoint/index.js';
+import { exportModel, loadModel } from '../../src/train/model-file.js';
+import { temporaryFolder } from '../data/folder.js';
+import { expectSameBits } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+
+const config = readConfig({ vocabulary: 7, layers: 1, width: 8, heads: 2, length: 5, dropout: 0.1 });
+
+const made = (device: Device, seed: number): LanguageModel => createModel(config).initialise({ device, seed });
+
+async function numbersOf(model: LanguageModel): Promise<number[]> {
+  const all = await Promise.all([...model.stateDict().values()].map((one) => one.data()));
+  return all.flatMap((one) => [...one]);
+}
+
+/** A folder as a run leaves it, with weights of other seeds in `checkpoint` and `best`. */
+async function runFolder(device: Device, seeds: Readonly<Record<string, number>>): Promise<string> {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ model: config, note: 'mine' }));
+  for (const [name, seed] of Object.entries(seeds)) {
+    const model = made(device, seed);
+    const tensors = [...model.stateDict()].map(([key, tensor]) => [`model.${key}`, sourceOf(tensor)] as const);
+    const other = { dtype: 'f32', shape: [1], bytes: Float32Array.of(1) } as const;
+    await saveCheckpoint(join(folder, name), {
+      tensors: { ...Object.fromEntries(tensors), 'optimiser.x': other },
+      state: 0,
+    });
+    model.dispose();
+  }
+  return folder;
+}
+
+onEveryDevice((on) => {
+  const loaded = async (path: string, weights?: 'best' | 'last'): Promise<number[]> => {
+    const { model, json } = await loadModel(path, { device: on.device, ...(weights && { weights }) });
+    expect(json).toMatchObject({ note: 'mine' });
+    const numbers = await numbersOf(model);
+    model.dispose();
+    return numbers;
+  };
+  const drawn = async (seed: number): Promise<number[]> => {
+    const model = made(on.device, seed);
+    const numbers = await numbersOf(model);
+    model.dispose();
+    return numbers;
+  };
+
+  test('the best weights of a run, or the last', async () => {
+    const folder = await runFolder(on.device, { checkpoint: 1, best: 2 });
+    expectSameBits('best', await loaded(folder), await drawn(2));
+    expectSameBits('last', await loaded(folder, 'last'), await drawn(1));
+    expectSameBits('only', await loaded(await runFolder(on.device, { checkpoint: 3 })), await drawn(3));
+  });
+
+  test('exported in f16 and loaded: every number is the nearest f16', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'small.safetensors');
+    const model = made(on.device, 4);
+    await exportModel(path, model, { model: config, note: 'mine' });
+    model.dispose();
+    expect(readdirSync(folder).sort()).toEqual(['small.json', 'small.safetensors']);
+    const wanted = (await drawn(4)).map((x) => fromF16(toF16(x)));
+    expect(readFileSync(path).length).toBeLessThan(2 * wanted.length + 2000);
+    expectSameBits('f16', await loaded(path), wanted);
+  });
+
+  test('a weight that f16 does not hold is refused, and nothing is left', async () => {
+    const folder = temporaryFolder();
+    const model = made(on.device, 4);
+    on.device.write(model.namedParameters().get('ends.embedding.weight')!.value.buffer, Float32Array.of(1e6));
+    const exported = exportModel(join(folder, 'm.safetensors'), model, { model: config });
+    await expect(exported).rejects.toThrow(NumericsError);
+    await expect(exported).rejects.toThrow('exportModel: ends.embedding.weight holds 1000000, which f16 does not');
+    expect(readdirSync(folder)).toEqual([]);
+    model.dispose();
+  });
+
+  test('what does not fit is refused', async () => {
+    const load = (path: string): Promise<unknown> => loadModel(path, { device: on.device });
+    const folder = await runFolder(on.device, { checkpoint: 1 });
+    const change = (json: unknown): void => writeFileSync(join(folder, 'config.json'), JSON.stringify(json));
+    change({ model: { ...config, vocabulary: 8 } });
+    await expect(load(folder)).rejects.toThrow(ShapeError);
+    await expect(load(folder)).rejects.toThrow('ends.embedding.weight must be [8,8], not [7,8]');
+    change({ model: { ...config, widht: 8 } });
+    await expect(load(folder)).rejects.toThrow(OptionError);
+    change([]);
+    await expect(load(folder)).rejects.toThrow('must hold an object');
+    writeFileSync(join(folder, 'config.json'), '{"model":');
+    await expect(load(folder)).rejects.toThrow('config.json" is not JSON');
+    const empty = join(temporaryFolder(), 'none');
+    await expect(load(empty)).rejects.toThrow(FormatError);
+    mkdirSync(empty);
+    await expect(load(empty)).rejects.toThrow('config.json" cannot be read (it does not exist)');
+  });
+});
