@@ -58,10 +58,7 @@ export class Stack extends Module {
       case 'plain':
         return this.layers.reduce((rows, layer) => layer.forward(rows, context), x);
       case 'checkpointed':
-        return groups(this.layers, Math.max(1, every)).reduce(
-          (rows, group) => this.#recomputed(group, rows, context),
-          x,
-        );
+        return this.#inGroups(Math.max(1, every), x, context);
       case 'reversible':
         return this.#reversed(x, context);
       default:
@@ -69,7 +66,17 @@ export class Stack extends Module {
     }
   }
 
-  /** A group of layers of which the input alone is kept. */
+  /** Groups of layers of which the inputs alone are kept, but for the last: its backward pass comes at once. */
+  #inGroups(every: number, x: Tensor, context: Context): Tensor {
+    const last = this.layers.length - (this.layers.length % every || every);
+    const starts = Array.from({ length: last / every }, (_, i) => i * every);
+    const before = starts.reduce(
+      (rows, start) => this.#recomputed(this.layers.slice(start, start + every), rows, context),
+      x,
+    );
+    return this.layers.slice(last).reduce((rows, layer) => layer.forward(rows, context), before);
+  }
+
   #recomputed(group: readonly Block[], x: Tensor, context: Context): Tensor {
     const { encoded } = context;
     const [out] = recompute(
@@ -92,11 +99,6 @@ export class Stack extends Module {
       return mul(add(y1, y2), 0.5);
     });
   }
-}
-
-/** Groups of at most `every`, in order. */
-function groups<T>(all: readonly T[], every: number): T[][] {
-  return Array.from({ length: Math.ceil(all.length / every) }, (_, i) => all.slice(i * every, (i + 1) * every));
 }
 
 function blockOf(config: ModelConfig, positions: Positions, { causal, cross }: StackOptions): Block {

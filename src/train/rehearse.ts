@@ -1,0 +1,150 @@
+import type { FloatDtype } from '../core/dtype.js';
+import { OutOfMemoryError } from '../core/errors.js';
+import { RehearsalDevice, type DeviceInfo, type KernelWork } from '../devices/index.js';
+import { createModel, type ModelConfig } from '../models/index.js';
+import { lossScaler } from './loss-scale.js';
+import { adamW, type NamedTensors, type Optimiser } from './optimisers/index.js';
+import { constantRate } from './schedules.js';
+import { Trainer } from './trainer.js';
+
+export interface RehearseTrainingOptions {
+  readonly batchSize: number;
+  /** The device that is rehearsed for. */
+  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  /** Batches of one step; default 1. */
+  readonly accumulate?: number;
+  /** Default AdamW. */
+  readonly optimiser?: (parameters: NamedTensors) => Optimiser;
+  /** Default `'f32'`. */
+  readonly precision?: FloatDtype;
+}
+
+/** What a training step takes. */
+export interface TrainingCost {
+  /** Numbers that are learned or drawn. */
+  readonly parameters: number;
+  /** Held all the time: parameters and the optimiser's state. */
+  readonly restBytes: number;
+  /** Most bytes held at a time within a step. */
+  readonly peakBytes: number;
+  readonly multiplyAdds: number;
+  /** What each kernel did in a step, by name. */
+  readonly work: ReadonlyMap<string, Readonly<KernelWork>>;
+}
+
+/**
+ * What one training step of a model would take, without computing it: the trainer itself runs on a device that only counts.
+ *
+ * @throws as the model and the trainer.
+ */
+export async function rehearseTraining(config: ModelConfig, options: RehearseTrainingOptions): Promise<TrainingCost> {
+  const { batchSize, like, accumulate = 1, optimiser = adamW, precision = 'f32' } = options;
+  const device = new RehearsalDevice({ like, countPairs: false });
+  const model = createModel(config).initialise({ device, seed: 0 });
+  const rows = new Int32Array(batchSize * (config.length + 1));
+  const trainer = new Trainer({
+    device,
+    model,
+    optimiser,
+    schedule: constantRate(1e-3),
+    batches: { batchSize, length: config.length, batch: () => rows, startsAnew: (step) => step === 0 },
+    accumulate,
+    clip: 1,
+    precision,
+    lossScale: precision === 'f16' ? lossScaler() : undefined,
+  });
+  try {
+    const restBytes = device.ledger.live();
+    // a model with memory holds most in its second step
+    if (config.memory.length > 0) await trainer.step();
+    const before = device.counters.multiplyAdds;
+    const { peakBytes } = await trainer.step();
+    const parameters = [...model.namedParameters().values()].reduce((sum, { value }) => sum + value.size, 0);
+    const multiplyAdds = device.counters.multiplyAdds - before;
+    return { parameters, restBytes, peakBytes, multiplyAdds, work: device.work };
+  } finally {
+    trainer.dispose();
+    model.dispose();
+  }
+}
+
+/** A configuration that fits, and what a step of it takes. */
+export interface Fitted {
+  readonly config: ModelConfig;
+  readonly cost: TrainingCost;
+}
+
+/**
+ * The configuration itself, with the groups of a checkpointed stack chosen if they are left open: the largest that fit into
+ * `limit` bytes, since the last group is not computed twice.
+ *
+ * @throws OutOfMemoryError that says what a step takes, and what would fit.
+ */
+export async function fitToMemory(
+  config: ModelConfig,
+  options: RehearseTrainingOptions,
+  limit: number,
+): Promise<Fitted> {
+  const { kind, every } = config.residual;
+  const open = kind === 'checkpointed' && every === 0;
+  const sizes = open ? Array.from({ length: config.layers }, (_, i) => config.layers - i) : [every];
+  let least: Fitted | undefined;
+  for (const size of sizes) {
+    const own = { ...config, residual: { kind, every: size } };
+    const cost = await rehearseTraining(own, options);
+    if (cost.peakBytes <= limit) return { config: own, cost };
+    if (least === undefined || cost.peakBytes < least.cost.peakBytes) least = { config: own, cost };
+  }
+  const found = await remedies(config, options, limit);
+  throw new OutOfMemoryError(
+    `train: a step takes ${least!.cost.peakBytes} bytes, and ${limit} are allowed; ` +
+      (found.length > 0
+        ? `within the limit are ${found.join('; ')}.`
+        : `nothing that was tried fits; shorten the length.`),
+  );
+}
+
+/** Changes, one or more at a time, with which a step fits. */
+async function remedies(config: ModelConfig, options: RehearseTrainingOptions, limit: number): Promise<string[]> {
+  const { layers, length } = config;
+  const plain = config.kind === 'decoder' && config.norm.place === 'pre';
+  const chunked = {
+    feedForward: { ...config.feedForward, chunk: Math.min(length, 2048) },
+    lossChunk: Math.min(length, 2048),
+  };
+  const changes: readonly (readonly [what: string, config: Partial<ModelConfig>, batchSize: number])[] = [
+    [
+      'residual checkpointed',
+      { residual: { kind: 'checkpointed', every: Math.ceil(Math.sqrt(layers)) } },
+      options.batchSize,
+    ],
+    ...(plain
+      ? [['residual reversible', { residual: { kind: 'reversible', every: 0 } }, options.batchSize] as const]
+      : []),
+    ...(plain
+      ? [
+          [
+            'residual reversible with chunked feed-forward and loss',
+            { ...chunked, residual: { kind: 'reversible', every: 0 } },
+            options.batchSize,
+          ] as const,
+        ]
+      : []),
+    ...(options.batchSize > 1 ? [['batch 1', {}, 1] as const] : []),
+    ...(options.batchSize > 1 && plain
+      ? [
+          [
+            'batch 1, residual reversible, chunked feed-forward and loss',
+            { ...chunked, residual: { kind: 'reversible', every: 0 } },
+            1,
+          ] as const,
+        ]
+      : []),
+  ];
+  const found: string[] = [];
+  for (const [what, change, batchSize] of changes) {
+    const { peakBytes } = await rehearseTraining({ ...config, ...change }, { ...options, batchSize });
+    if (peakBytes <= limit) found.push(`${what} (${peakBytes})`);
+  }
+  return found;
+}
