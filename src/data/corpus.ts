@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { checkOptions, FormatError, OptionError } from '../core/errors.js';
 import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
-import type { TokenSource } from './tokens.js';
+import { documentAt, type TokenSource } from './tokens.js';
 
 export interface CorpusOptions {
   /** Bytes read at once; default 65536. */
@@ -66,13 +66,7 @@ export class Corpus implements TokenSource {
   /** The document that byte `position` belongs to, as an index of `documents`. */
   documentAt(position: number): number {
     this.#check('documentAt', position, position + 1);
-    let [low, high] = [0, this.#parts.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.#parts[middle]!.start <= position) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return documentAt(this.#parts, position);
   }
 
   /**

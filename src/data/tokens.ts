@@ -17,3 +17,14 @@ export interface TokenSource {
   /** Fills `into` with the tokens from `position` on, over the ends of documents. */
   read(position: number, into: Int32Array): void;
 }
+
+/** The last document that begins at or before a position within the text. */
+export function documentAt(documents: readonly Document[], position: number): number {
+  let [low, high] = [0, documents.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (documents[middle]!.start <= position) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

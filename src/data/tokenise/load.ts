@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { CapabilityError, FormatError, OptionError } from '../../core/errors.js';
+import { reasonOf } from '../../core/system-errors.js';
+import { ByteDecoder } from '../byte-decoder.js';
+import type { TextStream, Tokeniser } from './tokeniser.js';
+
+/** The part of a tokenizer of the library that is used here. */
+interface Library {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
+  get_vocab(withAdded: boolean): Map<string, number>;
+}
+type Load = () => Promise<{ readonly Tokenizer: new (tokenizer: object, config: object) => Library }>;
+
+const WHO = 'loadTokeniser';
+const PACKAGE = '@huggingface/tokenizers';
+/** A character has at most four bytes: when so many tokens do not complete one, they are no UTF-8. */
+const MOST_HELD = 8;
+
+/**
+ * The tokeniser of a Hugging Face `tokenizer.json` file, read by the optional package `@huggingface/tokenizers`. Its template of
+ * special tokens is not applied: a text is only its own tokens. Bytes that are no UTF-8 are encoded as `�` (U+FFFD), as the
+ * Encoding Standard replaces them.
+ *
+ * @throws CapabilityError when the package is missing, FormatError for a file that cannot be read or is no tokenizer.
+ */
+export async function loadTokeniser(
+  path: string,
+  load: Load = () => import('@huggingface/tokenizers'),
+): Promise<Tokeniser> {
+  let text: string;
+  let json: object;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new FormatError(`${WHO}: "${path}" cannot be read (${reasonOf(error)}); name a tokenizer.json file.`);
+  }
+  const wrong = (why: unknown): FormatError =>
+    new FormatError(`${WHO}: "${path}" is no tokenizer (${reasonOf(why)}); name a tokenizer.json file.`, {
+      cause: why,
+    });
+  try {
+    json = JSON.parse(text) as object;
+  } catch (error) {
+    throw wrong(error);
+  }
+  const { Tokenizer } = await load().catch((error: unknown) => {
+    const message = String(error).split('\n', 1)[0];
+    throw new CapabilityError(
+      `${WHO}: the optional package ${PACKAGE} cannot be loaded (${message}); run: npm install ${PACKAGE}`,
+      { cause: error },
+    );
+  });
+  try {
+    const fingerprint = createHash('sha256').update(text).digest('hex');
+    return new LibraryTokeniser(basename(path), fingerprint, new Tokenizer(json, {}));
+  } catch (error) {
+    throw wrong(error);
+  }
+}
+
+class LibraryTokeniser implements Tokeniser {
+  readonly name: string;
+  readonly vocabulary: number;
+  readonly fingerprint: string;
+  readonly #library: Library;
+
+  constructor(name: string, fingerprint: string, library: Library) {
+    this.name = name;
+    this.fingerprint = fingerprint;
+    this.#library = library;
+    let last = -1;
+    for (const id of library.get_vocab(true).values()) last = Math.max(last, id);
+    if (last < 0) throw new Error('its vocabulary is empty');
+    this.vocabulary = last + 1;
+  }
+
+  encode(text: string | Uint8Array): Int32Array {
+    const whole = typeof text === 'string' ? text : new TextDecoder('utf-8', { ignoreBOM: true }).decode(text);
+    if (whole === '') return new Int32Array(0);
+    const ids = Int32Array.from(this.#library.encode(whole, { add_special_tokens: false }).ids, (id) => id ?? -1);
+    if (ids.every((id) => id >= 0)) return ids;
+    throw new FormatError(
+      `tokeniser "${this.name}": there is no token for a part of the text, nor one for what is unknown.`,
+    );
+  }
+
+  decode(ids: ArrayLike<number>): string {
+    const list = Array.from(ids);
+    const strange = list.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.vocabulary));
+    if (strange !== undefined) {
+      throw new OptionError(`tokeniser "${this.name}": ids must be 0 to ${this.vocabulary - 1}; got ${strange}.`);
+    }
+    return list.length === 0 ? '' : this.#library.decode(list, { clean_up_tokenization_spaces: false });
+  }
+
+  decoder(): TextStream {
+    return new TokenStream((ids) => this.decode(ids));
+  }
+}
+
+/**
+ * Tokens as text, piece by piece. Tokens are decoded together with those of the piece before, since the text of a token may depend
+ * on its neighbour; tokens that end within a character are kept back.
+ */
+class TokenStream implements TextStream {
+  readonly #decode: (ids: readonly number[]) => string;
+  readonly #shown = new ByteDecoder();
+  #before: readonly number[] = [];
+  #held: number[] = [];
+
+  constructor(decode: (ids: readonly number[]) => string) {
+    this.#decode = decode;
+  }
+
+  push(ids: ArrayLike<number>): string {
+    return Array.from(ids, (id) => this.#one(id)).join('');
+  }
+
+  end(): string {
+    const rest = this.#flush();
+    this.#before = [];
+    return rest + this.#shown.end();
+  }
+
+  #one(id: number): string {
+    this.#held.push(id);
+    return this.#text().endsWith('\ufffd') && this.#held.length < MOST_HELD ? '' : this.#flush();
+  }
+
+  #text(): string {
+    return this.#decode([...this.#before, ...this.#held]).slice(this.#decode(this.#before).length);
+  }
+
+  #flush(): string {
+    const text = this.#text();
+    this.#before = this.#held;
+    this.#held = [];
+    return this.#shown.push(new TextEncoder().encode(text));
+  }
+}

@@ -1,0 +1,104 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { checkOptions, FormatError, OptionError } from '../../core/errors.js';
+import { codeOf, reasonOf } from '../../core/system-errors.js';
+import type { Corpus, Document } from '../corpus.js';
+import { CHUNK, textsOf } from './texts.js';
+import { formatDescription, TokenFile, widthOf } from './token-file.js';
+import type { Tokeniser } from './tokeniser.js';
+
+export interface TokeniseOptions {
+  /** Bytes tokenised at once; default 65536. */
+  readonly chunk?: number;
+  /** Called now and then with the number of tokens so far and the part of the text that is done, 0 to 1. */
+  readonly progress?: (tokens: number, part: number) => void;
+}
+
+/**
+ * The tokens of a text, in a file: made once, in memory that does not depend on the size of the text, and taken as it is as
+ * long as the text (paths, sizes, times of change) and the tokeniser are the same. The file appears whole or not at all.
+ * Documents are tokenised apart. For byte-level BPE the tokens are those of the whole document; a tokeniser that puts something in front
+ * of every text does so about every `chunk` bytes. A text that is split is split first: tokenise each part.
+ *
+ * @throws FormatError when a file of the text has changed, when `path` is another kind of file, which is left alone, or when it
+ * cannot be written; OptionError for a chunk out of range.
+ */
+export function tokeniseCorpus(
+  corpus: Corpus,
+  tokeniser: Tokeniser,
+  path: string,
+  options: TokeniseOptions = {},
+): TokenFile {
+  const who = 'tokeniseCorpus';
+  checkOptions(who, options, ['chunk', 'progress']);
+  const { chunk = CHUNK, progress } = options;
+  if (!Number.isSafeInteger(chunk) || chunk < 4 || chunk > 2 ** 26) {
+    throw new OptionError(`${who}: chunk must be a whole number from 4 to 2^26; got ${chunk}.`);
+  }
+  const key = createHash('sha256').update(`${corpus.identity} ${tokeniser.fingerprint} ${chunk}`).digest('hex');
+  if (existsSync(path)) {
+    const there = new TokenFile(path);
+    if (there.key === key) return there;
+  }
+  const part = `${path}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    write(part, corpus, tokeniser, key, chunk, progress);
+    renameSync(part, path);
+  } catch (error) {
+    remove(part);
+    if (codeOf(error) === '') throw error;
+    throw new FormatError(`${who}: "${path}" cannot be written (${reasonOf(error)}); name a place that can.`, {
+      cause: error,
+    });
+  }
+  return new TokenFile(path);
+}
+
+function write(
+  part: string,
+  corpus: Corpus,
+  tokeniser: Tokeniser,
+  key: string,
+  chunk: number,
+  progress: TokeniseOptions['progress'],
+): void {
+  const handle = openSync(part, 'wx');
+  try {
+    const { vocabulary } = tokeniser;
+    const narrow = widthOf(vocabulary) === 2;
+    const documents: Document[] = [];
+    let size = 0;
+    let bytes = 0;
+    for (const document of corpus.documents) {
+      const start = size;
+      for (const text of textsOf(corpus, document, chunk)) {
+        const ids = tokeniser.encode(text);
+        writeAll(handle, narrow ? Uint16Array.from(ids) : ids);
+        size += ids.length;
+        bytes += Buffer.byteLength(text);
+        progress?.(size, Math.min(1, bytes / corpus.size));
+      }
+      documents.push({ path: document.path, start, length: size - start });
+    }
+    writeAll(handle, formatDescription({ key, vocabulary, size, bytes: corpus.size, documents }));
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Where its folder cannot be made, there is nothing to remove. */
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // the first error says more
+  }
+}
+
+function writeAll(handle: number, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  for (let done = 0; done < bytes.length;) done += writeSync(handle, bytes, done);
+}

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { ByteDecoder } from '../byte-decoder.js';
+import { VOCABULARY } from '../corpus.js';
+
+/** Text that is safe to show in a terminal, piece by piece as its tokens are generated. */
+export interface TextStream {
+  /** The text that is complete with these tokens. */
+  push(ids: ArrayLike<number>): string;
+  /** What was kept back; after it, a new text begins. */
+  end(): string;
+}
+
+/** Text as numbers `0 … vocabulary − 1`, and back. */
+export interface Tokeniser {
+  readonly name: string;
+  readonly vocabulary: number;
+  /** SHA-256 of what decides the encoding: tokenisers with the same one encode alike. */
+  readonly fingerprint: string;
+  /** Any bytes are accepted; what becomes of those that are no UTF-8 is said by each tokeniser. */
+  encode(text: string | Uint8Array): Int32Array;
+  decode(ids: ArrayLike<number>): string;
+  decoder(): TextStream;
+}
+
+/**
+ * A token is a byte of the text in UTF-8. Bytes that are no UTF-8 stay what they are: they come back as they were from
+ * `Uint8Array.from(ids)`; only `decode`, which makes text of them, shows `�`.
+ */
+export const byteTokeniser: Tokeniser = {
+  name: 'bytes',
+  vocabulary: VOCABULARY,
+  fingerprint: createHash('sha256').update('bytes').digest('hex'),
+  encode: (text) => Int32Array.from(typeof text === 'string' ? new TextEncoder().encode(text) : text),
+  decode: (ids) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(ids)),
+  decoder: () => new ByteDecoder(),
+};
