@@ -40,7 +40,7 @@ export class Embedding extends Module {
     return embedding(this.weight.value, tokens);
   }
 
-  /** `x·weightᵀ`: `[..., features] → [..., tokens]`. @throws ShapeError unless x is `[..., features]`. */
+  /** `x·weightᵀ`: `[..., features] → [..., tokens]`, f32 whatever x is stored as. @throws ShapeError for another x. */
   logits(x: Tensor): Tensor {
     if (x.shape.at(-1) !== this.features) {
       throw new ShapeError(`Embedding ${this.path}: logits take x [...,${this.features}]; got ${show(x.shape)}.`);

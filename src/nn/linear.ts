@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 import { rowsOf } from './rows.js';
+import { storedAs } from './stored.js';
 
 export interface LinearOptions {
   /** Whether there is a bias `[out]`, which begins as zeros; default true. */
@@ -40,15 +41,16 @@ export class Linear extends Module {
   }
 
   /**
-   * `activation(x·weight + bias)`; without an activation, the sums.
+   * `activation(x·weight + bias)`; without an activation, the sums. Computed in f32 from the f32 weight and stored as x is.
    *
-   * @throws ShapeError unless x is `[..., in]`.
+   * @throws ShapeError unless x is `[..., in]`; OptionError for integers.
    */
   forward(x: Tensor, activation?: Scalar): Tensor {
     if (x.shape.at(-1) !== this.inputs) {
       throw new ShapeError(`Linear ${this.path}: x must be [...,${this.inputs}]; got ${show(x.shape)}.`);
     }
-    const options = { ...(this.bias && { bias: this.bias.value }), ...(activation && { activation }) };
+    const given = { ...(this.bias && { bias: this.bias.value }), ...(activation && { activation }) };
+    const options = { ...given, ...storedAs(x) };
     return rowsOf(x, (rows) => matmul(rows, this.weight.value, options));
   }
 }

@@ -5,6 +5,7 @@ import { layerNorm, rmsNorm } from '../ops/index.js';
 import type { Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
+import { storedAs } from './stored.js';
 
 export interface RmsNormOptions {
   /** Added to the mean square or variance; default 1e-5. */
@@ -17,7 +18,7 @@ export interface LayerNormOptions extends RmsNormOptions {
 
 /**
  * `(x − mean) / √(variance + epsilon) · weight + bias` over the last axis (Ba, Kiros, Hinton 2016, arXiv 1607.06450). `weight
- * [features]` begins as ones, `bias [features]` as zeros.
+ * [features]` begins as ones, `bias [features]` as zeros. Computed in f32 and stored as x is.
  *
  * @throws ShapeError unless features is a positive integer; OptionError for an unknown option.
  */
@@ -38,13 +39,13 @@ export class LayerNorm extends Module {
 
   forward(x: Tensor): Tensor {
     const { weight, bias, epsilon } = this;
-    return layerNorm(x, { weight: weight.value, epsilon, ...(bias && { bias: bias.value }) });
+    return layerNorm(x, { weight: weight.value, epsilon, ...(bias && { bias: bias.value }), ...storedAs(x) });
   }
 }
 
 /**
  * `x / √(mean(x²) + epsilon) · weight` over the last axis (Zhang, Sennrich 2019, arXiv 1910.07467). `weight [features]` begins
- * as ones.
+ * as ones. Computed in f32 and stored as x is.
  *
  * @throws as `LayerNorm` does.
  */
@@ -61,6 +62,6 @@ export class RmsNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return rmsNorm(x, { weight: this.weight.value, epsilon: this.epsilon });
+    return rmsNorm(x, { weight: this.weight.value, epsilon: this.epsilon, ...storedAs(x) });
   }
 }
