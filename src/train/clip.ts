@@ -1,6 +1,6 @@
 import { variable } from '../codegen/expression/index.js';
 import { decode } from '../core/dtype.js';
-import { OptionError } from '../core/errors.js';
+import { positive, reasonsAgainst, refuse } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { commonDevice, type Tensor } from '../tensor/index.js';
@@ -9,10 +9,15 @@ import { launchSquares, partialSums } from '../kernels/squares.js';
 /** Gradients by the names of their parameters; undefined where a parameter has none. */
 export type NamedGradients = readonly (readonly [name: string, gradient: Tensor | undefined])[];
 
+export interface ClipOptions {
+  /** What the loss was multiplied by, and with it the gradients: they are divided by it. Default 1. */
+  readonly unscale?: number;
+}
+
 export interface Clipped {
-  /** The norm of all gradients together, before anything was scaled; infinite or NaN where a number is. */
+  /** The norm of all gradients together, unscaled but not yet clipped; infinite or NaN where a number is. */
   readonly norm: number;
-  /** What all were multiplied by: 1 where the norm was within the limit, or is not finite. */
+  /** What all were multiplied by besides unscaling: 1 where the norm was within the limit, or is not finite. */
   readonly factor: number;
   /** The first gradient that holds an infinity or a NaN. */
   readonly nonFinite: string | undefined;
@@ -23,36 +28,50 @@ export interface Clipped {
  * limit only measures. A gradient that is not finite leaves everything as it is: the result names it. (Pascanu, Mikolov,
  * Bengio 2013, arXiv 1211.5063.)
  *
+ * Gradients of a scaled loss are divided by `unscale` in the same pass, and norm, limit and factor are those of the gradients of
+ * the loss itself. By a power of two that is exact, unless numbers leave the normal range of f32.
+ *
  * One pass reads each gradient, in f32 partial sums that are added up in float64; a sum that leaves the range of f32 is
  * taken again in another unit. What shares memory with a gradient is scaled with it, once.
  *
- * @throws OptionError for a limit that is not above 0, gradients that are not f32, or of two devices.
+ * @throws OptionError for a limit or scale that is not above 0, gradients that are not f32, or of two devices.
  */
-export async function clipGradients(gradients: NamedGradients, limit: number): Promise<Clipped> {
+export async function clipGradients(
+  gradients: NamedGradients,
+  limit: number,
+  options: ClipOptions = {},
+): Promise<Clipped> {
   const given = gradients.flatMap(([name, gradient]) => (gradient === undefined ? [] : [{ name, gradient }]));
-  check(given, limit);
+  check(given, limit, options);
+  const { unscale = 1 } = options;
   if (given.length === 0) return { norm: 0, factor: 1, nonFinite: undefined };
   const tensors = given.map(({ gradient }) => gradient);
   const squares = await sumsOfSquares(tensors);
-  const norm = Math.sqrt(squares.reduce((total, one) => total + one, 0));
+  const norm = Math.sqrt(squares.reduce((total, one) => total + one, 0)) / unscale;
   const nonFinite = given.find((_, i) => !Number.isFinite(squares[i]))?.name;
-  if (nonFinite !== undefined || norm <= limit) return { norm, factor: 1, nonFinite };
-  const factor = limit / norm;
-  const scaled = variable('x0', 'f32').mul(factor);
+  if (nonFinite !== undefined) return { norm, factor: 1, nonFinite };
+  const factor = norm <= limit ? 1 : limit / norm;
+  if (factor === unscale) return { norm, factor, nonFinite };
+  const scaled = variable('x0', 'f32').mul(factor / unscale);
   const distinct = new Map(tensors.map((gradient) => [gradient.buffer, gradient]));
   for (const gradient of distinct.values()) runElementwise(scaled, [gradient], gradient);
   return { norm, factor, nonFinite };
 }
 
-function check(given: readonly { readonly name: string; readonly gradient: Tensor }[], limit: number): void {
+function check(
+  given: readonly { readonly name: string; readonly gradient: Tensor }[],
+  limit: number,
+  options: ClipOptions,
+): void {
   const who = 'clipGradients';
   const reasons = given
     .filter(({ gradient }) => gradient.dtype !== 'f32')
     .map(({ name, gradient }) => `gradient ${name} must be f32; got ${gradient.dtype}${show(gradient.shape)}`);
+  reasons.push(...reasonsAgainst(options, { unscale: positive }));
   if (!(typeof limit === 'number' && limit > 0)) {
     reasons.push(`limit must be a number above 0, or Infinity to measure only; got ${String(limit)}`);
   }
-  if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
+  refuse(who, reasons);
   if (given.length > 0) {
     commonDevice(
       who,

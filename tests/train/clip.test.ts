@@ -92,6 +92,43 @@ onEveryDevice((on) => {
     disposeAll([one, same]);
   });
 
+  test('gradients of a scaled loss: norm, limit and factor are those of the loss itself, in one pass', async () => {
+    const scale = 2 ** 16;
+    const data = uniform(4, 1000);
+    const squares = data.reduce((total, x) => total + x * x, 0);
+    for (const limit of [1, 1e9, Infinity]) {
+      const [plain, scaled] = [make(data), make(data.map((x) => scale * x))];
+      const want = await clipGradients([['a', plain]], limit);
+      expectClose('norm', [want.norm], [Math.sqrt(squares)]);
+      // by a power of two nothing is rounded
+      expect(await clipGradients([['a', scaled]], limit, { unscale: scale })).toEqual(want);
+      expectSameBits('gradients', await scaled.data(), await plain.data());
+      disposeAll([plain, scaled]);
+    }
+    const one = make([6, 8]);
+    expect(await clipGradients([['a', one]], 2.5, { unscale: 2 })).toEqual({
+      norm: 5,
+      factor: 0.5,
+      nonFinite: undefined,
+    });
+    expectSameBits('unscaled, then clipped', await one.data(), [1.5, 2]);
+    // where the limit takes what the scale gives, nothing is to be done
+    expect((await clipGradients([['a', one]], 5, { unscale: 0.5 })).norm).toBe(5);
+    expectSameBits('as it was', await one.data(), [1.5 / 0.5, 2 / 0.5]);
+    one.dispose();
+  });
+
+  test('a scaled gradient that is not finite leaves all scaled, and is named', async () => {
+    const named = [
+      ['good', make([4])],
+      ['bad', make([Infinity])],
+    ] as const;
+    const { norm, factor, nonFinite } = await clipGradients(named, 1, { unscale: 4 });
+    expect([norm, factor, nonFinite]).toEqual([Infinity, 1, 'bad']);
+    expectSameBits('good', await named[0][1].data(), [4]);
+    disposeAll(named);
+  });
+
   test('equal bits for any number of threads', async () => {
     const data = uniform(3, 100_000);
     const norms = await withThreads(on.kind, [1, 3], async (device) => {
@@ -110,6 +147,7 @@ onEveryDevice((on) => {
       'clipGradients: gradient h must be f32; got f16[1]; limit must be a number above 0, or Infinity to measure only; got 0.',
     );
     await expect(clipGradients([], NaN)).rejects.toThrow('got NaN');
+    await expect(clipGradients([], 1, { unscale: 0 })).rejects.toThrow('unscale must be a number above 0; got 0');
     disposeAll([one, half]);
     await expect(clipGradients([['a', one]], 1)).rejects.toThrow('was disposed');
   });
