@@ -1,12 +1,11 @@
-import { variable } from '../codegen/expression/index.js';
 import { isFloat } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
+import { accumulate } from './accumulate.js';
 import { full } from './create.js';
-import { runElementwise } from './elementwise.js';
 import { disposeAll, scope } from './scope.js';
 import { Lifetime } from './storage.js';
-import { empty, internals, share, storageOf, type Tensor } from './tensor.js';
+import { internals, share, storageOf, type Tensor } from './tensor.js';
 
 /**
  * Vector-Jacobian product: from the gradients of the outputs (undefined where none arrived) to those of the inputs.
@@ -131,6 +130,20 @@ export function gradients(
   cotangents: readonly (Tensor | undefined)[] = [],
   options: GradientOptions = {},
 ): Tensor[] {
+  return scope(() =>
+    arrivals(outputs, inputs, cotangents, options).map(
+      (found, i) => found ?? full(inputs[i]!.shape, 0, { device: inputs[i]!.device }),
+    ),
+  );
+}
+
+/** As `gradients`, but undefined for an input that nothing arrived at. @internal */
+export function arrivals(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  cotangents: readonly (Tensor | undefined)[],
+  options: GradientOptions,
+): (Tensor | undefined)[] {
   check(outputs, inputs, cotangents);
   return scope(() =>
     noGradient(() => {
@@ -144,10 +157,7 @@ export function gradients(
         outputs.map((output) => output[internals].track!),
         options.release === true,
       );
-      return inputs.map((input) => {
-        const found = sweep.take(input[internals].track!);
-        return found === undefined ? full(input.shape, 0, { device: input.device }) : found;
-      });
+      return inputs.map((input) => sweep.take(input[internals].track!));
     }),
   );
 }
@@ -192,8 +202,6 @@ function check(
   });
 }
 
-const sumOfTwo = variable('x0', 'f32').add(variable('x1', 'f32'));
-
 /** The gradients that have arrived so far, by value. */
 class Sweep {
   readonly #arrived = new Map<Track, Tensor>();
@@ -207,12 +215,7 @@ class Sweep {
       this.#arrived.set(track, gradient);
       return;
     }
-    // nobody else sees a storage with one holder, so it may take the sum
-    const alone = storageOf(before).references === 1;
-    const sum = alone ? before : empty(before.shape, 'f32', before.device);
-    runElementwise(sumOfTwo, [before, gradient], sum);
-    this.#arrived.set(track, sum);
-    if (!alone) before.dispose();
+    this.#arrived.set(track, accumulate(before, gradient));
     gradient.dispose();
   }
 

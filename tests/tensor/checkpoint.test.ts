@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { exp, matmul, mul, softmax, sum } from '../../src/ops/index.js';
+import { add, exp, matmul, mul, softmax, sum } from '../../src/ops/index.js';
 import { checkpoint, disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
@@ -42,6 +42,25 @@ onEveryDevice((on) => {
     const [plain] = gradients([plainLoss], [a]);
     expect(await da!.data()).toEqual(await plain!.data());
     disposeAll([a, b, loss, plainLoss, da, plain]);
+  });
+
+  test('results that are inputs, or the same twice', async () => {
+    const [a, b] = [leaf(1), leaf(2)];
+    const before = on.device.ledger.live();
+    const [x, first, second] = checkpoint(
+      (y, z) => {
+        const product = mul(y, z);
+        return [y, product, product];
+      },
+      [a, b],
+    );
+    const [da, db] = gradients([x!, first!, second!], [a, b], [a, b, b]);
+    const want = scope(() => [add(a, mul(mul(b, b), 2)), mul(mul(a, b), 2)]);
+    expect(await da!.data()).toEqual(await want[0]!.data());
+    expect(await db!.data()).toEqual(await want[1]!.data());
+    disposeAll([x, first, second, da, db, want]);
+    expect(on.device.ledger.live()).toBe(before);
+    disposeAll([a, b]);
   });
 
   test('records nothing where nothing is recorded', () => {

@@ -11,7 +11,7 @@ import {
   type PartialAttention,
 } from '../../ops/index.js';
 import { score } from '../../scores/index.js';
-import { noGradient, scope, tensor, type Tensor } from '../../tensor/index.js';
+import { decided, noGradient, scope, tensor, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call, type ForwardResult } from '../define.js';
 import { choice, flag, integer, type OptionValues } from '../options.js';
 import { costOfPairs, headPairs } from '../pairs.js';
@@ -107,7 +107,8 @@ function hashed(call: ReformerCall, q: Tensor, k: Tensor, v: Tensor, scale: numb
   const { B, L } = shape;
   const lengths = call.lengths ?? new Array<number>(B).fill(L);
   const chunks = chunksOf(L, lengths, own);
-  const buckets = noGradient(() => hashRounds(call, q));
+  const buckets = decided(() => hashRounds(call, q));
+  // sorts of integers: computed again, they come out the same
   const orders = noGradient(() => buckets.map((round) => argsort(round)));
   const tables = noGradient(() => tablesOf(own, chunks, buckets, orders));
   const expression = call.score?.expression(shape);
