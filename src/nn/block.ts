@@ -1,6 +1,6 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
-import { cast } from '../ops/index.js';
+import { cast, concat } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Attention, type AttendOver, type AttentionOptions } from './attention.js';
 import { FeedForward, type FeedForwardOptions } from './feed-forward.js';
@@ -20,6 +20,8 @@ export interface BlockOptions {
 export interface Context extends AttendOver {
   /** How what is inside a branch is stored; the stream between the layers stays f32. Default `'f32'`. */
   readonly precision?: FloatDtype | undefined;
+  /** What is computed in place of `attention.forward(rows)`, such as a step with a cache. */
+  readonly attend?: ((attention: Attention, rows: Tensor) => Tensor) | undefined;
   /** An encoder's output, `[B, S, features]`, and its real rows. */
   readonly encoded?: Tensor | undefined;
   readonly encodedLengths?: readonly number[] | undefined;
@@ -52,12 +54,8 @@ export class Block extends Module {
   }
 
   forward(x: Tensor, context: Context = {}): Tensor {
-    return this.forwardBy(x, (rows) => this.attention.forward(rows, context), context);
-  }
-
-  /** `forward` with another attention of the same rows, such as a step with a cache. */
-  forwardBy(x: Tensor, attend: (rows: Tensor) => Tensor, context: Context = {}): Tensor {
     const { precision } = context;
+    const attend = (rows: Tensor): Tensor => this.#attend(rows, context);
     return scope(() => {
       const mixed = observed(this.attention.path, this.#mixing.forward(x, attend, precision));
       const crossed = this.#crossing?.forward(mixed, (rows) => this.#cross(rows, context), precision) ?? mixed;
@@ -68,9 +66,27 @@ export class Block extends Module {
     });
   }
 
+  /**
+   * `forward` where x also sees `past`, what the stream was for the tokens before it: `[B, M, features]` each, oldest first. For an
+   * attention that is `separate`.
+   */
+  forwardAfter(past: readonly Tensor[], x: Tensor, context: Context = {}): Tensor {
+    const attend = (attention: Attention, rows: Tensor): Tensor => {
+      const before = past.map((one) => this.given(one, context.precision));
+      const source = before.length === 0 ? rows : concat([...before, rows], { axis: 1 });
+      return attention.forward(rows, { ...context, source });
+    };
+    return this.forward(x, { ...context, attend });
+  }
+
+  /** What the attention is given for rows of the stream: normalised, where the norm comes first. */
+  given(x: Tensor, precision?: FloatDtype): Tensor {
+    return this.#mixing.given(x, precision);
+  }
+
   /** What the mixing branch adds to the stream: f of a reversible layer. */
   mix(x: Tensor, context: Context = {}): Tensor {
-    const attend = (rows: Tensor): Tensor => this.attention.forward(rows, context);
+    const attend = (rows: Tensor): Tensor => this.#attend(rows, context);
     return observed(this.attention.path, this.#mixing.branch(x, attend, context.precision));
   }
 
@@ -80,6 +96,10 @@ export class Block extends Module {
       this.path,
       this.#feeding.branch(x, (rows) => this.feedForward.forward(rows), precision),
     );
+  }
+
+  #attend(rows: Tensor, context: Context): Tensor {
+    return context.attend?.(this.attention, rows) ?? this.attention.forward(rows, context);
   }
 
   #cross(rows: Tensor, { encoded, encodedLengths: lengths }: Context): Tensor {

@@ -43,6 +43,14 @@ export class Residual extends Module {
     });
   }
 
+  /** What f is given for x: `norm(x)`, or x itself where the norm comes after. */
+  given(x: Tensor, precision: FloatDtype = 'f32'): Tensor {
+    return scope(() => {
+      const rows = cast(x, precision);
+      return this.#place === 'pre' ? this.#norm.forward(rows) : rows;
+    });
+  }
+
   /** `f(norm(x))`: what is added to a stream elsewhere, as in reversible layers. */
   branch(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
     return scope(() => this.#dropout.forward(f(this.#norm.forward(cast(x, precision)))));

@@ -34,6 +34,8 @@ export function indexRange(who: string, indices: Tensor, ignore?: number): Index
       range.high = Math.max(range.high, words[rangeWords * task + 1]!);
       range.count += words[rangeWords * task + 2]!;
     }
+    // what a rehearsal reads back is 0: none of them is ignored then
+    if (device.info.kind === 'rehearsal') range.count = size;
     ranges.set(indices, range);
     return range;
   } finally {
