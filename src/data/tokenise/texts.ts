@@ -38,7 +38,6 @@ function lastCut(text: string, most: number): number {
     if (code === 0x0a) return i + 1;
     space = i;
   }
-  if (space > 0 || text.length < most) return space;
-  // not between the two halves of a character
-  return (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800 ? text.length - 1 : text.length;
+  // the decoder gives whole characters
+  return space > 0 || text.length < most ? space : text.length;
 }

@@ -37,17 +37,14 @@ export function trainBpe(corpus: Corpus, vocabulary: number): TrainedBpe {
   }
   const pairs = new Pairs(wordsOf(corpus));
   const names = byteNames();
-  const ids = new Map(names.map((name, id) => [name, id]));
   const merges: [string, string][] = [];
   while (names.length < vocabulary) {
     const best = pairs.best();
     if (best === undefined) break;
     const [left, right] = [names[best[0]]!, names[best[1]]!];
-    const joined = left + right;
     merges.push([left, right]);
-    // `ab` and `c` may join to what `a` and `bc` made before
-    if (!ids.has(joined)) ids.set(joined, names.push(joined) - 1);
-    pairs.join(...best, ids.get(joined)!);
+    pairs.join(...best, names.length);
+    names.push(left + right);
   }
   return { json: jsonOf(names, merges), vocabulary: names.length };
 }

@@ -28,7 +28,9 @@ import { fileOf, temporaryFolder } from '../folder.js';
 const PROSE = 'The cat  sat on the mat.\nThe mat, it was\n\n flat! \n  Das heißt: 猫。\r\nThe end of the cat';
 let bpe: Tokeniser;
 beforeAll(async () => {
-  bpe = await loadTokeniser(fileOf(trainBpe(openCorpus([fileOf(PROSE)]), 280).json));
+  // with tokens of several spaces, which depend on what comes after them
+  const text = PROSE.repeat(2) + 'x  \n\n \r\n\r\n\n x\t\t x'.repeat(9);
+  bpe = await loadTokeniser(fileOf(trainBpe(openCorpus([fileOf(text)]), 320).json));
 });
 
 const read = (file: TokenFile | Corpus, begin = 0, end = file.size): number[] => {
