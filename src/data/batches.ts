@@ -10,14 +10,14 @@ export interface BatchOptions {
   /** Default 0. */
   readonly seed?: number;
   /**
-   * `'shuffled'` (the default): each epoch has an order of its own. `'sequential'`: the order of the text. `'streams'`: the text is cut
-   * into `B` contiguous streams of equal length, and row `b` of a batch continues row `b` of the one before: what a model with
-   * memory reads.
+   * `'shuffled'` (the default): each epoch has an order of its own. `'sequential'`: the order of the text.
+   * `'streams'`: the text is cut into `B` contiguous streams of equal length, and row `b` of a batch continues row
+   * `b` of the one before: what a model with memory reads.
    */
   readonly order?: 'shuffled' | 'sequential' | 'streams';
   /**
-   * `'joined'` (the default): windows run over the ends of documents. `'separate'`: every window lies within one document, and
-   * the rest of a document that is shorter than a window is left out.
+   * `'joined'` (the default): windows run over the ends of documents. `'separate'`: every window lies within one
+   * document, and the rest of a document that is shorter than a window is left out.
    */
   readonly documents?: 'joined' | 'separate';
 }
@@ -62,11 +62,12 @@ function tooShort(source: TokenSource, length: number, documents: 'joined' | 'se
 }
 
 /**
- * Batches of windows of a text, in tokens: bytes of a corpus, or ids of a token file. Windows begin `L` tokens apart, so that every
- * token but the first of a stretch is a target at most once an epoch. Window `w` of the endless sequence of training is window `permutation(seed, e)(w mod n)` of the text, `e = ⌊w / n⌋`
- * the epoch and `n` the number of windows; batch `s` has the windows `B·s … B·s + B − 1`. In order
- * `'streams'`, row `b` of batch `s` is window `b·T + (s mod T)`, `T = n / B` the steps of an epoch. Everything follows from (seed, step): nothing
- * has to be saved to continue with the same batches, and no list of windows is kept.
+ * Batches of windows of a text, in tokens: bytes of a corpus, or ids of a token file. Windows begin `L` tokens apart,
+ * so that every token but the first of a stretch is a target at most once an epoch. Window `w` of the endless
+ * sequence of training is window `permutation(seed, e)(w mod n)` of the text, `e = ⌊w / n⌋` the epoch and `n` the
+ * number of windows; batch `s` has the windows `B·s … B·s + B − 1`. In order `'streams'`, row `b` of batch `s` is
+ * window `b·T + (s mod T)`, `T = n / B` the steps of an epoch. Everything follows from (seed, step): nothing has to
+ * be saved to continue with the same batches, and no list of windows is kept.
  */
 export class Batches {
   /** Number of windows of an epoch, `n`. */
@@ -84,8 +85,8 @@ export class Batches {
   #order: (place: number) => number = (place) => place;
 
   /**
-   * @throws OptionError naming at once every option that is wrong, and a text with less than one window, or less than one for
-   * each stream.
+   * @throws OptionError naming at once every option that is wrong, and a text with less than one window, or less than
+   * one for each stream.
    */
   constructor(source: TokenSource, options: BatchOptions) {
     checkOptions('batches', options, OPTIONS);
@@ -125,8 +126,8 @@ export class Batches {
   }
 
   /**
-   * Whether the rows of `step` do not continue those of the step before: in streams, where an epoch begins; otherwise always. A
-   * memory of what came before is to be dropped there.
+   * Whether the rows of `step` do not continue those of the step before: in streams, where an epoch begins; otherwise
+   * always. A memory of what came before is to be dropped there.
    */
   startsAnew(step: number): boolean {
     return this.#first(step) % this.windows === 0 || this.#kind !== 'streams';
@@ -141,7 +142,10 @@ export class Batches {
     return this.#rows(step, (start, out) => this.#source.read(start, out));
   }
 
-  /** The documents of the tokens of a batch, `[B, L + 1]`, as indices of the text's `documents`: what a mask of documents takes. */
+  /**
+   * The documents of the tokens of a batch, `[B, L + 1]`, as indices of the text's `documents`: what a mask of
+   * documents takes.
+   */
   documents(step: number): Int32Array {
     const { documents } = this.#source;
     return this.#rows(step, (start, out) => {

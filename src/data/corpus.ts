@@ -31,8 +31,9 @@ interface Part extends Document {
 export const VOCABULARY = 256;
 
 /**
- * The bytes of some files, one after the other, as one text. Bytes are read when they are asked for; whatever the size of the
- * files, memory holds `blocks × blockSize` bytes. Bytes are tokens: text that is not valid UTF-8 is read like any other.
+ * The bytes of some files, one after the other, as one text. Bytes are read when they are asked for; whatever the
+ * size of the files, memory holds `blocks × blockSize` bytes. Bytes are tokens: text that is not valid UTF-8 is read
+ * like any other.
  */
 export class Corpus implements TokenSource {
   /** In the order of their bytes. */
@@ -55,8 +56,8 @@ export class Corpus implements TokenSource {
   }
 
   /**
-   * A name for this text, SHA-256 of the paths, sizes and times of change of its files and of what is taken of each: another text
-   * has another.
+   * A name for this text, SHA-256 of the paths, sizes and times of change of its files and of what is taken of each:
+   * another text has another.
    */
   get identity(): string {
     const parts = this.#parts.map(({ file, offset, length }) => [file.path, file.size, file.modified, offset, length]);
@@ -72,7 +73,8 @@ export class Corpus implements TokenSource {
   /**
    * Fills `into` with the bytes from `position` on, one an element, over the ends of documents.
    *
-   * @throws OptionError for bytes that the corpus does not have, FormatError when a file has changed since it was opened.
+   * @throws OptionError for bytes that the corpus does not have, FormatError when a file has changed since it was
+   * opened.
    */
   read(position: number, into: Uint8Array | Int32Array): void {
     this.#check('read', position, position + into.length);
@@ -110,8 +112,8 @@ export class Corpus implements TokenSource {
 /**
  * Opens files as one text, in the order given; each is a document.
  *
- * @throws FormatError naming every path that is missing, unreadable, no regular file, or empty; OptionError for no paths at all
- * or options out of range.
+ * @throws FormatError naming every path that is missing, unreadable, no regular file, or empty; OptionError for no
+ * paths at all or options out of range.
  */
 export function openCorpus(paths: readonly string[], options: CorpusOptions = {}): Corpus {
   const who = 'openCorpus';

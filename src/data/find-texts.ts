@@ -6,13 +6,13 @@ import { reasonOf } from '../core/system-errors.js';
 const ENDINGS = ['.txt', '.md', '.text'];
 
 /**
- * The texts that paths stand for, in the order of the paths. A file stands for itself, whatever its name; a folder for the files
- * in it and in its folders that end in `.txt`, `.md` or `.text`, sorted by path (by code units, so that the order is the same
- * everywhere). Hidden and empty files and hidden folders of a folder are left out, and links to folders are not followed. A file
- * that is named twice is taken once.
+ * The texts that paths stand for, in the order of the paths. A file stands for itself, whatever its name; a folder
+ * for the files in it and in its folders that end in `.txt`, `.md` or `.text`, sorted by path (by code units, so that
+ * the order is the same everywhere). Hidden and empty files and hidden folders of a folder are left out, and links to
+ * folders are not followed. A file that is named twice is taken once.
  *
- * @throws FormatError naming every path that is missing, unreadable, neither file nor folder, an empty file, or a folder without texts;
- * OptionError for no paths.
+ * @throws FormatError naming every path that is missing, unreadable, neither file nor folder, an empty file, or a
+ * folder without texts; OptionError for no paths.
  */
 export function findTexts(paths: readonly string[]): string[] {
   if (paths.length === 0) throw new OptionError('findTexts: no paths; name at least one text file or folder.');

@@ -1,6 +1,8 @@
 import type { Document } from './corpus.js';
 
-/** A text as a sequence of tokens that can be read at any place: the bytes of a `Corpus`, or the ids of a `TokenFile`. */
+/**
+ * A text as a sequence of tokens that can be read at any place: the bytes of a `Corpus`, or the ids of a `TokenFile`.
+ */
 export interface TokenSource {
   /** Number of tokens. */
   readonly size: number;

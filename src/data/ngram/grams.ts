@@ -1,6 +1,8 @@
 const FIRST = 1024;
 
-/** The last bytes of a text, up to eight: the latest is the lowest byte of `low`, the fifth latest the lowest of `high`. */
+/**
+ * The last bytes of a text, up to eight: the latest is the lowest byte of `low`, the fifth latest the lowest of `high`.
+ */
 export interface Key {
   high: number;
   low: number;
@@ -22,8 +24,8 @@ export function prefixOf(key: Readonly<Key>, into: Key): Key {
 }
 
 /**
- * Keys of up to eight bytes, numbered in the order in which they come: a hash table of typed arrays with open addressing, at most half
- * full, 24 bytes for each key that it has room for.
+ * Keys of up to eight bytes, numbered in the order in which they come: a hash table of typed arrays with open
+ * addressing, at most half full, 24 bytes for each key that it has room for.
  */
 export class Grams {
   /** Number of keys. */

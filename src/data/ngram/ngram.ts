@@ -37,16 +37,19 @@ const level = (): Level => ({
 });
 
 /**
- * An n-gram model of bytes with interpolated modified Kneser–Ney smoothing: for a context `h` of `k − 1` bytes that was seen,
+ * An n-gram model of bytes with interpolated modified Kneser–Ney smoothing: for a context `h` of `k − 1` bytes that
+ * was seen,
  *
  * `p_k(w | h) = max(c(hw) − D(c(hw)), 0) / Σ_v c(hv) + (D₁N₁(h) + D₂N₂(h) + D₃N₃₊(h)) / Σ_v c(hv) · p_{k−1}(w | h′)`,
  *
- * `h′` is `h` without its first byte, `p₀ = 1/256`; `c` counts occurrences for `k = n` and different preceding bytes for `k < n`; `N_r(h)` is
- * the number of bytes with count `r` after `h`. With `n_r` the number of k-grams of count `r` and `Y = n₁ / (n₁ + 2n₂)`,
- * `D₁ = 1 − 2Y n₂/n₁`, `D₂ = 2 − 3Y n₃/n₂`, `D₃ = 3 − 4Y n₄/n₃`; where one of them is not defined or outside 0 … r: 0.5, 1, 1.5.
+ * `h′` is `h` without its first byte, `p₀ = 1/256`; `c` counts occurrences for `k = n` and different preceding bytes
+ * for `k < n`; `N_r(h)` is the number of bytes with count `r` after `h`. With `n_r` the number of k-grams of count
+ * `r` and `Y = n₁ / (n₁ + 2n₂)`, `D₁ = 1 − 2Y n₂/n₁`, `D₂ = 2 − 3Y n₃/n₂`, `D₃ = 3 − 4Y n₄/n₃`; where one of them is
+ * not defined or outside 0 … r: 0.5, 1, 1.5.
  *
- * Chen, Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", TR-10-98, Harvard 1998. Relative to the
- * paper: the text is one stream without a symbol for its beginning; its first `n − 1` bytes just lack what comes before.
+ * Chen, Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", TR-10-98, Harvard 1998. Relative
+ * to the paper: the text is one stream without a symbol for its beginning; its first `n − 1` bytes just lack what
+ * comes before.
  */
 export class Ngram {
   /** `n`. */
@@ -56,8 +59,8 @@ export class Ngram {
   readonly #scratch: Key = { high: 0, low: 0 };
 
   /**
-   * Counts the n-grams of a corpus. Memory grows with the number of different ones, about 40 bytes for each: tens of megabytes
-   * for a few megabytes of prose.
+   * Counts the n-grams of a corpus. Memory grows with the number of different ones, about 40 bytes for each: tens of
+   * megabytes for a few megabytes of prose.
    *
    * @throws OptionError for an order out of range, FormatError when a file has changed.
    */

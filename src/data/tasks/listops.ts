@@ -20,8 +20,9 @@ const LIST_EVERY = 4;
 const TRIES = 256;
 
 /**
- * The value of a ListOps expression, `[MAX 2 9 [MIN 4 7 ] 0 ]`, a digit; round brackets count for nothing, so that the notation
- * of the Long Range Arena is read too. MIN, MAX, MED (median, rounded down) and SM (sum modulo 10) of at least one value.
+ * The value of a ListOps expression, `[MAX 2 9 [MIN 4 7 ] 0 ]`, a digit; round brackets count for nothing, so that
+ * the notation of the Long Range Arena is read too. MIN, MAX, MED (median, rounded down) and SM (sum modulo 10) of at
+ * least one value.
  *
  * Nangia, Bowman, "ListOps: A Diagnostic Dataset for Latent Tree Learning", NAACL 2018 SRW, arXiv:1804.06028.
  *
@@ -51,9 +52,9 @@ export function evaluateListOps(source: string): number {
 }
 
 /**
- * A ListOps expression asks for its value: `[MAX 2 9 [MIN 4 7 ] 0 ]=` for `9`. Lists are at most ten deep, with 2 to 10 arguments, one
- * in four a list, as in the Long Range Arena (Tay et al., arXiv:2011.04006). Of at most 256 expressions, the first that takes at
- * least half the room and fits; else the longest that fits.
+ * A ListOps expression asks for its value: `[MAX 2 9 [MIN 4 7 ] 0 ]=` for `9`. Lists are at most ten deep, with 2 to
+ * 10 arguments, one in four a list, as in the Long Range Arena (Tay et al., arXiv:2011.04006). Of at most 256
+ * expressions, the first that takes at least half the room and fits; else the longest that fits.
  */
 export const listops = defineTask({
   name: 'listops',

@@ -7,8 +7,9 @@ const END = '.\n';
 const AROUND = 2 * FACT.length + END.length + 2 * DIGITS;
 
 /**
- * A needle in a haystack: `… The secret number is 48213. …` somewhere in other text, and at its end `The secret number is `, which
- * asks for `48213`. The other text is a piece of `filler`, repeated if it is too short, or random words.
+ * A needle in a haystack: `… The secret number is 48213. …` somewhere in other text, and at its end
+ * `The secret number is `, which asks for `48213`. The other text is a piece of `filler`, repeated if it is too
+ * short, or random words.
  *
  * After Kamradt, "Needle In A Haystack" (2023), https://github.com/gkamradt/LLMTest_NeedleInAHaystack.
  */

@@ -5,11 +5,11 @@ import { ascii, defineTask, letters } from './task.js';
 const SPARE = 2;
 
 /**
- * Pairs of a key of small letters and a value, a digit, then one of the keys: `bq7 xa0 mm3 …?xa` asks for `0`. Keys are all
- * different, and have as many letters as that takes; pairs are as many as there is room for.
+ * Pairs of a key of small letters and a value, a digit, then one of the keys: `bq7 xa0 mm3 …?xa` asks for `0`. Keys
+ * are all different, and have as many letters as that takes; pairs are as many as there is room for.
  *
- * After Ba et al., "Using Fast Weights to Attend to the Recent Past", NeurIPS 2016, arXiv:1610.06258, and Arora et al., "Zoology",
- * ICLR 2024, arXiv:2312.04927.
+ * After Ba et al., "Using Fast Weights to Attend to the Recent Past", NeurIPS 2016, arXiv:1610.06258, and Arora et
+ * al., "Zoology", ICLR 2024, arXiv:2312.04927.
  */
 export const recall = defineTask({
   name: 'recall',

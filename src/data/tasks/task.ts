@@ -14,7 +14,10 @@ export interface Sample {
 }
 
 export interface TaskOptions {
-  /** Where the fact of `needle` lies, from 0, the beginning, to 1, just before the question. Default: anywhere, by the seed. */
+  /**
+   * Where the fact of `needle` lies, from 0, the beginning, to 1, just before the question. Default: anywhere, by the
+   * seed.
+   */
   readonly depth?: number;
   /** Bytes to hide it in, of prose for instance; default random letters. */
   readonly filler?: Uint8Array;
@@ -37,7 +40,9 @@ export interface Exercise {
   readonly answer: Uint8Array;
 }
 
-/** Whole numbers of the task, each below its `bound`; bounds are small, so that the remainder of a word is even enough. */
+/**
+ * Whole numbers of the task, each below its `bound`; bounds are small, so that the remainder of a word is even enough.
+ */
 export type Draw = (count: number, bound: number, of?: string) => number[];
 
 interface Definition extends Pick<Task, 'name' | 'help' | 'shortest'> {

@@ -20,9 +20,9 @@ const PACKAGE = '@huggingface/tokenizers';
 const MOST_HELD = 8;
 
 /**
- * The tokeniser of a Hugging Face `tokenizer.json` file, read by the optional package `@huggingface/tokenizers`. Its template of
- * special tokens is not applied: a text is only its own tokens. Bytes that are no UTF-8 are encoded as `�` (U+FFFD), as the
- * Encoding Standard replaces them.
+ * The tokeniser of a Hugging Face `tokenizer.json` file, read by the optional package `@huggingface/tokenizers`. Its
+ * template of special tokens is not applied: a text is only its own tokens. Bytes that are no UTF-8 are encoded as
+ * `�` (U+FFFD), as the Encoding Standard replaces them.
  *
  * @throws CapabilityError when the package is missing, FormatError for a file that cannot be read or is no tokenizer.
  */
@@ -102,8 +102,8 @@ class LibraryTokeniser implements Tokeniser {
 }
 
 /**
- * Tokens as text, piece by piece. Tokens are decoded together with those of the piece before, since the text of a token may depend
- * on its neighbour; tokens that end within a character are kept back.
+ * Tokens as text, piece by piece. Tokens are decoded together with those of the piece before, since the text of a
+ * token may depend on its neighbour; tokens that end within a character are kept back.
  */
 class TokenStream implements TextStream {
   readonly #decode: (ids: readonly number[]) => string;

@@ -6,9 +6,10 @@ export const CHUNK = 65_536;
 const MOST_CHUNKS = 4;
 
 /**
- * The text of a document in pieces of about `chunk` bytes. A piece ends after a single line feed between visible ASCII characters,
- * else before a single space between them: no byte-level BPE joins what lies on both sides, so that the tokens are those of the whole
- * text. Where neither comes in four chunks, it ends after any character. Bytes that are no UTF-8 become U+FFFD.
+ * The text of a document in pieces of about `chunk` bytes. A piece ends after a single line feed between visible
+ * ASCII characters, else before a single space between them: the division of a text into words by GPT-2, and those
+ * made after it, join nothing across such a place, so that the tokens are those of the whole text. Where neither comes
+ * in four chunks, it ends after any character. Bytes that are no UTF-8 become U+FFFD.
  */
 export function* textsOf(corpus: Corpus, { start, length }: Document, chunk = CHUNK): Generator<string, void> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

@@ -68,7 +68,9 @@ export class TokenFile implements TokenSource {
     return documentAt(this.documents, position);
   }
 
-  /** @throws OptionError for tokens that the file does not have, FormatError when it has changed since it was opened. */
+  /**
+   * @throws OptionError for tokens that the file does not have, FormatError when it has changed since it was opened.
+   */
   read(position: number, into: Int32Array): void {
     this.#check(position, position + into.length);
     const width = widthOf(this.vocabulary);

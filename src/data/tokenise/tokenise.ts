@@ -16,13 +16,14 @@ export interface TokeniseOptions {
 }
 
 /**
- * The tokens of a text, in a file: made once, in memory that does not depend on the size of the text, and taken as it is as
- * long as the text (paths, sizes, times of change) and the tokeniser are the same. The file appears whole or not at all.
- * Documents are tokenised apart. For byte-level BPE the tokens are those of the whole document; a tokeniser that puts something in front
- * of every text does so about every `chunk` bytes. A text that is split is split first: tokenise each part.
+ * The tokens of a text, in a file: made once, in memory that does not depend on the size of the text, and taken as it
+ * is as long as the text (paths, sizes, times of change) and the tokeniser are the same. The file appears whole or
+ * not at all. Documents are tokenised apart. With byte-level BPE of GPT-2's words the tokens are those of the whole
+ * document; a tokeniser that puts something in front of every text does so about every `chunk` bytes. A text that is
+ * split is split first: tokenise each part.
  *
- * @throws FormatError when a file of the text has changed, when `path` is another kind of file, which is left alone, or when it
- * cannot be written; OptionError for a chunk out of range.
+ * @throws FormatError when a file of the text has changed, when `path` is another kind of file, which is left alone,
+ * or when it cannot be written; OptionError for a chunk out of range.
  */
 export function tokeniseCorpus(
   corpus: Corpus,

@@ -22,12 +22,12 @@ interface Word {
 }
 
 /**
- * A byte-level BPE tokeniser learned from a text: tokens are the 256 bytes, then, one by one, the two tokens that most often stand side
- * by side within a word (of several, those of the smallest ids) joined. The same text gives the same file. Memory grows with the
- * number of different words, up to a million of them.
+ * A byte-level BPE tokeniser learned from a text: tokens are the 256 bytes, then, one by one, the two tokens that
+ * most often stand side by side within a word (of several, those of the smallest ids) joined. The same text gives the
+ * same file. Memory grows with the number of different words, up to a million of them.
  *
- * Sennrich, Haddow, Birch, "Neural Machine Translation of Rare Words with Subword Units", ACL 2016, arXiv:1508.07909; bytes and words
- * as of Radford et al., "Language Models are Unsupervised Multitask Learners" (2019).
+ * Sennrich, Haddow, Birch, "Neural Machine Translation of Rare Words with Subword Units", ACL 2016, arXiv:1508.07909;
+ * bytes and words as of Radford et al., "Language Models are Unsupervised Multitask Learners" (2019).
  *
  * @throws OptionError for a vocabulary out of range, FormatError when a file has changed.
  */
