@@ -11,9 +11,10 @@ export type Option = Common &
     | { readonly takes: 'nothing' }
     | { readonly takes: 'text'; readonly value: string; readonly default?: string }
     | { readonly takes: 'words'; readonly value: string; readonly default?: readonly string[] }
-    | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default: string }
+    | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default?: string }
     | { readonly takes: 'choices'; readonly choices: readonly string[]; readonly default: readonly string[] }
     | { readonly takes: 'integer'; readonly value: string; readonly range: Range; readonly default?: number }
+    | { readonly takes: 'number'; readonly value: string; readonly range: Range; readonly default?: number }
     | {
         readonly takes: 'integers';
         readonly value: string;
@@ -30,6 +31,7 @@ interface Taken {
   choice: string;
   choices: readonly string[];
   integer: number;
+  number: number;
   integers: readonly number[];
 }
 export type Options = Readonly<Record<string, Option>>;
@@ -103,7 +105,7 @@ function example(option: Exclude<Option, { takes: 'nothing' }>): string {
   if ('choices' in option) return option.choices[0]!;
   const given = String(option.default ?? '');
   if (given !== '') return given;
-  return option.takes === 'integer' ? String(option.range[0]) : option.value;
+  return 'range' in option && option.takes !== 'integers' ? String(option.range[0]) : option.value;
 }
 
 function absent(option: Option): unknown {
@@ -125,6 +127,8 @@ function read(who: string, name: string, option: Option, text: string): unknown 
       const values = parts.map((part) => choose(who, name, option.choices, part));
       return option.takes === 'choice' ? values[0] : values;
     }
+    case 'number':
+      return number(who, name, option.range, text);
     case 'integer':
     case 'integers': {
       const values = parts.map((part) => integer(who, name, option.range, part));
@@ -146,6 +150,12 @@ function integer(who: string, name: string, [least, most]: Range, text: string):
   const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
   if (value >= least && value <= most) return value;
   throw new UsageError(`${who}: --${name} must be a whole number from ${least} to ${most}; got "${text}".`);
+}
+
+function number(who: string, name: string, [least, most]: Range, text: string): number {
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new UsageError(`${who}: --${name} must be a number from ${least} to ${most}; got "${text}".`);
 }
 
 export function alternatives(words: readonly string[]): string {

@@ -8,6 +8,8 @@ export interface Io {
   readonly errTerminal: boolean;
   /** Columns of the terminal that stderr goes to. */
   readonly columns: number;
+  /** By which a command ends its work itself: while it listens, the first Ctrl-C only makes `asked` true. */
+  readonly interruption?: { listen(on: boolean): void; asked(): boolean };
   /** Runs `body` so that Ctrl-C waits for its end. */
   uninterrupted(body: () => void): void;
 }

@@ -1,9 +1,19 @@
 #!/usr/bin/env node
 import { Worker } from 'node:worker_threads';
-import { type FromWorker, FREE, STOPPED, type WorkSetup, WRITING } from './worker-protocol.js';
+import {
+  ASKED,
+  type FromWorker,
+  FREE,
+  LISTENING,
+  STATE,
+  STOPPED,
+  WISH,
+  type WorkSetup,
+  WRITING,
+} from './worker-protocol.js';
 
 // the work is done in a thread of its own: kernels block their thread for seconds, and Ctrl-C must be heard meanwhile
-const state = new Int32Array(new SharedArrayBuffer(4));
+const state = new Int32Array(new SharedArrayBuffer(8));
 const setup: WorkSetup = {
   argv: process.argv.slice(2),
   cwd: process.cwd(),
@@ -44,8 +54,13 @@ for (const [signal, number] of [
   ['SIGHUP', 1],
 ] as const) {
   process.on(signal, () => {
+    if (signal === 'SIGINT' && Atomics.compareExchange(state, WISH, LISTENING, ASKED) === LISTENING) {
+      const clear = setup.errTerminal ? '\r\u001b[K' : '';
+      process.stderr.write(`${clear}finishing this step and saving; Ctrl-C again stops at once\n`);
+      return;
+    }
     // a file that is being replaced is finished first: milliseconds
-    if (Atomics.compareExchange(state, 0, FREE, STOPPED) === WRITING) Atomics.wait(state, 0, WRITING, 5000);
+    if (Atomics.compareExchange(state, STATE, FREE, STOPPED) === WRITING) Atomics.wait(state, STATE, WRITING, 5000);
     process.stderr.write(`${setup.errTerminal ? '\r\u001b[K' : ''}stopped\n`);
     process.exit(128 + number);
   });

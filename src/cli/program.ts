@@ -6,6 +6,7 @@ import { doctor } from './commands/doctor.js';
 import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
+import { train } from './commands/train.js';
 import { renderHelp, type HelpText } from './help.js';
 import { type Io, UsageError } from './io.js';
 import { version } from './version.js';
@@ -17,7 +18,7 @@ export interface Command {
   run(argv: readonly string[], io: Io): Promise<number>;
 }
 
-const commands: Readonly<Record<string, Command>> = { compare, plan, mechanisms, show, bench, doctor };
+const commands: Readonly<Record<string, Command>> = { compare, plan, mechanisms, show, train, bench, doctor };
 
 /** The command line without the process around it: 0 done, 1 failed, 2 misused. Messages are one line each. */
 export async function program(argv: readonly string[], io: Io): Promise<number> {

@@ -5,7 +5,7 @@ export interface WorkSetup {
   readonly outTerminal: boolean;
   readonly errTerminal: boolean;
   readonly columns: number;
-  /** One word: FREE, WRITING or STOPPED. */
+  /** Two words: FREE, WRITING or STOPPED; and DEAF, LISTENING or ASKED. */
   readonly state: Int32Array;
 }
 
@@ -17,3 +17,14 @@ export const FREE = 0;
 export const WRITING = 1;
 /** The process is about to exit. */
 export const STOPPED = 2;
+
+/** The words of `state`. */
+export const STATE = 0;
+export const WISH = 1;
+
+/** Ctrl-C ends the process. */
+export const DEAF = 0;
+/** The command will end by itself when asked to. */
+export const LISTENING = 1;
+/** It was asked; another Ctrl-C ends the process. */
+export const ASKED = 2;

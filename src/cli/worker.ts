@@ -1,6 +1,17 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { program } from './program.js';
-import { type FromWorker, FREE, STOPPED, type WorkSetup, WRITING } from './worker-protocol.js';
+import {
+  ASKED,
+  DEAF,
+  type FromWorker,
+  FREE,
+  LISTENING,
+  STATE,
+  STOPPED,
+  WISH,
+  type WorkSetup,
+  WRITING,
+} from './worker-protocol.js';
 
 const { argv, state, ...rest } = workerData as WorkSetup;
 const send = (message: FromWorker): void => parentPort!.postMessage(message);
@@ -10,14 +21,18 @@ const exit = await program(argv, {
   env: process.env,
   out: (text) => send({ out: text }),
   err: (text) => send({ err: text }),
+  interruption: {
+    listen: (on) => void Atomics.store(state, WISH, on ? LISTENING : DEAF),
+    asked: () => Atomics.load(state, WISH) === ASKED,
+  },
   uninterrupted(body) {
     // once the process is stopping, nothing may be begun
-    if (Atomics.compareExchange(state, 0, FREE, WRITING) === STOPPED) Atomics.wait(state, 0, STOPPED);
+    if (Atomics.compareExchange(state, STATE, FREE, WRITING) === STOPPED) Atomics.wait(state, STATE, STOPPED);
     try {
       body();
     } finally {
-      Atomics.store(state, 0, FREE);
-      Atomics.notify(state, 0);
+      Atomics.store(state, STATE, FREE);
+      Atomics.notify(state, STATE);
     }
   },
 });

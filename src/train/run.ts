@@ -168,9 +168,10 @@ class Run {
   #setLimits(): void {
     const { limits, trainer } = this.#options;
     if (this.#limits !== undefined || 'steps' in limits || trainer.steps < limits.probe) return;
+    if (this.#seconds.length === 0) return;
     // the first of a process compiles its kernels
     const times = this.#seconds.slice(this.#seconds.length > 1 ? 1 : 0).sort((a, b) => a - b);
-    this.#limits = limits.limits(times[Math.floor(times.length / 2)] ?? 0, this.#elapsed());
+    this.#limits = limits.limits(times[Math.floor(times.length / 2)]!, this.#elapsed());
   }
 
   async #step(): Promise<void> {

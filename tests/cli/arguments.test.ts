@@ -8,6 +8,7 @@ const options = {
   kinds: { takes: 'choices', choices: ['fast', 'slow'], default: ['slow'], help: '' },
   masks: { takes: 'words', value: 'MASK,…', default: ['none'], help: '' },
   threads: { takes: 'integer', value: 'N', range: [1, 256], help: '' },
+  rate: { takes: 'number', value: 'R', range: [0, 10], help: '' },
   lengths: { takes: 'integers', value: 'N,…', range: [1, 4096], default: [512], help: '' },
 } as const;
 const parse = (...argv: string[]) => parseOptions('x', options, argv);
@@ -23,6 +24,7 @@ describe('parseOptions', () => {
         kinds: ['slow'],
         masks: ['none'],
         threads: undefined,
+        rate: undefined,
         lengths: [512],
       },
     });
@@ -43,6 +45,9 @@ describe('parseOptions', () => {
     expect(values).toMatchObject({ loud: true, lengths: [1, 2, 3], file: 'f', kinds: ['fast', 'slow'] });
     // the last one counts
     expect(parse('--threads', '2', '--threads', '3').values.threads).toBe(3);
+    expect(['1e-3', '.5', '2', '3.', '+1.5E0'].map((rate) => parse('--rate', rate).values.rate)).toEqual([
+      0.001, 0.5, 2, 3, 1.5,
+    ]);
     // words add up
     expect(parse('--masks', 'a,b', '--masks=c').values.masks).toEqual(['a', 'b', 'c']);
     // what follows -- is no option
@@ -62,6 +67,12 @@ describe('parseOptions', () => {
     [['--threads', '-1'], 'x: --threads must be a whole number from 1 to 256; got "-1".'],
     [['--threads', '2.5'], 'x: --threads must be a whole number from 1 to 256; got "2.5".'],
     [['--threads', '1e2'], 'x: --threads must be a whole number from 1 to 256; got "1e2".'],
+    ...['', 'NaN', '0x1', '11', '-1', '1e', '.', '1 2', 'Infinity'].map((rate): [string[], string] => [
+      [`--rate=${rate}`],
+      rate === ''
+        ? 'x: --rate needs a value, such as --rate 0.'
+        : `x: --rate must be a number from 0 to 10; got "${rate}".`,
+    ]),
     [['--lengths', '5,-5'], 'x: --lengths must be a whole number from 1 to 4096; got "-5".'],
     [['--lengths', '5,,6'], 'x: --lengths has an empty entry; got "5,,6".'],
   ])('%j is refused in one sentence', (argv, message) => {

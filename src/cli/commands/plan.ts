@@ -4,6 +4,7 @@ import { calibrate } from '../../studies/calibrate.js';
 import { plan as study, type Plan, type PlanRow } from '../../studies/plan.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
+import { readBytes } from '../byte-size.js';
 import {
   deviceOption,
   longestLength,
@@ -14,7 +15,7 @@ import {
 } from '../common-options.js';
 import * as format from '../format.js';
 import type { HelpText } from '../help.js';
-import { type Io, UsageError } from '../io.js';
+import type { Io } from '../io.js';
 import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';
 import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
@@ -82,7 +83,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     batch: values.batch,
     causal: values.causal,
     training: values.training,
-    memoryLimit: readBytes(values['memory-limit']),
+    memoryLimit: readBytes(WHO, 'memory-limit', values['memory-limit']),
     exactness: values.exactness.map((word) => classes[word]!),
     mechanisms: chosen,
     settings: readAllSettings(WHO, values.set),
@@ -101,25 +102,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (values.json) io.out(`${JSON.stringify(found, undefined, 2)}\n`);
   else io.out(render(found, styleFor(io, io.outTerminal)));
   return 0;
-}
-
-const units: Readonly<Record<string, number>> = {
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-};
-
-function readBytes(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, digits, unit = ''] = /^([\d.]+)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
-  const bytes = Number(digits) * (unit === '' ? 1 : (units[unit.toLowerCase()] ?? NaN));
-  if (bytes > 0 && Number.isFinite(bytes)) return Math.floor(bytes);
-  throw new UsageError(`${WHO}: --memory-limit must be a number of bytes such as 8GB, 500MB or 2GiB; got "${text}".`);
 }
 
 function render({ options: asked, rows, refused, recommended, byHand }: Plan, style: Style): string {

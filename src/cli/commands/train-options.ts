@@ -1,0 +1,185 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { mechanism as find } from '../../attention/index.js';
+import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
+import { CONFIG, configOf } from '../../studies/train.js';
+import {
+  DEFAULT_MINUTES,
+  precisions,
+  readTrainConfig,
+  schedules,
+  type TrainConfig,
+} from '../../studies/train-config.js';
+import { optimiserNames } from '../../studies/train-optimiser.js';
+import { readJson } from '../../train/model-file.js';
+import type { Options, Values } from '../arguments.js';
+import { deviceOption, longestLength, threadsOption } from '../common-options.js';
+import { FailureError, type Io, UsageError } from '../io.js';
+import { readSettings } from '../mechanism-options.js';
+
+const count = (help: string, most = 2 ** 20) => ({ takes: 'integer', value: 'N', range: [1, most], help }) as const;
+
+export const options = {
+  config: {
+    takes: 'text',
+    value: 'FILE.json',
+    help: 'sections model, data and train; the options below come before it',
+  },
+  preset: { takes: 'choice', choices: Object.keys(presets), help: 'sizes to begin with; default tiny' },
+  kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder' },
+  mechanism: { takes: 'text', value: 'NAME', help: 'attention; default flash. See subquad mechanisms' },
+  set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  position: { takes: 'choice', choices: positionNames, help: 'default rope' },
+  length: count('tokens of a window', longestLength),
+  layers: count('layers', 1024),
+  width: count('size of the stream between the layers'),
+  heads: count('heads of attention', 1024),
+  dropout: { takes: 'number', value: 'R', range: [0, 0.99], help: 'rate of dropout; default 0' },
+  residual: { takes: 'choice', choices: residualKinds, help: 'reversible and checkpointed save memory; default plain' },
+  precision: { takes: 'choice', choices: precisions, help: 'of what is kept for the backward pass; default f32' },
+  'memory-limit': { takes: 'text', value: 'BYTES', help: 'what a step may hold, such as 8GB or 500MB' },
+  validation: { takes: 'number', value: 'SHARE', range: [0, 0.9], help: 'kept at the end of the text; default 0.1' },
+  tokeniser: { takes: 'text', value: 'FILE.json', help: 'a Hugging Face tokenizer.json; default: a token is a byte' },
+  batch: count('windows of a pass; default 8'),
+  accumulate: count('passes whose gradients make one step; default 1'),
+  steps: count('steps in all', 2 ** 31 - 1),
+  minutes: {
+    takes: 'number',
+    value: 'M',
+    range: [0.01, 1e6],
+    help: `instead of steps: the first are timed, which fixes\ntheir number; default ${DEFAULT_MINUTES}`,
+  },
+  optimiser: { takes: 'choice', choices: optimiserNames, help: 'default adamW' },
+  rate: { takes: 'number', value: 'R', range: [0, 1000], help: 'highest learning rate; default by the optimiser' },
+  'warm-up': {
+    takes: 'integer',
+    value: 'N',
+    range: [0, 2 ** 31 - 1],
+    help: 'steps to that rate; default 50, or a tenth',
+  },
+  schedule: { takes: 'choice', choices: schedules, help: 'after the warm-up; default cosine' },
+  clip: { takes: 'number', value: 'NORM', range: [0, 1e9], help: 'largest norm of gradients; 0: none; default 1' },
+  seed: {
+    takes: 'integer',
+    value: 'N',
+    range: [0, 2 ** 31 - 1],
+    help: 'of weights, order of windows and dropout; default 0',
+  },
+  'evaluate-every': count('steps between evaluations; default a twentieth of all', 2 ** 31 - 1),
+  'save-every': count('steps between saves; default: about a minute', 2 ** 31 - 1),
+  patience: { takes: 'integer', value: 'N', range: [0, 1e6], help: 'stop after N evaluations without improvement' },
+  out: { takes: 'text', value: 'FOLDER', help: 'where the run goes; default subquad-run' },
+  resume: { takes: 'text', value: 'FOLDER', help: 'go on with the run in FOLDER, to the same bits' },
+  export: { takes: 'text', value: 'FILE.safetensors', help: 'write the best weights there at the end, as f16' },
+  device: deviceOption,
+  threads: threadsOption,
+  json: { takes: 'text', value: 'FILE', help: 'write the result there; - is stdout' },
+} as const satisfies Options;
+
+type Section = Record<string, unknown>;
+
+export interface Asked {
+  readonly config: TrainConfig;
+  readonly folder: string;
+  readonly resume: boolean;
+}
+
+/** What the command line asks for: the flags over the file, over the preset; or over the run that is resumed. */
+export function readAsked(who: string, values: Values<typeof options>, texts: readonly string[], io: Io): Asked {
+  if (values.resume !== undefined) {
+    const alone = (['config', 'preset', 'out'] as const).filter((name) => values[name] !== undefined);
+    if (alone.length > 0) {
+      throw new UsageError(`${who}: --resume takes all from its folder; leave out --${alone.join(' and --')}.`);
+    }
+  }
+  const folder = resolve(io.cwd, values.resume ?? values.out ?? 'subquad-run');
+  const resume = values.resume !== undefined;
+  if (!resume && existsSync(resolve(folder, CONFIG))) {
+    const named = values.out ?? 'subquad-run';
+    throw new FailureError(
+      `${who}: "${named}" holds a run already; go on with --resume ${named}, or name another --out.`,
+    );
+  }
+  const base = resume ? { ...configOf(folder) } : beginning(values, io);
+  const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
+  const config = readTrainConfig({
+    ...base,
+    model: { ...sections.model, ...modelFlags(who, values, sections.model) },
+    data: { ...sections.data, ...dataFlags(values, texts, io) },
+    train: { ...sections.train, ...trainFlags(values) },
+  });
+  return { config, folder, resume };
+}
+
+function beginning(values: Values<typeof options>, io: Io): Section {
+  const file: Section = values.config === undefined ? {} : { ...readJson(resolve(io.cwd, values.config)) };
+  return { ...file, model: { ...preset(values.preset ?? 'tiny'), ...sectionOf(file, 'model') } };
+}
+
+/** A section that is none is left for the configuration's own check. */
+function sectionOf(base: Section, name: string): Section {
+  const value = base[name] ?? {};
+  if (typeof value === 'object' && !Array.isArray(value)) return value as Section;
+  throw new UsageError(`training: section ${name} must be an object; got ${JSON.stringify(value)}.`);
+}
+
+const given = (flags: Section): Section =>
+  Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+
+function modelFlags(who: string, values: Values<typeof options>, section: Section): Section {
+  const { kind, length, layers, width, heads, dropout, position, residual } = values;
+  return given({
+    kind,
+    length,
+    layers,
+    width,
+    heads,
+    dropout,
+    position: position && { method: position },
+    residual: residual && { kind: residual },
+    mechanism: mechanismFlag(who, values, section['mechanism']),
+  });
+}
+
+function mechanismFlag(who: string, values: Values<typeof options>, before: unknown): Section | undefined {
+  if (values.mechanism === undefined && values.set.length === 0) return undefined;
+  const known = (typeof before === 'string' ? { name: before } : (before ?? {})) as {
+    name?: string;
+    options?: Section;
+  };
+  const name = values.mechanism ?? known.name ?? 'flash';
+  const kept = values.mechanism === undefined || values.mechanism === known.name ? known.options : {};
+  return { name, options: { ...kept, ...readSettings(who, find(name), values.set) } };
+}
+
+function dataFlags(values: Values<typeof options>, texts: readonly string[], io: Io): Section {
+  const { validation, tokeniser } = values;
+  return given({
+    validation,
+    tokeniser: tokeniser && resolve(io.cwd, tokeniser),
+    texts: texts.length === 0 ? undefined : texts.map((path) => resolve(io.cwd, path)),
+  });
+}
+
+function trainFlags(values: Values<typeof options>): Section {
+  const { batch, accumulate, steps, minutes, optimiser, rate, schedule, clip, precision, seed, patience } = values;
+  const limits =
+    steps === undefined ? (minutes === undefined ? {} : { minutes, steps: null }) : { steps, minutes: minutes ?? null };
+  return {
+    ...given({
+      batch,
+      accumulate,
+      rate,
+      schedule,
+      clip,
+      precision,
+      seed,
+      patience,
+      warmUp: values['warm-up'],
+      evaluateEvery: values['evaluate-every'],
+      saveEvery: values['save-every'],
+      optimiser: optimiser && { name: optimiser },
+    }),
+    ...limits,
+  };
+}

@@ -1,0 +1,110 @@
+import type { DeviceInfo } from '../../devices/index.js';
+import type { TrainResult, TrainStart } from '../../studies/train.js';
+import type { Metric, StepMetric } from '../../train/metrics.js';
+import type { Limits } from '../../train/run.js';
+import type { Style } from '../ansi.js';
+import * as format from '../format.js';
+import type { Io } from '../io.js';
+import { Progress } from '../progress.js';
+
+/** What is about to be trained. */
+export function heading(start: TrainStart, info: DeviceInfo, folder: string, style: Style): string {
+  const { model, train } = start.config;
+  const { mechanism, position, residual } = model;
+  const layers = `${format.count(model.layers, 'layer')} of ${model.width}, ${format.count(model.heads, 'head')}`;
+  const kinds = `${mechanism.name}, ${position.method}, ${residual.kind}, ${train.precision}`;
+  const { bytes, files } = start.data;
+  const until = train.steps === null ? `${train.minutes} minutes` : format.count(train.steps, 'step');
+  return [
+    `${style.bold(`${format.operations(start.parameters)} parameters`)}: ${model.kind}, ${layers}; ${kinds}`,
+    `${format.bytes(bytes)} of text in ${format.count(files, 'file')}; windows of ${format.integer(model.length)}, ` +
+      `${format.integer(start.tokensPerStep)} tokens a step; ${until}`,
+    `${info.kind}, ${format.count(info.threads, 'thread')}; a step will hold ${format.bytes(start.predictedBytes)}`,
+    `writes to ${style.accent(folder)}; Ctrl-C saves and stops`,
+    '\n',
+  ].join('\n');
+}
+
+export const bits = (value: number | null): string => (value === null ? 'not finite' : `${value.toFixed(3)} bits/byte`);
+
+function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+}
+
+/** Seconds between two lines where there is no terminal, and between two states of the line where there is one. */
+const EVERY = { lines: 10, live: 0.1 };
+/** How much of the mean time of a step each step keeps. */
+const KEPT = 0.9;
+
+/** The line on stderr that says how far training is: overwritten on a terminal, else one every ten seconds. */
+export class TrainProgress {
+  readonly #io: Io;
+  readonly #live: Progress;
+  readonly #minutes: number | null;
+  #seconds = 0;
+  #shownAt = -Infinity;
+
+  constructor(io: Io, minutes: number | null) {
+    [this.#io, this.#live, this.#minutes] = [io, new Progress(io), minutes];
+  }
+
+  doing(what: string): void {
+    this.#live.show(what);
+  }
+
+  clear(): void {
+    this.#live.clear();
+  }
+
+  metric(metric: Metric, limits: Limits | undefined): void {
+    if (metric.kind !== 'step') return;
+    this.#seconds = this.#seconds === 0 ? metric.seconds : KEPT * this.#seconds + (1 - KEPT) * metric.seconds;
+    const now = performance.now() / 1000;
+    const last = metric.step === limits?.steps;
+    if (!last && now - this.#shownAt < (this.#io.errTerminal ? EVERY.live : EVERY.lines)) return;
+    this.#shownAt = now;
+    const line = this.#line(metric, limits);
+    if (this.#io.errTerminal) this.#live.show(line);
+    else this.#io.err(`${line}\n`);
+  }
+
+  #line(metric: StepMetric, limits: Limits | undefined): string {
+    const { step, loss, bitsPerByte, tokens, peakBytes, learningRate, elapsed, skipped } = metric;
+    const left = limits ? (limits.steps - step) * this.#seconds : 60 * (this.#minutes ?? 0) - elapsed;
+    return [
+      `step ${format.integer(step)}${limits ? `/${format.integer(limits.steps)}` : ''}`,
+      skipped ? 'skipped (overflow)' : `loss ${loss?.toFixed(3)}`,
+      bits(bitsPerByte),
+      `${format.operations(tokens / this.#seconds)} tokens/s`,
+      format.bytes(peakBytes),
+      `rate ${learningRate.toExponential(1)}`,
+      `${duration(left)} left`,
+    ].join('  ');
+  }
+}
+
+/** A line for what stays on the screen; empty for what does not. */
+export function lasting(metric: Metric, style: Style): string {
+  if (metric.kind === 'resume') return `goes on after step ${format.integer(metric.step)}\n`;
+  if (metric.kind !== 'evaluation') return '';
+  const { step, bitsPerByte, best } = metric;
+  return `step ${format.integer(step).padStart(7)}  validation ${bits(bitsPerByte)}${best ? style.dim('  best so far') : ''}\n`;
+}
+
+const REASONS: Readonly<Record<TrainResult['reason'], string>> = {
+  finished: 'finished',
+  interrupted: 'stopped and saved',
+  'no improvement': 'stopped: no evaluation was better for a while',
+  'not finite': 'stopped: not finite',
+};
+
+/** How it ended, and what can be done next. */
+export function closing(result: TrainResult, folder: string, style: Style): string {
+  const { reason, step, elapsed, best, bestBitsPerByte } = result;
+  const found = best === null ? '' : `; best validation ${bits(bestBitsPerByte)} at step ${format.integer(best.step)}`;
+  const next = reason === 'interrupted' ? `resume  subquad train --resume ${folder}\n` : '';
+  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${duration(elapsed)}${found}\n${next}`;
+}

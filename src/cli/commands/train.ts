@@ -1,0 +1,103 @@
+import { relative, resolve } from 'node:path';
+import { train as study, type TrainResult } from '../../studies/train.js';
+import { exportModel, loadModel } from '../../train/model-file.js';
+import { styleFor } from '../ansi.js';
+import { parseOptions } from '../arguments.js';
+import { readBytes } from '../byte-size.js';
+import { withDevice } from '../common-options.js';
+import { OutputFile } from '../files.js';
+import type { HelpText } from '../help.js';
+import type { Io } from '../io.js';
+import { jsonOutput } from '../json-output.js';
+import type { Command } from '../program.js';
+import { version } from '../version.js';
+import { options, readAsked } from './train-options.js';
+import { closing, heading, lasting, TrainProgress } from './train-text.js';
+
+const WHO = 'subquad train';
+
+const help: HelpText = {
+  usage: `${WHO} [files or folders] [options]`,
+  about:
+    'Trains a language model on texts (default: the bundled novel) with any causal mechanism, and leaves a folder with its\n' +
+    'configuration, metrics, the last and the best weights. Ctrl-C finishes the step, saves and stops; what was killed\n' +
+    'is resumed from its last save. The same settings give the same bits, however often a run was resumed.',
+  options,
+  notes:
+    'With --minutes, a few steps of the warm-up are timed, and config.json then holds a number of steps: the schedule depends on\n' +
+    'that number alone. A disk that is full while saving leaves the save before untouched; training goes on and tries again.',
+  examples: [
+    [WHO, 'ten minutes on the bundled novel'],
+    [`${WHO} notes/ --mechanism sliding-window --set radius=128 --length 2048`, 'your own texts, with a window'],
+    [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
+    [
+      `${WHO} --preset small --residual reversible --precision bf16 --minutes 60 --out small`,
+      'a larger model in less memory',
+    ],
+  ],
+};
+
+async function run(argv: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseOptions(WHO, options, argv);
+  const { config, folder, resume } = readAsked(WHO, values, positionals, io);
+  const memoryLimit = readBytes(WHO, 'memory-limit', values['memory-limit']);
+  const json = jsonOutput(WHO, values.json, io);
+  const exported = values.export === undefined ? undefined : new OutputFile(WHO, 'export', values.export, io);
+  const style = styleFor(io, io.outTerminal);
+  const say = json?.standard === true ? () => undefined : (text: string) => io.out(text);
+  const progress = new TrainProgress(io, config.train.minutes);
+  const shown = relative(io.cwd, folder) || '.';
+  const result = await withDevice(WHO, values, async (device) => {
+    io.interruption?.listen(true);
+    try {
+      const trained = await study(device, config, {
+        folder,
+        resume,
+        memoryLimit,
+        stopping: () => io.interruption?.asked() ?? false,
+        onProgress: (what) => progress.doing(what),
+        onStart(start) {
+          progress.clear();
+          say(heading(start, device.info, shown, style));
+          progress.doing('the first step, with kernels to be compiled');
+        },
+        onMetric(metric, limits) {
+          const line = lasting(metric, style);
+          if (line !== '') {
+            progress.clear();
+            say(line);
+          }
+          progress.metric(metric, limits);
+        },
+        onTrouble(message) {
+          progress.clear();
+          io.err(`warning  ${message}\n`);
+        },
+      });
+      if (exported) await exportBest(trained, folder, exported.path, device);
+      return trained;
+    } finally {
+      io.interruption?.listen(false);
+      progress.clear();
+    }
+  });
+  say(closing(result, shown, style));
+  json?.write({ version: version(), folder, ...result });
+  return result.reason === 'interrupted' ? 130 : 0;
+}
+
+async function exportBest(
+  { config, best, step }: TrainResult,
+  folder: string,
+  path: string,
+  device: Parameters<Parameters<typeof withDevice>[2]>[0],
+): Promise<void> {
+  const { model } = await loadModel(folder, { device });
+  try {
+    await exportModel(resolve(path), model, { ...config, best, step, version: version() });
+  } finally {
+    model.dispose();
+  }
+}
+
+export const train: Command = { summary: 'a language model on your own text, resumable to the bit', help, run };

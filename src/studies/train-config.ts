@@ -1,0 +1,244 @@
+import { nearest, OptionError } from '../core/errors.js';
+import { fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
+import type { FloatDtype } from '../core/dtype.js';
+import { RehearsalDevice } from '../devices/index.js';
+import { readConfig, type ModelConfig } from '../models/index.js';
+import { scope, zeros } from '../tensor/index.js';
+import type { Json } from '../train/checkpoint/index.js';
+import { differences } from '../train/differences.js';
+import { optimiserOf, optimiserNames, type OptimiserName } from './train-optimiser.js';
+
+export const schedules = ['cosine', 'constant', 'inverse-square-root'] as const;
+export const precisions = ['f32', 'bf16', 'f16'] as const satisfies readonly FloatDtype[];
+
+/** A training run, complete: what `config.json` of its folder holds. */
+export interface TrainConfig {
+  readonly model: ModelConfig;
+  readonly data: DataSettings;
+  readonly train: TrainSettings;
+}
+
+export interface DataSettings {
+  /** Files and folders; none: the bundled novel. */
+  readonly texts: readonly string[];
+  /** A Hugging Face `tokenizer.json`; null: a token is a byte. */
+  readonly tokeniser: string | null;
+  /** The share of the text, at its end, that is kept for validation; 0: none. */
+  readonly validation: number;
+  /** Whether windows run over the ends of files. */
+  readonly documents: 'joined' | 'separate';
+}
+
+export interface TrainSettings {
+  /** Windows of a pass, and passes of a step. */
+  readonly batch: number;
+  readonly accumulate: number;
+  /** Null until the first steps were timed, where `minutes` are given. */
+  readonly steps: number | null;
+  readonly minutes: number | null;
+  readonly optimiser: { readonly name: OptimiserName; readonly options: Readonly<Record<string, unknown>> };
+  /** The highest rate, which a linear warm-up of so many steps leads to. */
+  readonly rate: number;
+  readonly warmUp: number;
+  readonly schedule: (typeof schedules)[number];
+  /** The share of the rate at which the cosine ends. */
+  readonly floor: number;
+  /** The largest norm of a step's gradients; 0: none. */
+  readonly clip: number;
+  readonly precision: FloatDtype;
+  readonly seed: number;
+  /** Steps from one evaluation to the next; null: a twentieth of the steps. */
+  readonly evaluateEvery: number | null;
+  readonly evaluateWindows: number;
+  /** Steps from one save to the next; null: about a minute. */
+  readonly saveEvery: number | null;
+  /** Evaluations without improvement that end the run; 0: none do. */
+  readonly patience: number;
+}
+
+type Given = Readonly<Record<string, unknown>>;
+/** What the file and the flags say, section by section. */
+export interface GivenConfig {
+  readonly model?: unknown;
+  readonly data?: unknown;
+  readonly train?: unknown;
+}
+
+const isObject = (value: unknown): value is Given =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const oneOf = (words: readonly string[]) => ({
+  must: words.map((word) => `"${word}"`).join(', '),
+  holds: (value: unknown) => words.includes(value as string),
+});
+const paths = {
+  must: 'a list of paths',
+  holds: (value: unknown) => Array.isArray(value) && value.every((path) => typeof path === 'string'),
+};
+
+const data: Requirements = {
+  texts: paths,
+  tokeniser: { must: 'the path of a tokenizer.json', holds: (value) => typeof value === 'string' },
+  validation: fraction,
+  documents: oneOf(['joined', 'separate']),
+};
+const train: Requirements = {
+  batch: wholeFrom(1),
+  accumulate: wholeFrom(1),
+  steps: wholeFrom(1),
+  minutes: positive,
+  optimiser: { must: 'a name, or { "name": …, "options": … }', holds: (x) => typeof x === 'string' || isObject(x) },
+  rate: positive,
+  warmUp: wholeFrom(0),
+  schedule: oneOf(schedules),
+  floor: { must: 'a number from 0 to 1', holds: (x) => typeof x === 'number' && x >= 0 && x <= 1 },
+  clip: { must: 'a number of at least 0', holds: (x) => typeof x === 'number' && x >= 0 && x < Infinity },
+  precision: oneOf(precisions),
+  seed: wholeFrom(0),
+  evaluateEvery: wholeFrom(1),
+  evaluateWindows: wholeFrom(1),
+  saveEvery: wholeFrom(1),
+  patience: wholeFrom(0),
+};
+
+/** Highest rates that suit small models. */
+const RATES: Readonly<Record<OptimiserName, number>> = { adamW: 2e-3, adafactor: 1e-2, lion: 3e-4, sgd: 0.1 };
+/** For bytes of one book, on which the averages of the defaults are too slow. */
+const ADAM = { beta2: 0.99, weightDecay: 0.1 };
+export const DEFAULT_MINUTES = 10;
+/** Steps that are timed, where minutes are given. */
+export const PROBE = 10;
+
+/**
+ * A complete configuration: what is left out gets its default, and null counts as left out.
+ *
+ * @throws OptionError with every reason at once: sections or keys that are unknown, values out of range, contradictions.
+ */
+export function readTrainConfig(given: GivenConfig): TrainConfig {
+  const reasons: string[] = [];
+  const names = ['model', 'data', 'train'];
+  for (const name of Object.keys(given).filter((key) => !names.includes(key))) {
+    const guess = nearest(name, names);
+    reasons.push(
+      `unknown section ${name}${guess === undefined ? '' : ` (did you mean ${guess}?)`}; there are model, data, train`,
+    );
+  }
+  const section = (name: keyof GivenConfig, known: Requirements | undefined): Given => {
+    const value = given[name] ?? {};
+    if (!isObject(value)) {
+      reasons.push(`${name} must be an object`);
+      return {};
+    }
+    const own = Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null && one !== undefined));
+    if (known) reasons.push(...reasonsAgainst(own, known).map((reason) => `${name}.${reason}`));
+    return own;
+  };
+  const [ofModel, ofData, ofTrain] = [section('model', undefined), section('data', data), section('train', train)];
+  const model = tried(reasons, () => readConfig(ofModel));
+  if (reasons.length > 0) throw refusal(reasons);
+  const settings = completeTrain(ofTrain, reasons);
+  reasons.push(...contradictionsOf(settings, ofTrain));
+  if (reasons.length > 0) throw refusal(reasons);
+  const texts = { texts: [], tokeniser: null, validation: 0.1, documents: 'joined', ...ofData } as DataSettings;
+  return { model: model!, data: texts, train: settings };
+}
+
+const refusal = (reasons: readonly string[]): OptionError => new OptionError(`training: ${reasons.join('; ')}.`);
+
+/** What `body` gives, or its refusal among the reasons. */
+function tried<T>(reasons: string[], body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    reasons.push(error.message.replace(/^model configuration: /, 'model: ').replace(/\.$/, ''));
+    return undefined;
+  }
+}
+
+function completeTrain(given: Given, reasons: string[]): TrainSettings {
+  const optimiser = readOptimiser(given['optimiser'] ?? 'adamW', reasons);
+  const steps = (given['steps'] ?? null) as number | null;
+  const minutes = steps === null ? DEFAULT_MINUTES : null;
+  return {
+    batch: 8,
+    accumulate: 1,
+    steps,
+    minutes,
+    rate: RATES[optimiser.name],
+    warmUp: steps === null ? 50 : Math.min(50, Math.floor(steps / 10)),
+    schedule: 'cosine',
+    floor: 0.1,
+    clip: 1,
+    precision: 'f32',
+    seed: 0,
+    evaluateEvery: null,
+    evaluateWindows: 64,
+    saveEvery: null,
+    patience: 0,
+    ...given,
+    optimiser,
+  };
+}
+
+function readOptimiser(given: unknown, reasons: string[]): TrainSettings['optimiser'] {
+  const { name = 'adamW', options, ...rest } = isObject(given) ? given : { name: given };
+  const known = optimiserNames.find((one) => one === name);
+  for (const key of Object.keys(rest)) reasons.push(`train.optimiser: unknown option ${key}; known are name, options`);
+  if (known === undefined || (options !== undefined && !isObject(options))) {
+    const guess = nearest(String(name), optimiserNames);
+    if (known === undefined) {
+      reasons.push(
+        `train.optimiser must be ${optimiserNames.join(', ')}; got ${String(name)}${guess ? ` (did you mean ${guess}?)` : ''}`,
+      );
+    } else reasons.push('train.optimiser.options must be an object');
+    return { name: 'adamW', options: {} };
+  }
+  const complete = (options ?? (known === 'adamW' ? ADAM : {})) as Given;
+  // on a device that only counts: its own checks say what is wrong
+  tried(reasons, () =>
+    scope(() => {
+      const device = new RehearsalDevice({ like: { width: 4, threads: 1 } });
+      optimiserOf({ name: known, options: complete })([['x', zeros([2, 2], { device })]]).dispose();
+    }),
+  );
+  return { name: known, options: complete };
+}
+
+function contradictionsOf({ steps, warmUp, schedule }: TrainSettings, given: Given): string[] {
+  const timed = schedule === 'cosine' && steps === null;
+  return [
+    given['steps'] !== undefined && given['minutes'] !== undefined && 'give train.steps or train.minutes, not both',
+    steps !== null && warmUp >= steps && `train.warmUp must be below train.steps; got ${warmUp} of ${steps}`,
+    timed &&
+      warmUp < 3 &&
+      `with train.minutes, steps are timed in the warm-up: train.warmUp must be 3 at least; got ${warmUp}`,
+    schedule !== 'cosine' && given['floor'] !== undefined && 'train.floor is for schedule "cosine"',
+  ].filter((reason) => reason !== false);
+}
+
+/** What may be different when a run is resumed. */
+const FREE = [
+  'train.steps',
+  'train.minutes',
+  'train.evaluateEvery',
+  'train.saveEvery',
+  'train.patience',
+  // the text itself is compared, wherever it lies
+  'data.texts',
+];
+
+/** @throws OptionError naming everything that would make a resumed run another one. */
+export function checkResumed(folder: string, before: TrainConfig, now: TrainConfig): void {
+  const changes = differences(before as unknown as Json, now as unknown as Json).filter(
+    (change) => !FREE.some((path) => change.startsWith(`${path} `)),
+  );
+  if (before.train.steps !== null && now.train.steps === null) {
+    changes.push(
+      `train.steps was fixed at ${before.train.steps} when the first steps were timed: give steps, not minutes`,
+    );
+  }
+  if (changes.length === 0) return;
+  throw new OptionError(
+    `training: "${folder}" was begun with other settings: ${changes.join('; ')}. Resume without them, or train anew in another folder.`,
+  );
+}

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { OptionError } from '../core/errors.js';
+import {
+  Batches,
+  type Corpus,
+  findTexts,
+  loadTokeniser,
+  openCorpus,
+  splitCorpus,
+  tokeniseCorpus,
+  type TokenSource,
+} from '../data/index.js';
+import type { Json } from '../train/checkpoint/index.js';
+import type { TrainConfig } from './train-config.js';
+
+const BUNDLED = fileURLToPath(new URL('../../assets/pride-and-prejudice.txt', import.meta.url));
+
+/** What a run reads. */
+export interface TrainData {
+  readonly batches: Batches;
+  /** Undefined where nothing is kept for it. */
+  readonly validation: Batches | undefined;
+  readonly bytesPerToken: number;
+  /** What tells this text from another. */
+  readonly fingerprint: Json;
+  /** Of all texts. */
+  readonly bytes: number;
+  readonly files: number;
+}
+
+/** Bytes of a document that its fingerprint reads: all of a short one, blocks all over a longer one. */
+const LOOKED_AT = 2 ** 25;
+const BLOCK = 2 ** 16;
+
+/**
+ * The text of a configuration, split and cut into windows. Tokens that are no bytes are kept in `folder`.
+ *
+ * @throws FormatError for texts that cannot be read, OptionError for a text that is shorter than the windows asked for.
+ */
+export async function openData(
+  { model, data, train }: TrainConfig,
+  folder: string,
+  onProgress: (what: string) => void = () => undefined,
+): Promise<TrainData> {
+  const corpus = openCorpus(data.texts.length === 0 ? [BUNDLED] : findTexts(data.texts));
+  const { length } = model;
+  if (corpus.size < 2) throw new OptionError(`training: ${tooShort([corpus], length)}.`);
+  const { train: part, validation: rest } =
+    data.validation === 0 ? { train: corpus, validation: undefined } : splitCorpus(corpus, data.validation);
+  const tokens = await tokenised(data.tokeniser, [part, ...(rest ? [rest] : [])], folder, onProgress);
+  checkVocabulary(tokens[0]!, model.vocabulary);
+  if (tokens.some(({ size }) => size <= length)) throw new OptionError(`training: ${tooShort(tokens, length)}.`);
+  // a model with memory reads on where it stopped
+  const recurrent = model.kind === 'transformer-xl' || model.kind === 'compressive-transformer';
+  const { documents } = data;
+  const [source, held] = tokens;
+  return {
+    batches: new Batches(source!, {
+      batchSize: train.batch,
+      length,
+      seed: train.seed,
+      order: recurrent ? 'streams' : 'shuffled',
+      documents,
+    }),
+    validation: held && validationOf(held, Math.min(train.batch, train.evaluateWindows), length, recurrent),
+    bytesPerToken: source!.bytesPerToken,
+    fingerprint: { split: [part.size, rest?.size ?? 0], texts: fingerprintOf(corpus) },
+    bytes: corpus.size,
+    files: corpus.documents.length,
+  };
+}
+
+function validationOf(source: TokenSource, most: number, length: number, recurrent: boolean): Batches {
+  const windows = Math.floor((source.size - 1) / length);
+  return new Batches(source, {
+    batchSize: Math.min(most, windows),
+    length,
+    order: recurrent ? 'streams' : 'sequential',
+  });
+}
+
+async function tokenised(
+  path: string | null,
+  parts: readonly Corpus[],
+  folder: string,
+  onProgress: (what: string) => void,
+): Promise<readonly TokenSource[]> {
+  if (path === null) return parts;
+  const tokeniser = await loadTokeniser(path);
+  return parts.map((part, i) =>
+    tokeniseCorpus(part, tokeniser, join(folder, i === 0 ? 'train.tokens' : 'validation.tokens'), {
+      progress: (tokens, share) => onProgress(`tokenising: ${tokens} tokens, ${Math.round(100 * share)} %`),
+    }),
+  );
+}
+
+function checkVocabulary({ vocabulary, unit }: TokenSource, known: number): void {
+  if (vocabulary <= known) return;
+  throw new OptionError(
+    `training: the text has ${vocabulary} different ${unit}s, the model knows ${known}; set model.vocabulary to ${vocabulary}.`,
+  );
+}
+
+function tooShort(parts: readonly Pick<TokenSource, 'size' | 'unit'>[], length: number): string {
+  const unit = parts[0]!.unit;
+  const sizes = parts.map(({ size }) => size);
+  const longest = Math.min(...sizes) - 1;
+  const [of, kept] = sizes;
+  const what =
+    kept === undefined
+      ? `the text has ${of} ${unit}s`
+      : `the text has ${of! + kept} ${unit}s, ${of} to train on and ${kept} for validation`;
+  const remedy = longest > 0 ? `, or take a length of at most ${longest}` : '';
+  return `a window of length ${length} takes ${length + 1} ${unit}s; ${what}: give more text${remedy}`;
+}
+
+/** Of each document its size and a SHA-256, whatever its name. */
+function fingerprintOf(corpus: Corpus): Json {
+  return corpus.documents.map(({ start, length }) => {
+    const hash = createHash('sha256');
+    const blocks = Math.ceil(length / BLOCK);
+    const looked = Math.min(blocks, LOOKED_AT / BLOCK);
+    const block = new Uint8Array(BLOCK);
+    for (let i = 0; i < looked; i++) {
+      const at = Math.floor((i * blocks) / looked) * BLOCK;
+      const bytes = block.subarray(0, Math.min(BLOCK, length - at));
+      corpus.read(start + at, bytes);
+      hash.update(bytes);
+    }
+    return { bytes: length, sha256: hash.digest('hex') };
+  });
+}

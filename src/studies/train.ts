@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FormatError, OptionError } from '../core/errors.js';
+import { reasonOf } from '../core/system-errors.js';
+import type { CpuDevice } from '../devices/index.js';
+import { createModel } from '../models/index.js';
+import { evaluate } from '../train/evaluate.js';
+import { lossScaler } from '../train/loss-scale.js';
+import type { Metric } from '../train/metrics.js';
+import { readJson, writeJson } from '../train/model-file.js';
+import { fitToMemory, rehearseTraining } from '../train/rehearse.js';
+import { type Limits, runTraining, type RunResult, type Timed } from '../train/run.js';
+import { Trainer } from '../train/trainer.js';
+import { checkResumed, PROBE, readTrainConfig, type TrainConfig } from './train-config.js';
+import { openData, type TrainData } from './train-data.js';
+import { optimiserOf, scheduleOf } from './train-optimiser.js';
+
+/** What is known before the first step. */
+export interface TrainStart {
+  readonly config: TrainConfig;
+  readonly parameters: number;
+  readonly tokensPerStep: number;
+  /** Most bytes that a step will hold. */
+  readonly predictedBytes: number;
+  readonly data: Pick<TrainData, 'bytes' | 'files'>;
+}
+
+export interface TrainOptions {
+  /** Of the run. */
+  readonly folder: string;
+  /** Whether the folder holds a run that goes on. */
+  readonly resume: boolean;
+  /** Bytes that a step may take; undefined: no limit. */
+  readonly memoryLimit?: number | undefined;
+  readonly onStart?: (start: TrainStart) => void;
+  readonly onProgress?: (what: string) => void;
+  readonly onMetric?: (metric: Metric, limits: Limits | undefined) => void;
+  readonly onTrouble?: (message: string) => void;
+  readonly stopping?: () => boolean;
+}
+
+export interface TrainResult extends RunResult {
+  /** With the number of steps, and all that was left to be found. */
+  readonly config: TrainConfig;
+  /** Of the best evaluation. */
+  readonly bestBitsPerByte: number | null;
+}
+
+export const CONFIG = 'config.json';
+
+/** The configuration of the run in a folder. @throws FormatError when there is none. */
+export function configOf(folder: string): TrainConfig {
+  if (existsSync(join(folder, CONFIG))) return readTrainConfig(readJson(join(folder, CONFIG)));
+  throw new FormatError(`training: "${folder}" holds no run (no ${CONFIG}); name the folder that training wrote to.`);
+}
+
+/**
+ * Trains a model on texts, and leaves a folder with its configuration, metrics, last and best weights.
+ *
+ * @throws OptionError for a text or settings that do not fit, or another run's folder; what a run throws.
+ */
+export async function train(device: CpuDevice, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
+  const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
+  if (resume) checkResumed(folder, configOf(folder), asked);
+  else if (existsSync(join(folder, CONFIG))) {
+    throw new OptionError(`training: "${folder}" holds a run already; resume it, or name another folder.`);
+  }
+  onProgress?.('rehearsing a step');
+  const { model: fitted, predictedBytes } = await rehearsed(asked, memoryLimit, device);
+  let config: TrainConfig = { ...asked, model: fitted };
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw new FormatError(`training: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
+  }
+  onProgress?.('reading the text');
+  const data = await openData(config, folder, onProgress);
+  onProgress?.('drawing the weights');
+  const model = createModel(config.model).initialise({ device, seed: config.train.seed });
+  try {
+    const { precision, seed, accumulate, clip, patience, saveEvery } = config.train;
+    const trainer = new Trainer({
+      device,
+      model,
+      optimiser: optimiserOf(config.train.optimiser),
+      schedule: scheduleOf(config.train, config.train.steps),
+      batches: data.batches,
+      accumulate,
+      precision,
+      seed,
+      clip: clip === 0 ? Infinity : clip,
+      ...(precision === 'f16' ? { lossScale: lossScaler() } : {}),
+    });
+    try {
+      writeJson(join(folder, CONFIG), config);
+      const parameters = [...model.stateDict().values()].reduce((total, { size }) => total + size, 0);
+      const { tokensPerStep } = trainer;
+      onStart?.({ config, parameters, tokensPerStep, predictedBytes, data });
+      const settle = (steps: number): Limits => {
+        const evaluateEvery = config.train.evaluateEvery ?? Math.max(1, Math.round(steps / 20));
+        config = { ...config, train: { ...config.train, steps, minutes: null, evaluateEvery } };
+        trainer.schedule = scheduleOf(config.train, steps);
+        writeJson(join(folder, CONFIG), config);
+        return { steps, evaluateEvery };
+      };
+      const { steps } = config.train;
+      const { evaluateWindows: windows } = config.train;
+      const batches = data.validation;
+      const bitsPerByte = (loss: number): number => loss / Math.LN2 / data.bytesPerToken;
+      const result = await runTraining({
+        ...hooks,
+        folder,
+        resume,
+        trainer,
+        limits: steps === null ? timed(config, settle) : settle(steps),
+        evaluate: batches && (() => evaluate({ device, model, batches, windows, precision })),
+        bitsPerByte,
+        saveEvery: saveEvery ?? undefined,
+        patience,
+        data: data.fingerprint,
+        session: { device: device.info.kind, threads: device.info.threads, parameters },
+      });
+      return { ...result, config, bestBitsPerByte: result.best && bitsPerByte(result.best.loss) };
+    } finally {
+      trainer.dispose();
+    }
+  } finally {
+    model.dispose();
+  }
+}
+
+/** The model with what it leaves to the memory limit, and what a step of it will hold. */
+async function rehearsed(
+  { model, train: settings }: TrainConfig,
+  limit: number | undefined,
+  device: CpuDevice,
+): Promise<{ readonly model: TrainConfig['model']; readonly predictedBytes: number }> {
+  const { batch: batchSize, accumulate, precision } = settings;
+  const optimiser = optimiserOf(settings.optimiser);
+  const options = { batchSize, accumulate, precision, optimiser, like: device.info };
+  if (limit === undefined) return { model, predictedBytes: (await rehearseTraining(model, options)).peakBytes };
+  const { config, cost } = await fitToMemory(model, options, limit);
+  return { model: config, predictedBytes: cost.peakBytes };
+}
+
+/** Passes of an evaluation cost a third of those of training. */
+const FORWARD = 1 / 3;
+const EVALUATIONS = 20;
+
+/** As many steps as the minutes allow, from the time of the first ones, evaluations counted. */
+function timed({ train, model }: TrainConfig, settle: (steps: number) => Limits): Timed {
+  const { minutes, warmUp, schedule, batch, accumulate, evaluateWindows, evaluateEvery } = train;
+  const probe = schedule === 'cosine' ? Math.min(PROBE, warmUp) : PROBE;
+  return {
+    probe,
+    limits: (secondsPerStep, elapsed) => {
+      const left = Math.max(0, 60 * minutes! - elapsed);
+      const evaluation =
+        (evaluateWindows * model.length * secondsPerStep * FORWARD) / (batch * accumulate * model.length);
+      const steps =
+        evaluateEvery === null
+          ? (left - EVALUATIONS * evaluation) / secondsPerStep
+          : left / (secondsPerStep + evaluation / evaluateEvery);
+      return settle(Math.max(probe, schedule === 'cosine' ? warmUp + 1 : 1, probe + Math.floor(steps)));
+    },
+  };
+}
