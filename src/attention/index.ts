@@ -20,7 +20,7 @@ export {
   type Supports,
 } from './define.js';
 export type { CommonOptions } from './call.js';
-export type { Decoder, DecoderOptions } from './decoder.js';
+export type { CacheKind, Decoder, DecoderOptions } from './decoder.js';
 export { Mechanism, type AnyOptions, type AttentionResult, type CallOptions } from './mechanism.js';
 export * from './options.js';
 export * from './parameters.js';

@@ -15,6 +15,8 @@ export const forwardParameters = parameterList({
    * keys, to which these are added; rows that visit none stay untouched.
    */
   opens: 'pointer',
+  /** Rows from one head's keys and values to the next one's: S, or more where they are the first S of a larger room. */
+  keyRows: 'i32',
 });
 
 /** Bytes of workspace a thread needs: the queries and outputs of a tile, its row statistics, one step of scores. */
@@ -32,13 +34,20 @@ export function forwardScratch(width: number, spec: AttendSpec): number {
  * ever repacked, keys and values are read where they lie as scalars, and the row statistics are lane-wise.
  */
 export function attendForward(spec: AttendSpec): Kernel {
-  return {
-    name: 'attend forward',
-    key: specKey(spec),
-    parameters: forwardParameters.kinds,
-    cpu: (k) => text(k, spec),
-  };
+  let kernel = kernels.get(spec);
+  if (kernel === undefined) {
+    kernel = {
+      name: 'attend forward',
+      key: specKey(spec),
+      parameters: forwardParameters.kinds,
+      cpu: (k) => text(k, spec),
+    };
+    kernels.set(spec, kernel);
+  }
+  return kernel;
 }
+
+const kernels = new WeakMap<AttendSpec, Kernel>();
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;
@@ -71,8 +80,8 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
       const { L, S, start, pitch } = rowsOf;
       const q0 = k.mul(tile, t.queryTile);
       const rowsOfTile = rowsOf.tile(head, q0, t.queryTile);
-      const keys = start(p.k, kvHead, p.S, D);
-      const values = start(p.v, kvHead, p.S, E);
+      const keys = start(p.k, kvHead, p.keyRows, D);
+      const values = start(p.v, kvHead, p.keyRows, E);
 
       pack(k, t, { ...rowsOfTile(p.q, D), panels: queries }, p.scale);
       k.if(

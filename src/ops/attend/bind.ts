@@ -22,13 +22,12 @@ export interface AttendCall {
   readonly opens: Int32Array;
   readonly scale: number;
   readonly dropout: Dropout | undefined;
+  /** Rows from one head's keys to the next one's, forward only; default S. */
+  readonly keyRows?: number;
 }
 
 /** The calls over the pairs of several plans, in turn. The first one that visits a pair of a head opens it. */
-export function callsOf(
-  plans: readonly AttendPlan[],
-  call: Pick<AttendCall, 'shape' | 'scale' | 'dropout'>,
-): readonly AttendCall[] {
+export function callsOf(plans: readonly AttendPlan[], call: Omit<AttendCall, 'plan' | 'opens'>): readonly AttendCall[] {
   const { B, H } = call.shape;
   const openers = Array.from({ length: B * H }, (_, i) => {
     const first = plans.findIndex(({ tiles }) => visitsAny(tiles, tileClass(tiles, H, Math.floor(i / H), i % H)));
@@ -84,20 +83,18 @@ export function sharedArguments(
   workspace: Workspace,
   call: AttendCall,
   { q, k, v, logsumexp }: AttendInputs & { readonly logsumexp: Tensor },
-  nonFinite: NonFinite,
+  nonFinite: NonFiniteFlags,
 ) {
   const { shape, plan, scale, dropout } = call;
   const { perBatch, perHead } = plan.tiles.classes;
   const [low, high] = splitSeed(dropout?.seed ?? 0);
+  const uploaded = uploadTables(workspace, call);
   return {
     q: q.buffer,
     k: k.buffer,
     v: v.buffer,
     logsumexp: logsumexp.buffer,
-    rowOffsets: workspace.upload(plan.tiles.rowOffsets),
-    runs: workspace.upload(plan.tiles.runs),
-    constants: uploadConstants(workspace, plan),
-    tables: uploadTables(workspace, plan),
+    ...uploaded,
     H: shape.H,
     G: shape.G,
     L: shape.L,
@@ -108,7 +105,7 @@ export function sharedArguments(
     seedLow: low,
     seedHigh: high,
     ...keeping(dropout?.rate ?? 0),
-    flags: plan.spec.mask || plan.spec.hides ? nonFinite.flags : workspace.allocate(4),
+    flags: plan.spec.mask || plan.spec.hides ? nonFinite.flags : uploaded.constants,
   };
 }
 
@@ -117,35 +114,69 @@ function splitSeed(seed: number): readonly [number, number] {
   return [seed | 0, Math.floor(seed / 2 ** 32) | 0];
 }
 
-function uploadConstants(workspace: Workspace, plan: AttendPlan): DeviceBuffer {
-  const view = new DataView(new ArrayBuffer(Math.max(4, 4 * plan.constants.length)));
-  plan.constants.forEach(({ type, value }, slot) => {
-    if (type === 'f32') view.setFloat32(4 * slot, value, true);
-    else view.setInt32(4 * slot, value, true);
-  });
-  return workspace.upload(view);
-}
-
-function uploadTables(workspace: Workspace, plan: AttendPlan): DeviceBuffer {
+/** The small tables of a call, in one buffer. */
+function uploadTables(workspace: Workspace, { plan, opens }: AttendCall) {
+  const { tiles, constants } = plan;
   const { tables } = plan.spec;
-  const view = new DataView(new ArrayBuffer(Math.max(4, tableSlot * tables.length)));
+  const onHost = tables.map(hostData);
+  let end = 0;
+  const room = (byteLength: number): number => {
+    const start = end;
+    end += Math.ceil(byteLength / 8) * 8;
+    return start;
+  };
+  const at = {
+    rowOffsets: room(tiles.rowOffsets.byteLength),
+    runs: room(tiles.runs.byteLength),
+    constants: room(4 * constants.length),
+    tables: room(tableSlot * tables.length),
+    opens: room(opens.byteLength),
+  };
+  const ofTables = onHost.map((data) => room(data?.byteLength ?? 0));
+  const buffer = workspace.allocate(end);
+  const bytes = new Uint8Array(end);
+  const view = new DataView(bytes.buffer);
+  const put = (data: ArrayBufferView, offset: number): void =>
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+  put(tiles.rowOffsets, at.rowOffsets);
+  put(tiles.runs, at.runs);
+  put(opens, at.opens);
+  constants.forEach(({ type, value }, slot) => {
+    if (type === 'f32') view.setFloat32(at.constants + 4 * slot, value, true);
+    else view.setInt32(at.constants + 4 * slot, value, true);
+  });
   tables.forEach((table, i) => {
     const { source } = table;
-    const data = hostData(table);
-    if (!(source instanceof Tensor) && data === undefined) {
+    const data = onHost[i];
+    if (data) put(data, ofTables[i]!);
+    else if (!(source instanceof Tensor)) {
       throw new OptionError(
         `attend: the score reads "${table.name}", which is no tensor; make one with tensor(data, shape).`,
       );
     }
-    const buffer = source instanceof Tensor ? source.buffer : workspace.upload(data!);
-    view.setBigUint64(tableSlot * i, BigInt(buffer.address), true);
-    table.shape.forEach((extent, d) => view.setInt32(tableSlot * i + 8 + 4 * d, extent, true));
+    const address = source instanceof Tensor ? source.buffer.address : buffer.address + ofTables[i]!;
+    const slot = at.tables + tableSlot * i;
+    view.setBigUint64(slot, BigInt(address), true);
+    table.shape.forEach((extent, d) => view.setInt32(slot + 8 + 4 * d, extent, true));
   });
-  return workspace.upload(view);
+  workspace.device.write(buffer, bytes);
+  const part = (byteOffset: number) => ({ buffer, byteOffset });
+  return {
+    rowOffsets: part(at.rowOffsets),
+    runs: part(at.runs),
+    constants: part(at.constants),
+    tables: part(at.tables),
+    opens: part(at.opens),
+  };
+}
+
+/** Where to read, once a kernel needs it, whether inputs hold NaN or Inf: `flagCount` words. */
+export interface NonFiniteFlags {
+  readonly flags: DeviceBuffer;
 }
 
 /** Flags that are set where one of `inputs` holds NaN or Inf, found when first asked for: once for all parts of a mask. */
-export class NonFinite {
+export class NonFinite implements NonFiniteFlags {
   readonly #workspace: Workspace;
   #flags: DeviceBuffer | undefined;
 
@@ -164,13 +195,16 @@ export class NonFinite {
 
   #find(): DeviceBuffer {
     const flags = this.#workspace.zeros(4 * flagCount);
-    for (const x of this.inputs) {
-      const chunk = 64 * Math.ceil(x.size / (64 * flagCount));
-      const parameters = finiteParameters.pack({ x: x.buffer, count: x.size, chunk, flags });
-      x.device.run(findNonFinite, parameters, Math.ceil(x.size / chunk));
-    }
+    for (const x of this.inputs) raiseNonFinite(x, flags);
     return flags;
   }
+}
+
+/** Sets some of `flags` where `x` holds NaN or Inf, and leaves the others. */
+export function raiseNonFinite(x: Tensor, flags: DeviceBuffer): void {
+  const chunk = 64 * Math.ceil(x.size / (64 * flagCount));
+  const parameters = finiteParameters.pack({ x: x.buffer, count: x.size, chunk, flags });
+  x.device.run(findNonFinite, parameters, Math.ceil(x.size / chunk));
 }
 
 /** Calls `use` with the flags of `inputs`, and frees them. */

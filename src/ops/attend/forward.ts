@@ -1,6 +1,6 @@
 import { attendForward, forwardParameters, forwardScratch } from '../../kernels/attend/forward.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
-import { type NonFinite, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
+import { type NonFiniteFlags, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
 
 export interface AttendValues {
   readonly out: Tensor;
@@ -11,7 +11,7 @@ export interface AttendValues {
 export function runForward(
   call: AttendCall,
   { q, k, v }: AttendInputs,
-  nonFinite: NonFinite,
+  nonFinite: NonFiniteFlags,
   before?: AttendValues,
 ): AttendValues {
   const { shape, plan } = call;
@@ -27,7 +27,7 @@ export function runForward(
     const args = sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite);
     const { width } = device.info;
     const tiles = Math.ceil(L / (period * queryTile));
-    const own = { out: out.buffer, opens: workspace.upload(call.opens) };
+    const own = { out: out.buffer, keyRows: call.keyRows ?? shape.S };
     const tasks = B * H * period * tiles;
     device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, ...own }), tasks, {
       scratchBytes: forwardScratch(width, plan.spec),

@@ -4,14 +4,14 @@ import { scope } from '../../tensor/scope.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { pickRows } from '../gather-rows.js';
 import { runBackward, type AttendGradients } from './backward.js';
-import type { AttendCall, AttendInputs, NonFinite } from './bind.js';
+import type { AttendCall, AttendInputs, NonFinite, NonFiniteFlags } from './bind.js';
 import { runForward, type AttendValues } from './forward.js';
 
 /** `runForward`, with the keys and values of the plan picked first where it names some. */
 export function forwardOfPart(
   call: AttendCall,
   { q, k, v }: AttendInputs,
-  nonFinite: NonFinite,
+  nonFinite: NonFiniteFlags,
   before: AttendValues | undefined,
 ): AttendValues {
   const { keys } = call.plan;
@@ -62,6 +62,7 @@ export function backwardOfPart(
 const placed = (call: AttendCall, keys: Int32Array): AttendCall => ({
   ...call,
   shape: { ...call.shape, S: keys.length },
+  keyRows: keys.length,
 });
 
 /** The same rows for every batch and head, `[B, G, m]`. */

@@ -11,6 +11,7 @@ import type { AttendSpec } from '../../kernels/attend/spec.js';
 import { causal, periodicity, ranges, type AttendShape, type Mask } from '../../masks/index.js';
 import { classifyTiles, type TileMap } from '../../masks/tiles.js';
 import { keyBlocksFor } from './key-blocks.js';
+import { Remembered } from './remembered.js';
 import { splitMask, type MaskPart } from './split.js';
 
 /** What one shape, mask and score change mean for the kernels: worked out on the host, once for equal inputs. */
@@ -27,6 +28,8 @@ export interface PlanOptions {
   readonly D: number;
   readonly E: number;
   readonly dropout: boolean;
+  /** The values that q and k take where they are not those of the shape: steps of one sequence then share a kernel. */
+  readonly positions?: AttendShape;
 }
 
 /** What a mask is to the kernels: tiles of the score matrix of one residue class, and the mask within it. */
@@ -44,40 +47,40 @@ export interface Visited {
   readonly tiles: { readonly empty: number; readonly full: number; readonly partial: number };
 }
 
-const known = new WeakMap<Expression, Map<string, MaskPlan>>();
-
-/** What `make` gives, kept under `name` as long as the expression lives. */
-function remembered(expression: Expression | null, name: string, make: () => MaskPlan): MaskPlan {
-  if (expression === null) return make();
-  const plans = known.get(expression) ?? new Map<string, MaskPlan>();
-  known.set(expression, plans);
-  const plan = plans.get(name) ?? make();
-  plans.set(name, plan);
-  return plan;
-}
+// a step of a decoder is a shape of its own
+const maskPlans = new Remembered<MaskPlan>(256);
 
 /** The cheapest cut of the score matrix into tiles: coarse first, finer as long as that pays. */
 const planMask = (expression: Expression | null, shape: AttendShape): MaskPlan =>
-  remembered(expression, Object.values(shape).join(), () => {
+  maskPlans.get(expression, undefined, Object.values(shape).join(), () => {
+    if (expression === null) return planAll(shape);
     let best: { readonly plan: MaskPlan; readonly cost: number } | undefined;
     for (const { queryTile, costOfPair } of queryTiles) {
       // pairs in full tiles stay what they are
       if (best && best.cost <= costOfPair * best.plan.tiles.pairs.full) break;
       for (const keyBlock of keyBlocksFor(expression)) {
         const plan = planWithTiles(expression, shape, { queryTile, keyBlock });
-        const rows = Math.ceil(shape.L / plan.period);
-        // a tile is computed whole, however few its queries; evaluating the mask costs about a quarter of a pair
-        const padding = (Math.ceil(rows / queryTile) * queryTile) / rows;
         const { full, partial } = plan.tiles.pairs;
-        const cost = padding * costOfPair * (full + 1.25 * partial);
+        // evaluating the mask costs about a quarter of a pair
+        const cost = padding(Math.ceil(shape.L / plan.period), queryTile) * costOfPair * (full + 1.25 * partial);
         if (best === undefined || cost < best.cost) best = { plan, cost };
       }
     }
     return best!.plan;
   });
 
+/** A tile is computed whole, however few its queries. */
+const padding = (rows: number, queryTile: number): number => (Math.ceil(rows / queryTile) * queryTile) / rows;
+
+/** Of a row's tiles without a mask there is nothing to find out. */
+function planAll(shape: AttendShape): MaskPlan {
+  const costs = queryTiles.map(({ queryTile, costOfPair }) => costOfPair * padding(shape.L, queryTile));
+  const { queryTile } = queryTiles[costs.indexOf(Math.min(...costs))]!;
+  return planWithTiles(null, shape, { queryTile, keyBlock: defaultKeyBlock });
+}
+
 const planWithTiles = (expression: Expression | null, shape: AttendShape, choice: TileChoice): MaskPlan =>
-  remembered(expression, [...Object.values(shape), choice.queryTile, choice.keyBlock].join(), () =>
+  maskPlans.get(expression, undefined, [...Object.values(shape), choice.queryTile, choice.keyBlock].join(), () =>
     classified(expression, shape, choice),
   );
 
@@ -124,8 +127,24 @@ export function combineMasks(isCausal: boolean, mask: Mask | undefined): Mask | 
 /** A split must save this share of the pairs to be worth another pass over the queries. */
 const worthwhile = 0.8;
 
-/** One plan, or several over disjoint sets of pairs, each of which adds to the results of those before. */
+const plans = new Remembered<readonly AttendPlan[]>(64);
+
+/**
+ * One plan, or several over disjoint sets of pairs, each of which adds to the results of those before. The same object for
+ * equal inputs.
+ */
 export function planAttend(
+  shape: AttendShape,
+  mask: Expression | null,
+  score: Expression | undefined,
+  options: PlanOptions,
+): readonly AttendPlan[] {
+  const { D, E, dropout, positions } = options;
+  const name = [...Object.values(shape), D, E, dropout, ...(positions ? Object.values(positions) : [])].join();
+  return plans.get(score, mask, name, () => planParts(shape, mask, score, options));
+}
+
+function planParts(
   shape: AttendShape,
   mask: Expression | null,
   score: Expression | undefined,
@@ -144,8 +163,10 @@ export function planAttend(
   return chosen.map((part) => {
     const { gathered } = part;
     const change = score && gathered ? gathered.place(score) : score;
-    const plan = planWhole(shapeOf(part), part.mask, change, options);
-    return gathered ? { ...plan, keys: gathered.keys } : plan;
+    if (gathered === undefined) return planWhole(shape, part.mask, change, options);
+    // places in a list have a range of their own
+    const { positions: _, ...inList } = options;
+    return { ...planWhole(shapeOf(part), part.mask, change, inList), keys: gathered.keys };
   });
 }
 
@@ -159,29 +180,52 @@ export function planWhole(
   const { period, mask: inClass, choice, tiles, visited } = planMask(maskExpression, shape);
   // where no tile is partial, the mask is never evaluated
   const evaluated = tiles.counts.partial > 0 ? inClass : null;
+  const program = programOf(scoreExpression, evaluated ?? undefined, { ...options, period, ...choice }, shape);
+  return { ...program, tiles, visited };
+}
+
+type Program = Pick<AttendPlan, 'spec' | 'constants'>;
+
+const programs = new Remembered<Program>(64);
+
+/** The same object for the same expressions and sizes, so that what devices compiled for it is found by identity. */
+function programOf(
+  score: Expression | undefined,
+  mask: Expression | undefined,
+  options: PlanOptions & TileChoice & { readonly period: number },
+  shape: AttendShape,
+): Program {
+  const { D, E, dropout, period, queryTile, keyBlock, positions = shape } = options;
+  // without expressions, sizes of the sequence change nothing
+  const places = score === undefined && mask === undefined ? [] : Object.values(positions);
+  const name = [D, E, dropout, period, queryTile, keyBlock, ...places].join();
+  return programs.get(score, mask, name, () =>
+    makeProgram(score, mask, { D, E, dropout, period, queryTile, keyBlock }, positions),
+  );
+}
+
+function makeProgram(
+  scoreExpression: Expression | undefined,
+  mask: Expression | undefined,
+  sizes: Pick<AttendSpec, 'D' | 'E' | 'dropout' | 'period' | 'queryTile' | 'keyBlock'>,
+  positions: AttendShape,
+): Program {
   const parts = new Lifter();
   const lifted = {
     score: parts.lift(scoreExpression),
     slope: parts.lift(slopeOf(scoreExpression)),
-    mask: parts.lift(evaluated ?? undefined),
+    mask: parts.lift(mask),
   };
   const expressions = Object.values(lifted).filter((e) => e !== undefined);
-  const tables = [...new Set(expressions.flatMap((e) => tablesOf(e)))];
   return {
     spec: {
-      D: options.D,
-      E: options.E,
+      ...sizes,
       ...lifted,
       hides: scoreExpression !== undefined && hides(scoreExpression),
       constantTypes: parts.constants.map(({ type }) => type),
-      tables,
-      checked: checkedReads(expressions, shape, parts.values),
-      dropout: options.dropout,
-      period,
-      ...choice,
+      tables: [...new Set(expressions.flatMap((e) => tablesOf(e)))],
+      checked: checkedReads(expressions, positions, parts.values),
     },
-    tiles,
-    visited,
     constants: parts.constants,
   };
 }

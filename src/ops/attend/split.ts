@@ -13,6 +13,7 @@ import {
 import { axisRuns } from '../../masks/axis.js';
 import { periodicity } from '../../masks/index.js';
 import { FULL } from '../../masks/runs.js';
+import { Remembered } from './remembered.js';
 
 /** More terms than this are not worth looking at. */
 const mostTerms = 16;
@@ -41,7 +42,7 @@ export interface SplitOptions {
 
 const always = constant(true);
 
-const known = new WeakMap<Expression, Map<string, readonly MaskPart[]>>();
+const splits = new Remembered<readonly MaskPart[]>(256);
 
 /**
  * Writes a mask as a union of disjoint parts: of one period each, such as the strided pattern as a window and a grid without
@@ -50,11 +51,7 @@ const known = new WeakMap<Expression, Map<string, readonly MaskPart[]>>();
  */
 export function splitMask(mask: Expression, options: SplitOptions): readonly MaskPart[] {
   const name = `${options.S},${options.keyBlock},${options.gather}`;
-  const ofMask = known.get(mask) ?? new Map<string, readonly MaskPart[]>();
-  known.set(mask, ofMask);
-  const parts = ofMask.get(name) ?? split(mask, options);
-  ofMask.set(name, parts);
-  return parts;
+  return splits.get(mask, undefined, name, () => split(mask, options));
 }
 
 /** Terms that are attended to together. */

@@ -66,6 +66,7 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
   char * v = *(char *const *)(params + 152);
   char * v = *(char *const *)(params + 160);
   char * v = *(char *const *)(params + 168);
+  const int32_t v = *(const i32u *)(params + 176);
   const int32_t v = 1024;
   const int32_t v = 1;
   char * v = scratch + (int64_t)v * v;

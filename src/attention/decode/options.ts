@@ -1,0 +1,77 @@
+import { CapabilityError, OptionError } from '../../core/errors.js';
+import { attendWithin, type AttentionDefinition } from '../definition.js';
+import type { AnyOptions } from '../mechanism.js';
+import { show } from '../options.js';
+
+const kinds = ['fixed', 'ring', 'sink'] as const;
+/** What a decoder keeps of the tokens so far. */
+export type CacheKind = (typeof kinds)[number];
+
+export interface DecoderOptions {
+  /** Tokens it will see at most: defaults and parameters that depend on the length are those of this length. */
+  readonly maxLength: number;
+  /**
+   * `fixed` (default): all tokens, in room for `maxLength`. `ring`: the last `window`. `sink`: the first `sinks` and the last
+   * `window`. (Attention sinks: Xiao et al. 2023, arXiv 2309.17453.) Not for mechanisms with a state of fixed size.
+   */
+  readonly cache?: CacheKind;
+  /** Tokens that a ring keeps, the newest included. */
+  readonly window?: number;
+  /** First tokens that a sink cache keeps besides. */
+  readonly sinks?: number;
+}
+
+/** Which tokens stay; a ring has no sinks. */
+export type Kept =
+  { readonly cache: 'fixed' } | { readonly cache: 'ring' | 'sink'; readonly window: number; readonly sinks: number };
+
+/** Whether it is exact attention under a pattern, which reads keys where they lie. */
+export const isPlain = ({ forward = attendWithin }: AttentionDefinition): boolean => forward === attendWithin;
+
+/**
+ * The decoder's options apart from those of its calls.
+ *
+ * @throws CapabilityError for a mechanism that does not decode so; OptionError for values out of range.
+ */
+export function decoderOptions(
+  definition: AttentionDefinition,
+  given: DecoderOptions & AnyOptions,
+): { readonly maxLength: number; readonly kept: Kept; readonly options: AnyOptions } {
+  const { name, supports } = definition;
+  const { maxLength, cache = 'fixed', window, sinks, ...rest } = given;
+  if (supports.decode === false) {
+    throw new CapabilityError(`${name}: it does not decode step by step; run it on the whole sequence.`);
+  }
+  const faults: string[] = [];
+  const whole = (what: string, value: unknown, least: number): void => {
+    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) < 2 ** 31) return;
+    faults.push(`${what} must be a whole number of at least ${least}; got ${show(value)}`);
+  };
+  whole('maxLength', maxLength, 1);
+  if (!kinds.includes(cache)) faults.push(`cache must be "fixed", "ring" or "sink"; got ${show(cache)}`);
+  if (cache === 'ring' || cache === 'sink') whole('window', window, 1);
+  if (cache === 'sink') whole('sinks', sinks, 1);
+  // a mechanism may have an option of that name
+  const own = { ...(window !== undefined && { window }), ...(sinks !== undefined && { sinks }) };
+  const shared = Object.fromEntries(Object.entries(own).filter(([option]) => option in definition.options));
+  const unused = Object.keys(own).filter(
+    (option) => !(option in shared) && (cache === 'fixed' || (cache === 'ring' && option === 'sinks')),
+  );
+  if (unused.length > 0) {
+    const where = unused.includes('sinks') ? '"sink"' : '"ring" or "sink"';
+    faults.push(`${unused.join(' and ')} belong to cache: ${where}; got cache: ${show(cache)}`);
+  }
+  if (rest.lengths !== undefined) faults.push('it takes no lengths; decode sequences of different lengths apart');
+  if (faults.length > 0) throw new OptionError(`${name}: decoder: ${faults.join('; ')}.`);
+  const options = { ...rest, ...shared, causal: true };
+  if (cache === 'fixed') return { maxLength, kept: { cache }, options };
+  if (supports.decode === 'recurrent') {
+    throw new CapabilityError(`${name}: its state has a fixed size and forgets nothing; leave out cache: "${cache}".`);
+  }
+  if (!isPlain(definition)) {
+    throw new CapabilityError(
+      `${name}: it computes with all keys in order; cache: "${cache}" takes exact attention under a pattern, such as flash or sliding-window.`,
+    );
+  }
+  return { maxLength, kept: { cache, window: window!, sinks: cache === 'sink' ? sinks! : 0 }, options };
+}

@@ -1,0 +1,182 @@
+import { lookup, select, simplify, substitute, variable, wrap, type F32 } from '../../codegen/expression/index.js';
+import { CapabilityError } from '../../core/errors.js';
+import { causal, countPairs, mask, within, type Mask } from '../../masks/index.js';
+import { attendCached } from '../../ops/attend/cached.js';
+import { integerTable } from '../../scores/index.js';
+import { empty, type Tensor } from '../../tensor/index.js';
+import type { ForwardResult } from '../definition.js';
+import type { Memory, PlainAttention, Step } from './memory.js';
+import type { Kept } from './options.js';
+import { copyRows, Room, type Rows } from './room.js';
+
+type KeptInRing = Exclude<Kept, { readonly cache: 'fixed' }>;
+
+const [q, k] = [variable('q', 'i32'), variable('k', 'i32')];
+
+/** What a query sees of the tokens before it. */
+function seen({ window, sinks }: KeptInRing): Mask {
+  const newest = within({ left: window - 1, right: 0 });
+  return sinks === 0 ? newest : newest.or(mask((at) => at.k.lt(sinks))).and(causal());
+}
+
+/**
+ * The first s tokens in slots of their own and the last W in a ring: token p ≥ s lies in slot `s + (p − s) mod W`.
+ *
+ * Softmax does not mind the order of slots. A score that depends on positions gets true ones: those of the slots follow from
+ * the newest token, which the kernel reads from the device, so that expressions, plan and kernel stay the same objects.
+ */
+export class RingCache implements Memory {
+  readonly #attention: PlainAttention;
+  readonly #kept: KeptInRing;
+  readonly #seen: Mask;
+  readonly #room: Room;
+  /** The position of the newest token, and what the tokens that are gone shift the others by. */
+  readonly #place: Tensor;
+  /** Of slots, and of tokens in their order. */
+  readonly #scores: { readonly slots: F32; readonly ordered: F32 } | undefined;
+
+  /** @throws CapabilityError where the pattern sees tokens that the ring has forgotten. */
+  constructor(attention: PlainAttention, kept: KeptInRing, rows: Rows) {
+    this.#attention = attention;
+    this.#kept = kept;
+    this.#seen = seen(kept);
+    const hides = checkPattern(attention, kept);
+    this.#room = new Room(rows, kept.sinks + kept.window);
+    this.#place = empty([2], 'i32', rows.k.device, 'cache');
+    const { score, pattern, whole } = attention;
+    if (score === undefined && !hides) return;
+    const plain = score ?? variable('score', 'f32');
+    const change = hides ? select(pattern!.expression(whole), plain, -Infinity) : plain;
+    const table = integerTable('place', this.#place);
+    const [newest, gone] = [lookup(table, 0), lookup(table, 1)];
+    const at = (by: { readonly q: typeof q; readonly k: typeof k }): F32 =>
+      wrap(simplify(substitute(change, by))) as F32;
+    const { window, sinks } = kept;
+    const inRing = newest.sub(newest.sub(k).mod(window));
+    this.#scores = {
+      slots: at({ q: newest, k: sinks === 0 ? inRing : select(k.lt(sinks), k, inRing) }),
+      ordered: at({ q: q.add(gone), k: sinks === 0 ? k.add(gone) : select(k.lt(sinks), k, k.add(gone)) }),
+    };
+  }
+
+  step(step: Step): ForwardResult {
+    const { k: keys, v: values, start } = step;
+    const tokens = keys.shape[2]!;
+    if (this.#scores || tokens > 1) this.#room.look(values);
+    if (start + tokens <= this.#room.capacity) {
+      this.#keep(step);
+      return this.#attend(step, this.#room, start + tokens);
+    }
+    if (tokens === 1) {
+      this.#keep(step);
+      return this.#attend(step, this.#room, this.#room.capacity);
+    }
+    const all = start === 0 ? { k: keys, v: values } : this.#inOrder(step);
+    const result = this.#attend(step, all, all.k.shape[2]!);
+    this.#keep(step);
+    return result;
+  }
+
+  reset(): void {
+    this.#room.clear();
+  }
+
+  get tensors(): readonly Tensor[] {
+    return [...this.#room.tensors, this.#place];
+  }
+
+  #attend({ q: queries, start }: Step, rows: Rows, length: number): ForwardResult {
+    const { whole, scale } = this.#attention;
+    const tokens = queries.shape[2]!;
+    const one = tokens === 1;
+    if (this.#scores) {
+      const newest = start + tokens - 1;
+      this.#place.device.write(this.#place.buffer, Int32Array.of(newest, newest + 1 - length));
+    }
+    const shape = { ...whole, L: tokens, S: length };
+    return attendCached({
+      q: queries,
+      k: rows.k,
+      v: rows.v,
+      length,
+      mask: one ? null : this.#seen.expression(shape),
+      score: one ? this.#scores?.slots : this.#scores?.ordered,
+      scale,
+      nonFinite: this.#room,
+    });
+  }
+
+  /** Puts those of the new tokens into their slots that stay. */
+  #keep({ k: keys, v: values, start }: Step): void {
+    const { window, sinks } = this.#kept;
+    const end = start + keys.shape[2]!;
+    const write = (from: number, to: number, slot: number): void => {
+      if (to > from) this.#room.write({ k: keys, v: values }, from - start, slot, to - from);
+    };
+    write(start, Math.min(end, sinks), start);
+    for (const [from, to, slot] of this.#stretches(Math.max(start, sinks, end - window), end)) write(from, to, slot);
+  }
+
+  /** Tokens in the ring, cut where it closes. */
+  #stretches(from: number, to: number): readonly (readonly [from: number, to: number, slot: number])[] {
+    if (to <= from) return [];
+    const { window, sinks } = this.#kept;
+    const slot = (from - sinks) % window;
+    const middle = Math.min(to, from + window - slot);
+    const second = [middle, to, sinks] as const;
+    return [[from, middle, sinks + slot], ...(to > middle ? [second] : [])];
+  }
+
+  /** The tokens it has, then the new ones. */
+  #inOrder({ k: keys, v: values, start }: Step): Rows {
+    const { window, sinks } = this.#kept;
+    const first = Math.min(start, sinks);
+    const inRing = Math.min(start - first, window);
+    const parts = [[0, first, 0] as const, ...this.#stretches(start - inRing, start)];
+    const tokens = keys.shape[2]!;
+    const join = (held: Tensor, fresh: Tensor): Tensor => {
+      const [B, G, , columns] = held.shape as [number, number, number, number];
+      const out = empty([B, G, first + inRing + tokens, columns], 'f32', held.device);
+      let at = 0;
+      for (const [from, to, slot] of parts) {
+        if (to > from) copyRows(held, slot, out, at, to - from);
+        at += to - from;
+      }
+      copyRows(fresh, 0, out, at, tokens);
+      return out;
+    };
+    return { k: join(this.#room.k, keys), v: join(this.#room.v, values) };
+  }
+}
+
+/**
+ * Whether the pattern hides some of what the ring keeps.
+ *
+ * @throws CapabilityError where it sees what the ring has forgotten.
+ */
+function checkPattern({ name, whole, pattern }: PlainAttention, kept: KeptInRing): boolean {
+  if (pattern === undefined) return false;
+  const forgotten = (window: number): boolean =>
+    countPairs(
+      causal()
+        .and(pattern)
+        .and(seen({ ...kept, window }).not()),
+      whole,
+    ) > 0;
+  if (!forgotten(kept.window)) return countPairs(seen(kept).and(pattern.not()), whole) > 0;
+  let [tooSmall, enough] = [kept.window, whole.S];
+  while (enough - tooSmall > 1) {
+    const middle = Math.floor((tooSmall + enough) / 2);
+    if (forgotten(middle)) tooSmall = middle;
+    else enough = middle;
+  }
+  // a ring of most of the sequence is none
+  const remedy =
+    enough <= whole.S / 2
+      ? `a window of at least ${enough}`
+      : 'cache: "fixed", or a sink cache where what it looks back to are the first tokens';
+  throw new CapabilityError(
+    `${name}: its pattern sees tokens that a ${kept.cache} cache with window ${kept.window}` +
+      `${kept.sinks > 0 ? ` and sinks ${kept.sinks}` : ''} has forgotten; use ${remedy}.`,
+  );
+}
