@@ -92,6 +92,7 @@ const sections: Readonly<Record<string, { readonly word?: string; readonly keys:
       scaling: section,
       buckets: wholeFrom(2),
       maxDistance: wholeFrom(2),
+      clamp: wholeFrom(0),
     },
   },
   feedForward: {
@@ -102,7 +103,13 @@ const sections: Readonly<Record<string, { readonly word?: string; readonly keys:
   memory: { keys: { length: wholeFrom(0), compressed: wholeFrom(0), ratio: wholeFrom(1) } },
 };
 /** Keys of `position` that one method alone takes. */
-const ofMethod: Readonly<Record<string, string>> = { base: 'rope', scaling: 'rope', buckets: 't5', maxDistance: 't5' };
+const ofMethod: Readonly<Record<string, string>> = {
+  base: 'rope',
+  scaling: 'rope',
+  buckets: 't5',
+  maxDistance: 't5',
+  clamp: 'transformer-xl',
+};
 
 /**
  * A complete configuration from JSON: what is left out gets its default, and `"rope"` may stand for `{ "method": "rope" }`.

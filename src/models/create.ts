@@ -1,6 +1,10 @@
-import { CapabilityError } from '../core/errors.js';
+import { CapabilityError, OptionError } from '../core/errors.js';
+import { CompressiveTransformer } from './compressive.js';
 import type { ModelConfig } from './config.js';
 import type { LanguageModel } from './model.js';
+import { SegmentSession } from './segment-session.js';
+import { Session, type SessionOptions, type TextSession } from './session.js';
+import { TransformerXl } from './transformer-xl.js';
 import { Transformer } from './transformer.js';
 
 /**
@@ -13,8 +17,9 @@ export function createModel(config: ModelConfig): LanguageModel {
     case 'decoder':
       return new Transformer(config);
     case 'transformer-xl':
+      return new TransformerXl(config);
     case 'compressive-transformer':
-      throw new CapabilityError(`createModel: ${config.kind} is not there yet.`);
+      return new CompressiveTransformer(config);
     case 'encoder':
     case 'encoder-decoder':
       throw new CapabilityError(
@@ -23,4 +28,19 @@ export function createModel(config: ModelConfig): LanguageModel {
     default:
       return config.kind satisfies never;
   }
+}
+
+/**
+ * A text for a model to go on with. A model with memory has no other cache.
+ *
+ * @throws CapabilityError for a model that does not decode step by step; OptionError for a cache that it does not have.
+ */
+export function openSession(model: LanguageModel, options: SessionOptions): TextSession {
+  if (model instanceof Transformer) return new Session(model, options);
+  if (!(model instanceof TransformerXl))
+    throw new CapabilityError('openSession: this model does not decode step by step.');
+  if (options.cache !== undefined) {
+    throw new OptionError(`openSession: the memory of kind ${model.config.kind} is its cache; leave cache out.`);
+  }
+  return new SegmentSession(model);
 }

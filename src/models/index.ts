@@ -1,3 +1,4 @@
+export { CompressiveTransformer } from './compressive.js';
 export {
   kinds,
   positionNames,
@@ -10,9 +11,13 @@ export {
   type PresetName,
   type ResidualKind,
 } from './config.js';
-export { createModel } from './create.js';
+export { createModel, openSession } from './create.js';
 export { EncoderDecoder, type SourceOptions } from './encoder-decoder.js';
 export { IGNORED } from './loss.js';
 export type { LanguageModel, Loss, LossOptions, ModelState } from './model.js';
 export { Stack, type StackOptions } from './stack.js';
+export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';
 export { Ends, Transformer } from './transformer.js';
+export { generate, type GenerateOptions } from './generate.js';
+export { sample, type SampleOptions } from './sample.js';
+export { Session, type SessionOptions, type TextSession } from './session.js';

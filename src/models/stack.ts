@@ -18,6 +18,8 @@ export interface StackOptions {
   readonly causal: boolean;
   /** Whether each layer reads an encoder's output too. */
   readonly cross: boolean;
+  /** Whether keys and values are projected apart from queries, since they may be of other rows; default false. */
+  readonly separate?: boolean;
 }
 
 /** The layers of a configuration: `[B, L, width] → [B, L, width]`, normalised at the end. */
@@ -28,15 +30,15 @@ export class Stack extends Module {
 
   constructor(
     readonly config: ModelConfig,
-    { causal, cross }: StackOptions,
+    options: StackOptions,
   ) {
     super();
     const { width, heads, headDim, length, position } = config;
     this.positions = this.child(
       'positions',
-      new Positions(position, { features: width, heads, headDim, length, causal }),
+      new Positions(position, { features: width, heads, headDim, length, causal: options.causal }),
     );
-    const blocks = Array.from({ length: config.layers }, () => blockOf(config, this.positions, { causal, cross }));
+    const blocks = Array.from({ length: config.layers }, () => blockOf(config, this.positions, options));
     this.layers = this.child('layers', new ModuleList(blocks)).items;
     // after post-norm layers there is nothing left to normalise
     const { kind, place, epsilon } = config.norm;
@@ -101,7 +103,7 @@ export class Stack extends Module {
   }
 }
 
-function blockOf(config: ModelConfig, positions: Positions, { causal, cross }: StackOptions): Block {
+function blockOf(config: ModelConfig, positions: Positions, { causal, cross, separate }: StackOptions): Block {
   const { width, heads, kvHeads, headDim, length, bias, layers, dropout } = config;
   const { hidden, activation, gated, chunk } = config.feedForward;
   // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
@@ -110,6 +112,7 @@ function blockOf(config: ModelConfig, positions: Positions, { causal, cross }: S
   const attention: AttentionOptions = {
     ...common,
     causal,
+    ...(separate && { separate }),
     positions,
     mechanism: mechanism(config.mechanism.name),
     settings: config.mechanism.options,

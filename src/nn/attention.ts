@@ -41,7 +41,19 @@ export interface AttentionOptions {
   readonly outInit?: Initialiser;
 }
 
-const OPTIONS = ['heads', 'kvHeads', 'headDim', 'causal', 'mechanism', 'settings', 'length', 'positions', 'separate', 'bias', 'outInit'];
+const OPTIONS = [
+  'heads',
+  'kvHeads',
+  'headDim',
+  'causal',
+  'mechanism',
+  'settings',
+  'length',
+  'positions',
+  'separate',
+  'bias',
+  'outInit',
+];
 
 export interface AttendOver {
   /** Rows of keys and values, `[B, S, features]`, of a layer that is `separate`; default x. */
@@ -203,10 +215,13 @@ export class Attention extends Module {
   #attendRelative(q: Tensor, k: Tensor, v: Tensor): Tensor {
     const { weight, contentBias, positionBias } = this.#relative!;
     const [B, H, L, D] = q.shape as [number, number, number, number];
-    const shape = { B, H, G: k.shape[1]!, L, S: k.shape[2]!, D, E: D };
+    // queries are numbered as keys are, so the pattern of all rows holds for the last of them
+    const S = Math.max(L, k.shape[2]!);
+    const shape = { B, H, G: k.shape[1]!, L: S, S, D, E: D };
     const mask = this.mechanism.pattern(shape, { ...this.#settings, causal: true });
     const parameters = { weight: weight.value, contentBias: contentBias.value, positionBias: positionBias.value };
-    return relativeAttend(q, k, v, parameters, mask ? { mask } : {}).out;
+    const { clamp } = this.#positions!.options as { readonly clamp?: number };
+    return relativeAttend(q, k, v, parameters, { ...(mask && { mask }), ...(clamp !== undefined && { clamp }) }).out;
   }
 
   /** Tokens it was made for. */

@@ -18,7 +18,8 @@ import type { Parameter } from './parameter.js';
 
 /** How a model knows where its tokens are; see `positionMethods`. */
 export type PositionOptions =
-  | { readonly method: 'none' | 'sinusoidal' | 'learned' | 'alibi' | 'transformer-xl' }
+  | { readonly method: 'none' | 'sinusoidal' | 'learned' | 'alibi' }
+  | { readonly method: 'transformer-xl'; readonly clamp?: number }
   | { readonly method: 'rope'; readonly base?: number; readonly scaling?: RopeScaling }
   | { readonly method: 't5'; readonly buckets?: number; readonly maxDistance?: number };
 

@@ -3,7 +3,7 @@ import { alibiSlopes, t5Bucket } from '../../src/scores/index.js';
 import type { Graph, Matrix } from '../oracles/graph.js';
 import { activated, affine, normalised } from '../nn/formulas.js';
 
-type Parameter = (name: string) => Matrix;
+export type Parameter = (name: string) => Matrix;
 
 /** One sequence through the papers' formulas: naive attention of every head, no fusion, no caches. */
 export class ModelOracle {
@@ -11,13 +11,33 @@ export class ModelOracle {
     readonly g: Graph,
     readonly config: ModelConfig,
     readonly parameter: Parameter,
+    /** Which layers, and whether each token sees those before it alone. */
+    readonly stack = 'stack',
+    readonly causal = config.kind === 'decoder',
   ) {}
+
+  at(layer: number): string {
+    return `${this.stack}.layers.${layer}`;
+  }
 
   /** Mean cross-entropy of the targets, `[1 × 1]`. */
   loss(tokens: readonly number[], targets: readonly number[]): Matrix {
+    return this.lossAt(this.hidden(tokens), targets);
+  }
+
+  /** What the last layer gives, normalised. */
+  hidden(tokens: readonly number[]): Matrix {
+    return this.finished(this.layers(this.embedded(tokens)));
+  }
+
+  /** The norm after the last layer. */
+  finished(x: Matrix): Matrix {
+    return this.norm(`${this.stack}.norm`, x, this.config.norm.place === 'pre');
+  }
+
+  lossAt(hidden: Matrix, targets: readonly number[]): Matrix {
     const { g, config, parameter } = this;
     const table = parameter('ends.embedding.weight');
-    const hidden = this.#norm('stack.norm', this.#layers(this.#embedded(tokens, table)), config.norm.place === 'pre');
     const logits = config.tied ? g.matmulT(hidden, table) : g.matmul(hidden, parameter('ends.head.weight'));
     const weights = g.softmax(logits);
     const chosen = g.input(
@@ -29,11 +49,12 @@ export class ModelOracle {
     return g.scale(g.columnSum(likelihood), -1 / targets.length);
   }
 
-  #embedded(tokens: readonly number[], table: Matrix): Matrix {
+  embedded(tokens: readonly number[]): Matrix {
     const { g, config } = this;
-    const rows = g.gatherRows(table, tokens);
+    const rows = g.gatherRows(this.parameter('ends.embedding.weight'), tokens);
     const { method } = config.position;
-    if (method === 'learned') return g.add(rows, g.rows(this.parameter('stack.positions.table'), 0, tokens.length));
+    if (method === 'learned')
+      return g.add(rows, g.rows(this.parameter(`${this.stack}.positions.table`), 0, tokens.length));
     if (method !== 'sinusoidal') return rows;
     const angle = (p: number, c: number): number => p / 10000 ** ((c - (c % 2)) / config.width);
     const sines = g.input(
@@ -46,13 +67,13 @@ export class ModelOracle {
     return g.add(g.scale(rows, Math.sqrt(config.width)), sines);
   }
 
-  #layers(x: Matrix): Matrix {
+  layers(x: Matrix): Matrix {
     const { config } = this;
-    if (config.residual.kind === 'reversible') return this.#reversed(x);
+    if (config.residual.kind === 'reversible') return this.reversed(x);
     let rows = x;
     for (let layer = 0; layer < config.layers; layer++) {
-      rows = this.#residual(`${at(layer)}.attentionResidual.norm`, rows, (y) => this.#attention(layer, y));
-      rows = this.#residual(`${at(layer)}.feedForwardResidual.norm`, rows, (y) => this.#feedForward(layer, y));
+      rows = this.residual(`${this.at(layer)}.attentionResidual.norm`, rows, (y) => this.attention(layer, y));
+      rows = this.residual(`${this.at(layer)}.feedForwardResidual.norm`, rows, (y) => this.feedForward(layer, y));
     }
     return rows;
   }
@@ -61,12 +82,12 @@ export class ModelOracle {
    * The backward pass of reversible code sees branches at inputs that it computed back from the outputs, x2 = y2 − g(y1): the
    * rounding of that is part of the error of plain float32 code, and in float64 it is nothing.
    */
-  #reversed(x: Matrix): Matrix {
+  reversed(x: Matrix): Matrix {
     const { g, config } = this;
     const mix = (layer: number, y: Matrix): Matrix =>
-      this.#attention(layer, this.#norm(`${at(layer)}.attentionResidual.norm`, y));
+      this.attention(layer, this.norm(`${this.at(layer)}.attentionResidual.norm`, y));
     const feed = (layer: number, y: Matrix): Matrix =>
-      this.#feedForward(layer, this.#norm(`${at(layer)}.feedForwardResidual.norm`, y));
+      this.feedForward(layer, this.norm(`${this.at(layer)}.feedForwardResidual.norm`, y));
     const layers = Array.from({ length: config.layers }, (_, layer) => layer);
     const streams = [{ one: x, two: x }];
     for (const layer of layers) {
@@ -97,12 +118,12 @@ export class ModelOracle {
     return g.scale(g.add(one, two), 0.5);
   }
 
-  #residual(norm: string, x: Matrix, f: (rows: Matrix) => Matrix): Matrix {
-    if (this.config.norm.place === 'post') return this.#norm(norm, this.g.add(x, f(x)));
-    return this.g.add(x, f(this.#norm(norm, x)));
+  residual(norm: string, x: Matrix, f: (rows: Matrix) => Matrix): Matrix {
+    if (this.config.norm.place === 'post') return this.norm(norm, this.g.add(x, f(x)));
+    return this.g.add(x, f(this.norm(norm, x)));
   }
 
-  #norm(name: string, x: Matrix, there = true): Matrix {
+  norm(name: string, x: Matrix, there = true): Matrix {
     if (!there) return x;
     const { g, config } = this;
     const layer = config.norm.kind === 'layer';
@@ -110,10 +131,10 @@ export class ModelOracle {
     return layer ? g.add(scaled, this.parameter(`${name}.bias`)) : scaled;
   }
 
-  #feedForward(layer: number, x: Matrix): Matrix {
+  feedForward(layer: number, x: Matrix): Matrix {
     const { g, config } = this;
     const { gated, activation } = config.feedForward;
-    const name = `${at(layer)}.feedForward`;
+    const name = `${this.at(layer)}.feedForward`;
     const linear = (of: string, y: Matrix): Matrix =>
       affine(g, y, this.parameter(`${name}.${of}.weight`), gated ? undefined : this.parameter(`${name}.${of}.bias`));
     const hidden = gated
@@ -122,27 +143,26 @@ export class ModelOracle {
     return linear('down', hidden);
   }
 
-  #attention(layer: number, x: Matrix): Matrix {
+  attention(layer: number, x: Matrix): Matrix {
     const { g, config } = this;
     const { heads, kvHeads, headDim } = config;
-    const name = `${at(layer)}.attention`;
+    const name = `${this.at(layer)}.attention`;
     const bias = (of: string): Matrix | undefined => (config.bias ? this.parameter(`${name}.${of}.bias`) : undefined);
     const qkv = affine(g, x, this.parameter(`${name}.qkv.weight`), bias('qkv'));
     const head = (n: number): Matrix => g.columns(qkv, n * headDim, (n + 1) * headDim);
     const radius = config.mechanism.name === 'sliding-window' ? Number(config.mechanism.options['radius']) : Infinity;
-    const causal = config.kind === 'decoder';
     const outs = Array.from({ length: heads }, (_, h) => {
       const group = Math.floor((h * kvHeads) / heads);
-      const [q, k, v] = [this.#turned(head(h)), this.#turned(head(heads + group)), head(heads + kvHeads + group)];
-      const scores = this.#scored(g.scale(g.matmulT(q, k), 1 / Math.sqrt(headDim)), h);
-      const weights = g.softmax(scores, (i, j) => (!causal || j <= i) && Math.abs(i - j) <= radius);
+      const [q, k, v] = [this.turned(head(h)), this.turned(head(heads + group)), head(heads + kvHeads + group)];
+      const scores = this.scored(g.scale(g.matmulT(q, k), 1 / Math.sqrt(headDim)), h);
+      const weights = g.softmax(scores, (i, j) => (!this.causal || j <= i) && Math.abs(i - j) <= radius);
       return g.matmul(weights, v);
     });
     return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out'));
   }
 
   /** Rotary positions: component c and c + D/2 turn by p·base^(−2c/D). */
-  #turned(x: Matrix): Matrix {
+  turned(x: Matrix): Matrix {
     const { g, config } = this;
     if (config.position.method !== 'rope') return x;
     const half = config.headDim / 2;
@@ -158,7 +178,7 @@ export class ModelOracle {
     return g.concatColumns([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]);
   }
 
-  #scored(scores: Matrix, h: number): Matrix {
+  scored(scores: Matrix, h: number): Matrix {
     const { g, config } = this;
     const { rows, columns } = scores;
     const { method } = config.position;
@@ -176,8 +196,8 @@ export class ModelOracle {
       );
     }
     if (method !== 't5') return scores;
-    const rule = { buckets: 32, maxDistance: 128, bidirectional: config.kind !== 'decoder' };
-    const column = g.columns(this.parameter('stack.positions.table'), h, h + 1);
+    const rule = { buckets: 32, maxDistance: 128, bidirectional: !this.causal };
+    const column = g.columns(this.parameter(`${this.stack}.positions.table`), h, h + 1);
     const rowOf = (i: number): Matrix =>
       g.transpose(
         g.gatherRows(
@@ -188,5 +208,3 @@ export class ModelOracle {
     return g.add(scores, g.concatRows(Array.from({ length: rows }, (_, i) => rowOf(i))));
   }
 }
-
-const at = (layer: number): string => `stack.layers.${layer}`;

@@ -1,0 +1,69 @@
+import type { CpuDevice } from '../../src/devices/index.js';
+import type { Module } from '../../src/nn/index.js';
+import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import { fill } from '../nn/check.js';
+import { double, single } from '../oracles/arithmetic.js';
+import { Graph, type Matrix } from '../oracles/graph.js';
+import { budgetOf, expectClose } from '../support/compare.js';
+import type { Parameter } from './oracle.js';
+
+/** Orders of summation whose largest error is the budget. */
+const ORDERS = 6;
+
+type Results = Record<string, ArrayLike<number>>;
+
+/** A model, and the formula of numbers that it gives, such as losses. */
+export interface ModelCase {
+  readonly name: string;
+  readonly module: Module;
+  /** `[]` each. */
+  readonly run: () => readonly Tensor[];
+  /** `[1 × 1]` each, in that order. */
+  readonly oracle: (g: Graph, parameter: Parameter) => readonly Matrix[];
+  /** Of each number; gradients are of their weighted sum. */
+  readonly weights: readonly number[];
+}
+
+/** `[rows, n / rows]` tokens. */
+export const tokensOf = (device: CpuDevice, tokens: readonly number[], rows = 1): Tensor =>
+  tensor(Int32Array.from(tokens), [rows, tokens.length / rows], { device });
+
+/** Parameters by name, for the numbers that `fill` gave a module. */
+export function parametersOf(g: Graph, module: Module, numbers: ReadonlyMap<string, Float32Array>): Parameter {
+  const matrices = new Map<string, Matrix>();
+  for (const [key, { spec }] of module.namedParameters()) {
+    const [rows, width] = spec.shape.length === 1 ? [1, spec.shape[0]!] : (spec.shape as [number, number]);
+    matrices.set(key, g.input(numbers.get(key)!, rows, width));
+  }
+  return (name) => matrices.get(name)!;
+}
+
+/** The numbers, and the gradients of their weighted sum in all parameters, within budgets derived from plain f32 code. */
+export async function checkModel(device: CpuDevice, { name, module, run, oracle, weights }: ModelCase): Promise<void> {
+  const parameters = fill(module, device, 7);
+  const names = [...module.namedParameters().keys()];
+  const evaluate = (g: Graph): Results => {
+    const parameter = parametersOf(g, module, parameters);
+    const outputs = oracle(g, parameter);
+    const cotangents = weights.map((weight) => [weight]);
+    const found = g.gradients(outputs, cotangents, names.map(parameter));
+    return {
+      ...Object.fromEntries(outputs.map(({ data }, i) => [`number ${i}`, data])),
+      ...Object.fromEntries(names.map((key, i) => [key, found[i]!])),
+    };
+  };
+  const exact = evaluate(new Graph(double));
+  const plain = Array.from({ length: ORDERS }, (_, order) => evaluate(new Graph(single, order)));
+  const tensors = scope(() => {
+    const outputs = run();
+    const cotangents = weights.map((weight) => tensor([weight], [], { device }));
+    const leaves = [...module.namedParameters().values()].map(({ value }) => value);
+    return [...outputs, ...gradients(outputs, leaves, cotangents)];
+  });
+  const got = await Promise.all(tensors.map((one) => one.data()));
+  disposeAll(tensors);
+  for (const [i, [key, want]] of Object.entries(exact).entries()) {
+    const budget = Math.max(...plain.map((one) => budgetOf(want, one[key])));
+    expectClose(`${name}: ${key}`, got[i]!, want, { budget });
+  }
+}

@@ -1,0 +1,250 @@
+import { describe, expect, it } from 'vitest';
+import { ShapeError } from '../../src/core/errors.js';
+import { createModel, readConfig, TransformerXl, type ModelState } from '../../src/models/index.js';
+import { concat } from '../../src/ops/index.js';
+import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import type { CpuDevice } from '../../src/devices/index.js';
+import { fill } from '../nn/check.js';
+import { double, single } from '../oracles/arithmetic.js';
+import { Graph } from '../oracles/graph.js';
+import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+import { checkModel, parametersOf, tokensOf } from './check.js';
+import { MemoryOracle, type RowsBefore } from './memory-oracle.js';
+
+const text = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9];
+const base = {
+  kind: 'transformer-xl',
+  vocabulary: 10,
+  length: 4,
+  layers: 2,
+  width: 8,
+  heads: 2,
+  feedForward: { hidden: 10 },
+  memory: { length: 5 },
+};
+
+/** Tokens and targets of segments that begin at these places of the text. */
+const segments = (starts: readonly number[]): { tokens: number[]; targets: number[] }[] =>
+  starts.map((start, i) => {
+    const end = starts[i + 1] ?? text.length - 1;
+    return { tokens: text.slice(start, end), targets: text.slice(start + 1, end + 1) };
+  });
+
+const models: readonly (readonly [name: string, config: Record<string, unknown>])[] = [
+  ['memory longer than a segment', {}],
+  ['memory shorter than a segment, grouped heads', { memory: { length: 3 }, kvHeads: 1, tied: false }],
+  [
+    'post-norm, layer norm, biases, clamped distances',
+    { norm: { place: 'post', kind: 'layer' }, bias: true, position: { method: 'transformer-xl', clamp: 4 } },
+  ],
+  ['a window over memory and segment', { mechanism: { name: 'sliding-window', options: { radius: 3 } } }],
+  ['no memory', { memory: { length: 0 } }],
+];
+
+const modelOf = (own: Record<string, unknown> = {}): TransformerXl =>
+  new TransformerXl(readConfig({ ...base, ...own }));
+
+/** Hidden rows of segments of the given lengths, one after the other, `[rows, T, width]`. */
+function inSegments(device: CpuDevice, model: TransformerXl, starts: readonly number[], precision?: 'bf16'): Tensor {
+  return scope(() => {
+    let state: ModelState | undefined;
+    const parts = segments(starts).map(({ tokens }) => {
+      const next = model.segment(tokensOf(device, tokens), { state, precision });
+      state = next.state;
+      return next.hidden;
+    });
+    return concat(parts, { axis: 1 });
+  });
+}
+
+onEveryDevice((on) => {
+  describe('TransformerXl', () => {
+    it.each(models)('%s: losses of three segments and all gradients are those of the formula', async (name, own) => {
+      const model = modelOf(own);
+      await checkModel(on.device, {
+        name,
+        module: model,
+        weights: [0.7, -1.3, 1.1],
+        run: () => {
+          let state: ModelState | undefined;
+          return segments([0, 4, 8]).map(({ tokens, targets }) => {
+            const next = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { state });
+            state = next.state;
+            return next.loss;
+          });
+        },
+        oracle: (g, parameter) => {
+          const oracle = new MemoryOracle(g, model.config, parameter, 'stack', true);
+          let memories: readonly RowsBefore[] = [];
+          return segments([0, 4, 8]).map(({ tokens, targets }) => {
+            const next = oracle.segment(tokens, targets, memories);
+            memories = next.memories;
+            return next.loss;
+          });
+        },
+      });
+      model.dispose();
+    });
+
+    it('a text in segments, even of one token, is the text in one, as long as the memory holds all', async () => {
+      const model = modelOf({ memory: { length: 14 } });
+      const numbers = fill(model, on.device, 7);
+      const [{ tokens, targets }] = segments([0]) as [ReturnType<typeof segments>[number]];
+      const hidden = (g: Graph): ArrayLike<number> => {
+        const parameter = parametersOf(g, model, numbers);
+        return new MemoryOracle(g, model.config, parameter, 'stack', true).segment(tokens, targets).hidden.data;
+      };
+      const exact = hidden(new Graph(double));
+      const budget = budgetOf(exact, hidden(new Graph(single)));
+      for (const precision of [undefined, 'bf16'] as const) {
+        const outs = noGradient(() =>
+          [[0], [0, 4, 8], [0, 3, 11, 12], tokens.map((_, i) => i)].map((starts) =>
+            inSegments(on.device, model, starts, precision),
+          ),
+        );
+        const [whole, ...cut] = await Promise.all(outs.map((one) => one.data()));
+        const most = precision === undefined ? budget : budgetOf(exact, whole);
+        for (const one of cut) expectClose('segments', one, exact, { budget: most });
+        disposeAll(outs);
+      }
+      model.dispose();
+    });
+
+    it('outputs do not depend on later tokens, and depend on those of a memory', async () => {
+      const model = modelOf();
+      fill(model, on.device, 7);
+      const outs = noGradient(() =>
+        scope(() => {
+          const state = (tokens: number[]) => model.segment(tokensOf(on.device, tokens)).state;
+          const hidden = (tokens: number[], before: ModelState) =>
+            model.segment(tokensOf(on.device, tokens), { state: before }).hidden;
+          const before = state([3, 1, 4, 1]);
+          const other = state([3, 1, 4, 2]);
+          return [hidden([5, 9, 2, 6], before), hidden([5, 9, 2, 7], before), hidden([5, 9, 2, 6], other)];
+        }),
+      );
+      const [plain, later, after] = await Promise.all(outs.map((one) => one.data()));
+      expectSameBits('earlier rows', later!.slice(0, 24), plain!.slice(0, 24));
+      expect(later!.slice(24)).not.toEqual(plain!.slice(24));
+      expect(after!.slice(0, 8)).not.toEqual(plain!.slice(0, 8));
+      disposeAll(outs);
+      model.dispose();
+    });
+
+    it('no gradient flows through the memory', async () => {
+      const model = modelOf({ tied: false });
+      fill(model, on.device, 7);
+      const [first, second] = [
+        [1, 2, 1, 2],
+        [3, 4, 5, 3],
+      ] as const;
+      const found = scope(() => {
+        const { state } = model.loss(tokensOf(on.device, first), tokensOf(on.device, second));
+        const next = model.loss(tokensOf(on.device, second), tokensOf(on.device, first), { state });
+        expect(next.auxiliary).toBeUndefined();
+        const rows = [...Object.values(state!), ...Object.values(next.state!)];
+        expect(rows.map(({ requiresGradient }) => requiresGradient)).toEqual([false, false, false, false]);
+        return gradients([next.loss], [model.stateDict().get('ends.embedding.weight')!])[0]!;
+      });
+      const rows = Array.from(await found.data());
+      const row = (token: number): number[] => rows.slice(token * 8, (token + 1) * 8);
+      // of the table's rows those move that the segment has, and none that the memory alone has
+      for (const token of [1, 2]) expect(row(token).every((x) => x === 0)).toBe(true);
+      for (const token of [3, 4, 5]) expect(row(token).every((x) => x !== 0)).toBe(true);
+      found.dispose();
+      model.dispose();
+    });
+
+    it('the state has the last rows of every layer, in the precision of the call, and is the caller’s', async () => {
+      const model = modelOf();
+      fill(model, on.device, 7);
+      const i32 = (rows: number, length: number) =>
+        tensor(
+          Int32Array.from({ length: rows * length }, (_, i) => (i * 7) % 10),
+          [rows, length],
+          { device: on.device },
+        );
+      noGradient(() =>
+        scope(() => {
+          const one = model.loss(i32(3, 4), i32(3, 4), { precision: 'f16' }).state!;
+          expect(Object.keys(one)).toEqual(['recent.0', 'recent.1']);
+          expect(one['recent.1']!.shape).toEqual([3, 4, 8]);
+          expect(one['recent.1']!.dtype).toBe('f16');
+          const two = model.loss(i32(3, 4), i32(3, 4), { state: one });
+          expect(two.state!['recent.0']!.shape).toEqual([3, 5, 8]);
+          disposeAll(one);
+          const three = model.loss(i32(3, 7), i32(3, 7), { state: two.state, reduction: 'none' });
+          expect(three.loss.shape).toEqual([3, 7]);
+          expect(three.state!['recent.0']!.shape).toEqual([3, 5, 8]);
+          const none = modelOf({ memory: { length: 0 } }).initialise({ device: on.device, seed: 1 });
+          expect(none.loss(i32(3, 4), i32(3, 4)).state).toEqual({});
+          none.dispose();
+        }),
+      );
+      model.dispose();
+    });
+
+    it('goes on from a state of plain numbers as from its own', async () => {
+      const model = modelOf();
+      fill(model, on.device, 7);
+      const first = noGradient(() => scope(() => model.segment(tokensOf(on.device, text.slice(0, 4)))));
+      const entries = Object.entries(first.state);
+      const numbers = await Promise.all(entries.map(async ([name, x]) => [name, await x.data(), x.shape] as const));
+      const [own, read] = scope(() =>
+        noGradient(() => {
+          const state = Object.fromEntries(
+            numbers.map(([name, data, shape]) => [name, tensor(data, shape, { device: on.device })]),
+          );
+          return [first.state, state].map(
+            (given) => model.logits(tokensOf(on.device, text.slice(4, 8)), { state: given }).logits,
+          );
+        }),
+      ) as [Tensor, Tensor];
+      expectSameBits('logits', await read.data(), await own.data());
+      disposeAll([first, own, read]);
+      model.dispose();
+    });
+
+    it('a batch is its rows apart', async () => {
+      const model = modelOf();
+      fill(model, on.device, 7);
+      const [a, b] = [text.slice(0, 8), text.slice(5, 13)];
+      const run = (rows: readonly (readonly number[])[]): Tensor =>
+        scope(() => {
+          const part = (start: number): Tensor =>
+            tokensOf(
+              on.device,
+              rows.flatMap((row) => row.slice(start, start + 4)),
+              rows.length,
+            );
+          const { state } = model.segment(part(0));
+          return model.segment(part(4), { state }).hidden;
+        });
+      const outs = noGradient(() => [run([a, b]), run([a]), run([b])]);
+      const [both, one, two] = await Promise.all(outs.map((out) => out.data()));
+      expectClose('rows', both!, [...one!, ...two!], { budget: 1e-6 });
+      disposeAll(outs);
+      model.dispose();
+    });
+
+    it('refuses a state that does not fit, with every reason', () => {
+      const model = modelOf().initialise({ device: on.device, seed: 1 });
+      scope(() => {
+        const state = {
+          'recent.0': tensor(new Float32Array(16), [2, 1, 8], { device: on.device }),
+          'recent.2': tensor(new Float32Array(8), [1, 1, 8], { device: on.device }),
+          'compressed.0': tensor(new Float32Array(8), [1, 1, 8], { device: on.device }),
+        };
+        const call = (): unknown => model.segment(tokensOf(on.device, [1, 2]), { state });
+        expect(call).toThrow(ShapeError);
+        expect(call).toThrow(/recent\.0 must be \[1,rows,8\], not \[2,1,8\]; unexpected recent\.2 .*compressed\.0/);
+      });
+      model.dispose();
+    });
+
+    it('is what createModel gives for its kind', () => {
+      expect(createModel(readConfig(base))).toBeInstanceOf(TransformerXl);
+    });
+  });
+});
