@@ -1,8 +1,9 @@
 import { lookup } from '../codegen/expression/index.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
-import { add, mul, neg } from '../ops/arithmetic.js';
+import { mul, neg } from '../ops/arithmetic.js';
 import { attend, type Attended, type AttendOptions } from '../ops/attend.js';
+import { argument, mapNamed } from '../ops/map.js';
 import { matmul } from '../ops/matmul.js';
 import { broadcastTo, concat, reshape, split, transpose } from '../ops/shape.js';
 import { Score } from '../scores/index.js';
@@ -96,8 +97,11 @@ function checkSizes(who: string, q: Tensor, k: Tensor, parameters: RelativeParam
   }
 }
 
-/** `x + bias` for a bias `[H, D]` of every head. */
-const plus = (x: Tensor, bias: Tensor): Tensor => add(x, reshape(bias, [bias.shape[0]!, 1, bias.shape[1]!]));
+const sum = argument(0).add(argument(1));
+
+/** `x + bias` for a bias `[H, D]` of every head, stored as x is. */
+const plus = (x: Tensor, bias: Tensor): Tensor =>
+  mapNamed('relativeAttend', sum, [x, reshape(bias, [bias.shape[0]!, 1, bias.shape[1]!])], x.dtype);
 
 function withTable({ q, k, v, weight, contentBias, positionBias, clamp, base, scale, rest }: Call): Attended {
   const [, H, , D] = q.shape as [number, number, number, number];
