@@ -122,6 +122,11 @@ export interface AttentionDefinition<
   readonly cost: (shape: AttentionShape, options: OptionValues<O>, causal: boolean) => Cost;
   /** Default: exact attention under `pattern`. */
   readonly forward?: (call: Call<O, P, I>) => ForwardResult;
+  /**
+   * Whether `forward` takes f16 and bf16, and keeps what it keeps for gradients in them; else it is given f32, and its output is
+   * stored as q is. Default: where there is no `forward`.
+   */
+  readonly takesHalves?: boolean;
   readonly recurrence?: Recurrence<O, P, I>;
 }
 

@@ -1,5 +1,6 @@
 import { lengths as lengthsMask, type Mask } from '../masks/index.js';
 import type { Device } from '../devices/device.js';
+import { cast } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { checkCall, settle, type CommonOptions, type Settings } from './call.js';
 import { Decoder, type DecoderOptions } from './decoder.js';
@@ -54,9 +55,13 @@ export class Mechanism<
   run(q: Tensor, k: Tensor, v: Tensor, options: CallOptions<O, P, I, S> = {}): AttentionResult {
     const { shape, settings } = checkCall(this.#erased(), { q, k, v }, options);
     const missing = Object.keys(this.#specs(shape, settings)).filter((name) => !given(options, name));
-    const { forward = attendWithin } = this.definition;
+    const { forward = attendWithin, takesHalves = this.definition.forward === undefined } = this.definition;
     // a scope, so that nothing is left behind on an error
-    const result = scope(() => forward(this.call(q, k, v, options, { shape, settings })));
+    const result = scope(() => {
+      const call = this.call(q, k, v, options, { shape, settings });
+      const found = forward(takesHalves ? call : widened(call));
+      return found.out.dtype === q.dtype ? found : { ...found, out: cast(found.out, q.dtype) };
+    });
     return { notes: [], ...result, drawn: missing, seed: settings.seed };
   }
 
@@ -168,5 +173,12 @@ export class Mechanism<
 }
 
 const maxMasks = 64;
+
+/** A call of the same numbers in f32. */
+function widened<C extends Pick<Call, 'q' | 'k' | 'v' | 'inputs'>>(call: C): C {
+  const wide = (x: Tensor): Tensor => (x.dtype === 'f16' || x.dtype === 'bf16' ? cast(x, 'f32') : x);
+  const inputs = Object.entries<Tensor>(call.inputs).map(([name, x]) => [name, wide(x)]);
+  return { ...call, q: wide(call.q), k: wide(call.k), v: wide(call.v), inputs: Object.fromEntries(inputs) };
+}
 
 const given = (options: CommonOptions, name: string): Tensor | undefined => options.parameters?.[name];

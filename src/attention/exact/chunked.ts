@@ -1,5 +1,5 @@
 import { lengths as padding, within } from '../../masks/index.js';
-import { attend, concat, mergeAttention, slice, type PartialAttention } from '../../ops/index.js';
+import { attend, cast, concat, mergeAttention, slice, type PartialAttention } from '../../ops/index.js';
 import { checkpoint, scope, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { integer } from '../options.js';
@@ -38,18 +38,21 @@ export const chunked = defineAttention({
   },
   supports: { causal: true, cross: true, padding: true, score: false, groupedHeads: true, decode: 'cache' },
   cost: (shape, _, causal) => allPairs(shape, causal),
+  takesHalves: true,
   forward: (call) => {
     const { queryChunk, keyChunk } = call.options;
     const { L, S } = call.shape;
     const rows = stretches(L, queryChunk).map((queries) => {
       const [out, logsumexp] = checkpoint(
-        (q, k, v) => {
+        (...given) => {
+          // in f32, or every merge would round
+          const [q, k, v] = given.map((x) => cast(x, 'f32')) as [Tensor, Tensor, Tensor];
           // the first chunk is computed even where it is hidden: it then gives (0, −∞)
           const parts = stretches(S, keyChunk)
             .filter((keys) => keys.start === 0 || !call.causal || keys.start < queries.end + S - L)
             .map((keys) => part({ ...call, q, k, v }, queries, keys));
           const merged = parts.reduce((a, b) => scope(() => mergeAttention(a, b)));
-          return [merged.out, merged.logsumexp];
+          return [cast(merged.out, call.q.dtype), merged.logsumexp];
         },
         [call.q, call.k, call.v],
       );

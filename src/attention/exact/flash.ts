@@ -18,5 +18,6 @@ export const flash = defineAttention({
   options: {},
   supports: { causal: true, cross: true, padding: true, score: true, groupedHeads: true, decode: 'cache' },
   cost: (shape, _, causal) => allPairs(shape, causal),
+  takesHalves: true,
   forward: attendWithin,
 });

@@ -35,6 +35,7 @@ export const linearTransformer = defineAttention({
   options,
   supports: { causal: true, cross: true, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
   cost: (shape) => linearCost(shape, shape.D),
+  takesHalves: true,
   forward: (call) => ({ out: attend(call).out }),
   recurrence: {
     step: (call, state) => {

@@ -64,6 +64,7 @@ export const bigbird = defineAttention({
     isShort(shape, options)
       ? allPairs(shape, false)
       : costOfPairs(shape, shape.H * blockPairs(layoutOf(shape, options), shape.S)),
+  takesHalves: true,
   forward: (call) => {
     const { shape, options } = call;
     const notes = isShort(shape, options)

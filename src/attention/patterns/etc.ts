@@ -69,6 +69,7 @@ export const etc = defineAttention({
     const labels = maxDistance === 0 ? 0 : labelCount(maxDistance);
     return { pairs: H * pairs, multiplyAdds: multiplyAdds + B * H * L * D * labels };
   },
+  takesHalves: true,
   forward: (call) => {
     const { q, k, v, scale, mask } = call;
     const relative = call.options.maxDistance === 0 ? undefined : relativeScore(call);

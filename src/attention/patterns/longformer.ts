@@ -67,6 +67,7 @@ export const longformer = defineAttention({
     const perHead = dilations.map((dilation) => longformerPairs(shape, window, dilation, causal));
     return costOfPairs(shape, overHeads(shape.H, perHead));
   },
+  takesHalves: true,
   forward: (call) => {
     const { q, k, v, inputs, shape, options } = call;
     const window = { radius: options.radius, globals: inside(options.globals, shape.S) };
