@@ -4,6 +4,7 @@ import { sameShape, show } from '../core/shape.js';
 import {
   accumulate,
   arrivals,
+  checkLeaves,
   commonDevice,
   noGradient,
   operation,
@@ -26,7 +27,7 @@ type Branch = (x: Tensor, ...given: Tensor[]) => Tensor;
 export interface ReversibleLayer {
   /** Whatever has parameters or dropout that `f` or `g` use; a module may belong to several layers. */
   readonly modules: readonly Module[];
-  /** Of the second stream and what all layers are given: floats of its shape. Other tensors get no gradients from it. */
+  /** Of the second stream and what all layers are given: floats of its shape. */
   readonly f: Branch;
   /** Of the first stream, as `f`. */
   readonly g: Branch;
@@ -55,7 +56,8 @@ interface Half {
  * section 3, where x1 = x2 at first.) What all layers read besides, such as an encoder's output, is `given`.
  *
  * @throws ShapeError for streams of two shapes, or a branch that changes the shape.
- * @throws OptionError for streams that are not f32, or a branch that gives no floats.
+ * @throws OptionError for streams that are not f32, a branch that gives no floats, or, in the backward pass, one that reads another
+ *   tensor that requires gradients.
  */
 export function reversible(
   layers: readonly ReversibleLayer[],
@@ -179,6 +181,7 @@ class Backward {
       const cotangent = this.#cotangents[to];
       if (cotangent === undefined || !out.requiresGradient) return { before, back: [] };
       const leaves = [x, ...values];
+      checkLeaves(`reversible: ${half.name}`, [out], leaves);
       const found = arrivals(
         [out],
         leaves.filter((leaf) => leaf.requiresGradient),

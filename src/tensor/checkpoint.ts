@@ -1,12 +1,14 @@
 import { recordDecisions, repeatDecisions } from './decisions.js';
-import { arrivals, noGradient, operation, records, withGradient } from './tape.js';
+import { checkLeaves } from './leaves.js';
 import { disposeAll, scope } from './scope.js';
+import { arrivals, noGradient, operation, records, withGradient } from './tape.js';
 import { share, trackLeaf, type Tensor } from './tensor.js';
 
 /**
  * `f(...inputs)` that keeps nothing for the backward pass but the inputs: the backward pass computes `f` again, then its gradients.
  * `f` must give the same results both times, and must not read tensors that require gradients unless they are among the
- * inputs. What is `decided` in it is decided once. (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.)
+ * inputs: the backward pass refuses that. What is `decided` in it is decided once. (Chen et al. 2016, "Training Deep Nets with
+ * Sublinear Memory Cost", arXiv:1604.06174.)
  *
  * Beside the inputs, memory is that of one forward pass while it runs, and of one forward and backward pass in the sweep.
  */
@@ -30,6 +32,7 @@ export function checkpoint(
         return leaf;
       });
       const again = withGradient(() => repeatDecisions(decisions, () => f(...leaves)));
+      checkLeaves('checkpoint', again, leaves);
       const arrived = again.flatMap((output, i) => {
         const cotangent = cotangents[i];
         return cotangent !== undefined && output.requiresGradient ? [{ output, cotangent }] : [];

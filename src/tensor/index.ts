@@ -2,6 +2,7 @@ export { accumulate } from './accumulate.js';
 export { checkpoint } from './checkpoint.js';
 export { full, tensor, useDevice, zeros, type TensorOptions } from './create.js';
 export { decided, recordDecisions, repeatDecisions, type Decisions } from './decisions.js';
+export { checkLeaves } from './leaves.js';
 export { leakedTensors, liveTensors } from './registry.js';
 export { disposeAll, keep, scope } from './scope.js';
 export {

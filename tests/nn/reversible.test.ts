@@ -276,6 +276,20 @@ onEveryDevice((on) => {
     }
   });
 
+  test('a parameter that no module names would lose its gradient', () => {
+    const { root, layers } = deep(0, 2);
+    const [first, second] = layers as [ReversibleLayer, ReversibleLayer];
+    const unnamed = [first, { ...second, modules: [root.items[1]!.normF] }];
+    scope(() => {
+      const x = random(1, [1, 3, 64], true);
+      const [y] = reversible(unnamed, x, x);
+      expect(() => gradients([y], [x], [x])).toThrow(/reversible: f of layer 1: .* name the module/);
+      const [z] = recompute(root.items[0]!, (a) => [layers[1]!.f(a)], [x]);
+      expect(() => gradients([z!], [x], [x])).toThrow(/checkpoint: .* not among its inputs/);
+    });
+    root.dispose();
+  });
+
   test('refusals', () => {
     const layer = (f: (x: Tensor) => Tensor): ReversibleLayer => ({ modules: [], f, g: (x) => x });
     scope(() => {
