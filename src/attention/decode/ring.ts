@@ -13,10 +13,20 @@ type KeptInRing = Exclude<Kept, { readonly cache: 'fixed' }>;
 
 const [q, k] = [variable('q', 'i32'), variable('k', 'i32')];
 
-/** What a query sees of the tokens before it. */
-function seen({ window, sinks }: KeptInRing): Mask {
-  const newest = within({ left: window - 1, right: 0 });
-  return sinks === 0 ? newest : newest.or(mask((at) => at.k.lt(sinks))).and(causal());
+const masks = new Map<string, Mask>();
+const maxMasks = 64;
+
+/** What a query sees of the tokens before it: one mask for the decoders of all layers, so that plans are shared. */
+function seen({ window, sinks }: Pick<KeptInRing, 'window' | 'sinks'>): Mask {
+  const name = `${window},${sinks}`;
+  let found = masks.get(name);
+  if (found === undefined) {
+    const newest = within({ left: window - 1, right: 0 });
+    found = sinks === 0 ? newest : newest.or(mask((at) => at.k.lt(sinks))).and(causal());
+    if (masks.size >= maxMasks) masks.clear();
+    masks.set(name, found);
+  }
+  return found;
 }
 
 /**
@@ -149,13 +159,20 @@ export class RingCache implements Memory {
   }
 }
 
+const checked = new WeakMap<Mask, Map<string, boolean>>();
+
 /**
- * Whether the pattern hides some of what the ring keeps.
+ * Whether the pattern hides some of what the ring keeps; found once for the decoders of all layers.
  *
  * @throws CapabilityError where it sees what the ring has forgotten.
  */
 function checkPattern({ name, whole, pattern }: PlainAttention, kept: KeptInRing): boolean {
   if (pattern === undefined) return false;
+  const ofPattern = checked.get(pattern) ?? new Map<string, boolean>();
+  checked.set(pattern, ofPattern);
+  const key = [kept.window, kept.sinks, ...Object.values(whole)].join();
+  const known = ofPattern.get(key);
+  if (known !== undefined) return known;
   const forgotten = (window: number): boolean =>
     countPairs(
       causal()
@@ -163,7 +180,11 @@ function checkPattern({ name, whole, pattern }: PlainAttention, kept: KeptInRing
         .and(seen({ ...kept, window }).not()),
       whole,
     ) > 0;
-  if (!forgotten(kept.window)) return countPairs(seen(kept).and(pattern.not()), whole) > 0;
+  if (!forgotten(kept.window)) {
+    const hides = countPairs(seen(kept).and(pattern.not()), whole) > 0;
+    ofPattern.set(key, hides);
+    return hides;
+  }
   let [tooSmall, enough] = [kept.window, whole.S];
   while (enough - tooSmall > 1) {
     const middle = Math.floor((tooSmall + enough) / 2);
