@@ -232,11 +232,6 @@ export function checkResumed(folder: string, before: TrainConfig, now: TrainConf
   const changes = differences(before as unknown as Json, now as unknown as Json).filter(
     (change) => !FREE.some((path) => change.startsWith(`${path} `)),
   );
-  if (before.train.steps !== null && now.train.steps === null) {
-    changes.push(
-      `train.steps was fixed at ${before.train.steps} when the first steps were timed: give steps, not minutes`,
-    );
-  }
   if (changes.length === 0) return;
   throw new OptionError(
     `training: "${folder}" was begun with other settings: ${changes.join('; ')}. Resume without them, or train anew in another folder.`,

@@ -69,11 +69,6 @@ export async function train(device: CpuDevice, asked: TrainConfig, options: Trai
   onProgress?.('rehearsing a step');
   const { model: fitted, predictedBytes } = await rehearsed(asked, memoryLimit, device);
   let config: TrainConfig = { ...asked, model: fitted };
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw new FormatError(`training: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
-  }
   onProgress?.('reading the text');
   const data = await openData(config, folder, onProgress);
   onProgress?.('drawing the weights');
@@ -93,6 +88,7 @@ export async function train(device: CpuDevice, asked: TrainConfig, options: Trai
       ...(precision === 'f16' ? { lossScale: lossScaler() } : {}),
     });
     try {
+      await makeFolder(folder);
       writeJson(join(folder, CONFIG), config);
       const parameters = [...model.stateDict().values()].reduce((total, { size }) => total + size, 0);
       const { tokensPerStep } = trainer;
@@ -127,6 +123,14 @@ export async function train(device: CpuDevice, asked: TrainConfig, options: Trai
     }
   } finally {
     model.dispose();
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw new FormatError(`training: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
   }
 }
 

@@ -100,7 +100,7 @@ export function readAsked(who: string, values: Values<typeof options>, texts: re
       `${who}: "${named}" holds a run already; go on with --resume ${named}, or name another --out.`,
     );
   }
-  const base = resume ? { ...configOf(folder) } : beginning(values, io);
+  const base = resume ? resumed(who, folder, values) : beginning(values, io);
   const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
   const config = readTrainConfig({
     ...base,
@@ -109,6 +109,15 @@ export function readAsked(who: string, values: Values<typeof options>, texts: re
     train: { ...sections.train, ...trainFlags(values) },
   });
   return { config, folder, resume };
+}
+
+function resumed(who: string, folder: string, { minutes }: Values<typeof options>): Section {
+  const config = configOf(folder);
+  const { steps } = config.train;
+  if (minutes === undefined || steps === null) return { ...config };
+  throw new UsageError(
+    `${who}: the first steps were timed, which fixed their number at ${steps}; change it with --steps.`,
+  );
 }
 
 function beginning(values: Values<typeof options>, io: Io): Section {
