@@ -66,6 +66,9 @@ onEveryDevice((on) => {
     const [two, twelve] = [2, 12].map((depth) => taken({ depth, stack: reversible, options: dropped }));
     expect(twelve!.held).toBe(2 * streamBytes);
     expect(twelve!.peak).toBeLessThanOrEqual(1.3 * two!.peak);
+    // one plain layer, and the streams at its end
+    const one = taken({ depth: 1, stack: plainly, options: dropped });
+    expect(twelve!.peak).toBeLessThanOrEqual(one.peak + 2 * streamBytes);
     // what it is for
     expect(twelve!.peak).toBeLessThan(taken({ depth: 12, stack: plainly, options: dropped }).peak / 5);
   });

@@ -23,17 +23,10 @@ import { centralDifferences } from '../support/gradient.js';
 import { uniform } from '../support/random.js';
 import { fill } from './check.js';
 import { activated, affine } from './formulas.js';
-import { Layer, layersOf, plainly } from './two-streams.js';
+import { expectNear, largest, Layer, layersOf, plainly } from './two-streams.js';
 
 /** Orders of summation whose largest error is the budget. */
 const ORDERS = 6;
-
-const largest = (numbers: Numbers): number =>
-  Array.from(numbers).reduce<number>((most, x) => Math.max(most, Math.abs(x)), 0);
-
-/** Equal up to a share of the largest number of each. */
-const expectNear = (who: string, got: readonly Numbers[], want: readonly Numbers[], relative: number): void =>
-  want.forEach((one, i) => expectClose(`${who} ${i}`, got[i]!, one, { budget: relative * largest(one) }));
 
 onEveryDevice((on) => {
   const random = (seed: number, shape: readonly number[], requiresGradient = false): Tensor =>

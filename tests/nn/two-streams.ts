@@ -2,6 +2,7 @@ import { reformer } from '../../src/attention/index.js';
 import { Dropout, FeedForward, LayerNorm, Linear, Module, type ReversibleLayer } from '../../src/nn/index.js';
 import { add, attend, cast, reshape, split, transpose } from '../../src/ops/index.js';
 import { scope, type Tensor } from '../../src/tensor/index.js';
+import { expectClose, type Numbers } from '../support/compare.js';
 
 export interface LayerOptions {
   readonly features: number;
@@ -70,3 +71,10 @@ export function plainly(
     return [a, b] as const;
   });
 }
+
+export const largest = (numbers: Numbers): number =>
+  Array.from(numbers).reduce<number>((most, x) => Math.max(most, Math.abs(x)), 0);
+
+/** Equal up to a share of the largest number of each. */
+export const expectNear = (who: string, got: readonly Numbers[], want: readonly Numbers[], relative: number): void =>
+  want.forEach((one, i) => expectClose(`${who} ${i}`, got[i]!, one, { budget: relative * largest(one) }));
