@@ -7,8 +7,8 @@ import { Graph, type Matrix } from '../oracles/graph.js';
 import { budgetOf, expectClose } from '../support/compare.js';
 import type { Parameter } from './oracle.js';
 
-/** Orders of summation whose largest error is the budget. */
-const ORDERS = 6;
+/** Orders of summation whose largest error is the budget: whole models need more than a layer does to come near their worst. */
+const ORDERS = 12;
 
 type Results = Record<string, ArrayLike<number>>;
 
@@ -36,6 +36,13 @@ export function parametersOf(g: Graph, module: Module, numbers: ReadonlyMap<stri
     matrices.set(key, g.input(numbers.get(key)!, rows, width));
   }
   return (name) => matrices.get(name)!;
+}
+
+/** Numbers by a formula in float64, and the budget by plain f32 code in several orders. */
+export function exactly(formula: (g: Graph) => Matrix): { exact: ArrayLike<number>; budget: number } {
+  const exact = formula(new Graph(double)).data;
+  const plain = Array.from({ length: ORDERS }, (_, order) => formula(new Graph(single, order)).data);
+  return { exact, budget: Math.max(...plain.map((one) => budgetOf(exact, one))) };
 }
 
 /** The numbers, and the gradients of their weighted sum in all parameters, within budgets derived from plain f32 code. */

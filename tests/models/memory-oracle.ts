@@ -43,22 +43,6 @@ export class MemoryOracle extends ModelOracle {
     return this.norm(`${this.at(layer)}.attentionResidual.norm`, rows, this.config.norm.place === 'pre');
   }
 
-  /** Queries, keys and values of every head. */
-  #heads(layer: number, rows: Matrix, source: Matrix): (readonly [q: Matrix, k: Matrix, v: Matrix])[] {
-    const { g, config } = this;
-    const { heads, kvHeads, headDim } = config;
-    const linear = (of: string, y: Matrix): Matrix => {
-      const name = `${this.at(layer)}.attention.${of}`;
-      return affine(g, y, this.parameter(`${name}.weight`), config.bias ? this.parameter(`${name}.bias`) : undefined);
-    };
-    const [queries, keyValues] = [linear('query', rows), linear('keyValue', source)];
-    const head = (of: Matrix, n: number): Matrix => g.columns(of, n * headDim, (n + 1) * headDim);
-    return Array.from({ length: heads }, (_, h) => {
-      const group = Math.floor((h * kvHeads) / heads);
-      return [head(queries, h), head(keyValues, group), head(keyValues, kvHeads + group)] as const;
-    });
-  }
-
   /** `softmax(((q + u)·k + (q + v)·(W_R R_t)) / √D)·v`, t the distance, in every head. */
   #attention(layer: number, rows: Matrix, source: Matrix): Matrix {
     const { g, config } = this;
@@ -75,7 +59,7 @@ export class MemoryOracle extends ModelOracle {
       S,
       width,
     );
-    const outs = this.#heads(layer, rows, source).map(([q, k, v], h) => {
+    const outs = this.projected(name, rows, source).map(([q, k, v], h) => {
       const of = (which: string): Matrix => g.rows(this.parameter(`${name}.${which}`), h, h + 1);
       const own = g.rows(this.parameter(`${name}.weight`), h * headDim, (h + 1) * headDim);
       const content = g.matmulT(g.add(q, of('contentBias')), k);
@@ -121,7 +105,7 @@ export class MemoryOracle extends ModelOracle {
     const attended = (source: Matrix): Matrix =>
       g.concatColumns(
         fixed
-          .#heads(layer, fixed.#given(layer, x), fixed.#given(layer, source))
+          .projected(`${this.at(layer)}.attention`, fixed.#given(layer, x), fixed.#given(layer, source))
           .map(([q, k, v]) => g.matmul(g.softmax(g.scale(g.matmulT(q, k), 1 / Math.sqrt(config.headDim))), v)),
       );
     const difference = g.sub(attended(small), attended(old));

@@ -35,11 +35,15 @@ export class ModelOracle {
     return this.norm(`${this.stack}.norm`, x, this.config.norm.place === 'pre');
   }
 
-  lossAt(hidden: Matrix, targets: readonly number[]): Matrix {
+  logitsAt(hidden: Matrix): Matrix {
     const { g, config, parameter } = this;
-    const table = parameter('ends.embedding.weight');
-    const logits = config.tied ? g.matmulT(hidden, table) : g.matmul(hidden, parameter('ends.head.weight'));
-    const weights = g.softmax(logits);
+    if (!config.tied) return g.matmul(hidden, parameter('ends.head.weight'));
+    return g.matmulT(hidden, parameter('ends.embedding.weight'));
+  }
+
+  lossAt(hidden: Matrix, targets: readonly number[]): Matrix {
+    const { g, config } = this;
+    const weights = g.softmax(this.logitsAt(hidden));
     const chosen = g.input(
       targets.flatMap((target) => Array.from({ length: config.vocabulary }, (_, c) => Number(c === target))),
       targets.length,
@@ -159,6 +163,22 @@ export class ModelOracle {
       return g.matmul(weights, v);
     });
     return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out'));
+  }
+
+  /** Queries of rows, and keys and values of others, of every head. */
+  projected(name: string, rows: Matrix, source: Matrix): (readonly [q: Matrix, k: Matrix, v: Matrix])[] {
+    const { g, config } = this;
+    const { heads, kvHeads, headDim } = config;
+    const linear = (of: string, y: Matrix): Matrix => {
+      const bias = config.bias ? this.parameter(`${name}.${of}.bias`) : undefined;
+      return affine(g, y, this.parameter(`${name}.${of}.weight`), bias);
+    };
+    const [queries, keyValues] = [linear('query', rows), linear('keyValue', source)];
+    const head = (of: Matrix, n: number): Matrix => g.columns(of, n * headDim, (n + 1) * headDim);
+    return Array.from({ length: heads }, (_, h) => {
+      const group = Math.floor((h * kvHeads) / heads);
+      return [head(queries, h), head(keyValues, group), head(keyValues, kvHeads + group)] as const;
+    });
   }
 
   /** Rotary positions: component c and c + D/2 turn by p·base^(−2c/D). */

@@ -5,11 +5,10 @@ import { concat } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import type { CpuDevice } from '../../src/devices/index.js';
 import { fill } from '../nn/check.js';
-import { double, single } from '../oracles/arithmetic.js';
-import { Graph } from '../oracles/graph.js';
+import type { Graph } from '../oracles/graph.js';
 import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
-import { checkModel, parametersOf, tokensOf } from './check.js';
+import { checkModel, exactly, parametersOf, tokensOf } from './check.js';
 import { MemoryOracle, type RowsBefore } from './memory-oracle.js';
 
 const text = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9];
@@ -44,6 +43,9 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
 
 const modelOf = (own: Record<string, unknown> = {}): TransformerXl =>
   new TransformerXl(readConfig({ ...base, ...own }));
+
+const oracleOf = (g: Graph, model: TransformerXl, numbers: ReadonlyMap<string, Float32Array>): MemoryOracle =>
+  new MemoryOracle(g, model.config, parametersOf(g, model, numbers), 'stack', true);
 
 /** Hidden rows of segments of the given lengths, one after the other, `[rows, T, width]`. */
 function inSegments(device: CpuDevice, model: TransformerXl, starts: readonly number[], precision?: 'bf16'): Tensor {
@@ -91,12 +93,7 @@ onEveryDevice((on) => {
       const model = modelOf({ memory: { length: 14 } });
       const numbers = fill(model, on.device, 7);
       const [{ tokens, targets }] = segments([0]) as [ReturnType<typeof segments>[number]];
-      const hidden = (g: Graph): ArrayLike<number> => {
-        const parameter = parametersOf(g, model, numbers);
-        return new MemoryOracle(g, model.config, parameter, 'stack', true).segment(tokens, targets).hidden.data;
-      };
-      const exact = hidden(new Graph(double));
-      const budget = budgetOf(exact, hidden(new Graph(single)));
+      const { exact, budget } = exactly((g) => oracleOf(g, model, numbers).segment(tokens, targets).hidden);
       for (const precision of [undefined, 'bf16'] as const) {
         const outs = noGradient(() =>
           [[0], [0, 4, 8], [0, 3, 11, 12], tokens.map((_, i) => i)].map((starts) =>
@@ -206,25 +203,27 @@ onEveryDevice((on) => {
       model.dispose();
     });
 
-    it('a batch is its rows apart', async () => {
+    it('a batch is its rows apart, memories too', async () => {
       const model = modelOf();
-      fill(model, on.device, 7);
-      const [a, b] = [text.slice(0, 8), text.slice(5, 13)];
-      const run = (rows: readonly (readonly number[])[]): Tensor =>
+      const numbers = fill(model, on.device, 7);
+      const rows = [text.slice(0, 8), text.slice(5, 13)];
+      const hidden = noGradient(() =>
         scope(() => {
-          const part = (start: number): Tensor =>
-            tokensOf(
-              on.device,
-              rows.flatMap((row) => row.slice(start, start + 4)),
-              rows.length,
-            );
-          const { state } = model.segment(part(0));
-          return model.segment(part(4), { state }).hidden;
+          const [first, second] = [0, 4].map((start) => rows.flatMap((row) => row.slice(start, start + 4)));
+          const { state } = model.segment(tokensOf(on.device, first!, 2));
+          return model.segment(tokensOf(on.device, second!, 2), { state }).hidden;
+        }),
+      );
+      const { exact, budget } = exactly((g) => {
+        const oracle = oracleOf(g, model, numbers);
+        const each = rows.map((row) => {
+          const { memories } = oracle.segment(row.slice(0, 4), row.slice(0, 4));
+          return oracle.segment(row.slice(4), row.slice(4), memories).hidden;
         });
-      const outs = noGradient(() => [run([a, b]), run([a]), run([b])]);
-      const [both, one, two] = await Promise.all(outs.map((out) => out.data()));
-      expectClose('rows', both!, [...one!, ...two!], { budget: 1e-6 });
-      disposeAll(outs);
+        return g.concatRows(each);
+      });
+      expectClose('rows', await hidden.data(), exact, { budget });
+      hidden.dispose();
       model.dispose();
     });
 

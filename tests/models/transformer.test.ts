@@ -1,21 +1,14 @@
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/models/config.js';
 import { Transformer } from '../../src/models/transformer.js';
-import { disposeAll, gradients, scope, tensor } from '../../src/tensor/index.js';
-import type { CpuDevice } from '../../src/devices/index.js';
-import { fill } from '../nn/check.js';
-import { double, single } from '../oracles/arithmetic.js';
-import { Graph, type Matrix } from '../oracles/graph.js';
-import { budgetOf, expectClose } from '../support/compare.js';
+import { disposeAll, scope, tensor } from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
+import { checkModel, tokensOf } from './check.js';
 import { ModelOracle } from './oracle.js';
 
-const ORDERS = 6;
 const tokens = [3, 1, 4, 1, 5, 9, 2, 6, 5];
 const targets = [1, 4, 1, 5, 9, 2, 6, 5, 3];
 const base = { vocabulary: 10, length: tokens.length, layers: 2, width: 12, heads: 2 };
-
-type Results = Record<string, ArrayLike<number>>;
 
 const models: readonly (readonly [name: string, config: Record<string, unknown>])[] = [
   ['plain, rope', {}],
@@ -40,7 +33,15 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
 onEveryDevice((on) => {
   test.each(models)('%s: the loss and all gradients are those of the formula', async (name, own) => {
     const config = readConfig({ ...base, feedForward: { hidden: 14 }, ...own });
-    await checkModel(on.device, name, new Transformer(config));
+    const model = new Transformer(config);
+    await checkModel(on.device, {
+      name,
+      module: model,
+      weights: [1],
+      run: () => [model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets)).loss],
+      oracle: (g, parameter) => [new ModelOracle(g, config, parameter).loss(tokens, targets)],
+    });
+    model.dispose();
   });
 
   test('a batch is its rows apart, and a loss per token has their mean', async () => {
@@ -77,39 +78,3 @@ onEveryDevice((on) => {
     }
   });
 });
-
-async function checkModel(device: CpuDevice, name: string, model: Transformer): Promise<void> {
-  const parameters = fill(model, device, 7);
-  const evaluate = (g: Graph): Results => {
-    const matrices = new Map<string, Matrix>();
-    for (const [key, { spec }] of model.namedParameters()) {
-      const [rows, width] = spec.shape.length === 1 ? [1, spec.shape[0]!] : (spec.shape as [number, number]);
-      matrices.set(key, g.input(parameters.get(key)!, rows, width));
-    }
-    const loss = new ModelOracle(g, model.config, (key) => matrices.get(key)!).loss(tokens, targets);
-    const found = g.gradients([loss], [[1]], [...matrices.values()]);
-    return { loss: loss.data, ...Object.fromEntries([...matrices.keys()].map((key, i) => [key, found[i]!])) };
-  };
-  const exact = evaluate(new Graph(double));
-  const plain = Array.from({ length: ORDERS }, (_, order) => evaluate(new Graph(single, order)));
-  const names = [...model.namedParameters().keys()];
-  const tensors = scope(() => {
-    const input = tensor(Int32Array.from(tokens), [1, tokens.length], { device });
-    const { loss } = model.loss(input, tensor(Int32Array.from(targets), [1, targets.length], { device }));
-    return [
-      loss,
-      ...gradients(
-        [loss],
-        [...model.namedParameters().values()].map(({ value }) => value),
-      ),
-    ];
-  });
-  const got = await Promise.all(tensors.map((one) => one.data()));
-  disposeAll(tensors);
-  for (const [i, key] of ['loss', ...names].entries()) {
-    const want = exact[key]!;
-    const budget = Math.max(...plain.map((one) => budgetOf(want, one[key])));
-    expectClose(`${name}: ${key}`, got[i]!, want, { budget });
-  }
-  model.dispose();
-}

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { CapabilityError } from '../../src/core/errors.js';
+import { createModel, EncoderDecoder, readConfig } from '../../src/models/index.js';
+import { disposeAll, gradients, noGradient, scope, type Tensor } from '../../src/tensor/index.js';
+import { fill } from '../nn/check.js';
+import { affine } from '../nn/formulas.js';
+import type { Matrix } from '../oracles/graph.js';
+import { expectClose, expectSameBits } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+import { checkModel, exactly, parametersOf, tokensOf } from './check.js';
+import { ModelOracle, type Parameter } from './oracle.js';
+
+const source = [2, 7, 1, 8, 2, 8, 1];
+const tokens = [3, 1, 4, 1, 5];
+const targets = [1, 4, 1, 5, 9];
+const base = {
+  kind: 'encoder-decoder',
+  vocabulary: 10,
+  length: 7,
+  layers: 2,
+  width: 8,
+  heads: 2,
+  feedForward: { hidden: 10 },
+};
+
+/** A decoder whose layers also read what an encoder gave: its keys and values have no positions and no order. */
+class CrossOracle extends ModelOracle {
+  constructor(
+    g: ModelOracle['g'],
+    config: ModelOracle['config'],
+    parameter: Parameter,
+    readonly encoded: Matrix,
+  ) {
+    super(g, config, parameter, 'decoder', true);
+  }
+
+  override layers(x: Matrix): Matrix {
+    let rows = x;
+    for (let layer = 0; layer < this.config.layers; layer++) {
+      const norm = (of: string): string => `${this.at(layer)}.${of}Residual.norm`;
+      rows = this.residual(norm('attention'), rows, (y) => this.attention(layer, y));
+      rows = this.residual(norm('cross'), rows, (y) => this.#cross(layer, y));
+      rows = this.residual(norm('feedForward'), rows, (y) => this.feedForward(layer, y));
+    }
+    return rows;
+  }
+
+  #cross(layer: number, x: Matrix): Matrix {
+    const { g, config } = this;
+    const name = `${this.at(layer)}.cross`;
+    const outs = this.projected(name, x, this.encoded).map(([q, k, v]) =>
+      g.matmul(g.softmax(g.scale(g.matmulT(q, k), 1 / Math.sqrt(config.headDim))), v),
+    );
+    const bias = config.bias ? this.parameter(`${name}.out.bias`) : undefined;
+    return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias);
+  }
+}
+
+const models: readonly (readonly [name: string, config: Record<string, unknown>])[] = [
+  ['rope', {}],
+  [
+    'as in the first paper: post-norm, layer norm, sinusoidal, biases, ReLU',
+    {
+      norm: { place: 'post', kind: 'layer' },
+      position: 'sinusoidal',
+      bias: true,
+      feedForward: { hidden: 10, activation: 'relu' },
+    },
+  ],
+  ['t5, grouped heads, another head than the table', { position: 't5', kvHeads: 1, tied: false }],
+  ['learned, computed again', { position: 'learned', residual: 'checkpointed' }],
+];
+
+const modelOf = (own: Record<string, unknown> = {}): EncoderDecoder =>
+  new EncoderDecoder(readConfig({ ...base, ...own }));
+
+onEveryDevice((on) => {
+  describe('EncoderDecoder', () => {
+    it.each(models)('%s: the loss and all gradients are those of the formula', async (name, own) => {
+      const model = modelOf(own);
+      await checkModel(on.device, {
+        name,
+        module: model,
+        weights: [1],
+        run: () => {
+          const inputs = [source, tokens, targets].map((all) => tokensOf(on.device, all)) as [Tensor, Tensor, Tensor];
+          return [model.loss(...inputs).loss];
+        },
+        oracle: (g, parameter) => {
+          const encoded = new ModelOracle(g, model.config, parameter, 'encoder', false).hidden(source);
+          return [new CrossOracle(g, model.config, parameter, encoded).loss(tokens, targets)];
+        },
+      });
+      model.dispose();
+    });
+
+    it.each(['rope', 't5', 'sinusoidal'])('padding of a source is as if it were not there: %s', async (position) => {
+      const model = modelOf({ position });
+      const numbers = fill(model, on.device, 7);
+      const short = source.slice(0, 3);
+      const logits = noGradient(() =>
+        scope(() => {
+          const padded = tokensOf(on.device, [...source, ...short, 0, 9, 0, 0], 2);
+          return model.logits(padded, tokensOf(on.device, [...tokens, ...targets], 2), { sourceLengths: [7, 3] });
+        }),
+      );
+      const { exact, budget } = exactly((g) => {
+        const parameter = parametersOf(g, model, numbers);
+        const rows = [
+          [source, tokens],
+          [short, targets],
+        ].map(([from, to]) => {
+          const encoded = new ModelOracle(g, model.config, parameter, 'encoder', false).hidden(from!);
+          const decoder = new CrossOracle(g, model.config, parameter, encoded);
+          return decoder.logitsAt(decoder.hidden(to!));
+        });
+        return g.concatRows(rows);
+      });
+      expectClose(position, await logits.data(), exact, { budget });
+      logits.dispose();
+      model.dispose();
+    });
+
+    it('the decoder does not see later tokens, and sees all of the source', async () => {
+      const model = modelOf();
+      fill(model, on.device, 7);
+      const outs = noGradient(() =>
+        [
+          [source, tokens],
+          [source, [...tokens.slice(0, 4), 0]],
+          [[...source.slice(0, 6), 0], tokens],
+        ].map(([from, to]) => scope(() => model.logits(tokensOf(on.device, from!), tokensOf(on.device, to!)))),
+      );
+      const [plain, later, other] = await Promise.all(outs.map((out) => out.data()));
+      expectSameBits('earlier tokens', later!.slice(0, 40), plain!.slice(0, 40));
+      expect(later!.slice(40)).not.toEqual(plain!.slice(40));
+      expect(other!.slice(0, 10)).not.toEqual(plain!.slice(0, 10));
+      disposeAll(outs);
+      model.dispose();
+    });
+
+    it('no gradient flows from padding, and tokens without a target teach nothing', async () => {
+      const model = modelOf({ tied: false });
+      fill(model, on.device, 7);
+      const found = scope(() => {
+        const inputs = [
+          [2, 7, 6, 6],
+          [3, 1, 8],
+          [1, 4, -100],
+        ].map((all) => tokensOf(on.device, all));
+        const { loss } = model.loss(...(inputs as [Tensor, Tensor, Tensor]), { sourceLengths: [2] });
+        return gradients([loss], [model.stateDict().get('ends.embedding.weight')!])[0]!;
+      });
+      const rows = Array.from(await found.data());
+      const moved = Array.from({ length: 10 }, (_, token) =>
+        rows.slice(token * 8, (token + 1) * 8).some((x) => x !== 0),
+      );
+      expect(moved.flatMap((moves, token) => (moves ? [token] : []))).toEqual([1, 2, 3, 7]);
+      found.dispose();
+      model.dispose();
+    });
+
+    it('is no model of the next token', () => {
+      expect(() => createModel(readConfig(base))).toThrow(CapabilityError);
+    });
+  });
+});
