@@ -111,12 +111,21 @@ export class MetricsFile {
 
   /** All of the record or nothing. @throws FormatError when the file cannot be written, on a full disk for one. */
   append(metric: Metric): void {
-    const before = statSync(this.path, { throwIfNoEntry: false })?.size;
+    let before = 0;
     try {
+      before = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
       appendFileSync(this.path, lineOf(metric));
     } catch (error) {
-      if (before !== undefined) truncateSync(this.path, before);
+      this.#shorten(before);
       throw this.#failed('written', error);
+    }
+  }
+
+  #shorten(size: number): void {
+    try {
+      truncateSync(this.path, size);
+    } catch {
+      // there was nothing to begin with
     }
   }
 
