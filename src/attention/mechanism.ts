@@ -140,9 +140,9 @@ export class Mechanism<
   }
 
   /**
-   * Causal attention token by token: each step's queries see the keys of all steps so far.
+   * Causal attention token by token: each step's queries see the keys of all steps so far, or those that its cache keeps.
    *
-   * @throws CapabilityError for a mechanism that does not decode.
+   * @throws CapabilityError for a mechanism that does not decode, or not with such a cache; OptionError for values out of range.
    */
   decoder(options: DecoderOptions & CallOptions<O, P, I, S>): Decoder {
     return new Decoder(this as unknown as Mechanism, options);

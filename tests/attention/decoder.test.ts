@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import {
+  defineAttention,
   flash,
   globalTokens,
+  integer,
   longformer,
   mechanism,
   slidingWindow,
@@ -11,6 +13,7 @@ import {
 } from '../../src/attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../src/core/errors.js';
 import type { Device } from '../../src/devices/device.js';
+import { mask, within } from '../../src/masks/index.js';
 import { cast } from '../../src/ops/cast.js';
 import { rope } from '../../src/positions/index.js';
 import { alibi, bias, score, t5Bias, type Score } from '../../src/scores/index.js';
@@ -150,6 +153,21 @@ describe('steps equal one pass', () => {
       const options = { stride: 32, columns: 1, maxLength: 160 };
       const { out } = await decode(on.device, mechanism('fixed'), options, long, [130, ...cuts(20)[0]!]);
       expectResult('fixed', 'out', out, expectedOf({ ...long, allowed }));
+    });
+
+    test('an option that the mechanism has too goes to both', async () => {
+      const { family, summary, paper, formula, complexity, exactness, supports } = slidingWindow.definition;
+      const sinkWindow = defineAttention({
+        ...{ family, summary, paper, formula, complexity, exactness, supports },
+        name: 'sink-window',
+        options: { sinks: integer({ min: 0, default: 1, help: 'first tokens that all see' }) },
+        pattern: (_, { sinks }) => within({ radius: 5 }).or(mask(({ k }) => k.lt(sinks))),
+        cost: () => ({ multiplyAdds: 0 }),
+      });
+      for (const options of [sink, { sinks: 3 }]) {
+        const { out } = await decode(on.device, sinkWindow as never, { ...options, maxLength: L }, data, cuts(L)[1]!);
+        expectResult(JSON.stringify(options), 'out', out, expectedOf({ ...data, allowed: lastOf(6, 3) }));
+      }
     });
 
     test('half-precision steps are those of f32, rounded', async () => {
