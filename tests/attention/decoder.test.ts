@@ -158,7 +158,13 @@ describe('steps equal one pass', () => {
     test('an option that the mechanism has too goes to both', async () => {
       const { family, summary, paper, formula, complexity, exactness, supports } = slidingWindow.definition;
       const sinkWindow = defineAttention({
-        ...{ family, summary, paper, formula, complexity, exactness, supports },
+        family,
+        summary,
+        paper,
+        formula,
+        complexity,
+        exactness,
+        supports,
         name: 'sink-window',
         options: { sinks: integer({ min: 0, default: 1, help: 'first tokens that all see' }) },
         pattern: (_, { sinks }) => within({ radius: 5 }).or(mask(({ k }) => k.lt(sinks))),
