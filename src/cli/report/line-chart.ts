@@ -89,7 +89,7 @@ export function lineChart(chart: LineChart, width: number): Markup {
 }
 
 /** Without zeros that say nothing: 10.0 s is 10 s. */
-const plain = (text: string): string => text.replace(/(\.\d*?)0+(?=\D)/, '$1').replace(/\.(?=\D)/, '');
+export const plain = (text: string): string => text.replace(/(\.\d*?)0+(?=\D)/, '$1').replace(/\.(?=\D)/, '');
 
 export function shorten(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;

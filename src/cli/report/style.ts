@@ -29,10 +29,11 @@ svg .name.main{font-weight:700}svg.narrow .name{font-size:10.5px}
 .grid{stroke:var(--grid);fill:none}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round;opacity:.9}.line.main{stroke-width:3;opacity:1}
 .leader{fill:none;opacity:.45;stroke-dasharray:2 3}.leader.near{opacity:.8;stroke-dasharray:none;stroke-width:.8}.whisker{fill:none;stroke-width:1.5;opacity:.55}
+.line.raw{stroke-width:1;opacity:.28}.band{stroke:none;opacity:.14}
 .dash1{stroke-dasharray:7 3}.dash2{stroke-dasharray:2.5 2.5}
 .mark{stroke:var(--card);stroke-width:1.2}.bubble{fill-opacity:.3;stroke-width:1.6}.grid.one{stroke:var(--soft);stroke-dasharray:4 4}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:12px 0 0;font-size:14px;max-width:none}.dot{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:7px}
-${Array.from({ length: 7 }, (_, i) => `.line.c${i},.leader.c${i},.whisker.c${i},.bubble.c${i}{stroke:var(--c${i})}text.c${i},.mark.c${i},.bubble.c${i}{fill:var(--c${i})}.dot.c${i}{background:var(--c${i})}`).join('')}
+${Array.from({ length: 7 }, (_, i) => `.line.c${i},.leader.c${i},.whisker.c${i},.bubble.c${i}{stroke:var(--c${i})}text.c${i},.band.c${i},.mark.c${i},.bubble.c${i}{fill:var(--c${i})}.dot.c${i}{background:var(--c${i})}`).join('')}
 .masks{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr));gap:20px;margin-top:20px}
 .mask{display:grid;grid-template-columns:minmax(0,5fr) minmax(0,3fr);gap:14px;margin:10px 0 0}.side{display:flex;flex-direction:column;justify-content:space-between;gap:10px}.side svg{max-width:78%}.side svg{max-width:80%}
 .mask svg{border:1px solid var(--edge);background:var(--page)}

@@ -1,0 +1,216 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { mechanism as find, type Mechanism } from '../../attention/index.js';
+import { type Corpus, openCorpus } from '../../data/index.js';
+import { BUNDLED_MODEL } from '../../studies/bundled.js';
+import { evaluateModel, type Evaluation, type EvaluationRow } from '../../studies/evaluate.js';
+import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
+import { loadModel, type LoadedModel } from '../../train/model-file.js';
+import { type Style, styleFor } from '../ansi.js';
+import { parseOptions } from '../arguments.js';
+import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
+import * as format from '../format.js';
+import type { HelpText } from '../help.js';
+import { type Io, UsageError } from '../io.js';
+import { jsonOutput } from '../json-output.js';
+import { chooseMechanisms, readSettings } from '../mechanism-options.js';
+import type { Command } from '../program.js';
+import { Progress } from '../progress.js';
+import { table } from '../table.js';
+
+const WHO = 'subquad evaluate';
+
+const options = {
+  length: {
+    takes: 'integers',
+    value: 'N,…',
+    range: [1, longestLength],
+    help: 'tokens that the model sees at a time;\ndefault what it was trained on',
+  },
+  mode: {
+    takes: 'choice',
+    choices: ['both', 'separate', 'sliding'],
+    default: 'both',
+    help: 'windows side by side, or overlapping, each token scored once',
+  },
+  stride: {
+    takes: 'integer',
+    value: 'N',
+    range: [1, longestLength],
+    help: 'tokens from one sliding window to the next; default half of the length',
+  },
+  'max-bytes': {
+    takes: 'integer',
+    value: 'N',
+    range: [1, 2 ** 40],
+    help: 'score this many at most, evenly over the text; default all',
+  },
+  mechanism: { takes: 'text', value: 'NAME', help: 'attend by this mechanism instead, without training again' },
+  set: { takes: 'words', value: 'OPTION=VALUE,…', help: 'options of the mechanism' },
+  weights: { takes: 'choice', choices: ['best', 'last'], default: 'best', help: 'which weights of a run' },
+  precision: { takes: 'choice', choices: ['f32', 'bf16', 'f16'], default: 'f32', help: 'how activations are stored' },
+  baseline: {
+    takes: 'text',
+    value: 'FILE',
+    help: 'count a 5-gram on this text, for comparison; none: no 5-gram;\ndefault what the model was trained on, where it is there',
+  },
+  device: deviceOption,
+  threads: threadsOption,
+  seed: seedOption,
+  json: { takes: 'text', value: 'FILE', help: 'write all numbers there; - is stdout' },
+} as const;
+
+const help: HelpText = {
+  usage: `${WHO} [MODEL] [files…] [options]`,
+  about:
+    'How well a trained model predicts a text: bits per byte and perplexity, at any lengths. MODEL is the folder of a training\n' +
+    'run, or NAME.safetensors with its NAME.json; default the one that comes with the package. Without files: what the run kept for validation.',
+  options,
+  examples: [
+    [`${WHO} runs/tiny`, 'on the validation part of its own text'],
+    [`${WHO} runs/tiny other.txt --length 256,512,1024 --mode both`, 'another text, longer than it was trained on'],
+    [`${WHO} runs/tiny --mechanism sliding-window --set radius=32`, 'what it costs to see 32 bytes back only'],
+  ],
+};
+
+async function run(argv: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseOptions(WHO, options, argv);
+  const { path, files } = modelAndFiles(positionals, io);
+  const chosen = values.mechanism === undefined ? undefined : chooseMechanisms(WHO, [values.mechanism]);
+  if (chosen !== undefined && chosen.length !== 1) throw new UsageError(`${WHO}: --mechanism takes one mechanism.`);
+  const json = jsonOutput(WHO, values.json, io);
+  const style = styleFor(io, io.outTerminal);
+  const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
+  const progress = new Progress(io);
+  const result = await withDevice(WHO, values, async (device) => {
+    const { precision, weights, seed, stride, mode } = values;
+    progress.show('loading the model');
+    const loaded = await loadModel(resolve(io.cwd, path), { device, ...weightsOf(path, weights) });
+    try {
+      const text = await openEvaluationText(loaded.json, files, io.cwd);
+      try {
+        progress.clear();
+        say(heading(path, loaded, text, style));
+        return await evaluateModel(device, loaded, text, {
+          lengths: values.length ?? [loaded.config.length],
+          modes: modesOf(mode, loaded),
+          stride,
+          maxBytes: values['max-bytes'],
+          precision: precision as 'f32',
+          mechanism: mechanismOf(chosen?.[0], values.set, loaded),
+          seed,
+          baseline: baselineOf(values.baseline, text, io),
+          onProgress: (what) => progress.show(what),
+        });
+      } finally {
+        text.close();
+      }
+    } finally {
+      loaded.model.dispose();
+    }
+  }).finally(() => progress.clear());
+  say(render(result, style));
+  json?.write(result);
+  return 0;
+}
+
+/** The first argument is a model where it can be one; else the model that comes with the package is read. */
+function modelAndFiles(
+  positionals: readonly string[],
+  io: Io,
+): { readonly path: string; readonly files: readonly string[] } {
+  const [first, ...rest] = positionals;
+  if (first !== undefined && (first.endsWith('.safetensors') || existsSync(resolve(io.cwd, first, 'config.json')))) {
+    return { path: first, files: rest };
+  }
+  if (existsSync(BUNDLED_MODEL)) return { path: BUNDLED_MODEL, files: positionals };
+  const found = first === undefined ? '' : `; "${first}" is neither`;
+  throw new UsageError(`${WHO}: name a model, the folder of a run or a .safetensors file${found}.`);
+}
+
+/** A file has one kind. */
+const weightsOf = (path: string, weights: string): { readonly weights?: 'last' } =>
+  path.endsWith('.safetensors') || weights === 'best' ? {} : { weights: 'last' };
+
+function baselineOf(path: string | undefined, { training }: EvaluationText, io: Io): Corpus | undefined {
+  if (path === 'none') return undefined;
+  return path === undefined ? training : openCorpus([resolve(io.cwd, path)]);
+}
+
+/** A model with memory reads windows one after the other only. */
+function modesOf(mode: string, { config }: LoadedModel): readonly ('separate' | 'sliding')[] {
+  if (mode !== 'both') return [mode as 'separate'];
+  return config.memory.length > 0 ? ['separate'] : ['separate', 'sliding'];
+}
+
+function mechanismOf(
+  chosen: Mechanism | undefined,
+  words: readonly string[] | undefined,
+  { config }: LoadedModel,
+): { readonly mechanism: Mechanism; readonly settings: Readonly<Record<string, unknown>> } | undefined {
+  if (chosen === undefined && words === undefined) return undefined;
+  const mechanism = chosen ?? find(config.mechanism.name);
+  const own = chosen === undefined ? config.mechanism.options : {};
+  return { mechanism, settings: { ...own, ...readSettings(WHO, mechanism, words ?? []) } };
+}
+
+function heading(
+  path: string,
+  { config }: LoadedModel,
+  { bytes, source, heldOut }: EvaluationText,
+  style: Style,
+): string {
+  const { kind, layers, width, heads, mechanism, position, length } = config;
+  const tokens = source.unit === 'token' ? `, ${format.count(source.size, 'token')}` : '';
+  const [first] = bytes.documents;
+  const name = bytes.documents.length === 1 ? first!.path : format.count(bytes.documents.length, 'file');
+  return (
+    `${style.bold(path)}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
+    `${mechanism.name}, ${position.method}, trained at length ${format.integer(length)}\n` +
+    `${style.dim(`${name}${heldOut ? ', the part kept for validation' : ''}: ${format.bytes(bytes.size)}${tokens}`)}\n\n`
+  );
+}
+
+function render({ rows, unit, swapped, config, machine }: Evaluation, style: Style): string {
+  const bpe = unit === 'token';
+  const error = (row: EvaluationRow): number => ((row.standardError ?? 0) * row.bitsPerByte) / row.natsPerToken;
+  const text = table<EvaluationRow>(
+    [
+      { title: 'length', align: 'right', cell: ({ length }) => format.integer(length) },
+      { title: 'windows', cell: ({ mode, stride, memory }) => windows(mode, stride, memory) },
+      { title: 'bits per byte', align: 'right', cell: ({ bitsPerByte }) => bitsPerByte.toFixed(4) },
+      { title: '±', align: 'right', cell: (row) => (row.standardError === null ? '–' : error(row).toFixed(4)) },
+      { title: 'perplexity per byte', align: 'right', cell: ({ perplexityPerByte }) => perplexityPerByte.toFixed(3) },
+      ...(bpe
+        ? [{ title: 'per token', align: 'right' as const, cell: (row: EvaluationRow) => row.perplexity.toFixed(2) }]
+        : []),
+      ...(rows.some(({ baseline }) => baseline !== null)
+        ? [{ title: '5-gram', align: 'right' as const, cell: (row: EvaluationRow) => row.baseline?.toFixed(4) ?? '–' }]
+        : []),
+      { title: `${unit}s`, align: 'right', cell: ({ tokens }) => format.integer(tokens) },
+      { title: 'time', align: 'right', cell: ({ seconds }) => format.milliseconds(1000 * seconds) },
+    ],
+    rows,
+    style,
+  );
+  const notes = [
+    '± is one standard error over windows, taken for independent; 5-gram: its bits per byte.',
+    `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.`,
+  ];
+  return `${swapped === null ? '' : swapText(config.mechanism.name, swapped)}${text}\n${style.dim(notes.join(' '))}\n`;
+}
+
+function swapText(name: string, { from, drawn, unused }: NonNullable<Evaluation['swapped']>): string {
+  const some = (list: readonly string[], what: string): string =>
+    list.length === 0 ? '' : `; ${format.count(list.length, 'tensor')} ${what}`;
+  return `attends by ${name} in place of ${from}, not trained for it${some(drawn, 'drawn')}${some(unused, 'without use')}\n\n`;
+}
+
+const windows = (mode: string, stride: number, memory: boolean): string =>
+  memory ? 'in order, with memory' : mode === 'separate' ? 'side by side' : `sliding by ${format.integer(stride)}`;
+
+export const evaluate: Command = {
+  summary: 'bits per byte and perplexity of a trained model, at any length',
+  help,
+  run,
+};

@@ -1,0 +1,9 @@
+import { fileURLToPath } from 'node:url';
+
+const asset = (name: string): string => fileURLToPath(new URL(`../../assets/${name}`, import.meta.url));
+
+/** The novel that comes with the package. */
+export const BUNDLED_TEXT = asset('pride-and-prejudice.txt');
+
+/** A small decoder over bytes that comes with the package; how it was trained stands beside it. */
+export const BUNDLED_MODEL = asset('model.safetensors');

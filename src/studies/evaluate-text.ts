@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { OptionError } from '../core/errors.js';
+import {
+  type Corpus,
+  findTexts,
+  loadTokeniser,
+  openCorpus,
+  splitCorpus,
+  tokeniseCorpus,
+  type TokenSource,
+} from '../data/index.js';
+import type { Json } from '../train/checkpoint/index.js';
+import { BUNDLED_TEXT } from './bundled.js';
+import { readTrainConfig, type DataSettings } from './train-config.js';
+
+/** What a model is evaluated on. */
+export interface EvaluationText {
+  /** Bytes, or the tokens of the model's tokeniser. */
+  readonly source: TokenSource;
+  readonly bytes: Corpus;
+  /** What the model was trained on, where that is known and still there. */
+  readonly training: Corpus | undefined;
+  /** Whether it is what training kept for validation. */
+  readonly heldOut: boolean;
+  /** Removes the tokens' file. */
+  readonly close: () => void;
+}
+
+/**
+ * Files, or the validation part of the text that a model was trained on, in the tokens of the model.
+ *
+ * @throws OptionError where no files are named and the model says nothing of a text; FormatError for files that cannot be read.
+ */
+export async function openEvaluationText(
+  json: Readonly<Record<string, Json>>,
+  files: readonly string[],
+  cwd: string,
+): Promise<EvaluationText> {
+  const data = dataOf(json);
+  const named = files.length > 0 ? openCorpus(findTexts(files.map((file) => resolve(cwd, file)))) : undefined;
+  const own = parts(data, cwd, named !== undefined);
+  const bytes = named ?? own?.validation;
+  if (bytes === undefined) {
+    const why =
+      data === undefined ? 'the model does not say what text it was trained on' : 'nothing was kept for validation';
+    throw new OptionError(`evaluate: ${why}; name a text file.`);
+  }
+  const known = { bytes, training: own?.train, heldOut: named === undefined };
+  if (data === undefined || data.tokeniser === null) return { ...known, source: bytes, close: () => undefined };
+  const tokeniser = await loadTokeniser(resolve(cwd, data.tokeniser));
+  const folder = mkdtempSync(join(tmpdir(), 'subquad-tokens-'));
+  const close = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    return { ...known, source: tokeniseCorpus(bytes, tokeniser, join(folder, 'tokens')), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** The section `data` of a run's configuration, which may stand beside an exported model too. */
+function dataOf(json: Readonly<Record<string, Json>>): DataSettings | undefined {
+  const { data } = json;
+  return data === undefined ? undefined : readTrainConfig({ data }).data;
+}
+
+/** Both parts of the text of a run. @throws FormatError where it is gone, unless that is `dispensable`. */
+function parts(
+  data: DataSettings | undefined,
+  cwd: string,
+  dispensable: boolean,
+): { readonly train: Corpus; readonly validation: Corpus | undefined } | undefined {
+  if (data === undefined) return undefined;
+  try {
+    const texts = data.texts.length === 0 ? [BUNDLED_TEXT] : findTexts(data.texts.map((text) => resolve(cwd, text)));
+    const corpus = openCorpus(texts);
+    return data.validation === 0 ? { train: corpus, validation: undefined } : splitCorpus(corpus, data.validation);
+  } catch (error) {
+    if (dispensable) return undefined;
+    throw error;
+  }
+}
