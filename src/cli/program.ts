@@ -3,6 +3,8 @@ import { type Style, styleFor } from './ansi.js';
 import { bench } from './commands/bench.js';
 import { compare } from './commands/compare.js';
 import { doctor } from './commands/doctor.js';
+import { evaluate } from './commands/evaluate.js';
+import { extrapolate } from './commands/extrapolate.js';
 import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
@@ -18,7 +20,17 @@ export interface Command {
   run(argv: readonly string[], io: Io): Promise<number>;
 }
 
-const commands: Readonly<Record<string, Command>> = { compare, plan, mechanisms, show, train, bench, doctor };
+const commands: Readonly<Record<string, Command>> = {
+  compare,
+  plan,
+  mechanisms,
+  show,
+  train,
+  evaluate,
+  extrapolate,
+  bench,
+  doctor,
+};
 
 /** The command line without the process around it: 0 done, 1 failed, 2 misused. Messages are one line each. */
 export async function program(argv: readonly string[], io: Io): Promise<number> {
@@ -63,7 +75,7 @@ function unknown(name: string): UsageError {
 }
 
 function overview(style: Style): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(11)} ${summary}`);
   return `${style.bold('subquad')} ${version()}: long-context attention for TypeScript
 
 ${style.bold('Usage')}  subquad <command> [options]
