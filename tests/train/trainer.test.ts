@@ -64,6 +64,19 @@ onEveryDevice((on) => {
     }
   });
 
+  test('batches and dropout are numbered through all passes', async () => {
+    const asked: number[] = [];
+    const batches = chains(3, 6);
+    const counting = { ...batches, batch: (step: number) => (asked.push(step), batches.batch(step)) };
+    const run = toyTrainer(on.device, { accumulate: 2, batches: counting });
+    for (const last of [1, 3, 5]) {
+      await run.trainer.step();
+      expect(run.model.training).toEqual({ seed: 9, step: last });
+    }
+    expect(asked).toEqual([0, 1, 2, 3, 4, 5]);
+    disposeOf(run);
+  });
+
   test('dropout and memory depend on the step', async () => {
     const plain = await trained(toyTrainer(on.device), 4);
     for (const toy of [{ dropout: 0.2 }, { memory: true }]) {
@@ -91,6 +104,7 @@ onEveryDevice((on) => {
 
   test('evaluation is the mean over windows, draws nothing, and leaves the weights', async () => {
     const { trainer, model } = toyTrainer(on.device, { toy: { dropout: 0.5 } });
+    await trainer.step();
     const before = await weightsOf({ model });
     const batches = { ...chains(2, 6), startsAnew: () => true };
     const of = (windows: number, most?: number): ReturnType<typeof evaluate> =>
@@ -157,6 +171,19 @@ onEveryDevice((on) => {
       expect(await run.trainer.step()).toMatchObject({ step: 4, lossScale: 2048, skipped: true });
       await expect(run.trainer.step()).rejects.toThrow('a gradient of step 5 is not finite');
       expectSameBits('skipped', await trained(run, 0), before);
+    });
+
+    test('a text whose loss is not finite is begun anew', async () => {
+      let broken = false;
+      const spoil = (path: string, x: Tensor): Tensor => (broken && path === 'layers-1' ? nan(x) : x);
+      const run = toyTrainer(on.device, { lossScale: lossScaler(), toy: { spoil, memory: true } });
+      const remembers = (): boolean => 'memory.before' in run.trainer.content().tensors;
+      await run.trainer.step();
+      expect(remembers()).toBe(true);
+      broken = true;
+      expect(await run.trainer.step()).toMatchObject({ loss: NaN, skipped: true });
+      expect(remembers()).toBe(false);
+      disposeOf(run);
     });
 
     test('in a parameter', async () => {
