@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createModel, readConfig, type LanguageModel } from '../../src/models/index.js';
+import { evaluate } from '../../src/train/evaluate.js';
+import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint/index.js';
+import { adamW } from '../../src/train/optimisers/index.js';
+import { constantRate } from '../../src/train/schedules.js';
+import { Trainer } from '../../src/train/trainer.js';
+import type { CpuDevice } from '../../src/devices/index.js';
+import { temporaryFolder } from '../data/folder.js';
+import { expectSameBits } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+import { generator } from '../support/random.js';
+
+const [batchSize, length, segments] = [4, 6, 5];
+
+/**
+ * Streams that say the same `length` random tokens in each of their segments, new ones in every epoch: whoever sees a segment
+ * alone can know its last target and no other.
+ */
+const repeating = (seed: number) => ({
+  batchSize,
+  length,
+  windows: batchSize * segments * 4,
+  startsAnew: (step: number) => step % segments === 0,
+  batch: (step: number): Int32Array => {
+    const rows = Array.from({ length: batchSize }, (_, row) => {
+      const next = generator(seed + batchSize * Math.floor(step / segments) + row);
+      const word = Array.from({ length }, () => Math.floor(12 * next()));
+      return [...word, word[0]!];
+    });
+    return Int32Array.from(rows.flat());
+  },
+});
+
+function make(device: CpuDevice, kind: string): { trainer: Trainer; model: LanguageModel } {
+  const sizes = { vocabulary: 12, length, layers: 2, width: 16, heads: 2, feedForward: { hidden: 32 } };
+  const memory = { length: 6, ...(kind === 'compressive-transformer' && { compressed: 3, ratio: 3 }) };
+  const model = createModel(readConfig({ kind, ...sizes, memory, dropout: 0.02 }));
+  model.initialise({ device, seed: 1 });
+  const schedule = constantRate(0.01);
+  const trainer = new Trainer({
+    device,
+    model,
+    optimiser: adamW,
+    schedule,
+    batches: repeating(1),
+    precision: 'bf16',
+    clip: 1,
+  });
+  return { trainer, model };
+}
+
+async function weights(model: LanguageModel): Promise<Float32Array> {
+  const all = await Promise.all([...model.stateDict().values()].map((value) => value.data()));
+  return Float32Array.from(all.flatMap((one) => [...one]));
+}
+
+onEveryDevice((on) => {
+  test.each(['transformer-xl', 'compressive-transformer'])(
+    '%s: saved and loaded in the middle of a text, the same bits',
+    async (kind) => {
+      const whole = make(on.device, kind);
+      for (let step = 0; step < 8; step++) await whole.trainer.step();
+      const folder = join(temporaryFolder(), 'checkpoint');
+      const before = make(on.device, kind);
+      for (let step = 0; step < 3; step++) await before.trainer.step();
+      await saveCheckpoint(folder, before.trainer.content());
+      const after = make(on.device, kind);
+      const saved = await loadCheckpoint(folder);
+      expect(saved.tensors.entries.get('memory.recent.1')).toMatchObject({ dtype: 'bf16' });
+      expect(saved.tensors.entries.has('memory.compressed.1')).toBe(kind === 'compressive-transformer');
+      await after.trainer.load(saved);
+      for (let step = 3; step < 8; step++) await after.trainer.step();
+      expectSameBits(kind, await weights(after.model), await weights(whole.model));
+      await saved.tensors.close();
+      for (const { trainer, model } of [whole, before, after]) {
+        trainer.dispose();
+        model.dispose();
+      }
+    },
+  );
+
+  test.each(['transformer-xl', 'compressive-transformer'])(
+    '%s: knows by its memory what no segment says',
+    async (kind) => {
+      const { trainer, model } = make(on.device, kind);
+      for (let step = 0; step < 40 * segments; step++) await trainer.step();
+      const batches = repeating(1_000_000);
+      const { loss, windows } = await evaluate({ device: on.device, model, batches });
+      expect(windows).toBe(batches.windows);
+      const alone = await evaluate({ device: on.device, model, batches: { ...batches, startsAnew: () => true } });
+      // without memory 5 of 6 targets are one of 12; with it those of the first of 5 segments are
+      expect(alone.loss).toBeGreaterThan((5 / 6) * Math.log(12));
+      expect(loss).toBeLessThan(0.6 * Math.log(12));
+      trainer.dispose();
+      model.dispose();
+    },
+  );
+});
