@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { OptionError } from '../core/errors.js';
 import {
   Batches,
@@ -13,9 +12,8 @@ import {
   type TokenSource,
 } from '../data/index.js';
 import type { Json } from '../train/checkpoint/index.js';
+import { BUNDLED_TEXT } from './bundled.js';
 import type { TrainConfig } from './train-config.js';
-
-const BUNDLED = fileURLToPath(new URL('../../assets/pride-and-prejudice.txt', import.meta.url));
 
 /** What a run reads. */
 export interface TrainData {
@@ -25,6 +23,8 @@ export interface TrainData {
   readonly bytesPerToken: number;
   /** What tells this text from another. */
   readonly fingerprint: Json;
+  /** The texts as bytes, whatever tokens are. */
+  readonly corpora: { readonly train: Corpus; readonly validation: Corpus | undefined };
   /** Of all texts. */
   readonly bytes: number;
   readonly files: number;
@@ -44,7 +44,7 @@ export async function openData(
   folder: string,
   onProgress: (what: string) => void = () => undefined,
 ): Promise<TrainData> {
-  const corpus = openCorpus(data.texts.length === 0 ? [BUNDLED] : findTexts(data.texts));
+  const corpus = openCorpus(data.texts.length === 0 ? [BUNDLED_TEXT] : findTexts(data.texts));
   const { length } = model;
   if (corpus.size < 2) throw new OptionError(`training: ${tooShort([corpus], length)}.`);
   const { train: part, validation: rest } =
@@ -67,6 +67,7 @@ export async function openData(
     validation: held && validationOf(held, Math.min(train.batch, train.evaluateWindows), length, recurrent),
     bytesPerToken: source!.bytesPerToken,
     fingerprint: { split: [part.size, rest?.size ?? 0], texts: fingerprintOf(corpus) },
+    corpora: { train: part, validation: rest },
     bytes: corpus.size,
     files: corpus.documents.length,
   };

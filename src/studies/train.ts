@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { reasonOf } from '../core/system-errors.js';
+import { Ngram } from '../data/index.js';
 import type { CpuDevice } from '../devices/index.js';
 import { createModel } from '../models/index.js';
 import { evaluate } from '../train/evaluate.js';
@@ -45,6 +46,8 @@ export interface TrainResult extends RunResult {
   readonly config: TrainConfig;
   /** Of the best evaluation. */
   readonly bestBitsPerByte: number | null;
+  /** Bits per byte of a 5-gram of the same training text on all of the validation part; null where a run goes on later. */
+  readonly fiveGram: number | null;
 }
 
 export const CONFIG = 'config.json';
@@ -117,13 +120,28 @@ export async function train(device: CpuDevice, asked: TrainConfig, options: Trai
         data: data.fingerprint,
         session: { device: device.info.kind, threads: device.info.threads, parameters },
       });
-      return { ...result, config, bestBitsPerByte: result.best && bitsPerByte(result.best.loss) };
+      const ended = result.reason === 'finished' || result.reason === 'no improvement';
+      onProgress?.('counting 5-grams');
+      return {
+        ...result,
+        config,
+        bestBitsPerByte: result.best && bitsPerByte(result.best.loss),
+        fiveGram: ended ? fiveGramOf(data) : null,
+      };
     } finally {
       trainer.dispose();
     }
   } finally {
     model.dispose();
   }
+}
+
+/** A longer text is not counted: that would take minutes and gigabytes. */
+const COUNTED = 2e7;
+
+function fiveGramOf({ corpora: { train, validation } }: TrainData): number | null {
+  if (validation === undefined || train.size > COUNTED) return null;
+  return new Ngram(train).score(validation).bitsPerByte;
 }
 
 async function makeFolder(folder: string): Promise<void> {

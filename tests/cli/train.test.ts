@@ -62,13 +62,19 @@ describe('a run', () => {
     expect(out).toContain('kB of text in 2 files; windows of 16, 32 tokens a step; 8 steps\n');
     expect(out).toMatch(/wasm, 1 thread; a step will hold [\d.]+ kB\nwrites to whole; /);
     expect(out).toMatch(/step {7}4 {2}validation [\d.]+ bits\/byte {2}best so far\n/);
-    expect(out).toMatch(/finished after 8 steps, \d+ s; best validation [\d.]+ bits\/byte at step \d\n$/);
+    expect(out).toMatch(
+      /finished after 8 steps, \d+ s; best validation [\d.]+ bits\/byte at step \d\na 5-gram of the same text has [\d.]+ bits\/byte\nreport {2}.*report.html\n$/,
+    );
     // no terminal: the first and the last step, and the file that was written
     expect(err).toMatch(/^step 1\/8 {2}loss 5\.\d+ {2}\d\.\d+ bits\/byte {2}.* tokens\/s {2}.*B {2}rate .* left\n/);
     expect(err).toMatch(/\nstep 8\/8 .* 0 s left\nwrote .*whole.json\n$/);
-    expect(readdirSync(join(cwd, 'whole')).sort()).toEqual(
-      expect.arrayContaining(['best', 'checkpoint', 'config.json', 'metrics.jsonl']),
-    );
+    expect(readdirSync(join(cwd, 'whole')).sort()).toEqual([
+      'best',
+      'checkpoint',
+      'config.json',
+      'metrics.jsonl',
+      'report.html',
+    ]);
     expect(JSON.parse(readFileSync(join(cwd, 'whole.json'), 'utf8'))).toMatchObject({ reason: 'finished', step: 8 });
     expect(configOf('whole')).toMatchObject({
       model: { width: 16, mechanism: { name: 'flash' } },
@@ -87,7 +93,9 @@ describe('a run', () => {
     const interruption = { listen: (on: boolean) => void heard.push(on), asked: () => ++asked > 3 };
     const first = await tiny('texts --steps 8 --evaluate-every 4 --out parts --dropout 0.1', { interruption });
     expect(first.code).toBe(130);
-    expect(first.out).toMatch(/stopped and saved after 3 steps, .*\nresume {2}subquad train --resume parts\n$/);
+    expect(first.out).toMatch(
+      /stopped and saved after 3 steps, .*\nresume {2}subquad train --resume parts\nreport .*\n$/,
+    );
     expect(heard).toEqual([true, false]);
     const second = await train('--resume parts --device wasm --threads 1');
     expect(second).toMatchObject({ code: 0 });

@@ -125,6 +125,18 @@ onEveryDevice((on) => {
     model.dispose();
   });
 
+  test('evaluation after training is that of a model without dropout', async () => {
+    const losses: number[] = [];
+    for (const dropout of [0, 0.5]) {
+      const run = toyTrainer(on.device, { toy: { dropout } });
+      run.model.train({ seed: 1, step: 1 });
+      const { model } = run;
+      losses.push((await evaluate({ device: on.device, model, batches: { ...chains(2, 6), windows: 2 } })).loss);
+      disposeOf(run);
+    }
+    expect(losses[1]).toBe(losses[0]);
+  });
+
   describe('numbers that are not finite', () => {
     const nan = (x: Tensor): Tensor => div(sub(x, x), sub(x, x));
     const steep = (x: Tensor): Tensor => {

@@ -103,8 +103,9 @@ const REASONS: Readonly<Record<TrainResult['reason'], string>> = {
 
 /** How it ended, and what can be done next. */
 export function closing(result: TrainResult, folder: string, style: Style): string {
-  const { reason, step, elapsed, best, bestBitsPerByte } = result;
+  const { reason, step, elapsed, best, bestBitsPerByte, fiveGram } = result;
   const found = best === null ? '' : `; best validation ${bits(bestBitsPerByte)} at step ${format.integer(best.step)}`;
   const next = reason === 'interrupted' ? `resume  subquad train --resume ${folder}\n` : '';
-  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${duration(elapsed)}${found}\n${next}`;
+  const beside = fiveGram === null ? '' : `a 5-gram of the same text has ${bits(fiveGram)}\n`;
+  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${duration(elapsed)}${found}\n${beside}${next}`;
 }

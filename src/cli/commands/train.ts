@@ -1,5 +1,6 @@
-import { relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { train as study, type TrainResult } from '../../studies/train.js';
+import { MetricsFile } from '../../train/metrics.js';
 import { exportModel, loadModel } from '../../train/model-file.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -10,6 +11,7 @@ import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import type { Command } from '../program.js';
+import { trainingReport } from '../report/training.js';
 import { version } from '../version.js';
 import { options, readAsked } from './train-options.js';
 import { closing, heading, lasting, TrainProgress } from './train-text.js';
@@ -82,8 +84,19 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     }
   });
   say(closing(result, shown, style));
+  const command = ['subquad', 'train', ...argv].join(' ');
+  say(`report  ${style.accent(writeReport(result, folder, command, io))}\n`);
   json?.write({ version: version(), folder, ...result });
   return result.reason === 'interrupted' ? 130 : 0;
+}
+
+/** The curves of the run, beside its metrics. Returns the path. */
+function writeReport({ config, fiveGram }: TrainResult, folder: string, command: string, io: Io): string {
+  const file = new OutputFile(WHO, 'out', join(folder, 'report.html'), io);
+  const metrics = new MetricsFile(join(folder, 'metrics.jsonl')).read();
+  const name = basename(folder);
+  file.write(trainingReport({ metrics, config, name, version: version(), command, fiveGram: fiveGram ?? undefined }));
+  return file.path;
 }
 
 async function exportBest(
