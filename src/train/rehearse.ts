@@ -55,17 +55,45 @@ export async function rehearseTraining(config: ModelConfig, options: RehearseTra
   });
   try {
     const restBytes = device.ledger.live();
-    // a model with memory holds most in its second step
-    if (config.memory.length > 0) await trainer.step();
+    // a model with memory holds most once that is full
+    for (let steps = Math.ceil(remembered(config) / (accumulate * config.length)); steps > 0; steps--)
+      await trainer.step();
     const before = device.counters.multiplyAdds;
+    const earlier = new Map([...device.work].map(([name, own]) => [name, { ...own }]));
     const { peakBytes } = await trainer.step();
     const parameters = [...model.namedParameters().values()].reduce((sum, { value }) => sum + value.size, 0);
     const multiplyAdds = device.counters.multiplyAdds - before;
-    return { parameters, restBytes, peakBytes, multiplyAdds, work: device.work };
+    return { parameters, restBytes, peakBytes, multiplyAdds, work: since(earlier, device.work) };
   } finally {
     trainer.dispose();
     model.dispose();
   }
+}
+
+/** Tokens of the text that fill a model's memory. */
+function remembered({ memory }: ModelConfig): number {
+  const { length, compressed, ratio } = memory;
+  return length + (compressed > 0 ? (compressed + 1) * ratio - 1 : 0);
+}
+
+/** What was done between two counts, by kernel. */
+function since(
+  before: ReadonlyMap<string, Readonly<KernelWork>>,
+  after: ReadonlyMap<string, Readonly<KernelWork>>,
+): ReadonlyMap<string, Readonly<KernelWork>> {
+  const none: KernelWork = { dispatches: 0, multiplyAdds: 0, bytesMoved: 0 };
+  const differences = [...after].map(([name, own]): [string, KernelWork] => {
+    const { dispatches, multiplyAdds, bytesMoved } = before.get(name) ?? none;
+    return [
+      name,
+      {
+        dispatches: own.dispatches - dispatches,
+        multiplyAdds: own.multiplyAdds - multiplyAdds,
+        bytesMoved: own.bytesMoved - bytesMoved,
+      },
+    ];
+  });
+  return new Map(differences.filter(([, { dispatches }]) => dispatches > 0));
 }
 
 /** A configuration that fits, and what a step of it takes. */

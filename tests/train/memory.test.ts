@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createModel, readConfig, type LanguageModel } from '../../src/models/index.js';
+import { createModel, readConfig, type LanguageModel, type ModelConfig } from '../../src/models/index.js';
 import { evaluate } from '../../src/train/evaluate.js';
 import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint/index.js';
 import { adamW } from '../../src/train/optimisers/index.js';
+import { rehearseTraining } from '../../src/train/rehearse.js';
 import { constantRate } from '../../src/train/schedules.js';
 import { Trainer } from '../../src/train/trainer.js';
 import type { CpuDevice } from '../../src/devices/index.js';
@@ -33,10 +34,17 @@ const repeating = (seed: number) => ({
   },
 });
 
-function make(device: CpuDevice, kind: string): { trainer: Trainer; model: LanguageModel } {
+interface Made {
+  readonly trainer: Trainer;
+  readonly model: LanguageModel;
+  readonly config: ModelConfig;
+}
+
+function make(device: CpuDevice, kind: string, own?: Readonly<Record<string, number>>): Made {
   const sizes = { vocabulary: 12, length, layers: 2, width: 16, heads: 2, feedForward: { hidden: 32 } };
-  const memory = { length: 6, ...(kind === 'compressive-transformer' && { compressed: 3, ratio: 3 }) };
-  const model = createModel(readConfig({ kind, ...sizes, memory, dropout: 0.02 }));
+  const memory = own ?? { length: 6, ...(kind === 'compressive-transformer' && { compressed: 3, ratio: 3 }) };
+  const config = readConfig({ kind, ...sizes, memory, dropout: 0.02 });
+  const model = createModel(config);
   model.initialise({ device, seed: 1 });
   const schedule = constantRate(0.01);
   const trainer = new Trainer({
@@ -48,7 +56,7 @@ function make(device: CpuDevice, kind: string): { trainer: Trainer; model: Langu
     precision: 'bf16',
     clip: 1,
   });
-  return { trainer, model };
+  return { trainer, model, config };
 }
 
 async function weights(model: LanguageModel): Promise<Float32Array> {
@@ -80,6 +88,25 @@ onEveryDevice((on) => {
       }
     },
   );
+
+  test('what a step takes is foretold for a memory that is full', async () => {
+    const { trainer, model, config } = make(on.device, 'compressive-transformer', {
+      length: 13,
+      compressed: 3,
+      ratio: 3,
+    });
+    const like = on.device.info;
+    const foretold = await rehearseTraining(config, { batchSize, like, precision: 'bf16' });
+    const peaks: number[] = [];
+    for (let step = 0; step < segments; step++) peaks.push((await trainer.step()).peakBytes);
+    expect(Math.abs(foretold.peakBytes / peaks.at(-1)! - 1)).toBeLessThan(0.02);
+    // and before it is full it takes less than that
+    expect(peaks[1]! / foretold.peakBytes).toBeLessThan(0.95);
+    const counted = [...foretold.work.values()].reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
+    expect(counted).toBe(foretold.multiplyAdds);
+    trainer.dispose();
+    model.dispose();
+  });
 
   test.each(['transformer-xl', 'compressive-transformer'])(
     '%s: knows by its memory what no segment says',
