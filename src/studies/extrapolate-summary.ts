@@ -1,4 +1,5 @@
-import type { Extrapolation, ExtrapolationRow } from './extrapolate.js';
+import type { Extrapolation } from './extrapolate.js';
+import type { ExtrapolationRow } from './extrapolate-evaluate.js';
 
 type Mode = ExtrapolationRow['mode'];
 

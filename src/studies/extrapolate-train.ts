@@ -28,14 +28,14 @@ export interface TrainSmallOptions extends Recipe {
   readonly config: ModelConfig;
   /** Where the finished model is kept, and taken from if it is one of these options. */
   readonly folder?: string | undefined;
-  readonly onStep?: ((step: number, loss: number) => void) | undefined;
+  readonly onStep?: ((step: number) => void) | undefined;
   /** Asked after each step; where true, training is given up. */
   readonly stopping?: (() => boolean) | undefined;
 }
 
 /** A trained model, its caller's to dispose of; undefined when it was stopped before its end. */
 export async function trainSmall(options: TrainSmallOptions): Promise<LanguageModel | undefined> {
-  const { device, config, folder, seed, steps } = options;
+  const { device, config, folder, seed } = options;
   const model = createModel(config);
   try {
     if (folder !== undefined && (await restored(model, folder, options))) return model;
@@ -48,7 +48,6 @@ export async function trainSmall(options: TrainSmallOptions): Promise<LanguageMo
       const tensors = Object.fromEntries([...model.stateDict()].map(([name, value]) => [name, sourceOf(value)]));
       await saveCheckpoint(folder, { tensors, state: recipeOf(options) });
     }
-    options.onStep?.(steps, NaN);
     return model;
   } catch (error) {
     model.dispose();
@@ -90,8 +89,8 @@ async function train(model: LanguageModel, options: TrainSmallOptions): Promise<
   });
   try {
     for (let step = 1; step <= steps; step++) {
-      const { loss } = await trainer.step();
-      onStep?.(step, loss);
+      await trainer.step();
+      onStep?.(step);
       if (step < steps && stopping?.() === true) return false;
     }
     return true;

@@ -4,14 +4,11 @@ import { positive, reasonsAgainst, wholeFrom } from '../core/requirements.js';
 import type { Corpus } from '../data/corpus.js';
 import type { CpuDevice } from '../devices/index.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
-import { createModel } from '../models/create.js';
-import type { LanguageModel } from '../models/model.js';
-import { extendPositions } from '../positions/index.js';
-import { keep, type Tensor } from '../tensor/index.js';
+import { evaluated, type ExtrapolationRow } from './extrapolate-evaluate.js';
 import { chooseMethods, type ExtrapolationMethod } from './extrapolate-methods.js';
 import { trainSmall, type Recipe } from './extrapolate-train.js';
+import { Work } from './extrapolate-work.js';
 import { type Machine, machine } from './machine.js';
-import { perplexity } from './perplexity.js';
 
 export interface ExtrapolateOptions extends Omit<Recipe, 'seed'> {
   readonly methods: readonly string[];
@@ -42,19 +39,6 @@ export interface ExtrapolationProgress {
   readonly share: number;
 }
 
-/** One model at one length. */
-export interface ExtrapolationRow {
-  readonly method: string;
-  readonly seed: number;
-  readonly times: number;
-  readonly length: number;
-  readonly mode: 'separate' | 'sliding';
-  /** Null where the method is not defined at that length. */
-  readonly bitsPerByte: number | null;
-  readonly perplexityPerByte: number | null;
-  readonly tokens: number;
-}
-
 export interface Extrapolation {
   readonly methods: readonly Pick<ExtrapolationMethod, 'name' | 'label' | 'trained'>[];
   readonly length: number;
@@ -70,9 +54,6 @@ export interface Extrapolation {
   /** Whether it was stopped before its end. */
   readonly stopped: boolean;
 }
-
-/** Evaluation reads tokens forward only, which takes about a third of a training step. */
-const FORWARD = 1 / 3;
 
 /**
  * Trains one small model for each way to know positions, on windows of L tokens, and measures how well each predicts a text
@@ -90,61 +71,37 @@ export async function extrapolate(
   const times = [...new Set(options.times)].sort((a, b) => a - b);
   const scored = scoredPart(text.validation, times, options);
   const trained = [...new Set(methods.map((method) => method.trained))];
+  const configs = trained.map((position) => configOf(options, position));
   const { length, seeds, seed: first, steps, batchSize, rate } = options;
   const all = Array.from({ length: seeds }, (_, i) => first + i);
-  const meter = new Work(trained.length * seeds, methods.length * seeds, times, scored.size - 1, options);
+  const work = new Work(trained.length * seeds, methods.length * seeds, times, scored.size - 1, options);
   const rows: ExtrapolationRow[] = [];
   let parameters = 0;
   let stopped = false;
   // seed by seed, so that what is stopped has all methods of some seeds
-  for (const seed of all) {
-    for (const position of trained) {
-      if ((stopped ||= options.stopping?.() === true)) continue;
-      const config = configOf(options, position);
-      const folder = options.folder === undefined ? undefined : join(options.folder, `${position}-${seed}`);
-      const name = `${position}${seeds > 1 ? `, seed ${seed}` : ''}`;
-      const model = await trainSmall({
-        device,
-        corpus: text.train,
-        config,
-        steps,
-        batchSize,
-        rate,
-        seed,
-        folder,
-        onStep: (step) =>
-          options.onProgress?.({ what: `training ${name}: step ${step} of ${steps}`, share: meter.training(step) }),
-        stopping: options.stopping,
-      });
-      if (model === undefined) {
-        stopped = true;
-        continue;
-      }
-      meter.trained();
-      parameters = [...model.namedParameters().values()].reduce((sum, { value }) => sum + value.size, 0);
-      try {
-        for (const method of methods.filter((one) => one.trained === position)) {
-          options.onProgress?.({ what: `evaluating ${method.label}`, share: meter.share });
-          const own: ExtrapolationRow[] = [];
-          for (const factor of times) {
-            for (const mode of ['separate', 'sliding'] as const) {
-              own.push(await evaluated({ device, model, method, factor, mode, config, seed, source: scored }));
-            }
-          }
-          meter.evaluated();
-          rows.push(...own);
-          options.onRows?.(own);
-        }
-      } finally {
-        model.dispose();
-      }
-    }
+  for (const [seed, config] of all.flatMap((one) => configs.map((config) => [one, config] as const))) {
+    const own = methods.filter((method) => method.trained === config.position.method);
+    const done = await ofOneModel({
+      device,
+      text: text.train,
+      scored,
+      options,
+      config,
+      methods: own,
+      times,
+      seed,
+      work,
+    });
+    rows.push(...done.rows);
+    parameters = Math.max(parameters, done.parameters);
+    stopped = done.stopped;
+    if (stopped) break;
   }
   return {
     methods: methods.map(({ name, label, trained: position }) => ({ name, label, trained: position })),
     length,
     times,
-    model: configOf(options, 'none'),
+    model: configs[0]!,
     parameters,
     recipe: { steps, batchSize, rate },
     seeds: all,
@@ -154,6 +111,69 @@ export async function extrapolate(
     rows,
     stopped,
   };
+}
+
+interface OneModel {
+  readonly device: CpuDevice;
+  readonly text: Corpus;
+  readonly scored: Corpus;
+  readonly options: ExtrapolateOptions;
+  readonly config: ModelConfig;
+  /** Those that this model is evaluated with. */
+  readonly methods: readonly ExtrapolationMethod[];
+  readonly times: readonly number[];
+  readonly seed: number;
+  readonly work: Work;
+}
+
+interface Done {
+  readonly rows: readonly ExtrapolationRow[];
+  readonly parameters: number;
+  readonly stopped: boolean;
+}
+
+/** Trains a model, or takes the one that was kept, and evaluates it; what is stopped leaves the rows of whole methods. */
+async function ofOneModel({
+  device,
+  text,
+  scored,
+  options,
+  config,
+  methods,
+  times,
+  seed,
+  work,
+}: OneModel): Promise<Done> {
+  const { seeds, steps, batchSize, rate, stopping, onProgress, onRows } = options;
+  const position = config.position.method;
+  const name = `${position}${seeds > 1 ? `, seed ${seed}` : ''}`;
+  const folder = options.folder === undefined ? undefined : join(options.folder, `${position}-${seed}`);
+  const onStep = (step: number): void =>
+    onProgress?.({ what: `training ${name}: step ${step} of ${steps}`, share: work.training(step) });
+  const rows: ExtrapolationRow[] = [];
+  const recipe = { steps, batchSize, rate, seed };
+  const model = await trainSmall({ device, corpus: text, config, ...recipe, folder, onStep, stopping });
+  if (model === undefined) return { rows, parameters: 0, stopped: true };
+  try {
+    const parameters = [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0);
+    work.trained();
+    for (const method of methods) {
+      onProgress?.({ what: `evaluating ${method.label}${seeds > 1 ? `, seed ${seed}` : ''}`, share: work.share });
+      const own: ExtrapolationRow[] = [];
+      for (const factor of times) {
+        for (const mode of ['separate', 'sliding'] as const) {
+          if (stopping?.() === true) return { rows, parameters, stopped: true };
+          own.push(await evaluated({ device, model, method, factor, mode, config, seed, source: scored }));
+        }
+      }
+      work.evaluated();
+      rows.push(...own);
+      onRows?.(own);
+    }
+    return { rows, parameters, stopped: false };
+  } finally {
+    model.dispose();
+  }
 }
 
 /** The start of the validation text, whole windows of the longest length: at every length the same bytes are scored. */
@@ -187,92 +207,4 @@ function scoredPart(validation: Corpus, times: readonly number[], options: Extra
 
 function configOf({ length, layers, width, heads }: ExtrapolateOptions, position: string): ModelConfig {
   return readConfig({ length, layers, width, heads, position });
-}
-
-interface Evaluated {
-  readonly device: CpuDevice;
-  readonly model: LanguageModel;
-  readonly method: ExtrapolationMethod;
-  readonly factor: number;
-  readonly mode: 'separate' | 'sliding';
-  readonly config: ModelConfig;
-  readonly seed: number;
-  readonly source: Corpus;
-}
-
-async function evaluated(call: Evaluated): Promise<ExtrapolationRow> {
-  const { device, method, factor, mode, config, seed, source } = call;
-  const length = factor * config.length;
-  const row = { method: method.name, seed, times: factor, length, mode };
-  const position = method.evaluated(factor, config.length);
-  if (position === null) return { ...row, bitsPerByte: null, perplexityPerByte: null, tokens: 0 };
-  const longer = withPosition(call, readConfig({ ...config, position, length: method.tiled ? length : config.length }));
-  try {
-    const found = await perplexity({ device, model: longer, source, length, mode });
-    return { ...row, bitsPerByte: found.bitsPerByte, perplexityPerByte: found.perplexityPerByte, tokens: found.tokens };
-  } finally {
-    longer.dispose();
-  }
-}
-
-/** The trained weights in a model of another position: only a learned table may have to grow. */
-function withPosition({ model }: Evaluated, config: ModelConfig): LanguageModel {
-  const longer = createModel(config);
-  const made: Tensor[] = [];
-  try {
-    const specs = longer.namedParameters();
-    const state = new Map(
-      [...model.stateDict()].map(([name, value]) => {
-        const rows = specs.get(name)?.spec.shape[0] ?? 0;
-        if (!name.endsWith('positions.table') || rows <= value.shape[0]!) return [name, value];
-        made.push(keep(extendPositions(value, rows)));
-        return [name, made.at(-1)!];
-      }),
-    );
-    return longer.load(state);
-  } catch (error) {
-    longer.dispose();
-    throw error;
-  } finally {
-    for (const one of made) one.dispose();
-  }
-}
-
-/** How much of the work is done, counted in tokens of training. */
-class Work {
-  readonly #ofModel: number;
-  readonly #ofMethod: number;
-  readonly #all: number;
-  readonly #steps: number;
-  #done = 0;
-
-  constructor(
-    models: number,
-    methods: number,
-    times: readonly number[],
-    scored: number,
-    { steps, batchSize, length }: ExtrapolateOptions,
-  ) {
-    this.#steps = steps;
-    this.#ofModel = steps * batchSize * length;
-    // sliding windows read each token twice, those side by side once
-    this.#ofMethod = 3 * FORWARD * scored * times.length;
-    this.#all = models * this.#ofModel + methods * this.#ofMethod;
-  }
-
-  get share(): number {
-    return this.#done / this.#all;
-  }
-
-  training(step: number): number {
-    return (this.#done + (this.#ofModel * step) / this.#steps) / this.#all;
-  }
-
-  trained(): void {
-    this.#done += this.#ofModel;
-  }
-
-  evaluated(): void {
-    this.#done += this.#ofMethod;
-  }
 }

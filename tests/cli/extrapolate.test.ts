@@ -46,7 +46,7 @@ test('Ctrl-C: what is done is printed and drawn, and the code says so', async ()
   const cwd = folderWithText();
   let asked = 0;
   const listened: boolean[] = [];
-  const interruption = { listen: (on: boolean) => void listened.push(on), asked: () => ++asked > 3 };
+  const interruption = { listen: (on: boolean) => void listened.push(on), asked: () => ++asked > 5 };
   const argv = ['extrapolate', 'short.txt', ...wasm, ...small, '--methods', 'alibi,none', '--out', 'o'];
   const { code, out } = await cli(argv, { cwd, interruption });
   expect(code).toBe(130);
