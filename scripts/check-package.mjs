@@ -13,7 +13,8 @@ const run = (command, args, cwd) => {
 
 const visit = `
 import { Worker, isMainThread } from 'node:worker_threads';
-for (const name of ['subquad', 'subquad/attention', 'subquad/masks', 'subquad/positions', 'subquad/scores']) {
+const parts = ['attention', 'data', 'masks', 'models', 'nn', 'positions', 'scores', 'train'];
+for (const name of ['subquad', ...parts.map((part) => 'subquad/' + part)]) {
   const names = Object.keys(await import(name));
   if (names.length === 0) throw new Error(name + ' exports nothing');
   if (isMainThread) console.log(name + ': ' + names.length + ' exports');

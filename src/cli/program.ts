@@ -5,6 +5,7 @@ import { compare } from './commands/compare.js';
 import { doctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
 import { extrapolate } from './commands/extrapolate.js';
+import { generate } from './commands/generate.js';
 import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
@@ -28,6 +29,7 @@ const commands: Readonly<Record<string, Command>> = {
   train,
   evaluate,
   extrapolate,
+  generate,
   bench,
   doctor,
 };

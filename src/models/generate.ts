@@ -1,7 +1,7 @@
 import { OptionError } from '../core/errors.js';
 import { uniform } from '../core/random.js';
 import { checkSampling, sample, type SampleOptions } from './sample.js';
-import type { Session } from './session.js';
+import type { TextSession } from './session.js';
 
 export interface GenerateOptions extends SampleOptions {
   /** Tokens to begin with, at least one. */
@@ -22,7 +22,7 @@ const DRAWN = 256;
  *
  * @throws OptionError for an empty prompt, or options out of range; what `Session.step` throws.
  */
-export async function* generate(session: Session, options: GenerateOptions): AsyncGenerator<number, void> {
+export async function* generate(session: TextSession, options: GenerateOptions): AsyncGenerator<number, void> {
   const { prompt, tokens, seed = 0, stopping } = options;
   checkSampling('generate', options);
   if (prompt.length === 0) throw new OptionError('generate: the prompt must hold at least one token.');

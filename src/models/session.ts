@@ -14,6 +14,18 @@ export interface SessionOptions {
   readonly sinks?: number;
 }
 
+/** A text that a model goes on with. */
+export interface TextSession {
+  /** Tokens so far. */
+  readonly length: number;
+  /** Logits of the token after `tokens`, `[vocabulary]`; the caller disposes of them. */
+  step(tokens: ArrayLike<number>): Tensor;
+  /** Forgets the text. */
+  reset(): void;
+  /** Frees the caches, not the model. Idempotent. */
+  dispose(): void;
+}
+
 /** Tokens of a prompt that go through the layers at a time. */
 const PREFILL = 512;
 
@@ -23,7 +35,7 @@ const PREFILL = 512;
  *
  * @throws CapabilityError for a mechanism or position that does not decode step by step.
  */
-export class Session {
+export class Session implements TextSession {
   readonly #model: Transformer;
   readonly #options: SessionOptions;
   readonly #decoders: ReadonlyMap<Attention, Decoder>;
@@ -46,16 +58,11 @@ export class Session {
     );
   }
 
-  /** Tokens so far. */
   get length(): number {
     return this.#length;
   }
 
-  /**
-   * Logits of the token after `tokens`, `[vocabulary]`; the caller disposes of them.
-   *
-   * @throws OptionError for no tokens, or more than `maxLength` in all.
-   */
+  /** @throws OptionError for no tokens, or more than `maxLength` in all. */
   step(tokens: ArrayLike<number>): Tensor {
     const { maxLength } = this.#options;
     if (tokens.length === 0) throw new OptionError('session: a step takes at least one token.');
@@ -85,7 +92,6 @@ export class Session {
     this.#length = 0;
   }
 
-  /** Frees the caches, not the model. Idempotent. */
   dispose(): void {
     for (const decoder of this.#decoders.values()) decoder.dispose();
   }

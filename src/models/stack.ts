@@ -5,7 +5,7 @@ import {
   ModuleList,
   normOf,
   Positions,
-  recompute,
+  checkpointed,
   reversible,
   type AttentionOptions,
   type Context,
@@ -56,37 +56,14 @@ export class Stack extends Module {
 
   #through(x: Tensor, context: Context): Tensor {
     const { kind, every } = this.config.residual;
-    switch (kind) {
-      case 'plain':
-        return this.layers.reduce((rows, layer) => layer.forward(rows, context), x);
-      case 'checkpointed':
-        return this.#inGroups(Math.max(1, every), x, context);
-      case 'reversible':
-        return this.#reversed(x, context);
-      default:
-        return kind satisfies never;
-    }
-  }
-
-  /** Groups of layers of which the inputs alone are kept, but for the last: its backward pass comes at once. */
-  #inGroups(every: number, x: Tensor, context: Context): Tensor {
-    const last = this.layers.length - (this.layers.length % every || every);
-    const starts = Array.from({ length: last / every }, (_, i) => i * every);
-    const before = starts.reduce(
-      (rows, start) => this.#recomputed(this.layers.slice(start, start + every), rows, context),
-      x,
-    );
-    return this.layers.slice(last).reduce((rows, layer) => layer.forward(rows, context), before);
-  }
-
-  #recomputed(group: readonly Block[], x: Tensor, context: Context): Tensor {
+    if (kind === 'reversible') return this.#reversed(x, context);
     const { encoded } = context;
-    const [out] = recompute(
-      [...group, this.positions],
-      (rows, source) => [group.reduce((y, layer) => layer.forward(y, { ...context, encoded: source }), rows)],
-      encoded ? [x, encoded] : [x],
-    );
-    return out!;
+    const layers = this.layers.map((layer) => ({
+      modules: [layer, this.positions],
+      forward: (rows: Tensor, source?: Tensor) => layer.forward(rows, { ...context, encoded: source }),
+    }));
+    const size = kind === 'plain' ? layers.length : Math.max(1, every);
+    return checkpointed(layers, size, x, encoded ? [encoded] : []);
   }
 
   /** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */

@@ -36,7 +36,8 @@ export interface Carried {
  * `memory_l = last M rows of [memory_l ; h_l]`, M being `memory.length`. It sees up to layers · M tokens back. (Dai et al. 2019, arXiv
  * 1901.02860.)
  *
- * The memory starts empty, as in the authors' PyTorch code. A norm that comes before the attention is taken of the memory too. Rows
+ * The memory starts empty, as in the authors' PyTorch code; their TensorFlow code begins with M rows of zeros, which a first state
+ * `{ 'recent.0': zeros([B, M, width]), … }` gives. A norm that comes before the attention is taken of the memory too. Rows
  * are kept in the precision of the call, as the layers read them: what comes of a text is the same however it is cut into segments,
  * as long as the memory holds all that came before.
  */

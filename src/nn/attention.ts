@@ -9,8 +9,7 @@ import {
 } from '../attention/index.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
-import { reshape, transpose } from '../ops/index.js';
-import { splitHeads } from '../ops/heads.js';
+import { reshape, splitHeads, transpose } from '../ops/index.js';
 import { alibi, relativeAttend } from '../positions/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Linear } from './linear.js';

@@ -10,7 +10,7 @@ import { commonDevice, empty, operation, produce, scope, zeros, type Tensor } fr
  *
  * @example
  * const x = tensor([1, 2, 3, 4], [1, 2, 2], { device });
- * const [q, k] = splitHeads(x, [1, 1]); // q [[[[1], [3]]]], k [[[[2], [4]]]]
+ * splitHeads(x, [1, 1])[1]; // [2, 4]
  */
 export function splitHeads(x: Tensor, heads: readonly number[]): Tensor[] {
   const all = heads.reduce((sum, count) => sum + count, 0);

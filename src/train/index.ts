@@ -1,0 +1,12 @@
+export * from './checkpoint/index.js';
+export { clipGradients, type Clipped, type ClipOptions, type NamedGradients } from './clip.js';
+export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.js';
+export { lossScaler, type LossScaleOptions, type LossScaler } from './loss-scale.js';
+export { parseMetrics, type Metric } from './metrics.js';
+export type { BatchSource } from './micro-batch.js';
+export { exportModel, loadModel, type LoadedModel, type LoadModelOptions } from './model-file.js';
+export * from './optimisers/index.js';
+export { fitToMemory, rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
+export { runTraining, type RunOptions, type RunResult } from './run.js';
+export { constantRate, cosine, inverseSquareRoot, type CosineOptions, type Schedule } from './schedules.js';
+export { Trainer, type StepResult, type TrainerOptions } from './trainer.js';
