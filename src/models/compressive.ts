@@ -15,21 +15,23 @@ const meanOfRows: Initialiser = ([inputs = 0, outputs = 0]) =>
   );
 
 /**
- * Compressive Transformer: a Transformer-XL that compresses what leaves the memory. Keys and values are of
- * `[compressed ; memory ; h]`. After a segment the rows `old` that leave the memory go through f_c, a convolution of the layer whose
- * kernel and stride are c rows, and `compressed = last N_c rows of [compressed ; f_c(old)]`: N_c is `memory.compressed`, c
- * `memory.ratio`. It sees up to layers · (M + c·N_c) tokens back. A compressed row is one step from the next: positions count rows, not
- * the tokens in them. (Rae et al. 2020, "Compressive Transformers for Long-Range Sequence Modelling", arXiv 1911.05507.)
+ * Compressive Transformer: a Transformer-XL that compresses what leaves the memory. Keys and values are of `[compressed
+ * ; memory ; h]`. After a segment the rows `old` that leave the memory go through f_c, a convolution of the layer whose
+ * kernel and stride are c rows, and `compressed = last N_c rows of [compressed ; f_c(old)]`: N_c is
+ * `memory.compressed`, c `memory.ratio`. It sees up to layers · (M + c·N_c) tokens back. A compressed row is one step
+ * from the next: positions count rows, not the tokens in them. (Rae et al. 2020, "Compressive Transformers for
+ * Long-Range Sequence Modelling", arXiv 1911.05507.)
  *
- * Rows leave in whole groups of c, counted from the start of the text; until a group is complete its rows stay in the memory, which so
- * has up to M + c − 1. How a text is cut into segments does not change what is compressed with what.
+ * Rows leave in whole groups of c, counted from the start of the text; until a group is complete its rows stay in the
+ * memory, which so has up to M + c − 1. How a text is cut into segments does not change what is compressed with what.
  *
- * f_c learns from attention reconstruction alone: the auxiliary loss is the sum over the layers, not divided by their number, of
- * `mean((attn(h, f_c(old)) − attn(h, old))²)`, attn being the layer's heads before their output projection, not causal, without
- * positions, and with everything but f_c held fixed. It is there where rows left the memory and gradients are recorded. Through the
- * memory no gradient flows, so predictions do not train f_c.
+ * f_c learns from attention reconstruction alone: the auxiliary loss is the sum over the layers, not divided by their
+ * number, of `mean((attn(h, f_c(old)) − attn(h, old))²)`, attn being the layer's heads before their output projection,
+ * not causal, without positions, and with everything but f_c held fixed. It is there where rows left the memory and
+ * gradients are recorded. Through the memory no gradient flows, so predictions do not train f_c.
  *
- * Relative to the paper: f_c begins as the mean of its rows, so that the first compressed rows already resemble what they stand for.
+ * Relative to the paper: f_c begins as the mean of its rows, so that the first compressed rows already resemble what
+ * they stand for.
  */
 export class CompressiveTransformer extends TransformerXl {
   /** f_c of each layer; none where nothing is kept compressed. */

@@ -4,7 +4,10 @@ import { concat, detach, slice } from '../ops/index.js';
 import type { Tensor } from '../tensor/index.js';
 import type { ModelState } from './model.js';
 
-/** What one layer has of the segments before: inputs of the layer, `[B, rows, width]`, oldest first; absent where there are none. */
+/**
+ * What one layer has of the segments before: inputs of the layer, `[B, rows, width]`, oldest first; absent where there
+ * are none.
+ */
 export interface LayerMemory {
   /** As they were. */
   readonly recent?: Tensor | undefined;
@@ -21,8 +24,8 @@ export const countRows = (parts: readonly (Tensor | undefined)[]): number =>
   parts.reduce((sum, part) => sum + (part?.shape[1] ?? 0), 0);
 
 /**
- * Rows `start … end − 1` of the parts `[B, rows, width]` one after the other, as a tensor of its own that no gradient flows through;
- * undefined where there are none. A start before the first row is the first row.
+ * Rows `start … end − 1` of the parts `[B, rows, width]` one after the other, as a tensor of its own that no gradient
+ * flows through; undefined where there are none. A start before the first row is the first row.
  */
 export function rowsBetween(
   parts: readonly (Tensor | undefined)[],
@@ -59,7 +62,10 @@ export interface StateRule {
   readonly width: number;
 }
 
-/** What each layer has by a state; nothing without one. @throws ShapeError naming every tensor that does not fit the model. */
+/**
+ * What each layer has by a state; nothing without one. @throws ShapeError naming every tensor that does not fit the
+ * model.
+ */
 export function memoriesOf(
   who: string,
   state: ModelState = {},

@@ -7,7 +7,10 @@ import { Graph, type Matrix } from '../oracles/graph.js';
 import { budgetOf, expectClose } from '../support/compare.js';
 import type { Parameter } from './oracle.js';
 
-/** Orders of summation whose largest error is the budget: whole models need more than a layer does to come near their worst. */
+/**
+ * Orders of summation whose largest error is the budget: whole models need more than a layer does to come near their
+ * worst.
+ */
 const ORDERS = 12;
 
 type Results = Record<string, ArrayLike<number>>;
@@ -45,7 +48,9 @@ export function exactly(formula: (g: Graph) => Matrix): { exact: ArrayLike<numbe
   return { exact, budget: Math.max(...plain.map((one) => budgetOf(exact, one))) };
 }
 
-/** The numbers, and the gradients of their weighted sum in all parameters, within budgets derived from plain f32 code. */
+/**
+ * The numbers, and the gradients of their weighted sum in all parameters, within budgets derived from plain f32 code.
+ */
 export async function checkModel(device: CpuDevice, { name, module, run, oracle, weights }: ModelCase): Promise<void> {
   const parameters = fill(module, device, 7);
   const names = [...module.namedParameters().keys()];

@@ -16,8 +16,8 @@ import { generator } from '../support/random.js';
 const [batchSize, length, segments] = [4, 6, 5];
 
 /**
- * Streams that say the same `length` random tokens in each of their segments, new ones in every epoch: whoever sees a segment
- * alone can know its last target and no other.
+ * Streams that say the same `length` random tokens in each of their segments, new ones in every epoch: whoever sees a
+ * segment alone can know its last target and no other.
  */
 const repeating = (seed: number) => ({
   batchSize,
