@@ -107,6 +107,8 @@ test('some bytes only, another 5-gram, or none', async () => {
   for (const { baseline } of some.rows) expect(baseline).toBeGreaterThan(6);
   const none = await json(['rope.safetensors', '--baseline', 'none']);
   expect(none.rows.map(({ baseline }) => baseline)).toEqual([null, null]);
+  const { out } = await cli(['evaluate', 'rope.safetensors', '--baseline', 'none', ...wasm], { cwd });
+  expect(out).not.toContain('5-gram');
 });
 
 describe('what cannot be is refused', () => {
@@ -128,7 +130,7 @@ describe('what cannot be is refused', () => {
     ['rope.safetensors --baseline missing.txt', 1, 'missing.txt" cannot be opened'],
   ])('%s', async (argv, code, message) => {
     const ran = await cli(['evaluate', ...argv.split(' '), ...wasm], { cwd });
-    expect([ran.code, ran.err]).toEqual([code, expect.stringMatching(new RegExp(message))]);
+    expect([ran.code, ran.err, ran.out]).toEqual([code, expect.stringMatching(new RegExp(message)), '']);
     expect(ran.err.match(/\n/g)).toHaveLength(1);
   });
 

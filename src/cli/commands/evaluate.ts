@@ -82,16 +82,14 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
   const progress = new Progress(io);
-  const result = await withDevice(WHO, values, async (device) => {
+  const { result, head } = await withDevice(WHO, values, async (device) => {
     const { precision, weights, seed, stride, mode } = values;
     progress.show('loading the model');
     const loaded = await loadModel(resolve(io.cwd, path), { device, ...weightsOf(path, weights) });
     try {
       const text = await openEvaluationText(loaded.json, files, io.cwd);
       try {
-        progress.clear();
-        say(heading(path, loaded, text, style));
-        return await evaluateModel(device, loaded, text, {
+        const result = await evaluateModel(device, loaded, text, {
           lengths: values.length ?? [loaded.config.length],
           modes: modesOf(mode, loaded),
           stride,
@@ -102,6 +100,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           baseline: baselineOf(values.baseline, text, io),
           onProgress: (what) => progress.show(what),
         });
+        return { result, head: heading(path, loaded, text, style) };
       } finally {
         text.close();
       }
@@ -109,7 +108,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       loaded.model.dispose();
     }
   }).finally(() => progress.clear());
-  say(render(result, style));
+  say(head + render(result, style));
   json?.write(result);
   return 0;
 }
@@ -194,7 +193,8 @@ function render({ rows, unit, swapped, config, machine }: Evaluation, style: Sty
     style,
   );
   const notes = [
-    '± is one standard error over windows, taken for independent; 5-gram: its bits per byte.',
+    '± is one standard error over windows, taken for independent.',
+    ...(rows.some(({ baseline }) => baseline !== null) ? ['5-gram: its bits per byte.'] : []),
     `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.`,
   ];
   return `${swapped === null ? '' : swapText(config.mechanism.name, swapped)}${text}\n${style.dim(notes.join(' '))}\n`;
