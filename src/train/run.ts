@@ -43,7 +43,7 @@ export interface RunOptions {
   /** Whether to go on from the folder's checkpoint, if there is one. */
   readonly resume?: boolean;
   readonly onMetric?: (metric: Metric, limits: Limits | undefined) => void;
-  /** Told of a disk that refuses; training goes on. */
+  /** Told of a disk that refuses, or another device than before; training goes on. */
   readonly onTrouble?: (message: string) => void;
   /** Asked after each step; where true, the run is saved and ends. */
   readonly stopping?: () => boolean;
@@ -125,7 +125,14 @@ class Run {
     const resumed = resume && existsSync(join(folder, 'checkpoint', 'checkpoint.json'));
     if (resumed) await this.#load();
     this.#savedStep = trainer.steps;
-    this.#metrics.cutBack(resumed ? trainer.steps : -1);
+    const before = this.#metrics
+      .cutBack(resumed ? trainer.steps : -1)
+      .filter(isSession)
+      .at(-1);
+    if (before !== undefined && before.device !== session.device) {
+      const change = `the run was on ${before.device} and goes on on ${session.device}`;
+      this.#options.onTrouble?.(`train: ${change}: it will not have the bits of a run on one of them.`);
+    }
     const { tokensPerStep, steps: step } = trainer;
     this.#note({ kind: resumed ? 'resume' : 'start', step, time: now(), ...session, tokensPerStep });
   }
@@ -269,5 +276,7 @@ class Run {
     return this.#state.elapsed + (performance.now() - this.#began) / 1000;
   }
 }
+
+const isSession = (metric: Metric): metric is SessionMetric => metric.kind === 'start' || metric.kind === 'resume';
 
 const now = (): string => new Date().toISOString();
