@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { Ngram, openCorpus, splitCorpus } from '../../src/data/index.js';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { loadTokeniser, Ngram, openCorpus, splitCorpus, trainBpe } from '../../src/data/index.js';
 import { createDevice } from '../../src/devices/index.js';
 import { createModel, readConfig } from '../../src/models/index.js';
 import { BUNDLED_MODEL } from '../../src/studies/bundled.js';
@@ -19,12 +19,14 @@ beforeAll(async () => {
   cwd = temporaryFolder();
   writeFileSync(join(cwd, 'text.txt'), line.repeat(12));
   writeFileSync(join(cwd, 'other.txt'), 'abcdefgh'.repeat(9));
+  writeFileSync(join(cwd, 'tokenizer.json'), trainBpe(openCorpus([join(cwd, 'text.txt')]), 270).json);
   const device = await createDevice({ kind: 'wasm', threads: 1 });
   const data = { texts: ['text.txt'], tokeniser: null, validation: 0.25, documents: 'joined' };
   for (const [name, own, more] of [
     ['rope', {}, { data }],
     ['learned', { position: 'learned' }, { data }],
     ['alone', {}, {}],
+    ['bpe', { vocabulary: 270 }, { data: { ...data, tokeniser: 'tokenizer.json' } }],
   ] as const) {
     const model = readConfig({ length: 16, layers: 1, width: 8, heads: 2, ...own });
     const weights = createModel(model).initialise({ device, seed: 1 });
@@ -109,6 +111,27 @@ test('some bytes only, another 5-gram, or none', async () => {
   expect(none.rows.map(({ baseline }) => baseline)).toEqual([null, null]);
   const { out } = await cli(['evaluate', 'rope.safetensors', '--baseline', 'none', ...wasm], { cwd });
   expect(out).not.toContain('5-gram');
+});
+
+test('tokens of a tokeniser: bits per byte and perplexity of both, and no file is left', async () => {
+  const place = temporaryFolder();
+  vi.stubEnv('TMPDIR', place);
+  const { rows, unit, bytesPerToken } = await json(['bpe.safetensors', '--mode', 'separate']);
+  const { train, validation } = splitCorpus(openCorpus([join(cwd, 'text.txt')]), 0.25);
+  const bytes = new Uint8Array(validation.size);
+  validation.read(0, bytes);
+  const tokens = (await loadTokeniser(join(cwd, 'tokenizer.json'))).encode(new TextDecoder().decode(bytes));
+  expect(unit).toBe('token');
+  expect(bytesPerToken).toBeCloseTo(bytes.length / tokens.length, 12);
+  expect(bytesPerToken).toBeGreaterThan(1.2);
+  const { natsPerToken, bitsPerByte, perplexity: ofToken, baseline } = rows[0]!;
+  expect(bitsPerByte).toBeCloseTo(natsPerToken / Math.LN2 / bytesPerToken, 12);
+  expect(ofToken).toBeCloseTo(Math.exp(natsPerToken), 9);
+  expect(baseline).toBeCloseTo(new Ngram(train).score(validation).bitsPerByte, 12);
+  const { out } = await cli(['evaluate', 'bpe.safetensors', ...wasm], { cwd });
+  expect(out).toMatch(/perplexity per byte +per token +5-gram +tokens/);
+  vi.unstubAllEnvs();
+  expect(readdirSync(place)).toEqual([]);
 });
 
 describe('what cannot be is refused', () => {
