@@ -125,10 +125,8 @@ class Run {
     const resumed = resume && existsSync(join(folder, 'checkpoint', 'checkpoint.json'));
     if (resumed) await this.#load();
     this.#savedStep = trainer.steps;
-    const before = this.#metrics
-      .cutBack(resumed ? trainer.steps : -1)
-      .filter(isSession)
-      .at(-1);
+    const sessions = this.#metrics.cutBack(resumed ? trainer.steps : -1).filter(isSession);
+    const before = sessions.at(-1);
     if (before !== undefined && before.device !== session.device) {
       const change = `the run was on ${before.device} and goes on on ${session.device}`;
       this.#options.onTrouble?.(`train: ${change}: it will not have the bits of a run on one of them.`);
