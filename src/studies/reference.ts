@@ -24,7 +24,10 @@ export interface Row {
   readonly i: number;
 }
 
-/** One row of attention by the formula, in float64 and in plain float32: the loops anybody would write. */
+/**
+ * One row of attention by the formula, in float64 and in plain float32: the loops anybody would write. Of these some order of the sums
+ * is as good as another, and has another error: each number is the one that is furthest from float64 of a few orders.
+ */
 export interface ReferenceRow {
   readonly exact: Float64Array;
   readonly plain: Float64Array;
@@ -33,6 +36,13 @@ export interface ReferenceRow {
 }
 
 const { fround } = Math;
+
+/** Upwards, downwards, and the odd ones after the even ones: place `n` of `count`. */
+const orders: readonly ((n: number, count: number) => number)[] = [
+  (n) => n,
+  (n, count) => count - 1 - n,
+  (n, count) => (2 * n < count ? 2 * n : 2 * (n - Math.ceil(count / 2)) + 1),
+];
 
 /** The rows to look at: one in each of `perHead` equal stretches of every head, chosen by the seed. */
 export function sampleRows(heads: number, length: number, perHead: number, seed: number): Row[] {
@@ -60,34 +70,64 @@ export function keysSeen(
 export function referenceRow(problem: Problem, row: Row, seen: readonly ReturnType<typeof keysSeen>[]): ReferenceRow[] {
   const { length, headDim: D, v } = problem;
   const exactScores = scores(problem, row);
-  const plainScores = plainScoresOf(problem, row);
+  const plainScores = orders.map((order) => plainScoresOf(problem, row, order));
   const base = row.h * length * D;
   return seen.map((sees) => {
     const keys: number[] = [];
     for (let j = 0; j < length; j++) if (sees(row, j)) keys.push(j);
-    const exact = new Float64Array(D);
-    const plain = new Float64Array(D);
     // a row that sees nothing is 0 by definition
-    if (keys.length === 0) return { exact, plain, logsumexp: -Infinity, plainLogsumexp: -Infinity };
-    const [max, plainMax] = [largest(exactScores, keys), largest(plainScores, keys)];
-    let [sum, plainSum] = [0, 0];
+    if (keys.length === 0) {
+      const zeros = (): Float64Array => new Float64Array(D);
+      return { exact: zeros(), plain: zeros(), logsumexp: -Infinity, plainLogsumexp: -Infinity };
+    }
+    const exact = new Float64Array(D);
+    const max = largest(exactScores, keys);
+    let sum = 0;
     for (const j of keys) {
       const weight = Math.exp(exactScores[j]! - max);
-      const plainWeight = fround(Math.exp(fround(plainScores[j]! - plainMax)));
       sum += weight;
-      plainSum = fround(plainSum + plainWeight);
-      for (let d = 0, at = base + j * D; d < D; d++, at++) {
-        exact[d]! += weight * v[at]!;
-        plain[d] = fround(plain[d]! + fround(plainWeight * v[at]!));
-      }
+      for (let d = 0, at = base + j * D; d < D; d++, at++) exact[d]! += weight * v[at]!;
     }
+    for (let d = 0; d < D; d++) exact[d]! /= sum;
+    const logsumexp = max + Math.log(sum);
+    const tries = orders.map((order, n) => plainRow(problem, base, plainScores[n]!, keys, order));
+    const furthest = (values: readonly number[], from: number): number =>
+      values.reduce((a, b) => (Math.abs(b - from) > Math.abs(a - from) ? b : a));
     return {
-      exact: exact.map((x) => x / sum),
-      plain: plain.map((x) => fround(x / plainSum)),
-      logsumexp: max + Math.log(sum),
-      plainLogsumexp: fround(plainMax + fround(Math.log(plainSum))),
+      exact,
+      plain: exact.map((x, d) =>
+        furthest(
+          tries.map(({ out }) => out[d]!),
+          x,
+        ),
+      ),
+      logsumexp,
+      plainLogsumexp: furthest(
+        tries.map((one) => one.logsumexp),
+        logsumexp,
+      ),
     };
   });
+}
+
+/** A row in plain float32 code, its keys in some order. */
+function plainRow(
+  { headDim: D, v }: Problem,
+  base: number,
+  scores: Float64Array,
+  keys: readonly number[],
+  order: (n: number, count: number) => number,
+): { readonly out: Float64Array; readonly logsumexp: number } {
+  const out = new Float64Array(D);
+  const max = largest(scores, keys);
+  let sum = 0;
+  for (let n = 0; n < keys.length; n++) {
+    const j = keys[order(n, keys.length)]!;
+    const weight = fround(Math.exp(fround(scores[j]! - max)));
+    sum = fround(sum + weight);
+    for (let d = 0, at = base + j * D; d < D; d++, at++) out[d] = fround(out[d]! + fround(weight * v[at]!));
+  }
+  return { out: out.map((x) => fround(x / sum)), logsumexp: fround(max + fround(Math.log(sum))) };
 }
 
 function largest(values: Float64Array, keys: readonly number[]): number {
@@ -106,12 +146,18 @@ function scores({ length, headDim: D, q, k }: Problem, { h, i }: Row): Float64Ar
   });
 }
 
-function plainScoresOf({ length, headDim: D, q, k }: Problem, { h, i }: Row): Float64Array {
+function plainScoresOf(
+  { length, headDim: D, q, k }: Problem,
+  { h, i }: Row,
+  order: (n: number, count: number) => number,
+): Float64Array {
   const [base, query] = [h * length * D, (h * length + i) * D];
   const scale = fround(1 / Math.sqrt(D));
+  const places = Array.from({ length: D }, (_, n) => order(n, D));
   return Float64Array.from({ length }, (_, j) => {
     let dot = 0;
-    for (let d = 0, at = base + j * D; d < D; d++, at++) dot = fround(dot + fround(q[query + d]! * k[at]!));
+    const at = base + j * D;
+    for (const d of places) dot = fround(dot + fround(q[query + d]! * k[at + d]!));
     return fround(dot * scale);
   });
 }
