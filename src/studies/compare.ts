@@ -5,7 +5,7 @@ import { Clock, type Plan, planRow } from './compare-limits.js';
 import { type CompareRow, leftOut, type Pending, timed } from './compare-row.js';
 import { check } from './compare-run.js';
 import { prefixOf, rowsPerHead, type Scene, shapeOf, stage } from './compare-scene.js';
-import { featuresNote, textFeatures } from './features.js';
+import { type Features, featuresNote, textFeatures } from './features.js';
 import { machine, type Machine } from './machine.js';
 import { callOf, isCausal, optionFaults, type Variant, withBaselines } from './mechanisms.js';
 import { type MaskPicture, maskPictures } from './picture.js';
@@ -19,12 +19,15 @@ export interface CompareDocument {
   readonly name: string;
   /** The first bytes of the text, at least as many as the longest length. */
   readonly bytes: Uint8Array;
+  /** Of at least the longest length, where the features of a prefix are a prefix; default `textFeatures`. */
+  readonly features?: Features | undefined;
 }
 
 export interface CompareOptions {
   readonly lengths: readonly number[];
-  readonly heads: number;
-  readonly headDim: number;
+  /** Of text features; a document that brings its own has its own sizes. */
+  readonly heads?: number;
+  readonly headDim?: number;
   /** Standard attention and flash, which speed-ups refer to, run in any case. */
   readonly variants: readonly Variant[];
   /** Keys up to the query only. A mechanism without that form is left out, one without another form is always causal. */
@@ -75,6 +78,9 @@ export interface Comparison {
   readonly pictures: readonly MaskPicture[];
 }
 
+/** With the sizes that are compared. */
+type Settled = CompareOptions & { readonly heads: number; readonly headDim: number };
+
 /** Long enough to show sparsity, short enough to see the pattern. */
 const pictureLength = 2048;
 
@@ -87,8 +93,9 @@ const pictureLength = 2048;
 export async function compare(
   device: CpuDevice,
   document: CompareDocument,
-  options: CompareOptions,
+  given: CompareOptions,
 ): Promise<Comparison> {
+  const options: Settled = { ...given, ...sizesOf(document, given) };
   const { heads, headDim, seed, causal, training, memoryLimit } = options;
   const progress = options.onProgress ?? (() => undefined);
   const wanted = [...new Set(options.lengths)].sort((a, b) => a - b);
@@ -96,7 +103,10 @@ export async function compare(
   refuseBadInput(wanted, variants, document, options);
   const longest = wanted.at(-1)!;
   progress('making queries, keys and values from the text');
-  const features = textFeatures(document.bytes.subarray(0, longest), { heads, headDim, seed });
+  const { problem, note } = document.features ?? {
+    problem: textFeatures(document.bytes.subarray(0, longest), { heads, headDim, seed }),
+    note: featuresNote,
+  };
   const rows: CompareRow[] = [];
   const clock = new Clock(options.seconds);
   const lengths: number[] = [];
@@ -111,7 +121,7 @@ export async function compare(
       omitted.push({ length, why: refused });
       continue;
     }
-    const { block, referenceMilliseconds } = await measure(device, prefixOf(features, length), plans, options);
+    const { block, referenceMilliseconds } = await measure(device, prefixOf(problem, length), plans, options);
     options.onLength?.(block);
     clock.lap(block, referenceMilliseconds);
     rows.push(...block);
@@ -120,7 +130,7 @@ export async function compare(
   progress('drawing patterns');
   return {
     document: document.name,
-    features: featuresNote,
+    features: note,
     seed,
     heads,
     headDim,
@@ -138,11 +148,18 @@ export async function compare(
   };
 }
 
+/** Those of the features, or what was asked for; 4 heads of 64 by default. */
+const sizesOf = (
+  { features }: CompareDocument,
+  { heads = 4, headDim = 64 }: CompareOptions,
+): { readonly heads: number; readonly headDim: number } =>
+  features === undefined ? { heads, headDim } : { heads: features.problem.heads, headDim: features.problem.headDim };
+
 function refuseBadInput(
   lengths: readonly number[],
   variants: readonly Variant[],
-  { bytes }: CompareDocument,
-  { heads, headDim }: CompareOptions,
+  { bytes, features }: CompareDocument,
+  { heads, headDim }: Settled,
 ): void {
   const faults = optionFaults(variants, shapeOf(heads, headDim, lengths.at(-1) ?? 1));
   const names = variants.map(({ name }) => name);
@@ -150,6 +167,9 @@ function refuseBadInput(
   if (twice.length > 0) faults.push(`each mechanism once; got ${twice.join(', ')} again`);
   if (lengths.length === 0 || lengths[0]! < 1 || lengths.at(-1)! > bytes.length) {
     faults.push(`lengths must be from 1 to the ${bytes.length} bytes of the text; got ${lengths.join(', ') || 'none'}`);
+  }
+  if (features !== undefined && features.problem.length < (lengths.at(-1) ?? 0)) {
+    faults.push(`lengths must be at most the ${features.problem.length} positions of the features`);
   }
   if (faults.length > 0) throw new OptionError(`compare: ${faults.join('; ')}.`);
 }
@@ -187,7 +207,7 @@ function describe({ name, mechanism, options }: Variant): Compared {
   return { name, mechanism: mechanism.name, family, level, exactness, summary, paper, complexity, options };
 }
 
-function pictures(variants: readonly Variant[], length: number, options: CompareOptions): MaskPicture[] {
+function pictures(variants: readonly Variant[], length: number, options: Settled): MaskPicture[] {
   const { heads, headDim } = options;
   const shape = shapeOf(heads, headDim, length);
   return variants.flatMap((variant) => {

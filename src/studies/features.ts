@@ -2,10 +2,15 @@ import { meaning } from '../codegen/expression/index.js';
 import { normal } from '../core/random.js';
 import type { Problem } from './reference.js';
 
-/** What the numbers are, for every output that shows them. */
+/** What `textFeatures` are. */
 export const featuresNote =
-  'Queries, keys and values are seeded byte-n-gram features of the text: features, not a trained model. ' +
-  'A trained checkpoint replaces them in a later release.';
+  'Queries, keys and values are seeded byte-n-gram features of the text: features, not a trained model.';
+
+/** Queries, keys and values, and what they are, for every output that shows them. */
+export interface Features {
+  readonly problem: Problem;
+  readonly note: string;
+}
 
 export interface FeatureOptions {
   readonly heads: number;

@@ -38,12 +38,8 @@ export interface LoadedModel {
  * @throws FormatError for a file that is missing, damaged or no model, ShapeError naming every tensor that does not fit.
  */
 export async function loadModel(path: string, { device, weights }: LoadModelOptions): Promise<LoadedModel> {
-  const single = path.endsWith('.safetensors');
-  if (!single && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new FormatError(`loadModel: "${path}" is no folder of a run and no .safetensors file; name one of them.`);
-  }
-  const json = readJson(single ? path.replace(/safetensors$/, 'json') : join(path, 'config.json'));
-  const config = readConfig(json['model']);
+  const { config, json } = readModelJson(path);
+  const single = isSingleFile(path);
   const model = createModel(config);
   const file = single ? await Safetensors.open(path) : await weightsOf(path, weights);
   try {
@@ -58,6 +54,18 @@ export async function loadModel(path: string, { device, weights }: LoadModelOpti
     await file.close();
   }
 }
+
+/** What `loadModel` reads beside the weights. @throws as it does. */
+export function readModelJson(path: string): Pick<LoadedModel, 'config' | 'json'> {
+  const single = isSingleFile(path);
+  if (!single && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new FormatError(`loadModel: "${path}" is no folder of a run and no .safetensors file; name one of them.`);
+  }
+  const json = readJson(single ? path.replace(/safetensors$/, 'json') : join(path, 'config.json'));
+  return { config: readConfig(json['model']), json };
+}
+
+const isSingleFile = (path: string): boolean => path.endsWith('.safetensors');
 
 async function weightsOf(folder: string, weights: 'best' | 'last' | undefined): Promise<Safetensors> {
   const best = join(folder, 'best');

@@ -108,6 +108,19 @@ test('what was predicted is what was counted', () => {
   expect(byName(result, 'test-projected').parameterBytes).toBe(4 * 16 * 16);
 });
 
+test('features that a document brings are compared, in their sizes, with their note', async () => {
+  const problem = textFeatures(text.subarray(0, 50), { heads: 1, headDim: 8, seed: 9 });
+  const brought = { ...document, features: { problem, note: 'of somewhere' } };
+  const found = await compare(device, brought, { ...options, lengths: [40], memoryLimit: 1e9 });
+  expect(found).toMatchObject({ heads: 1, headDim: 8, features: 'of somewhere' });
+  const made = await run({ heads: 1, headDim: 8, seed: 9 });
+  // the rows that are looked at depend on the seed of the comparison
+  const same = await compare(device, brought, { ...options, seed: 9, lengths: [40], memoryLimit: 1e9 });
+  expect(same.rows.map(({ error }) => error)).toEqual(made.rows.map(({ error }) => error));
+  const long = compare(device, brought, { ...options, lengths: [51] });
+  await expect(long).rejects.toThrow('compare: lengths must be at most the 50 positions of the features.');
+});
+
 describe('errors are those of a float64 oracle', () => {
   const rules: Record<string, (i: number, j: number) => boolean> = {
     standard: () => true,

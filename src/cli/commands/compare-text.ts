@@ -1,6 +1,5 @@
 import type { DeviceInfo } from '../../devices/device.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
-import { featuresNote } from '../../studies/features.js';
 import { baselines } from '../../studies/mechanisms.js';
 import type { Style } from '../ansi.js';
 import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../findings.js';
@@ -30,10 +29,12 @@ interface Heading {
   readonly causal: boolean;
   readonly training: boolean;
   readonly note: string | undefined;
+  /** What queries, keys and values are. */
+  readonly features: string;
 }
 
 export function heading(info: DeviceInfo, head: Heading, style: Style): string {
-  const { document, size, heads, headDim, causal, training, note } = head;
+  const { document, size, heads, headDim, causal, training, note, features } = head;
   const reason = info.kind === 'wasm' ? `${info.reasons[0]}\n` : '';
   const parts = [
     `${format.count(heads, 'head')} of ${headDim}, f32`,
@@ -42,7 +43,7 @@ export function heading(info: DeviceInfo, head: Heading, style: Style): string {
   ];
   return (
     `${style.bold(document)}, ${format.bytes(size)}; ${parts.join('; ')}\n` +
-    style.dim(`${reason}${featuresNote}`) +
+    style.dim(`${reason}${features}`) +
     `\n${note === undefined ? '' : `${note}\n`}\n`
   );
 }

@@ -3,6 +3,7 @@ import { bySize, foreseen } from '../findings.js';
 import * as format from '../format.js';
 import { label, markup, type Markup, px, stroke } from './html.js';
 import { letter, longestName, shorten } from './line-chart.js';
+import { linearScale } from './linear-scale.js';
 import { type Look, marker } from './marks.js';
 import { logScale } from './scale.js';
 
@@ -26,17 +27,24 @@ interface DotChart {
   readonly showTick: (tick: number) => string;
   /** Values that the axis holds in any case; smaller ones, zero among them, are drawn at the least. */
   readonly span: readonly number[];
+  /** Default logarithmic. */
+  readonly scale?: 'log' | 'linear';
 }
 
-/** One line per mechanism on a logarithmic axis: a mark for one value, a thin line on to another. */
-function dotChart(lines: readonly Line[], { title, axis, showTick, span }: DotChart, width: number): Markup {
+/** One line per mechanism: a mark for one value, a thin line on to another. */
+export function dotChart(
+  lines: readonly Line[],
+  { title, axis, showTick, span, scale = 'log' }: DotChart,
+  width: number,
+): Markup {
   const narrow = width < 500;
   const names = lines.map(({ name }) => shorten(name, longestName(width)));
   const left = 14 + Math.max(...names.map((name) => name.length), 4) * letter(width);
   const right = width - (narrow ? 50 : 70);
   const height = lines.length * rowHeight + 58;
   const least = Math.min(...span, Infinity);
-  const x = logScale([...lines.flatMap(({ value, reach }) => [value, reach]), ...span], left, right);
+  const values = [...lines.flatMap(({ value, reach }) => [value, reach]), ...span];
+  const x = scale === 'log' ? logScale(values, left, right) : linearScale(values, left, right);
   const at = (value: number): number => x(Number.isFinite(least) ? Math.max(least, value) : value);
   const every = narrow && x.ticks.length > 5 ? 2 : 1;
   const grid = x.ticks.map((tick, i) => [

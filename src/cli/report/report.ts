@@ -79,7 +79,7 @@ function method(
       <li>
         Error is ‖result − reference‖ / ‖reference‖ over the sampled rows against float64 softmax attention over all
         pairs; for mechanisms that never look ahead, over all pairs up to the query. It is the price of the approximation on
-        these features; a trained model may pay another. “Untrained” mechanisms have parameters that training would learn;
+        these queries, keys and values; what it costs the predictions of a trained model, <code>--task perplexity</code> measures. “Untrained” mechanisms have parameters that training would learn;
         here they are drawn from the seed.
       </li>
       <li>
