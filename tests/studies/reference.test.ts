@@ -33,6 +33,34 @@ test.each([
   }
 });
 
+test('plain code in the order of the keys, and in the other direction, is no further from float64', () => {
+  const { fround } = Math;
+  const row = { h: 1, i: L - 1 };
+  const [found] = referenceRow(problem, row, [keysSeen({ causal: false, mask: undefined }, problem)]);
+  const base = row.h * L * D;
+  const outOf = (upwards: boolean): number[] => {
+    const order = (count: number): number[] => Array.from({ length: count }, (_, n) => (upwards ? n : count - 1 - n));
+    const scores = Array.from({ length: L }, (_, j) => {
+      let dot = 0;
+      for (const d of order(D))
+        dot = fround(dot + fround(problem.q[base + row.i * D + d]! * problem.k[base + j * D + d]!));
+      return fround(dot * fround(1 / Math.sqrt(D)));
+    });
+    const weights = scores.map((score) => fround(Math.exp(fround(score - Math.max(...scores)))));
+    const sum = order(L).reduce((total, j) => fround(total + weights[j]!), 0);
+    return Array.from({ length: D }, (_, d) => {
+      const product = (j: number): number => fround(weights[j]! * problem.v[base + j * D + d]!);
+      return fround(order(L).reduce((total, j) => fround(total + product(j)), 0) / sum);
+    });
+  };
+  const errors = [outOf(true), outOf(false)].map((out) => out.map((x, d) => Math.abs(x - found!.exact[d]!)));
+  found!.plain.forEach((x, d) => {
+    for (const error of errors) expect(Math.abs(x - found!.exact[d]!)).toBeGreaterThanOrEqual(error[d]!);
+  });
+  // and the two differ, or there would be nothing to choose from
+  expect(errors[0]).not.toEqual(errors[1]);
+});
+
 test('a row that sees nothing is 0 with logsumexp −∞', () => {
   const sees = keysSeen({ causal: false, mask: causal().not() }, problem);
   const [last] = referenceRow(problem, { h: 0, i: L - 1 }, [sees]);
