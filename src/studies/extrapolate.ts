@@ -43,7 +43,9 @@ export interface Extrapolation {
   readonly methods: readonly Pick<ExtrapolationMethod, 'name' | 'label' | 'trained'>[];
   readonly length: number;
   readonly times: readonly number[];
+  /** Of the first method; the others differ in their position alone. */
   readonly model: ModelConfig;
+  /** Of the largest model: a learned table counts. */
   readonly parameters: number;
   readonly recipe: Omit<Recipe, 'seed'>;
   readonly seeds: readonly number[];
