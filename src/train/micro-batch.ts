@@ -6,14 +6,20 @@ import { detach } from '../ops/index.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { gradients, keep, scope, tensor, type Tensor } from '../tensor/index.js';
 
+/** Inputs and targets of a batch, `[B, L]` each in row-major order. Targets of −100 count for nothing. */
+export interface TokensAndTargets {
+  readonly tokens: Int32Array;
+  readonly targets: Int32Array;
+}
+
 /** Where batches come from. Every batch follows from its number alone. */
 export interface BatchSource {
   /** `B`. */
   readonly batchSize: number;
   /** `L`. */
   readonly length: number;
-  /** Tokens `[B, L + 1]` in row-major order. */
-  batch(step: number): Int32Array;
+  /** Tokens `[B, L + 1]` in row-major order, each the target of the one before; or targets of their own. */
+  batch(step: number): Int32Array | TokensAndTargets;
   /** Whether the rows of a batch do not go on where those before ended. */
   startsAnew(step: number): boolean;
 }
@@ -44,21 +50,24 @@ export function learnedOf(model: LanguageModel): Map<string, Tensor> {
   return new Map(all.map(([name, { value }]) => [name, value]));
 }
 
-/** A batch `[B, L + 1]` as inputs and targets, `[B, L]` each. */
+/** A batch as inputs and targets, `[B, L]` each. */
 export function inputsAndTargets(
-  rows: Int32Array,
+  batch: Int32Array | TokensAndTargets,
   { batchSize, length }: Pick<BatchSource, 'batchSize' | 'length'>,
   device: Device,
 ): [tokens: Tensor, targets: Tensor] {
-  const shifted = (by: number): Tensor => {
+  const shifted = (rows: Int32Array, by: number): Int32Array => {
     const data = new Int32Array(batchSize * length);
     for (let row = 0; row < batchSize; row++) {
       const from = row * (length + 1) + by;
       data.set(rows.subarray(from, from + length), row * length);
     }
-    return tensor(data, [batchSize, length], { device });
+    return data;
   };
-  return [shifted(0), shifted(1)];
+  const { tokens, targets } =
+    batch instanceof Int32Array ? { tokens: shifted(batch, 0), targets: shifted(batch, 1) } : batch;
+  const shape = [batchSize, length];
+  return [tensor(tokens, shape, { device }), tensor(targets, shape, { device })];
 }
 
 /** The loss of a batch in training, to be called in a scope. */
