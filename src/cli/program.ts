@@ -17,6 +17,8 @@ import { version } from './version.js';
 export interface Command {
   readonly summary: string;
   readonly help: HelpText;
+  /** Help of what its first word may choose. */
+  readonly variants?: Readonly<Record<string, HelpText>>;
   /** Returns the exit code. */
   run(argv: readonly string[], io: Io): Promise<number>;
 }
@@ -63,7 +65,9 @@ async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<num
   const command = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
   if (command === undefined) throw unknown(wanted);
   if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
-    io.out(renderHelp(command.help, style));
+    const { variants = {} } = command;
+    const word = rest.find((one) => Object.hasOwn(variants, one));
+    io.out(renderHelp(word === undefined ? command.help : variants[word]!, style));
     return 0;
   }
   return command.run(rest, io);

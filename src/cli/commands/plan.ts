@@ -18,6 +18,7 @@ import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';
 import type { Command } from '../program.js';
+import { planTraining, planTrainingHelp } from './plan-training.js';
 import { Progress } from '../progress.js';
 import { definitions, table } from '../table.js';
 
@@ -57,21 +58,27 @@ const options = {
 } as const;
 
 const help: HelpText = {
-  usage: `${WHO} [options]`,
+  usage: `${WHO} [options], or ${WHO} train [options] for a whole model`,
   about:
     'What attention will take before anything runs: multiply-adds, bytes by category, and time on this machine, after a probe of\n' +
     'about two seconds. Says what fits and what is recommended, and why.',
   options,
-  notes: 'Projections, feed-forward layers and optimiser states are not counted. Bytes are of 1000.',
+  notes:
+    'Projections, feed-forward layers and optimiser states are not counted; plan train counts them. Bytes are of 1000.',
   examples: [
     [WHO, '12 layers of 12 heads at 4096 positions'],
     [`${WHO} --length 65536 --causal --training --memory-limit 16GB`, 'what can be trained in 16 GB'],
     [`${WHO} --exactness exact,support --length 16384`, 'exact mechanisms and patterns only'],
+    [
+      `${WHO} train --preset small --lengths 1024,16384`,
+      'a training step of a whole model; see subquad plan train --help',
+    ],
     [`${WHO} --no-probe --json > plan.json`, 'memory and multiply-adds for programs'],
   ],
 };
 
 async function run(argv: readonly string[], io: Io): Promise<number> {
+  if (argv[0] === 'train') return planTraining(argv.slice(1), io);
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals);
   const chosen = chooseMechanisms(WHO, values.mechanisms);
@@ -166,4 +173,9 @@ const multiplyAdds = (count: number): string =>
       ? `${(count / 1e9).toFixed(2)} G`
       : `${(count / 1e6).toFixed(2)} M`;
 
-export const plan: Command = { summary: 'time and memory before anything runs, and what fits', help, run };
+export const plan: Command = {
+  summary: 'time and memory before anything runs, and what fits',
+  help,
+  variants: { train: planTrainingHelp },
+  run,
+};

@@ -100,15 +100,28 @@ export function readAsked(who: string, values: Values<typeof options>, texts: re
       `${who}: "${named}" holds a run already; go on with --resume ${named}, or name another --out.`,
     );
   }
-  const base = resume ? resumed(who, folder, values) : beginning(values, io);
+  return {
+    config: readWanted(who, values, texts, io, resume ? resumed(who, folder, values) : undefined),
+    folder,
+    resume,
+  };
+}
+
+/** A configuration by the flags over `base`, by default the file over the preset. */
+export function readWanted(
+  who: string,
+  values: Values<typeof options>,
+  texts: readonly string[],
+  io: Io,
+  base: Section = beginning(values, io),
+): TrainConfig {
   const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
-  const config = readTrainConfig({
+  return readTrainConfig({
     ...base,
     model: { ...sections.model, ...modelFlags(who, values, sections.model) },
     data: { ...sections.data, ...dataFlags(values, texts, io) },
     train: { ...sections.train, ...trainFlags(values) },
   });
-  return { config, folder, resume };
 }
 
 function resumed(who: string, folder: string, { minutes }: Values<typeof options>): Section {
