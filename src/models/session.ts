@@ -33,7 +33,8 @@ const PREFILL = 512;
  * One text that a decoder goes on with, token by token: a cache for each layer, allocated once. What `step` gives equals `logits` of
  * the whole text at its last token, up to rounding, where the cache keeps all that the mechanism sees.
  *
- * @throws CapabilityError for a mechanism or position that does not decode step by step.
+ * @throws CapabilityError for a mechanism or position that does not decode step by step; OptionError for a `maxLength` beyond learned
+ * positions.
  */
 export class Session implements TextSession {
   readonly #model: Transformer;
@@ -46,6 +47,11 @@ export class Session implements TextSession {
     if (kind !== 'decoder' || position.method === 'transformer-xl') {
       throw new CapabilityError(
         `session: kind ${kind} with position ${position.method} does not decode with caches; take a decoder with another position.`,
+      );
+    }
+    if (position.method === 'learned' && options.maxLength > model.length) {
+      throw new OptionError(
+        `session: the model learned ${model.length} positions, so a text has at most ${model.length} tokens; got maxLength ${options.maxLength}.`,
       );
     }
     this.#model = model;

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { byteTokeniser, loadTokeniser } from '../../data/index.js';
 import { generate as tokensOf, openSession, type ModelConfig, type SessionOptions } from '../../models/index.js';
 import { mechanism } from '../../attention/index.js';
@@ -77,12 +78,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       model,
       config,
       json: kept,
-    } = await loadModel(positionals[0] ?? BUNDLED_MODEL, {
+    } = await loadModel(resolve(io.cwd, positionals[0] ?? BUNDLED_MODEL), {
       device,
       ...(weights && { weights: weights as 'best' | 'last' }),
     });
     const path = (kept['data'] as { readonly tokeniser?: string | null } | undefined)?.tokeniser;
-    const tokeniser = path ? await loadTokeniser(path) : byteTokeniser;
+    const tokeniser = path ? await loadTokeniser(resolve(io.cwd, path)) : byteTokeniser;
     const prompt = tokeniser.encode(values.prompt);
     const { session, note } = sessionOptions(config, values, prompt.length + values.tokens);
     if (note !== undefined) io.err(`${style.dim(note)}\n`);

@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { createDevice } from '../../src/devices/index.js';
+import { createModel, readConfig } from '../../src/models/index.js';
+import { exportModel } from '../../src/train/model-file.js';
+import { cli, temporaryFolder } from './io.js';
+
+const wasm = ['--device', 'wasm', '--threads', '1'];
+let cwd = '';
+
+/** Models that were never trained. */
+beforeAll(async () => {
+  cwd = temporaryFolder();
+  const device = await createDevice({ kind: 'wasm', threads: 1 });
+  for (const [name, own] of [
+    ['rope', {}],
+    ['learned', { position: 'learned' }],
+    ['linear', { mechanism: 'linear-transformer' }],
+    ['xl', { kind: 'transformer-xl' }],
+  ] as const) {
+    const model = readConfig({ length: 16, layers: 1, width: 8, heads: 2, ...own });
+    const weights = createModel(model).initialise({ device, seed: 1 });
+    await exportModel(join(cwd, `${name}.safetensors`), weights, { model });
+    weights.dispose();
+  }
+  await device.dispose();
+});
+
+const run = (...argv: string[]) => cli(['generate', ...argv, ...wasm], { cwd });
+
+test('a text begins with its prompt, and the seed decides how it goes on', async () => {
+  const argv = ['rope.safetensors', '--prompt', 'abc', '--tokens', '9'];
+  const first = await run(...argv, '--seed', '3');
+  expect([first.code, first.err]).toEqual([0, '']);
+  expect(first.out.startsWith('abc')).toBe(true);
+  expect((await run(...argv, '--seed', '3')).out).toBe(first.out);
+  expect((await run(...argv, '--seed', '4')).out).not.toBe(first.out);
+});
+
+test('temperature 0 does not depend on the seed', async () => {
+  const argv = ['rope.safetensors', '--prompt', 'abc', '--tokens', '9', '--temperature', '0'];
+  expect((await run(...argv, '--seed', '3')).out).toBe((await run(...argv, '--seed', '4')).out);
+});
+
+test('beyond the trained length a ring is taken, and said; caches that are asked for are taken', async () => {
+  const { err } = await run('rope.safetensors', '--prompt', 'abc', '--tokens', '40');
+  expect(err).toBe('more tokens than the 16 it was trained on: each sees the last 16 (--cache)\n');
+  for (const cache of [
+    ['--cache', 'fixed'],
+    ['--cache', 'sink', '--window', '8'],
+    ['--window', '4'],
+  ]) {
+    const { code, out } = await run('rope.safetensors', '--prompt', 'abc', '--tokens', '40', ...cache, '--json', '-');
+    expect(code).toBe(0);
+    const found = JSON.parse(out) as { tokens: number; session: Record<string, unknown>; cacheBytes: number };
+    expect(found.tokens).toBe(40);
+    expect(found.session).toMatchObject(cache[1] === 'fixed' ? { cache: 'fixed' } : { maxLength: 43 });
+    // keys and values of one layer of 8 numbers
+    const rows = { fixed: 43, sink: 4 + 8, 4: 4 }[cache[1] === 'fixed' || cache[1] === 'sink' ? cache[1] : 4]!;
+    expect(found.cacheBytes).toBeGreaterThanOrEqual(rows * 8 * 2 * 4);
+    expect(found.cacheBytes).toBeLessThan(rows * 8 * 2 * 4 + 512);
+  }
+});
+
+test('a state of fixed size and a memory go on without a cache', async () => {
+  for (const name of ['linear', 'xl']) {
+    const { code, err } = await run(`${name}.safetensors`, '--prompt', 'abc', '--tokens', '40');
+    expect([code, err]).toEqual([0, '']);
+  }
+});
+
+test('statistics go to stderr', async () => {
+  const { err } = await run('rope.safetensors', '--prompt', 'abc', '--tokens', '8', '--stats');
+  expect(err).toMatch(/^8 tokens, \d+ tokens\/s; prompt of 3 .+; memory .+, of it caches .+\n$/);
+});
+
+test.each([
+  [['rope.safetensors', '--temperature', '-1'], 2, '--temperature must be a number from 0 to 100; got "-1"'],
+  [['rope.safetensors', '--top-p', '0'], 2, '--top-p must be a number from 1e-9 to 1; got "0"'],
+  [['missing.safetensors'], 1, 'missing.json" cannot be read (it does not exist)'],
+  [['nowhere'], 1, 'is no folder of a run and no .safetensors file'],
+  [['rope.safetensors', 'more'], 2, 'unexpected argument "more"'],
+  [['xl.safetensors', '--cache', 'ring'], 2, 'the memory of kind transformer-xl is its cache; leave cache out'],
+  [['linear.safetensors', '--cache', 'ring', '--window', '4'], 1, 'linear-transformer'],
+  [
+    ['learned.safetensors', '--prompt', 'abc', '--tokens', '40'],
+    2,
+    'the model learned 16 positions, so a text has at most 16 tokens; got maxLength 43',
+  ],
+])('refuses %j', async (argv, code, why) => {
+  const ran = await run(...argv);
+  expect(ran.err).toContain(why);
+  expect(ran.code).toBe(code);
+});
