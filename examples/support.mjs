@@ -32,11 +32,17 @@ export function save(folder, name, svg) {
   return path;
 }
 
-/** Runs `main(folder)` where the file itself was started: `node examples/<file> [folder]`. */
+/**
+ * Runs `main({ folder, … })` where the file itself was started: `node examples/<file> [folder] [steps=20 …]`. Numbers by name
+ * take the place of those that `main` has.
+ */
 export async function start(url, main) {
   const own = fileURLToPath(url);
   if (process.argv[1] !== own) return;
-  await main({ folder: process.argv[2] ?? fileURLToPath(new URL('out', import.meta.url)) });
+  const given = process.argv.slice(2).map((argument) => /^(?:([a-z]\w*)=)?(.*)$/i.exec(argument));
+  const numbers = given.flatMap(([, name, value]) => (name === undefined ? [] : [[name, Number(value)]]));
+  const folder = given.find(([, name]) => name === undefined)?.[2] ?? fileURLToPath(new URL('out', import.meta.url));
+  await main({ folder, ...Object.fromEntries(numbers) });
 }
 
 /** `length` normal numbers, the same for the same seed; not for statistics of more than a few million. */

@@ -2,10 +2,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { mechanism } from '../../src/attention/index.js';
 
 // the examples import the package; here that is the source, not what was built last
 vi.mock('subquad', () => import('../../src/index.js'));
 vi.mock('subquad/masks', () => import('../../src/masks/index.js'));
+vi.mock('subquad/data', () => import('../../src/data/index.js'));
+vi.mock('subquad/models', () => import('../../src/models/index.js'));
+vi.mock('subquad/train', () => import('../../src/train/index.js'));
+
+const full = process.env['SUBQUAD_FULL'] === '1';
 
 let folder = '';
 beforeAll(() => {
@@ -19,10 +25,15 @@ afterAll(() => {
 
 type Main<Result> = (settings: Readonly<Record<string, unknown>>) => Promise<Result & { readonly picture: string }>;
 
+/** What an example finds. */
+async function found<Result>(name: string, settings: Readonly<Record<string, unknown>> = {}): ReturnType<Main<Result>> {
+  const example = (await import(new URL(`../../examples/${name}.mjs`, import.meta.url).href)) as { main: Main<Result> };
+  return example.main({ folder, ...settings });
+}
+
 /** The numbers of an example, once its picture was looked at. */
 async function run<Result>(name: string, settings: Readonly<Record<string, unknown>> = {}): Promise<Result> {
-  const example = (await import(new URL(`../../examples/${name}.mjs`, import.meta.url).href)) as { main: Main<Result> };
-  const result = await example.main({ folder, ...settings });
+  const result = await found<Result>(name, settings);
   const svg = readFileSync(result.picture, 'utf8');
   expect(svg).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
   expect(svg).not.toMatch(/NaN|undefined|Infinity/);
@@ -118,4 +129,46 @@ it('4: BigBird has 2,547,712 pairs, and the exercise 1,561,600', async () => {
   expect(got.ofKind[2]).toBe(3 * 62);
   // every block between the first and the last sees its window, the two global blocks and three more
   for (const row of got.map.slice(3, -3)) expect(row.filter((kind) => kind >= 0)).toHaveLength(8);
+});
+
+it('training: one mechanism of each family that has a causal form', async () => {
+  interface Row {
+    readonly [key: string]: unknown;
+    readonly name: string;
+    readonly family: string;
+    readonly before: number;
+    readonly bitsPerByte: number;
+  }
+  const { rows, fiveGram } = await found<{ rows: Row[]; fiveGram: number }>('train-families', {
+    steps: 8,
+    length: 64,
+    batchSize: 4,
+    width: 32,
+  });
+  expect(new Set(rows.map(({ family }) => family))).toEqual(
+    new Set(['exact', 'patterns', 'kernels', 'hashing', 'mixers']),
+  );
+  for (const row of rows) {
+    expect(row.family, row.name).toBe(mechanism(row.name).definition.family);
+    expect(row.bitsPerByte, row.name).toBeLessThan(row.before - 0.5);
+    for (const key of ['parameters', 'rate', 'peak']) expect(row[key], `${row.name}, ${key}`).toBeGreaterThan(0);
+  }
+  expect(fiveGram).toBeGreaterThan(1);
+});
+
+it('training: a needle is found within reach', async () => {
+  interface Found {
+    readonly grids: readonly { readonly title: string; readonly shares: number[][] }[];
+  }
+  const quick = { steps: 2, lengths: [60, 64], depths: [0, 1], samples: 4 };
+  const { grids } = await run<Found>('needle', full ? { lengths: [64, 128, 192] } : quick);
+  const [all, window] = grids.map(({ shares }) => shares.flat());
+  expect(all).toHaveLength(full ? 15 : 4);
+  for (const share of [...all!, ...window!]) expect(share >= 0 && share <= 1).toBe(true);
+  if (!full) return;
+  expect(Math.min(...all!)).toBeGreaterThan(0.95);
+  // at the beginning, further away than two windows of 32; and just before the question
+  const [beginning, end] = [grids[1]!.shares[0]!, grids[1]!.shares.at(-1)!];
+  expect(Math.max(...beginning.slice(1))).toBeLessThan(0.25);
+  expect(Math.min(...end)).toBeGreaterThan(0.4);
 });
