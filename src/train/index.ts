@@ -3,7 +3,7 @@ export { clipGradients, type Clipped, type ClipOptions, type NamedGradients } fr
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.js';
 export { lossScaler, type LossScaleOptions, type LossScaler } from './loss-scale.js';
 export { parseMetrics, type Metric } from './metrics.js';
-export type { BatchSource } from './micro-batch.js';
+export type { BatchSource, TokensAndTargets } from './micro-batch.js';
 export { exportModel, loadModel, type LoadedModel, type LoadModelOptions } from './model-file.js';
 export * from './optimisers/index.js';
 export { fitToMemory, rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
