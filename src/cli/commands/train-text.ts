@@ -27,13 +27,6 @@ export function heading(start: TrainStart, info: DeviceInfo, folder: string, sty
 
 export const bits = (value: number | null): string => (value === null ? 'not finite' : `${value.toFixed(3)} bits/byte`);
 
-function duration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
-}
-
 /** Seconds between two lines where there is no terminal, and between two states of the line where there is one. */
 const EVERY = { lines: 10, live: 0.1 };
 /** How much of the mean time of a step each step keeps. */
@@ -81,7 +74,7 @@ export class TrainProgress {
       `${format.operations(tokens / this.#seconds)} tokens/s`,
       format.bytes(peakBytes),
       `rate ${learningRate.toExponential(1)}`,
-      `${duration(left)} left`,
+      `${format.duration(left)} left`,
     ].join('  ');
   }
 }
@@ -107,5 +100,5 @@ export function closing(result: TrainResult, folder: string, style: Style): stri
   const found = best === null ? '' : `; best validation ${bits(bestBitsPerByte)} at step ${format.integer(best.step)}`;
   const next = reason === 'interrupted' ? `resume  subquad train --resume ${folder}\n` : '';
   const beside = fiveGram === null ? '' : `a 5-gram of the same text has ${bits(fiveGram)}\n`;
-  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${duration(elapsed)}${found}\n${beside}${next}`;
+  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${format.duration(elapsed)}${found}\n${beside}${next}`;
 }
