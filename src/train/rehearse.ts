@@ -1,5 +1,4 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { OutOfMemoryError } from '../core/errors.js';
 import { RehearsalDevice, type DeviceInfo, type KernelWork } from '../devices/index.js';
 import { createModel, type ModelConfig } from '../models/index.js';
 import { lossScaler } from './loss-scale.js';
@@ -94,85 +93,4 @@ function since(
     ];
   });
   return new Map(differences.filter(([, { dispatches }]) => dispatches > 0));
-}
-
-/** A configuration that fits, and what a step of it takes. */
-export interface Fitted {
-  readonly config: ModelConfig;
-  readonly cost: TrainingCost;
-}
-
-/**
- * The configuration itself, with the groups of a checkpointed stack chosen if they are left open: the largest that fit into
- * `limit` bytes, since the last group is not computed twice.
- *
- * @throws OutOfMemoryError that says what a step takes, and what would fit.
- */
-export async function fitToMemory(
-  config: ModelConfig,
-  options: RehearseTrainingOptions,
-  limit: number,
-): Promise<Fitted> {
-  const { kind, every } = config.residual;
-  const open = kind === 'checkpointed' && every === 0;
-  const sizes = open ? Array.from({ length: config.layers }, (_, i) => config.layers - i) : [every];
-  let least: Fitted | undefined;
-  for (const size of sizes) {
-    const own = { ...config, residual: { kind, every: size } };
-    const cost = await rehearseTraining(own, options);
-    if (cost.peakBytes <= limit) return { config: own, cost };
-    if (least === undefined || cost.peakBytes < least.cost.peakBytes) least = { config: own, cost };
-  }
-  const found = await remedies(config, options, limit);
-  throw new OutOfMemoryError(
-    `train: a step takes ${least!.cost.peakBytes} bytes, and ${limit} are allowed; ` +
-      (found.length > 0
-        ? `within the limit are ${found.join('; ')}.`
-        : `nothing that was tried fits; shorten the length.`),
-  );
-}
-
-/** Changes, one or more at a time, with which a step fits. */
-async function remedies(config: ModelConfig, options: RehearseTrainingOptions, limit: number): Promise<string[]> {
-  const { layers, length } = config;
-  const plain = config.kind === 'decoder' && config.norm.place === 'pre';
-  const chunked = {
-    feedForward: { ...config.feedForward, chunk: Math.min(length, 2048) },
-    lossChunk: Math.min(length, 2048),
-  };
-  const changes: readonly (readonly [what: string, config: Partial<ModelConfig>, batchSize: number])[] = [
-    [
-      'residual checkpointed',
-      { residual: { kind: 'checkpointed', every: Math.ceil(Math.sqrt(layers)) } },
-      options.batchSize,
-    ],
-    ...(plain
-      ? [['residual reversible', { residual: { kind: 'reversible', every: 0 } }, options.batchSize] as const]
-      : []),
-    ...(plain
-      ? [
-          [
-            'residual reversible with chunked feed-forward and loss',
-            { ...chunked, residual: { kind: 'reversible', every: 0 } },
-            options.batchSize,
-          ] as const,
-        ]
-      : []),
-    ...(options.batchSize > 1 ? [['batch 1', {}, 1] as const] : []),
-    ...(options.batchSize > 1 && plain
-      ? [
-          [
-            'batch 1, residual reversible, chunked feed-forward and loss',
-            { ...chunked, residual: { kind: 'reversible', every: 0 } },
-            1,
-          ] as const,
-        ]
-      : []),
-  ];
-  const found: string[] = [];
-  for (const [what, change, batchSize] of changes) {
-    const { peakBytes } = await rehearseTraining({ ...config, ...change }, { ...options, batchSize });
-    if (peakBytes <= limit) found.push(`${what} (${peakBytes})`);
-  }
-  return found;
 }
