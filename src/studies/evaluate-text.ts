@@ -14,6 +14,7 @@ import {
 import type { Json } from '../train/checkpoint/index.js';
 import { BUNDLED_TEXT } from './bundled.js';
 import { readTrainConfig, type DataSettings } from './train-config.js';
+import { trainedOn } from './trained-on.js';
 
 /** What a model is evaluated on. */
 export interface EvaluationText {
@@ -40,7 +41,7 @@ export async function openEvaluationText(
 ): Promise<EvaluationText> {
   const data = dataOf(json);
   const named = files.length > 0 ? openCorpus(findTexts(files.map((file) => resolve(cwd, file)))) : undefined;
-  const own = parts(data, cwd, named !== undefined);
+  const own = novelParts(json) ?? parts(data, cwd, named !== undefined);
   const bytes = named ?? own?.validation;
   if (bytes === undefined) {
     const why =
@@ -58,6 +59,17 @@ export async function openEvaluationText(
     close();
     throw error;
   }
+}
+
+/** Both parts of the bundled novel, of a model that was trained on more and keeps the end of this for validation. */
+function novelParts(
+  json: Readonly<Record<string, Json>>,
+): { readonly train: Corpus; readonly validation: Corpus } | undefined {
+  const { keptOfNovel } = trainedOn(json);
+  if (keptOfNovel === undefined) return undefined;
+  const novel = openCorpus([BUNDLED_TEXT]);
+  const cut = novel.size - keptOfNovel;
+  return { train: novel.slice(0, cut), validation: novel.slice(cut, novel.size) };
 }
 
 /** The section `data` of a run's configuration, which may stand beside an exported model too. */

@@ -10,6 +10,8 @@ export interface TrainedOn {
   readonly validation: number | undefined;
   /** The best on it. */
   readonly bitsPerByte: number | undefined;
+  /** Bytes at the end of the bundled novel that were kept, where that was all that was kept. */
+  readonly keptOfNovel: number | undefined;
 }
 
 /** Reads what is there, of a run's `config.json` or of what was exported; anything else is not known. */
@@ -17,6 +19,7 @@ export function trainedOn(json: Readonly<Record<string, Json>>): TrainedOn {
   const data = objectOf(json['data']);
   const { texts, validation, tokeniser } = data ?? {};
   const loss = objectOf(json['best'])?.['loss'];
+  const kept = json['keptOfNovel'];
   const named = Array.isArray(texts) ? texts.filter((one) => typeof one === 'string') : undefined;
   return {
     // no texts stand for the bundled one
@@ -24,6 +27,7 @@ export function trainedOn(json: Readonly<Record<string, Json>>): TrainedOn {
     validation: typeof validation === 'number' ? validation : undefined,
     // a token of a tokeniser is no byte
     bitsPerByte: typeof loss === 'number' && data !== undefined && !tokeniser ? loss / Math.LN2 : undefined,
+    keptOfNovel: typeof kept === 'number' ? kept : undefined,
   };
 }
 

@@ -91,9 +91,9 @@ function fitWindows(
 /** The bundled text, or of a model that was trained on it alone what was kept for validation. */
 function filesOf(file: string | undefined, about: Parameters<typeof trainedOn>[0]): string[] {
   if (file !== undefined) return [file];
-  const { texts, validation = 0 } = trainedOn(about);
+  const { texts, validation = 0, keptOfNovel } = trainedOn(about);
   const alone = texts?.length === 1 && texts[0] === basename(BUNDLED_TEXT);
-  return alone && validation > 0 ? [] : [BUNDLED_TEXT];
+  return keptOfNovel !== undefined || (alone && validation > 0) ? [] : [BUNDLED_TEXT];
 }
 
 function nameOf({ bytes }: EvaluationText): string {
