@@ -86,7 +86,6 @@ export class Attention extends Module {
   readonly headDim: number;
   readonly causal: boolean;
   readonly #settings: Readonly<Record<string, unknown>>;
-  readonly #length: number;
   readonly #positions: Positions | undefined;
   readonly #query: Linear | undefined;
   readonly #projection: Linear;
@@ -111,7 +110,7 @@ export class Attention extends Module {
       headDim,
       causal,
     ];
-    [this.#length, this.#positions] = [length, positions];
+    this.#positions = positions;
     const { definition } = mechanism;
     const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: headDim, E: headDim };
     const { values } = mechanism.settle(shape, {
@@ -221,11 +220,6 @@ export class Attention extends Module {
     const parameters = { weight: weight.value, contentBias: contentBias.value, positionBias: positionBias.value };
     const { clamp } = this.#positions!.options as { readonly clamp?: number };
     return relativeAttend(q, k, v, parameters, { ...(mask && { mask }), ...(clamp !== undefined && { clamp }) }).out;
-  }
-
-  /** Tokens it was made for. */
-  get length(): number {
-    return this.#length;
   }
 }
 

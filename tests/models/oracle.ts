@@ -1,12 +1,23 @@
 import type { ModelConfig } from '../../src/models/config.js';
 import { alibiSlopes, t5Bucket } from '../../src/scores/index.js';
 import type { Graph, Matrix } from '../oracles/graph.js';
-import { activated, affine, normalised } from '../nn/formulas.js';
+import { fromBf16, fromF16, toBf16, toF16, type FloatDtype } from '../../src/core/dtype.js';
+import { double } from '../oracles/arithmetic.js';
+import { activated, affine, formulas, normalised } from '../nn/formulas.js';
 
 export type Parameter = (name: string) => Matrix;
 
+const rounding = {
+  f32: (x: number): number => x,
+  f16: (x: number): number => fromF16(toF16(x)),
+  bf16: (x: number): number => fromBf16(toBf16(x)),
+};
+
 /** One sequence through the papers' formulas: naive attention of every head, no fusion, no caches. */
 export class ModelOracle {
+  /** How what is inside the branches is stored. In float64 nothing is rounded; gradients pass a rounding as they are. */
+  precision: FloatDtype = 'f32';
+
   constructor(
     readonly g: Graph,
     readonly config: ModelConfig,
@@ -15,6 +26,28 @@ export class ModelOracle {
     readonly stack = 'stack',
     readonly causal = config.kind === 'decoder',
   ) {}
+
+  get #round(): (x: number) => number {
+    return this.g.arithmetic === double ? rounding.f32 : rounding[this.precision];
+  }
+
+  /** What is read of numbers that are stored. Changed in place, so that the tape sees what was stored. */
+  stored(a: Matrix): Matrix {
+    if (this.precision !== 'f32') a.data.forEach((value, i) => (a.data[i] = this.#round(value)));
+    return a;
+  }
+
+  /** The stream as a branch is given it. */
+  given(a: Matrix): Matrix {
+    if (this.precision === 'f32') return a;
+    return this.stored(
+      this.g.map(
+        a,
+        (value) => value,
+        () => 1,
+      ),
+    );
+  }
 
   at(layer: number): string {
     return `${this.stack}.layers.${layer}`;
@@ -89,9 +122,9 @@ export class ModelOracle {
   reversed(x: Matrix): Matrix {
     const { g, config } = this;
     const mix = (layer: number, y: Matrix): Matrix =>
-      this.attention(layer, this.norm(`${this.at(layer)}.attentionResidual.norm`, y));
+      this.attention(layer, this.stored(this.norm(`${this.at(layer)}.attentionResidual.norm`, this.given(y))));
     const feed = (layer: number, y: Matrix): Matrix =>
-      this.feedForward(layer, this.norm(`${this.at(layer)}.feedForwardResidual.norm`, y));
+      this.feedForward(layer, this.stored(this.norm(`${this.at(layer)}.feedForwardResidual.norm`, this.given(y))));
     const layers = Array.from({ length: config.layers }, (_, layer) => layer);
     const streams = [{ one: x, two: x }];
     for (const layer of layers) {
@@ -123,8 +156,8 @@ export class ModelOracle {
   }
 
   residual(norm: string, x: Matrix, f: (rows: Matrix) => Matrix): Matrix {
-    if (this.config.norm.place === 'post') return this.norm(norm, this.g.add(x, f(x)));
-    return this.g.add(x, f(this.norm(norm, x)));
+    if (this.config.norm.place === 'post') return this.norm(norm, this.g.add(x, f(this.given(x))));
+    return this.g.add(x, f(this.stored(this.norm(norm, this.given(x)))));
   }
 
   norm(name: string, x: Matrix, there = true): Matrix {
@@ -141,10 +174,13 @@ export class ModelOracle {
     const name = `${this.at(layer)}.feedForward`;
     const linear = (of: string, y: Matrix): Matrix =>
       affine(g, y, this.parameter(`${name}.${of}.weight`), gated ? undefined : this.parameter(`${name}.${of}.bias`));
+    const up = linear('up', x);
+    const [value, slope] = formulas[activation];
+    // a fused activation is of the sums, its derivative of what was stored of them
     const hidden = gated
-      ? g.mul(activated(g, activation, linear('gate', x)), linear('up', x))
-      : activated(g, activation, linear('up', x));
-    return linear('down', hidden);
+      ? g.mul(activated(g, activation, this.stored(linear('gate', x))), this.stored(up))
+      : g.map(up, value, (sum, r, i, j) => slope(this.#round(sum), r, i, j));
+    return this.stored(linear('down', this.stored(hidden)));
   }
 
   attention(layer: number, x: Matrix): Matrix {
@@ -152,7 +188,7 @@ export class ModelOracle {
     const { heads, kvHeads, headDim } = config;
     const name = `${this.at(layer)}.attention`;
     const bias = (of: string): Matrix | undefined => (config.bias ? this.parameter(`${name}.${of}.bias`) : undefined);
-    const qkv = affine(g, x, this.parameter(`${name}.qkv.weight`), bias('qkv'));
+    const qkv = this.stored(affine(g, x, this.parameter(`${name}.qkv.weight`), bias('qkv')));
     const head = (n: number): Matrix => g.columns(qkv, n * headDim, (n + 1) * headDim);
     const radius = config.mechanism.name === 'sliding-window' ? Number(config.mechanism.options['radius']) : Infinity;
     const outs = Array.from({ length: heads }, (_, h) => {
@@ -160,9 +196,9 @@ export class ModelOracle {
       const [q, k, v] = [this.turned(head(h)), this.turned(head(heads + group)), head(heads + kvHeads + group)];
       const scores = this.scored(g.scale(g.matmulT(q, k), 1 / Math.sqrt(headDim)), h);
       const weights = g.softmax(scores, (i, j) => (!this.causal || j <= i) && Math.abs(i - j) <= radius);
-      return g.matmul(weights, v);
+      return this.stored(g.matmul(weights, v));
     });
-    return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out'));
+    return this.stored(affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out')));
   }
 
   /** Queries of rows, and keys and values of others, of every head. */
@@ -195,7 +231,7 @@ export class ModelOracle {
       );
     const [cos, sin] = [table(Math.cos), table(Math.sin)];
     const [a, b] = [g.columns(x, 0, half), g.columns(x, half, 2 * half)];
-    return g.concatColumns([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]);
+    return this.stored(g.concatColumns([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))]));
   }
 
   scored(scores: Matrix, h: number): Matrix {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { FloatDtype } from '../../src/core/dtype.js';
 import { readConfig } from '../../src/models/config.js';
 import { Transformer } from '../../src/models/transformer.js';
 import { disposeAll, scope, tensor } from '../../src/tensor/index.js';
@@ -30,19 +31,49 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
   ['reversible, t5 shared by the layers', { residual: 'reversible', position: 't5', feedForward: { chunk: 2 } }],
 ];
 
+const inHalves: readonly (readonly [name: string, config: Record<string, unknown>])[] = [
+  ['plain', {}],
+  ['plain, SwiGLU, post-norm', { feedForward: { gated: true }, norm: { place: 'post' } }],
+  ['checkpointed', { residual: 'checkpointed' }],
+  ['reversible', { residual: 'reversible' }],
+];
+
 onEveryDevice((on) => {
-  test.each(models)('%s: the loss and all gradients are those of the formula', async (name, own) => {
+  /** `stored`: what the budgets are of. */
+  async function check(
+    name: string,
+    own: Record<string, unknown>,
+    precision: FloatDtype = 'f32',
+    stored = precision,
+  ): Promise<void> {
     const config = readConfig({ ...base, feedForward: { hidden: 14 }, ...own });
     const model = new Transformer(config);
-    await checkModel(on.device, {
-      name,
-      module: model,
-      weights: [1],
-      run: () => [model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets)).loss],
-      oracle: (g, parameter) => [new ModelOracle(g, config, parameter).loss(tokens, targets)],
-    });
-    model.dispose();
-  });
+    try {
+      await checkModel(on.device, {
+        name,
+        module: model,
+        weights: [1],
+        run: () => [model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { precision }).loss],
+        oracle(g, parameter) {
+          const oracle = new ModelOracle(g, config, parameter);
+          oracle.precision = stored;
+          return [oracle.loss(tokens, targets)];
+        },
+      });
+    } finally {
+      model.dispose();
+    }
+  }
+
+  test.each(models)('%s: the loss and all gradients are those of the formula', (name, own) => check(name, own));
+
+  test.each(inHalves)(
+    '%s in 16 bits: the loss and all gradients are those of code that stores so',
+    async (name, own) => {
+      for (const precision of ['f16', 'bf16'] as const) await check(`${name} ${precision}`, own, precision);
+      await expect(check(name, own, 'bf16', 'f16')).rejects.toThrow('numbers off');
+    },
+  );
 
   test('a batch is its rows apart, and a loss per token has their mean', async () => {
     const model = new Transformer(readConfig(base)).initialise({ device: on.device, seed: 1 });
