@@ -13,7 +13,9 @@ import {
   writeSafetensors,
   type Json,
   type TensorSource,
+  type Written,
 } from './checkpoint/index.js';
+import { verify } from './checkpoint/checkpoint.js';
 import { readTensors } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
 
@@ -33,7 +35,7 @@ export interface LoadedModel {
 
 /**
  * A trained model: of a run's folder, its `config.json` with the weights of `best/` or `checkpoint/`; of `NAME.safetensors`, that
- * file with the `NAME.json` beside it, as `exportModel` writes them. Weights of 16 bits are widened.
+ * file with the `NAME.json` beside it, as `exportModel` writes them with a checksum. Weights of 16 bits are widened.
  *
  * @throws FormatError for a file that is missing, damaged or no model, ShapeError naming every tensor that does not fit.
  */
@@ -41,7 +43,7 @@ export async function loadModel(path: string, { device, weights }: LoadModelOpti
   const { config, json } = readModelJson(path);
   const single = isSingleFile(path);
   const model = createModel(config);
-  const file = single ? await Safetensors.open(path) : await weightsOf(path, weights);
+  const file = single ? await exported(path, json) : await weightsOf(path, weights);
   try {
     const tensors = await readTensors(file, single ? '' : PREFIX.model, device);
     try {
@@ -66,6 +68,13 @@ export function readModelJson(path: string): Pick<LoadedModel, 'config' | 'json'
 }
 
 const isSingleFile = (path: string): boolean => path.endsWith('.safetensors');
+
+/** A file of `exportModel`, compared with the checksum in its JSON where there is one. */
+function exported(path: string, { weights }: Readonly<Record<string, Json>>): Promise<Safetensors> {
+  const { bytes, sha256 } = (weights ?? {}) as Partial<Written>;
+  if (bytes === undefined || sha256 === undefined) return Safetensors.open(path);
+  return Safetensors.open(path, nodeFiles, (file) => verify(`loadModel: "${path}"`, file, { bytes, sha256 }));
+}
 
 async function weightsOf(folder: string, weights: 'best' | 'last' | undefined): Promise<Safetensors> {
   const best = join(folder, 'best');
@@ -127,10 +136,11 @@ export async function exportModel(path: string, model: LanguageModel, json: Expo
     };
     return [name, { dtype: 'f16', shape: tensor.shape, bytes }];
   });
+  let written: Written;
   try {
     const file = await nodeFiles.open(part, 'write');
     try {
-      await writeSafetensors(file, Object.fromEntries(entries), { format: 'subquad model' });
+      written = await writeSafetensors(file, Object.fromEntries(entries), { format: 'subquad model' });
       await file.sync();
     } finally {
       await file.close();
@@ -141,5 +151,5 @@ export async function exportModel(path: string, model: LanguageModel, json: Expo
     if (codeOf(error) === '') throw error;
     throw new FormatError(`exportModel: "${path}" cannot be written (${reasonOf(error)}).`, { cause: error });
   }
-  writeJson(path.replace(/\.safetensors$/, '.json'), json);
+  writeJson(path.replace(/\.safetensors$/, '.json'), { ...json, weights: written });
 }

@@ -71,6 +71,20 @@ onEveryDevice((on) => {
     expectSameBits('f16', await loaded(path), wanted);
   });
 
+  test('exported weights that were changed or cut short are refused', async () => {
+    const path = join(temporaryFolder(), 'small.safetensors');
+    const model = made(on.device, 4);
+    await exportModel(path, model, { model: config });
+    model.dispose();
+    const bytes = readFileSync(path);
+    const cut = bytes.subarray(0, bytes.length - 2);
+    writeFileSync(path, cut);
+    await expect(loadModel(path, { device: on.device })).rejects.toThrow(`was cut short (${cut.length} bytes of`);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(path, bytes);
+    await expect(loadModel(path, { device: on.device })).rejects.toThrow('was changed after it was saved');
+  });
+
   test('a weight that f16 does not hold is refused, and nothing is left', async () => {
     const folder = temporaryFolder();
     const model = made(on.device, 4);

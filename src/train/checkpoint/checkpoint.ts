@@ -108,8 +108,9 @@ async function load(folder: string, files: Files, missed: string | undefined): P
   }
 }
 
-async function verify(what: string, file: OpenFile, { bytes, sha256 }: Written): Promise<void> {
-  const remedy = 'restore the folder from a copy, or train anew';
+/** @throws FormatError unless the file is the one that was written. @internal */
+export async function verify(what: string, file: OpenFile, { bytes, sha256 }: Written): Promise<void> {
+  const remedy = 'restore it from a copy, or train anew';
   const size = await file.size();
   if (size !== bytes) {
     const how = size < bytes ? 'was cut short' : 'is too long';
