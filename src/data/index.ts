@@ -16,7 +16,7 @@ export {
   tasks,
 } from './tasks/index.js';
 export { findTexts } from './find-texts.js';
-export { loadTokeniser } from './tokenise/load.js';
+export { loadTokeniser, vocabularyOf } from './tokenise/load.js';
 export { TokenFile } from './tokenise/token-file.js';
 export { tokeniseCorpus, type TokeniseOptions } from './tokenise/tokenise.js';
 export { byteTokeniser, type TextStream, type Tokeniser } from './tokenise/tokeniser.js';

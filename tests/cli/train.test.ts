@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { openCorpus, trainBpe, vocabularyOf } from '../../src/data/index.js';
 import { parseMetrics } from '../../src/train/metrics.js';
 import { cli, temporaryFolder, type Ran } from './io.js';
 
@@ -53,6 +54,19 @@ beforeAll(() => {
 });
 
 describe('a run', () => {
+  test('on tokens of a BPE: the model has as many, and goes on with text', async () => {
+    const { json, vocabulary } = trainBpe(openCorpus([join(cwd, 'text.txt')]), 280);
+    writeFileSync(join(cwd, 'bpe.json'), json);
+    expect(vocabularyOf(join(cwd, 'bpe.json'))).toBe(vocabulary);
+    expect(vocabularyOf(join(cwd, 'no.json'))).toBeUndefined();
+    expect((await tiny('text.txt --tokeniser bpe.json --steps 2 --out bpe')).code).toBe(0);
+    expect(configOf('bpe').model).toMatchObject({ vocabulary });
+    const argv = ['generate', 'bpe', '--prompt', 'Line 7', '--tokens', '5', '--device', 'wasm', '--threads', '1'];
+    const { code, out } = await cli(argv, { cwd });
+    expect(code).toBe(0);
+    expect(out.startsWith('Line 7')).toBe(true);
+  });
+
   test('says what it trains, shows progress, and leaves its folder', async () => {
     const { code, out, err } = await tiny(
       'texts --steps 8 --evaluate-every 4 --out whole --json whole.json --dropout 0.1',

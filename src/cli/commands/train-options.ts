@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { mechanism as find } from '../../attention/index.js';
+import { vocabularyOf } from '../../data/index.js';
 import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
 import { CONFIG, configOf } from '../../studies/train.js';
 import {
@@ -116,10 +117,13 @@ export function readWanted(
   base: Section = beginning(values, io),
 ): TrainConfig {
   const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
+  const data: Section = { ...sections.data, ...dataFlags(values, texts, io) };
+  const tokeniser = data['tokeniser'];
+  const vocabulary = typeof tokeniser === 'string' ? vocabularyOf(resolve(io.cwd, tokeniser)) : undefined;
   return readTrainConfig({
     ...base,
-    model: { ...sections.model, ...modelFlags(who, values, sections.model) },
-    data: { ...sections.data, ...dataFlags(values, texts, io) },
+    model: { ...given({ vocabulary }), ...sections.model, ...modelFlags(who, values, sections.model) },
+    data,
     train: { ...sections.train, ...trainFlags(values) },
   });
 }

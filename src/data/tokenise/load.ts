@@ -61,6 +61,24 @@ export async function loadTokeniser(
   }
 }
 
+/**
+ * How many tokens a `tokenizer.json` has, read without the library; undefined for a file that is none, which `loadTokeniser` refuses.
+ */
+export function vocabularyOf(path: string): number | undefined {
+  try {
+    const { model, added_tokens: added = [] } = JSON.parse(readFileSync(path, 'utf8')) as {
+      readonly model: { readonly vocab: object };
+      readonly added_tokens?: readonly { readonly id: number }[];
+    };
+    // a list of pieces has no ids: a piece is its place
+    const ids = Array.isArray(model.vocab) ? [model.vocab.length - 1] : (Object.values(model.vocab) as number[]);
+    const last = [...ids, ...added.map(({ id }) => id)].reduce((most, id) => Math.max(most, id), -1);
+    return Number.isSafeInteger(last) && last >= 0 ? last + 1 : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 class LibraryTokeniser implements Tokeniser {
   readonly name: string;
   readonly vocabulary: number;
