@@ -29,7 +29,9 @@ export type { CacheKind, DecoderOptions } from './decode/options.js';
  *
  * @example
  * const decoder = mechanism('flash').decoder({ maxLength: 100_000, cache: 'sink', sinks: 4, window: 1024, score: alibi() });
- * const { out } = decoder.step(q, k, v); // the prompt; then token by token
+ * decoder.step(q, k, v); // the prompt; then token by token
+ * decoder.length; // 8
+ * decoder.dispose();
  */
 export class Decoder {
   readonly #mechanism: Mechanism;

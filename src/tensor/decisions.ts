@@ -21,9 +21,6 @@ let decide: (make: Make) => readonly Tensor[] = anew;
  * function than the one that was computed. (Kitaev et al. 2020, "Reformer", arXiv:2001.04451, keep the buckets too.)
  *
  * The tensors belong to the scope around, as what `make` returns does.
- *
- * @example
- * const order = decided(() => [argsort(scores)])[0];
  */
 export const decided = (make: Make): readonly Tensor[] => decide(make);
 
