@@ -64,7 +64,7 @@ function changesOf(config: ModelConfig, batchSize: number): readonly Change[] {
           ...(norm.place === 'pre'
             ? ([
                 ['residual reversible', reversible],
-                ['that with feed-forward and loss in chunks', inChunks],
+                ['residual reversible with feed-forward and loss in chunks', inChunks],
               ] as const)
             : []),
         ]
