@@ -131,7 +131,8 @@ it('4: BigBird has 2,547,712 pairs, and the exercise 1,561,600', async () => {
   for (const row of got.map.slice(3, -3)) expect(row.filter((kind) => kind >= 0)).toHaveLength(8);
 });
 
-it('training: one mechanism of each family that has a causal form', async () => {
+// seconds of training: in the full run
+it.runIf(full)('training: one mechanism of each family that has a causal form', async () => {
   interface Row {
     readonly [key: string]: unknown;
     readonly name: string;

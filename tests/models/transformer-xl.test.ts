@@ -7,7 +7,7 @@ import type { CpuDevice } from '../../src/devices/index.js';
 import { fill } from '../nn/check.js';
 import type { Graph } from '../oracles/graph.js';
 import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
-import { onEveryDevice } from '../support/devices.js';
+import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { checkModel, exactly, parametersOf, tokensOf } from './check.js';
 import { MemoryOracle, type RowsBefore } from './memory-oracle.js';
 
@@ -62,32 +62,35 @@ function inSegments(device: CpuDevice, model: TransformerXl, starts: readonly nu
 
 onEveryDevice((on) => {
   describe('TransformerXl', () => {
-    it.each(models)('%s: losses of three segments and all gradients are those of the formula', async (name, own) => {
-      const model = modelOf(own);
-      await checkModel(on.device, {
-        name,
-        module: model,
-        weights: [0.7, -1.3, 1.1],
-        run: () => {
-          let state: ModelState | undefined;
-          return segments([0, 4, 8]).map(({ tokens, targets }) => {
-            const next = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { state });
-            state = next.state;
-            return next.loss;
-          });
-        },
-        oracle: (g, parameter) => {
-          const oracle = new MemoryOracle(g, model.config, parameter, 'stack', true);
-          let memories: readonly RowsBefore[] = [];
-          return segments([0, 4, 8]).map(({ tokens, targets }) => {
-            const next = oracle.segment(tokens, targets, memories);
-            memories = next.memories;
-            return next.loss;
-          });
-        },
-      });
-      model.dispose();
-    });
+    it.each(fewNatively(on.kind, models))(
+      '%s: losses of three segments and all gradients are those of the formula',
+      async (name, own) => {
+        const model = modelOf(own);
+        await checkModel(on.device, {
+          name,
+          module: model,
+          weights: [0.7, -1.3, 1.1],
+          run: () => {
+            let state: ModelState | undefined;
+            return segments([0, 4, 8]).map(({ tokens, targets }) => {
+              const next = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { state });
+              state = next.state;
+              return next.loss;
+            });
+          },
+          oracle: (g, parameter) => {
+            const oracle = new MemoryOracle(g, model.config, parameter, 'stack', true);
+            let memories: readonly RowsBefore[] = [];
+            return segments([0, 4, 8]).map(({ tokens, targets }) => {
+              const next = oracle.segment(tokens, targets, memories);
+              memories = next.memories;
+              return next.loss;
+            });
+          },
+        });
+        model.dispose();
+      },
+    );
 
     it('a text in segments, even of one token, is the text in one, as long as the memory holds all', async () => {
       const model = modelOf({ memory: { length: 14 } });

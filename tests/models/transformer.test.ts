@@ -3,7 +3,7 @@ import type { FloatDtype } from '../../src/core/dtype.js';
 import { readConfig } from '../../src/models/config.js';
 import { Transformer } from '../../src/models/transformer.js';
 import { disposeAll, scope, tensor } from '../../src/tensor/index.js';
-import { onEveryDevice } from '../support/devices.js';
+import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { checkModel, tokensOf } from './check.js';
 import { ModelOracle } from './oracle.js';
 
@@ -65,9 +65,11 @@ onEveryDevice((on) => {
     }
   }
 
-  test.each(models)('%s: the loss and all gradients are those of the formula', (name, own) => check(name, own));
+  test.each(fewNatively(on.kind, models))('%s: the loss and all gradients are those of the formula', (name, own) =>
+    check(name, own),
+  );
 
-  test.each(inHalves)(
+  test.each(fewNatively(on.kind, inHalves, 1))(
     '%s in 16 bits: the loss and all gradients are those of code that stores so',
     async (name, own) => {
       for (const precision of ['f16', 'bf16'] as const) await check(`${name} ${precision}`, own, precision);

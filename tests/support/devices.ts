@@ -64,6 +64,13 @@ export function onEveryDevice(declare: (on: OnDevice) => void, options: DeviceOp
   }
 }
 
+/**
+ * All cases, but natively the first `count` by default: a compiler takes a second for each kernel, and the texts are those of
+ * WebAssembly. The full run has all.
+ */
+export const fewNatively = <T>(kind: Kind, cases: readonly T[], count = 2): readonly T[] =>
+  kind === 'native' && process.env['SUBQUAD_FULL'] !== '1' ? cases.slice(0, count) : cases;
+
 /** Runs `body` on a device of its own with each number of threads, and returns the results in that order. */
 export async function withThreads<T>(
   kind: Kind,
