@@ -13,14 +13,7 @@ const both = ({ out, state }: { out: Numbers; state: Numbers }): Float64Array =>
   Float64Array.from([...Array.from(out), ...Array.from(state)]);
 
 /** Each case is several kernels to compile natively; the two share their text. */
-const native = new Set([
-  'one position',
-  'shared heads',
-  'more queries than keys',
-  'more vectors than a tile',
-  'ragged, all see all',
-  'decay, unnormalised, segments',
-]);
+const native = new Set(['one position', 'shared heads', 'more queries than keys', 'ragged, all see all']);
 
 onEveryDevice((on) => {
   const chosen = Object.entries(cases).filter(([name]) => on.kind === 'wasm' || native.has(name));

@@ -8,7 +8,7 @@ import { matmul, type MatmulOptions } from '../../src/ops/matmul.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { matmul as oracle, matmulGradients, type Stack } from '../oracles/matmul.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
-import { onEveryDevice, withThreads } from '../support/devices.js';
+import { fewNatively, onEveryDevice, withThreads } from '../support/devices.js';
 import { centralDifferences } from '../support/gradient.js';
 import { uniform } from '../support/random.js';
 
@@ -215,7 +215,7 @@ onEveryDevice((on) => {
       ['f16', toF16, fromF16],
       ['bf16', toBf16, fromBf16],
     ] as const) {
-      for (const options of flags) {
+      for (const options of fewNatively(on.kind, flags, 1)) {
         const [a, b] = operands([37, 50], [50, 29], options);
         const rounded = (s: Stack): Stack => ({ ...s, data: Float32Array.from(s.data, (x) => from(to(x))) });
         const half = (s: Stack): Tensor => tensor(s.data, s.shape, { device: on.device, dtype });

@@ -26,7 +26,7 @@ import { dropout } from '../../src/ops/dropout.js';
 import { rope } from '../../src/positions/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
-import { onEveryDevice } from '../support/devices.js';
+import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { permutation } from '../oracles/attend-budget.js';
 import { uniform } from '../support/random.js';
 
@@ -160,16 +160,19 @@ onEveryDevice((on) => {
   const leaf = (seed: number, shape: readonly number[], dtype: FloatDtype): Tensor =>
     tensor(uniform(seed, sizeOf(shape)), shape, { device: on.device, dtype, requiresGradient: true });
 
-  test.each(cases)('$name keeps its inputs and outputs as they are stored', ({ shapes, run, numbers, bytes = 0 }) => {
-    for (const dtype of ['f32', ...halves] as const) {
-      const before = on.device.ledger.live();
-      // the sum keeps the operation, and nothing of its own: what else is held, the tape holds
-      const total = scope(() => sum(run(...shapes.map((shape, i) => leaf(i, shape, dtype)))));
-      const held = on.device.ledger.live() - before - total.byteLength;
-      expect(`${dtype}: ${held}`).toBe(`${dtype}: ${bytesPerElement[dtype] * numbers + bytes}`);
-      total.dispose();
-    }
-  });
+  test.each(fewNatively(on.kind, cases, 8))(
+    '$name keeps its inputs and outputs as they are stored',
+    ({ shapes, run, numbers, bytes = 0 }) => {
+      for (const dtype of ['f32', ...halves] as const) {
+        const before = on.device.ledger.live();
+        // the sum keeps the operation, and nothing of its own: what else is held, the tape holds
+        const total = scope(() => sum(run(...shapes.map((shape, i) => leaf(i, shape, dtype)))));
+        const held = on.device.ledger.live() - before - total.byteLength;
+        expect(`${dtype}: ${held}`).toBe(`${dtype}: ${bytesPerElement[dtype] * numbers + bytes}`);
+        total.dispose();
+      }
+    },
+  );
 
   /** Results of halves, and of the same numbers widened by hand. */
   async function both(
@@ -193,56 +196,68 @@ onEveryDevice((on) => {
     return [Object.fromEntries(half), Object.fromEntries(wide)];
   }
 
-  test.each(halves)('attention of %s is that of the same numbers in f32, to the bit', async (dtype) => {
-    for (const run of [
-      (q: Tensor, k: Tensor, v: Tensor) => attend(q, k, v, { causal: true }),
-      (q: Tensor, k: Tensor, v: Tensor) => attendGathered(q, k, v, { queryOrder: list(q), keyOrder: list(q) }),
-    ]) {
-      const [half, wide] = await both(dtype, (q, k, v) => {
-        const { out, logsumexp } = run(q, k, v);
-        return [out, logsumexp];
+  test.each(fewNatively(on.kind, halves, 1))(
+    'attention of %s is that of the same numbers in f32, to the bit',
+    async (dtype) => {
+      for (const run of [
+        (q: Tensor, k: Tensor, v: Tensor) => attend(q, k, v, { causal: true }),
+        (q: Tensor, k: Tensor, v: Tensor) => attendGathered(q, k, v, { queryOrder: list(q), keyOrder: list(q) }),
+      ]) {
+        const [half, wide] = await both(dtype, (q, k, v) => {
+          const { out, logsumexp } = run(q, k, v);
+          return [out, logsumexp];
+        });
+        // into dq and dk the output enters, which was rounded
+        for (const name of ['out', 'dv', 'other']) expectSameBits(name, half[name]!, wide[name]!);
+      }
+    },
+  );
+
+  test.each(fewNatively(on.kind, halves, 1))(
+    'gathered attention of %s without lists has the gradients of attend',
+    async (dtype) => {
+      const [half] = await both(dtype, (q, k, v) => [attend(q, k, v).out]);
+      const [gathered] = await both(dtype, (q, k, v) => [attendGathered(q, k, v).out]);
+      for (const [name, want] of Object.entries(half)) expectSameBits(name, gathered[name]!, want);
+    },
+  );
+
+  test.each(fewNatively(on.kind, halves, 1))(
+    'linear attention of %s is that of the same numbers in f32, to the bit',
+    async (dtype) => {
+      const [sums, wideSums] = await both(dtype, (q, k, v) => {
+        const { out, state } = linearAttend(q, k, v, { causal: true, normalise: false });
+        return [out, state];
       });
-      // into dq and dk the output enters, which was rounded
+      for (const [name, want] of Object.entries(wideSums)) expectSameBits(name, sums[name]!, want);
+      const [half, wide] = await both(dtype, (q, k, v) => {
+        const { out, state } = linearAttend(relu(q), relu(k), v);
+        return [out, state];
+      });
       for (const name of ['out', 'dv', 'other']) expectSameBits(name, half[name]!, wide[name]!);
-    }
-  });
+    },
+  );
 
-  test.each(halves)('gathered attention of %s without lists has the gradients of attend', async (dtype) => {
-    const [half] = await both(dtype, (q, k, v) => [attend(q, k, v).out]);
-    const [gathered] = await both(dtype, (q, k, v) => [attendGathered(q, k, v).out]);
-    for (const [name, want] of Object.entries(half)) expectSameBits(name, gathered[name]!, want);
-  });
+  test.each(fewNatively(on.kind, halves, 1))(
+    "linear attention of %s takes the divisor's gradient of the rounded output",
+    async (dtype) => {
+      const stored = storing(dtype);
+      const [got] = await both(dtype, (q, k, v) => [linearAttend(q, k, v, { eps: 100 }).out]);
+      const given = [1, 2, 3].map((seed) => uniform(seed, rows * D).map(stored));
+      const d = uniform(9, rows * D);
+      const exact = linearGradients(
+        (x) => x,
+        given,
+        d,
+        (x) => x,
+      );
+      const plain = linearGradients(Math.fround, given, d, stored);
+      expectClose('dq', got['dq']!, exact.dq, { budget: plain.dq });
+      expectClose('dk', got['dk']!, exact.dk, { budget: plain.dk });
+    },
+  );
 
-  test.each(halves)('linear attention of %s is that of the same numbers in f32, to the bit', async (dtype) => {
-    const [sums, wideSums] = await both(dtype, (q, k, v) => {
-      const { out, state } = linearAttend(q, k, v, { causal: true, normalise: false });
-      return [out, state];
-    });
-    for (const [name, want] of Object.entries(wideSums)) expectSameBits(name, sums[name]!, want);
-    const [half, wide] = await both(dtype, (q, k, v) => {
-      const { out, state } = linearAttend(relu(q), relu(k), v);
-      return [out, state];
-    });
-    for (const name of ['out', 'dv', 'other']) expectSameBits(name, half[name]!, wide[name]!);
-  });
-
-  test.each(halves)("linear attention of %s takes the divisor's gradient of the rounded output", async (dtype) => {
-    const stored = storing(dtype);
-    const [got] = await both(dtype, (q, k, v) => [linearAttend(q, k, v, { eps: 100 }).out]);
-    const given = [1, 2, 3].map((seed) => uniform(seed, rows * D).map(stored));
-    const d = uniform(9, rows * D);
-    const exact = linearGradients(
-      (x) => x,
-      given,
-      d,
-      (x) => x,
-    );
-    const plain = linearGradients(Math.fround, given, d, stored);
-    expectClose('dq', got['dq']!, exact.dq, { budget: plain.dq });
-    expectClose('dk', got['dk']!, exact.dk, { budget: plain.dk });
-  });
-
-  test.each(halves)('parts of %s are merged in f32, to the bit', async (dtype) => {
+  test.each(fewNatively(on.kind, halves, 1))('parts of %s are merged in f32, to the bit', async (dtype) => {
     const [half, wide] = await both(dtype, (q, k, v) => {
       const whole = attend(q, k, v);
       const second = { out: q, logsumexp: whole.logsumexp };

@@ -10,7 +10,7 @@ import { Trainer } from '../../src/train/trainer.js';
 import type { CpuDevice } from '../../src/devices/index.js';
 import { temporaryFolder } from '../data/folder.js';
 import { expectSameBits } from '../support/compare.js';
-import { onEveryDevice } from '../support/devices.js';
+import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { generator } from '../support/random.js';
 
 const [batchSize, length, segments] = [4, 6, 5];
@@ -64,8 +64,11 @@ async function weights(model: LanguageModel): Promise<Float32Array> {
   return Float32Array.from(all.flatMap((one) => [...one]));
 }
 
+const kinds = ['transformer-xl', 'compressive-transformer'] as const;
+const full = process.env['SUBQUAD_FULL'] === '1';
+
 onEveryDevice((on) => {
-  test.each(['transformer-xl', 'compressive-transformer'])(
+  test.each(fewNatively(on.kind, kinds, 1))(
     '%s: saved and loaded in the middle of a text, the same bits',
     async (kind) => {
       const whole = make(on.device, kind);
@@ -108,7 +111,8 @@ onEveryDevice((on) => {
     model.dispose();
   });
 
-  test.each(['transformer-xl', 'compressive-transformer'])(
+  // seconds of training each
+  test.each(full ? kinds : on.kind === 'wasm' ? kinds.slice(0, 1) : [])(
     '%s: knows by its memory what no segment says',
     async (kind) => {
       const { trainer, model } = make(on.device, kind);
