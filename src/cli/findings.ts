@@ -1,10 +1,10 @@
 import type { Comparison, CompareRow } from '../studies/compare.js';
 import * as format from './format.js';
 
-type Measured = Pick<Comparison, 'rows' | 'lengths' | 'crossovers' | 'causal'>;
+type Measured = Pick<Comparison, 'rows' | 'lengths' | 'crossovers' | 'causal' | 'errorsAt'>;
 
 /** What people came for, in plain sentences; only what was measured. */
-export function findings({ rows, lengths, crossovers, causal }: Measured): string[] {
+export function findings({ rows, lengths, crossovers, causal, errorsAt = lengths.at(-1)! }: Measured): string[] {
   const timed = (mechanism: string, length: number): CompareRow | undefined =>
     rows.find((row) => row.mechanism === mechanism && row.length === length && row.milliseconds !== null);
   const out: string[] = [];
@@ -15,14 +15,14 @@ export function findings({ rows, lengths, crossovers, causal }: Measured): strin
   if (stopped !== null) out.push(`At ${format.integer(longest)} positions standard attention was not run: ${stopped}.`);
   const others = rows.filter(
     (row) =>
-      row.length === longest &&
+      row.length === errorsAt &&
       row.exactness !== 'exact' &&
       row.overFlash !== null &&
       // another target is another question
       row.causal === causal &&
       row.level === 'attention',
   );
-  if (others.length > 0) out.push(choice(others, longest));
+  if (others.length > 0) out.push(choice(others, errorsAt));
   if (crossovers.length > 0) out.push(...crossoverSentences(crossovers));
   return out;
 }

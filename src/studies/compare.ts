@@ -71,6 +71,8 @@ export interface Comparison {
   readonly omitted: readonly { readonly length: number; readonly why: string }[];
   readonly memoryLimit: number;
   readonly rowsPerHead: number;
+  /** The longest length, or the longest whose pairs the model behind the features was trained on: where errors are told. */
+  readonly errorsAt?: number;
   readonly machine: Machine;
   readonly rows: readonly CompareRow[];
   /** From which length on each is faster than flash. */
@@ -103,7 +105,11 @@ export async function compare(
   refuseBadInput(wanted, variants, document, options);
   const longest = wanted.at(-1)!;
   progress('making queries, keys and values from the text');
-  const { problem, note } = document.features ?? {
+  const {
+    problem,
+    note,
+    trainedTo = Infinity,
+  }: Features = document.features ?? {
     problem: textFeatures(document.bytes.subarray(0, longest), { heads, headDim, seed }),
     note: featuresNote,
   };
@@ -131,6 +137,7 @@ export async function compare(
   return {
     document: document.name,
     features: note,
+    errorsAt: lengths.filter((length) => length <= trainedTo).at(-1) ?? lengths.at(-1)!,
     seed,
     heads,
     headDim,

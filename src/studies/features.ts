@@ -10,6 +10,8 @@ export const featuresNote =
 export interface Features {
   readonly problem: Problem;
   readonly note: string;
+  /** Length up to which all pairs are such as the model was trained on; undefined: any. */
+  readonly trainedTo?: number;
 }
 
 export interface FeatureOptions {

@@ -105,6 +105,7 @@ export async function modelFeatures(
       v: chosen(v, ofGroup),
     },
     note: noteOf(trained, source, length),
+    trainedTo: trained.config.length,
   };
 }
 

@@ -19,7 +19,7 @@ export const options = {
     takes: 'integers',
     value: 'N,…',
     range: [1, longestLength],
-    help: 'sequence lengths; one byte of the text is one position; default\n512,2048,4096,8192,16384, for perplexity the trained length',
+    help: 'sequence lengths; one byte of the text is one position; default\n512,1024,4096,8192,16384, for perplexity the trained length',
   },
   seconds: {
     takes: 'integer',

@@ -21,7 +21,7 @@ import { closing, fitLengths, heading, lengthBlock } from './compare-text.js';
 
 const WHO = 'subquad compare';
 
-const LENGTHS = [512, 2048, 4096, 8192, 16384];
+const LENGTHS = [512, 1024, 4096, 8192, 16384];
 
 const help: HelpText = {
   usage: `${WHO} [file] [options]`,

@@ -9,11 +9,11 @@ import { largestError, rounding, scatter } from './scatter.js';
 
 const [wide, narrow, whole] = [560, 340, 1140];
 
-/** Time, speed-up, memory and error over the length; error by row; and all three at the longest length in one drawing. */
+/** Time, speed-up, memory and error over the length; error by row; and all three at one length in one drawing. */
 export function charts(comparison: Comparison, look: (name: string) => Look): Markup[] {
   const { rows, lengths, heads, rowsPerHead, training } = comparison;
   const names = [...new Set(rows.map(({ name }) => name))];
-  const longest = lengths.at(-1)!;
+  const { errorsAt = lengths.at(-1)! } = comparison;
   const series = (value: (row: CompareRow) => number | null): LineChart['series'] =>
     names.map((name) => {
       const own = rows.filter((row) => row.name === name);
@@ -37,9 +37,9 @@ export function charts(comparison: Comparison, look: (name: string) => Look): Ma
           lineChart({ ...common, ...chart }, wide),
           lineChart({ ...common, ...chart }, narrow),
         );
-  const atLongest = rows.filter(({ length, level }) => length === longest && level === 'attention');
-  const spread = rows.filter(({ length }) => length === longest);
-  const at = `at ${format.integer(longest)} positions`;
+  const atLongest = rows.filter(({ length, level }) => length === errorsAt && level === 'attention');
+  const spread = rows.filter(({ length }) => length === errorsAt);
+  const at = `at ${format.integer(errorsAt)} positions`;
   const [errorTitle, workTitle, scatterTitle] = [`Error ${at}`, `Work ${at}`, `Speed, error and memory ${at}`];
   const mixers = rows.some(({ level }) => level === 'mixer') ? ' Mixers, which compare nothing, are left out.' : '';
   return [
