@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { createDevice } from '../../src/devices/index.js';
 import { createModel, readConfig } from '../../src/models/index.js';
+import { liveTensors } from '../../src/tensor/index.js';
 import { exportModel } from '../../src/train/model-file.js';
 import { cli, temporaryFolder } from './io.js';
 
@@ -90,4 +91,10 @@ test.each([
   const ran = await run(...argv);
   expect(ran.err).toContain(why);
   expect(ran.code).toBe(code);
+});
+
+test('a text that is refused leaves no model behind', async () => {
+  const before = liveTensors();
+  expect((await run('xl.safetensors', '--cache', 'ring')).code).toBe(2);
+  expect(liveTensors()).toBe(before);
 });

@@ -1,6 +1,12 @@
 import { resolve } from 'node:path';
 import { byteTokeniser, loadTokeniser } from '../../data/index.js';
-import { generate as tokensOf, openSession, type ModelConfig, type SessionOptions } from '../../models/index.js';
+import {
+  generate as tokensOf,
+  openSession,
+  type ModelConfig,
+  type SessionOptions,
+  type TextSession,
+} from '../../models/index.js';
 import { mechanism } from '../../attention/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { loadModel } from '../../train/model-file.js';
@@ -82,22 +88,23 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       device,
       ...(weights && { weights: weights as 'best' | 'last' }),
     });
-    const path = (kept['data'] as { readonly tokeniser?: string | null } | undefined)?.tokeniser;
-    const tokeniser = path ? await loadTokeniser(resolve(io.cwd, path)) : byteTokeniser;
-    const prompt = tokeniser.encode(values.prompt);
-    const { session, note } = sessionOptions(config, values, prompt.length + values.tokens);
-    if (note !== undefined) io.err(`${style.dim(note)}\n`);
-    const text = openSession(model, session);
-    const shown = tokeniser.decoder();
-    const times: number[] = [];
-    let out = '';
-    const put = (piece: string): void => {
-      out += piece;
-      say(piece);
-    };
-    io.interruption?.listen(true);
-    const stopping = (): boolean => io.interruption?.asked() ?? false;
+    let text: TextSession | undefined;
     try {
+      const path = (kept['data'] as { readonly tokeniser?: string | null } | undefined)?.tokeniser;
+      const tokeniser = path ? await loadTokeniser(resolve(io.cwd, path)) : byteTokeniser;
+      const prompt = tokeniser.encode(values.prompt);
+      const { session, note } = sessionOptions(config, values, prompt.length + values.tokens);
+      if (note !== undefined) io.err(`${style.dim(note)}\n`);
+      text = openSession(model, session);
+      const shown = tokeniser.decoder();
+      const times: number[] = [];
+      let out = '';
+      const put = (piece: string): void => {
+        out += piece;
+        say(piece);
+      };
+      const stopping = (): boolean => io.interruption?.asked() ?? false;
+      io.interruption?.listen(true);
       put(shown.push(prompt));
       device.ledger.mark();
       let before = performance.now();
@@ -115,7 +122,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       return stopping() ? 130 : 0;
     } finally {
       io.interruption?.listen(false);
-      text.dispose();
+      text?.dispose();
       model.dispose();
     }
   });
