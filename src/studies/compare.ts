@@ -134,10 +134,11 @@ export async function compare(
     lengths.push(length);
   }
   progress('drawing patterns');
+  const known = lengths.filter((length) => length <= trainedTo);
   return {
     document: document.name,
     features: note,
-    errorsAt: lengths.filter((length) => length <= trainedTo).at(-1) ?? lengths.at(-1)!,
+    errorsAt: Math.max(...(known.length > 0 ? known : lengths)),
     seed,
     heads,
     headDim,
