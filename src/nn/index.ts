@@ -14,3 +14,4 @@ export { Positions, type PositionOptions, type PositionSizes } from './positions
 export { recompute } from './recompute.js';
 export { reversible, type ReversibleLayer } from './reversible.js';
 export { normOf, Residual, type NormKind, type ResidualOptions } from './residual.js';
+export type { LoadOptions } from './state.js';

@@ -4,7 +4,7 @@ import { seedKey } from '../core/random.js';
 import type { Device } from '../devices/device.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Parameter } from './parameter.js';
-import { fitting } from './state.js';
+import { fitting, type LoadOptions } from './state.js';
 
 /** The step that is trained: with the seed and a module's path it decides what dropout drops. */
 export interface Training {
@@ -111,16 +111,37 @@ export abstract class Module {
   }
 
   /**
-   * Copies a state, such as that of another module of this configuration. Floats of 16 bits are widened.
+   * The tensors that training changes, by dotted name: what an optimiser takes, and whose gradients are asked for. What is
+   * drawn once and kept (Performer's features, Reformer's planes) is in `stateDict` only.
    *
-   * @throws ShapeError naming every tensor that is missing, unexpected, of another shape, or not of floats; nothing has
-   *   changed then.
+   * ```ts
+   * const optimiser = adamW([...model.learnedTensors()]);
+   * const found = gradients([loss], [...model.learnedTensors().values()]);
+   * ```
    */
-  load(state: ReadonlyMap<string, Tensor>): this {
+  learnedTensors(): Map<string, Tensor> {
+    const learned = [...this.namedParameters()].filter(([, { spec }]) => spec.learned);
+    return new Map(learned.map(([name, { value }]) => [name, value]));
+  }
+
+  /**
+   * Copies a state, such as that of another module of this configuration. Floats of 16 bits are widened. The options are for states
+   * from elsewhere: a part of a model, tensors too many, weights stored the other way round.
+   *
+   * ```ts
+   * const linear = model.modules().flatMap((one) => (one instanceof Linear ? one.weight.path() : []));
+   * model.load(state, { transposed: (name) => linear.includes(name), unexpected: 'ignore' });
+   * ```
+   *
+   * @throws ShapeError naming every tensor that is missing, unexpected, of another shape, or not of floats, and where none
+   *   fits; OptionError for an unknown option. Nothing has changed then.
+   */
+  load(state: ReadonlyMap<string, Tensor>, options?: LoadOptions): this {
     const parameters = this.namedParameters();
     scope(() => {
-      const values = fitting(this.path || 'model', parameters, state);
-      for (const [name, parameter] of parameters) parameter.set(values.get(name)!);
+      for (const [name, value] of fitting(this.path || 'model', parameters, state, options)) {
+        parameters.get(name)!.set(value);
+      }
     });
     return this;
   }

@@ -2,7 +2,7 @@ import { OptionError, ShapeError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
 import type { ParameterSpec } from '../attention/parameters.js';
 import { detach } from '../ops/index.js';
-import { keep, type Tensor } from '../tensor/index.js';
+import { keep, nameTensor, type Tensor } from '../tensor/index.js';
 
 /**
  * A place of a module that holds a tensor. Tensors never change, so training puts a new one in the place: `set`. The tensor
@@ -44,6 +44,7 @@ export class Parameter {
     }
     const before = this.#value;
     this.#value = keep(detach(next, { requiresGradient: learned }));
+    nameTensor(this.#value, () => `parameter ${this.path()}`);
     before?.dispose();
   }
 

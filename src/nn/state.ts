@@ -1,41 +1,90 @@
 import { isFloat } from '../core/dtype.js';
 import { nearest, ShapeError } from '../core/errors.js';
+import { callable, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
+import { transpose } from '../ops/index.js';
 import { argument } from '../ops/map.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, noGradient, type Tensor } from '../tensor/index.js';
 import type { Parameter } from './parameter.js';
+
+/** How a state that was not made by this configuration is to be taken. */
+export interface LoadOptions {
+  /**
+   * Whether the tensor of a name is stored with its last two axes swapped; default none is. This library computes `x·weight`, so a
+   * linear layer's weight is `[in, out]`; PyTorch keeps `[out, in]`.
+   */
+  readonly transposed?: (name: string) => boolean;
+  /** Parameters that the state lacks: `'refuse'` (the default), or `'keep'` what they hold. */
+  readonly missing?: 'refuse' | 'keep';
+  /** Tensors of the state that belong to no parameter: `'refuse'` (the default), or `'ignore'` them. */
+  readonly unexpected?: 'refuse' | 'ignore';
+}
+
+type Parameters = ReadonlyMap<string, Parameter>;
+type State = ReadonlyMap<string, Tensor>;
 
 /** f32 copies of the tensors that the parameters take. @throws ShapeError naming every one that does not fit. */
 export function fitting(
   who: string,
-  parameters: ReadonlyMap<string, Parameter>,
-  state: ReadonlyMap<string, Tensor>,
+  parameters: Parameters,
+  state: State,
+  options: LoadOptions = {},
 ): Map<string, Tensor> {
-  const reasons = [...missing(parameters, state), ...unexpected(parameters, state), ...misshapen(parameters, state)];
+  check(who, options);
+  const { transposed = () => false, missing: absent = 'refuse', unexpected: other = 'refuse' } = options;
+  const taken = [...state].filter(([name]) => parameters.has(name));
+  const reasons = [
+    ...missing(parameters, state, absent),
+    ...(other === 'refuse' ? unexpected(parameters, state) : []),
+    ...misshapen(parameters, state, transposed),
+  ];
+  if (reasons.length === 0 && taken.length === 0 && parameters.size > 0) {
+    reasons.push(`none of ${state.size} has the name of a parameter, such as ${[...parameters.keys()][0]}`);
+  }
   if (reasons.length > 0) {
     const remedy = 'Nothing was changed; build the model by the configuration that the state was saved with.';
     throw new ShapeError(`${who}: ${reasons.length} tensors do not fit: ${reasons.join('; ')}. ${remedy}`);
   }
-  if (parameters.size === 0) return new Map();
+  if (taken.length === 0) return new Map();
   const current = [...parameters.values()].filter(({ filled }) => filled).map(({ value }) => value);
-  const device = commonDevice(`${who}: load`, [...state.values(), ...current]);
-  return new Map(
-    [...state].map(([name, tensor]) => {
-      const copy = empty(tensor.shape, 'f32', device, 'parameter');
-      runElementwise(argument(0), [tensor], copy);
-      return [name, copy];
-    }),
+  const device = commonDevice(`${who}: load`, [...taken.map(([, tensor]) => tensor), ...current]);
+  return noGradient(
+    () =>
+      new Map(
+        taken.map(([name, tensor]) => {
+          const whole = transposed(name) ? transpose(tensor) : tensor;
+          const copy = empty(whole.shape, 'f32', device, 'parameter');
+          runElementwise(argument(0), [whole], copy);
+          return [name, copy];
+        }),
+      ),
   );
 }
 
-function missing(parameters: ReadonlyMap<string, Parameter>, state: ReadonlyMap<string, Tensor>): string[] {
-  return [...parameters]
-    .filter(([name]) => !state.has(name))
-    .map(([name, { spec }]) => `missing ${name} ${show(spec.shape)}`);
+function check(who: string, options: LoadOptions): void {
+  const oneOf = (...words: readonly string[]): Requirement => ({
+    must: words.map((word) => JSON.stringify(word)).join(' or '),
+    holds: (value) => words.includes(value as string),
+  });
+  const requirements = {
+    transposed: callable,
+    missing: oneOf('refuse', 'keep'),
+    unexpected: oneOf('refuse', 'ignore'),
+  };
+  refuse(`${who}: load`, reasonsAgainst(options, requirements));
 }
 
-function unexpected(parameters: ReadonlyMap<string, Parameter>, state: ReadonlyMap<string, Tensor>): string[] {
+function missing(parameters: Parameters, state: State, absent: 'refuse' | 'keep'): string[] {
+  return [...parameters]
+    .filter(([name, { filled }]) => !state.has(name) && (absent === 'refuse' || !filled))
+    .map(
+      ([name, { spec }]) =>
+        `missing ${name} ${show(spec.shape)}${absent === 'keep' ? ', which holds nothing yet to keep' : ''}`,
+    );
+}
+
+function unexpected(parameters: Parameters, state: State): string[] {
   const absent = [...parameters.keys()].filter((name) => !state.has(name));
   return [...state]
     .filter(([name]) => !parameters.has(name))
@@ -45,11 +94,15 @@ function unexpected(parameters: ReadonlyMap<string, Parameter>, state: ReadonlyM
     });
 }
 
-function misshapen(parameters: ReadonlyMap<string, Parameter>, state: ReadonlyMap<string, Tensor>): string[] {
+function misshapen(parameters: Parameters, state: State, transposed: (name: string) => boolean): string[] {
   return [...parameters].flatMap(([name, { spec }]) => {
     const tensor = state.get(name);
     if (tensor === undefined) return [];
-    if (!sameShape(tensor.shape, spec.shape)) return [`${name} must be ${show(spec.shape)}, not ${show(tensor.shape)}`];
+    const turned = transposed(name);
+    if (turned && spec.shape.length < 2) return [`${name} ${show(spec.shape)} has no two axes to be transposed`];
+    const wanted = turned ? [...spec.shape.slice(0, -2), spec.shape.at(-1)!, spec.shape.at(-2)!] : spec.shape;
+    const how = turned ? ', transposed' : '';
+    if (!sameShape(tensor.shape, wanted)) return [`${name} must be ${show(wanted)}${how}, not ${show(tensor.shape)}`];
     return isFloat(tensor.dtype) ? [] : [`${name} must be of floats, not ${tensor.dtype}`];
   });
 }

@@ -8,6 +8,7 @@ import type { ModelConfig } from '../models/config.js';
 import type { LanguageModel } from '../models/model.js';
 import { disposeAll } from '../tensor/index.js';
 import { type Json, loadCheckpoint, saveCheckpoint, sourceOf } from '../train/checkpoint/index.js';
+import { checkFinite } from '../train/diagnose.js';
 import { adamW } from '../train/optimisers/index.js';
 import { readTensors } from '../train/read-tensors.js';
 import { cosine } from '../train/schedules.js';
@@ -64,12 +65,13 @@ async function restored(model: LanguageModel, folder: string, options: TrainSmal
   const { tensors, state } = await loadCheckpoint(folder);
   try {
     if (JSON.stringify(state) !== JSON.stringify(recipeOf(options))) return false;
-    const values = await readTensors(tensors, '', options.device);
+    const values = await readTensors(tensors, { device: options.device });
     try {
       model.load(values);
     } finally {
       disposeAll(values);
     }
+    await checkFinite(`extrapolate: "${folder}"`, model);
     return true;
   } finally {
     await tensors.close();

@@ -15,4 +15,4 @@ export {
   type GradientOptions,
   type Vjp,
 } from './tape.js';
-export { commonDevice, empty, produce, share, Tensor, trackLeaf } from './tensor.js';
+export { commonDevice, describeTensor, empty, nameTensor, produce, share, Tensor, trackLeaf } from './tensor.js';

@@ -16,7 +16,7 @@ export function checkLeaves(who: string, outputs: readonly Tensor[], leaves: rea
     if (track === undefined || known.has(track) || seen.has(track.entry)) continue;
     if (track.entry === undefined) {
       throw new OptionError(
-        `${who}: what it computes depends on a tensor ${show(shape)} that requires gradients and is not among its inputs, so that ` +
+        `${who}: what it computes depends on ${track.name?.() ?? 'a tensor'} ${show(shape)} that requires gradients and is not among its inputs, so that ` +
           'its gradient would be lost; pass it as an input, or name the module whose parameter it is.',
       );
     }

@@ -5,7 +5,7 @@ import { accumulate } from './accumulate.js';
 import { full } from './create.js';
 import { disposeAll, scope } from './scope.js';
 import { Lifetime } from './storage.js';
-import { internals, share, storageOf, type Tensor } from './tensor.js';
+import { describeTensor, internals, share, storageOf, type Tensor } from './tensor.js';
 
 /**
  * Vector-Jacobian product: from the gradients of the outputs (undefined where none arrived) to those of the inputs.
@@ -34,6 +34,8 @@ interface Entry {
 export interface Track {
   readonly entry: Entry | undefined;
   readonly output: number;
+  /** What errors call a leaf. */
+  name?: () => string;
 }
 
 let recording = true;
@@ -197,7 +199,8 @@ function check(
   inputs.forEach((input, i) => {
     if (input.requiresGradient) return;
     throw new OptionError(
-      `gradients: input ${i} ${show(input.shape)} does not require gradients; create it with { requiresGradient: true }.`,
+      `gradients: input ${i}, ${describeTensor(input)}, does not require gradients; create it with { requiresGradient: true }, or, of ` +
+        'a module, take learnedTensors().',
     );
   });
 }

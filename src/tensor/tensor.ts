@@ -36,6 +36,8 @@ class Internals {
   /** While above 0, a disposed tensor is readable: it was saved, and the tape is running its entry. */
   revived = 0;
   frame: Frame | undefined;
+  /** What errors call it, such as a parameter's path. */
+  name: (() => string) | undefined;
 
   constructor(readonly held: Held) {}
 
@@ -143,12 +145,24 @@ export class Tensor {
   }
 }
 
+/** Errors call the tensor so from now on. @internal */
+export function nameTensor(tensor: Tensor, name: () => string): void {
+  const own = tensor[internals];
+  own.name = name;
+  if (own.track !== undefined) own.track.name = name;
+}
+
+/** What errors call a tensor: `parameter head.weight f32[2,3]`, or without a name `a tensor f32[2,3]`. @internal */
+export function describeTensor(tensor: Tensor): string {
+  return `${tensor[internals].name?.() ?? 'a tensor'} ${tensor.dtype}${show(tensor.shape)}`;
+}
+
 /** The storage of a live tensor. @throws OptionError once it was disposed. */
 export function storageOf(tensor: Tensor, who?: string): Storage {
   const { disposed, revived, held } = tensor[internals];
   if (disposed && revived === 0) {
     throw new OptionError(
-      `${who === undefined ? 'a' : `${who}: a`} tensor ${tensor.dtype}${show(tensor.shape)} was disposed, by dispose() or at the end of its scope; ` +
+      `${who === undefined ? '' : `${who}: `}${describeTensor(tensor)} was disposed, by dispose() or at the end of its scope; ` +
         'return it from the scope, keep() it, or compute it again.',
     );
   }
@@ -188,7 +202,7 @@ export function commonDevice(who: string, tensors: readonly Tensor[]): Device {
   for (const tensor of tensors) storageOf(tensor, who);
   const device = tensors[0]!.device;
   if (tensors.some((tensor) => tensor.device !== device)) {
-    const where = tensors.map((tensor) => `${show(tensor.shape)} on ${tensor.device.info.kind}`).join(', ');
+    const where = tensors.map((tensor) => `${describeTensor(tensor)} on ${tensor.device.info.kind}`).join(', ');
     throw new OptionError(
       `${who}: all tensors must be on one device; got ${where}. Copy with tensor(await x.data(), …).`,
     );

@@ -1,6 +1,8 @@
+import { NumericsError } from '../core/errors.js';
 import { cast } from '../ops/index.js';
 import { findNonFinite, finiteParameters } from '../kernels/finite.js';
 import type { ModelState } from '../models/model.js';
+import type { Module } from '../nn/index.js';
 import { observing } from '../nn/observe.js';
 import { disposeAll, keep, noGradient, scope, zeros, type Tensor } from '../tensor/index.js';
 import { addTo, lossAndGradients, lossOf, releaseState, type Pass } from './micro-batch.js';
@@ -44,6 +46,19 @@ async function firstOf(looked: readonly Looked[]): Promise<string | undefined> {
   }
 }
 
+/** The first parameter that holds a NaN or an infinity, by its name. */
+export const firstNonFiniteParameter = (model: Module): Promise<string | undefined> =>
+  firstOf([...model.stateDict()].map(([name, value]) => look(name, value)));
+
+/** @throws NumericsError naming the first parameter that holds a NaN or an infinity: nothing that is computed from it is a number. */
+export async function checkFinite(who: string, model: Module): Promise<void> {
+  const name = await firstNonFiniteParameter(model);
+  if (name === undefined) return;
+  throw new NumericsError(
+    `${who}: tensor ${name} holds a NaN or an infinity, so the model predicts nothing; take weights of an earlier step, or train anew.`,
+  );
+}
+
 /**
  * What first held a NaN or an infinity in a step, found by computing it again while somebody watches: a parameter, the output of
  * a layer in the order of the forward pass, the loss, or a gradient in the order of the backward pass, which reaches the last
@@ -58,9 +73,8 @@ export async function firstNonFinite(
   factor: number,
 ): Promise<string> {
   const { model } = passes[0]!(memory);
-  const parameters = [...model.stateDict()].map(([name, value]) => look(`parameter ${name}`, value));
-  const inParameters = await firstOf(parameters);
-  if (inParameters !== undefined) return `in ${inParameters}`;
+  const inParameters = await firstNonFiniteParameter(model);
+  if (inParameters !== undefined) return `in parameter ${inParameters}`;
   let state = memory;
   const sums: Tensor[] = [];
   try {

@@ -44,12 +44,6 @@ export interface Found {
   readonly state: ModelState | undefined;
 }
 
-/** The tensors of the learned parameters, by name. */
-export function learnedOf(model: LanguageModel): Map<string, Tensor> {
-  const all = [...model.namedParameters()].filter(([, { spec }]) => spec.learned);
-  return new Map(all.map(([name, { value }]) => [name, value]));
-}
-
 /** A batch as inputs and targets, `[B, L]` each. */
 export function inputsAndTargets(
   batch: Int32Array | TokensAndTargets,

@@ -4,19 +4,20 @@ import { encode } from '../core/dtype.js';
 import { FormatError, NumericsError } from '../core/errors.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import type { Device } from '../devices/device.js';
-import { createModel, readConfig, type LanguageModel, type ModelConfig } from '../models/index.js';
-import { disposeAll, scope } from '../tensor/index.js';
+import { readConfig, type LanguageModel, type ModelConfig } from '../models/index.js';
 import {
   loadCheckpoint,
   nodeFiles,
-  Safetensors,
+  openSafetensors,
+  type Safetensors,
   writeSafetensors,
   type Json,
   type TensorSource,
   type Written,
 } from './checkpoint/index.js';
 import { verify } from './checkpoint/checkpoint.js';
-import { readTensors } from './read-tensors.js';
+import { type LoadedModel, modelOf } from './model-of.js';
+import { after } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
 
 export interface LoadModelOptions {
@@ -25,33 +26,18 @@ export interface LoadModelOptions {
   readonly weights?: 'best' | 'last';
 }
 
-export interface LoadedModel {
-  /** With its weights. The caller disposes of it. */
-  readonly model: LanguageModel;
-  readonly config: ModelConfig;
-  /** All of the JSON that the model's configuration is a part of. */
-  readonly json: Readonly<Record<string, Json>>;
-}
-
 /**
  * A trained model: of a run's folder, its `config.json` with the weights of `best/` or `checkpoint/`; of `NAME.safetensors`, that
  * file with the `NAME.json` beside it, as `exportModel` writes them with a checksum. Weights of 16 bits are widened.
  *
- * @throws FormatError for a file that is missing, damaged or no model, ShapeError naming every tensor that does not fit.
+ * @throws FormatError for a file that is missing, damaged or no model; else as `modelOf`.
  */
 export async function loadModel(path: string, { device, weights }: LoadModelOptions): Promise<LoadedModel> {
-  const { config, json } = readModelJson(path);
+  const { json } = readModelJson(path);
   const single = isSingleFile(path);
-  const model = createModel(config);
   const file = single ? await exported(path, json) : await weightsOf(path, weights);
   try {
-    const tensors = await readTensors(file, single ? '' : PREFIX.model, device);
-    try {
-      scope(() => model.load(tensors));
-    } finally {
-      disposeAll(tensors);
-    }
-    return { model, config, json };
+    return await modelOf(json, file, { device, names: single ? undefined : after(PREFIX.model) });
   } finally {
     await file.close();
   }
@@ -69,11 +55,19 @@ export function readModelJson(path: string): Pick<LoadedModel, 'config' | 'json'
 
 const isSingleFile = (path: string): boolean => path.endsWith('.safetensors');
 
-/** A file of `exportModel`, compared with the checksum in its JSON where there is one. */
+/** A file of `exportModel`, compared with the checksum in its JSON; a JSON written by hand may have none. */
 function exported(path: string, { weights }: Readonly<Record<string, Json>>): Promise<Safetensors> {
+  if (weights === undefined) return openSafetensors(path);
   const { bytes, sha256 } = (weights ?? {}) as Partial<Written>;
-  if (bytes === undefined || sha256 === undefined) return Safetensors.open(path);
-  return Safetensors.open(path, nodeFiles, (file) => verify(`loadModel: "${path}"`, file, { bytes, sha256 }));
+  if (!Number.isSafeInteger(bytes) || !/^[0-9a-f]{64}$/.test(String(sha256))) {
+    throw new FormatError(
+      `loadModel: weights in the JSON of "${path}" must be { "bytes": …, "sha256": … }, as exportModel writes them; ` +
+        `got ${JSON.stringify(weights)}. Restore it from a copy, or leave weights out: nothing is compared then.`,
+    );
+  }
+  return openSafetensors(path, nodeFiles, (file) =>
+    verify(`loadModel: "${path}"`, file, { bytes: bytes!, sha256: sha256! }),
+  );
 }
 
 async function weightsOf(folder: string, weights: 'best' | 'last' | undefined): Promise<Safetensors> {

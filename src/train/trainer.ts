@@ -8,9 +8,9 @@ import { sourceOf } from './checkpoint/index.js';
 import { clipGradients, type NamedGradients } from './clip.js';
 import { firstNonFinite } from './diagnose.js';
 import type { LossScaler } from './loss-scale.js';
-import { addTo, lossAndGradients, releaseState, type BatchSource, type Pass, learnedOf } from './micro-batch.js';
+import { addTo, lossAndGradients, releaseState, type BatchSource, type Pass } from './micro-batch.js';
 import type { NamedTensors, Optimiser, OptimiserState } from './optimisers/index.js';
-import { readTensors } from './read-tensors.js';
+import { after, readTensors } from './read-tensors.js';
 import type { Schedule } from './schedules.js';
 
 export interface TrainerOptions {
@@ -80,7 +80,7 @@ export class Trainer {
     this.options = options;
     this.schedule = options.schedule;
     this.#accumulate = accumulate;
-    this.#learned = learnedOf(options.model);
+    this.#learned = options.model.learnedTensors();
     this.#optimiser = options.optimiser([...this.#learned]);
   }
 
@@ -219,15 +219,15 @@ export class Trainer {
       );
     }
     const [weights, slots, memory] = await Promise.all([
-      readTensors(file, PREFIX.model, device),
-      readTensors(file, PREFIX.optimiser, device),
-      readTensors(file, PREFIX.memory, device),
+      readTensors(file, { device, names: after(PREFIX.model) }),
+      readTensors(file, { device, names: after(PREFIX.optimiser) }),
+      readTensors(file, { device, names: after(PREFIX.memory) }),
     ]);
     try {
       scope(() => model.load(weights));
       // the tensors that the old one moves are gone
       this.#optimiser.dispose();
-      this.#learned = learnedOf(model);
+      this.#learned = model.learnedTensors();
       this.#optimiser = optimiser([...this.#learned]);
       this.#optimiser.load({ ...counts, tensors: [...slots] });
       if (scale !== undefined) lossScale!.load(scale);

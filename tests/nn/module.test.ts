@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import type { CpuDevice } from '../../src/devices/index.js';
 import { drawn, normalOf } from '../../src/attention/parameters.js';
 import { Embedding, LayerNorm, Linear, Module, type Parameter } from '../../src/nn/index.js';
-import { disposeAll, keep, scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
+import { add, sum } from '../../src/ops/index.js';
+import { checkpoint, disposeAll, gradients, keep, scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
 
 class Block extends Module {
@@ -138,6 +139,36 @@ onEveryDevice((on) => {
     expect(() => new Model(1).stateDict()).toThrow('parameter planes: has no value');
     disposeAll(others);
     [source, target].forEach((one) => one.dispose());
+  });
+
+  test('learned tensors are those that training changes; errors name the parameter', () => {
+    const root = model(1);
+    const learned = root.learnedTensors();
+    expect([...learned.keys()]).toEqual([...root.stateDict().keys()].filter((name) => name !== 'planes'));
+    const of = (leaves: Iterable<Tensor>): void =>
+      scope(() => {
+        gradients([sum(root.table.weight.value)], [...leaves]);
+      });
+    of(learned.values());
+    expect(() => of(root.stateDict().values())).toThrow(
+      'gradients: input 0, parameter planes f32[2,4], does not require gradients; create it with { requiresGradient: true }, or, ' +
+        'of a module, take learnedTensors().',
+    );
+    // what a parameter held before another tensor came into its place
+    const before = root.layers[0]!.out.weight.value;
+    root.initialise({ device: on.device, seed: 2 });
+    expect(() => of([before])).toThrow('parameter layer-0.out.weight f32[4,4] was disposed');
+    expect(() => add(before, 1)).toThrow('parameter layer-0.out.weight f32[4,4] was disposed');
+    // computed again, a function would lose the gradient of what it was not given
+    const lost = (): void =>
+      scope(() => {
+        const bias = root.layers[0]!.norm.bias!.value;
+        const x = zeros([4], { device: on.device, requiresGradient: true });
+        const [y] = checkpoint((...given) => [add(given[0]!, bias)], [x]);
+        gradients([sum(y!)], [x]);
+      });
+    expect(lost).toThrow('depends on parameter layer-0.norm.bias [4]');
+    root.dispose();
   });
 
   test('train and eval reach every module', () => {

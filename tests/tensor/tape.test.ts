@@ -184,7 +184,7 @@ onEveryDevice((on) => {
       expect(() => gradients([y], [x], [c])).toThrow(
         'gradients: cotangent 0 must be f32[2], as the output is; got f32[3].',
       );
-      expect(() => gradients([sum(y)], [c])).toThrow('gradients: input 0 [3] does not require gradients');
+      expect(() => gradients([sum(y)], [c])).toThrow('gradients: input 0, a tensor f32[3], does not require gradients');
       expect(() => gradients([sum(y)], [x], [plain(1), plain(1)])).toThrow('one cotangent per output');
       y.dispose();
       expect(() => gradients([y], [x])).toThrow(OptionError);

@@ -119,7 +119,9 @@ onEveryDevice((on) => {
     test('two devices do not mix', async () => {
       const other = await createDevice({ kind: 'wasm', threads: 1 });
       const [x, y] = [tensor([1], [1], { device: on.device }), tensor([1, 2], [2], { device: other })];
-      expect(() => add(x, y)).toThrow(`add: all tensors must be on one device; got [1] on ${on.kind}, [2] on wasm.`);
+      expect(() => add(x, y)).toThrow(
+        `add: all tensors must be on one device; got a tensor f32[1] on ${on.kind}, a tensor f32[2] on wasm.`,
+      );
       for (const one of [x, y]) one.dispose();
       await other.dispose();
     });

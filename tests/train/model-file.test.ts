@@ -85,6 +85,26 @@ onEveryDevice((on) => {
     await expect(loadModel(path, { device: on.device })).rejects.toThrow('was changed after it was saved');
   });
 
+  test('a checksum that is only half there is refused, none at all is not', async () => {
+    const path = join(temporaryFolder(), 'small.safetensors');
+    const model = made(on.device, 4);
+    await exportModel(path, model, { model: config, note: 'mine' });
+    model.dispose();
+    const json = path.replace('.safetensors', '.json');
+    const { weights, ...rest } = JSON.parse(readFileSync(json, 'utf8')) as {
+      weights: { bytes: number; sha256: string };
+    };
+    const { bytes, sha256 } = weights;
+    for (const wrong of [{ sha256 }, { bytes }, { bytes: `${bytes}`, sha256 }, { bytes, sha256: 'f00' }, null, 7]) {
+      writeFileSync(json, JSON.stringify({ ...rest, weights: wrong }));
+      const refused = loadModel(path, { device: on.device });
+      await expect(refused).rejects.toThrow(FormatError);
+      await expect(refused).rejects.toThrow(`must be { "bytes": …, "sha256": … }`);
+    }
+    writeFileSync(json, JSON.stringify(rest));
+    await loaded(path);
+  });
+
   test('a weight that f16 does not hold is refused, and nothing is left', async () => {
     const folder = temporaryFolder();
     const model = made(on.device, 4);

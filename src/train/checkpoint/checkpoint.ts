@@ -4,8 +4,10 @@ import { FormatError } from '../../core/errors.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import { type Files, nodeFiles, type OpenFile } from './files.js';
 import { formatManifest, isTensorFile, MANIFEST, readManifest, tensorFile } from './manifest.js';
-import { BLOCK, Safetensors, type TensorSources, writeSafetensors, type Written } from './safetensors.js';
+import { openSafetensors } from './open-safetensors.js';
+import type { Safetensors } from './safetensors.js';
 import { checkState, type Json } from './state.js';
+import { BLOCK, type TensorSources, writeSafetensors, type Written } from './write-safetensors.js';
 
 /** What a checkpoint keeps: named tensors, bit by bit, and a state that JSON can hold. */
 export interface CheckpointContent {
@@ -96,7 +98,7 @@ async function load(folder: string, files: Files, missed: string | undefined): P
   const { tensors: expected, state } = await readManifest(who, folder, files);
   const path = join(folder, expected.file);
   try {
-    const tensors = await Safetensors.open(path, files, (file) => verify(`${who}: "${path}"`, file, expected));
+    const tensors = await openSafetensors(path, files, (file) => verify(`${who}: "${path}"`, file, expected));
     return { tensors, state };
   } catch (error) {
     if (codeOf((error as Error).cause) !== 'ENOENT') throw error;

@@ -1,16 +1,13 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import type { ByteSource } from './bytes.js';
 
 /** A file that is written from its start to its end, or read at any place. */
-export interface OpenFile {
+export interface OpenFile extends ByteSource {
   /** Appends all of `bytes`. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Fills `into` with what lies at `position`; returns how many bytes there were. */
-  read(into: Uint8Array, position: number): Promise<number>;
-  size(): Promise<number>;
   /** Returns once everything written has reached the disk. */
   sync(): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** What checkpoints ask of a file system. A parameter, so that a test can stop it at any operation. */

@@ -1,11 +1,12 @@
-import { bytesPerElement, checkDtype, type Dtype, dtypes } from '../../core/dtype.js';
+import { bytesPerElement, checkDtype, type Dtype } from '../../core/dtype.js';
 import { FormatError, OptionError } from '../../core/errors.js';
 import { show, sizeOf } from '../../core/shape.js';
 
 /** A tensor of a safetensors file; its bytes are `begin … end − 1` of the data. */
 export interface TensorEntry {
   readonly name: string;
-  readonly dtype: Dtype;
+  /** In small letters: one of this library's, or what else the file has, such as `i64` or `f8_e4m3`. */
+  readonly dtype: string;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
@@ -24,9 +25,21 @@ export const LONGEST_HEADER = 100_000_000;
 
 const METADATA = '__metadata__';
 const ALIGNMENT = 8;
-const names: { readonly [D in Dtype]: string } = { f32: 'F32', i32: 'I32', bf16: 'BF16', f16: 'F16', u8: 'U8' };
 /** Widest first, so that every tensor starts at a multiple of its element; the rest is the order of the reference. */
-const order = Object.keys(names) as readonly Dtype[];
+const order: readonly Dtype[] = ['f32', 'i32', 'bf16', 'f16', 'u8'];
+/** Of an element of each dtype of the format. A dtype that is not here has the bytes that its offsets say. */
+const bits: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    64: ['c64', 'f64', 'i64', 'u64'],
+    32: ['f32', 'i32', 'u32'],
+    16: ['bf16', 'f16', 'i16', 'u16'],
+    8: ['bool', 'i8', 'u8', 'f8_e4m3', 'f8_e5m2', 'f8_e8m0'],
+    6: ['f6_e2m3', 'f6_e3m2'],
+    4: ['f4'],
+  }).flatMap(([count, dtypes]) => dtypes.map((dtype) => [dtype, Number(count)] as const)),
+);
+/** What the format calls a dtype. */
+const nameOf = (dtype: string): string => dtype.toUpperCase();
 
 /** Extents of a stored tensor are whole numbers; 0 is allowed, and no extents mean a scalar. */
 const isShape = (shape: unknown): shape is number[] =>
@@ -40,7 +53,7 @@ const isShape = (shape: unknown): shape is number[] =>
  */
 export function layOut(
   who: string,
-  tensors: readonly Pick<TensorEntry, 'name' | 'dtype' | 'shape'>[],
+  tensors: readonly { readonly name: string; readonly dtype: Dtype; readonly shape: readonly number[] }[],
   metadata: Readonly<Record<string, string>> = {},
 ): { readonly start: Uint8Array; readonly entries: readonly TensorEntry[] } {
   const seen = new Set([METADATA]);
@@ -58,10 +71,10 @@ export function layOut(
     if (typeof value !== 'string')
       throw new OptionError(`${who}: metadata "${key}" must be text; got ${typeof value}.`);
   }
-  const sorted = [...tensors].sort(
-    (a, b) =>
-      order.indexOf(a.dtype) - order.indexOf(b.dtype) || Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
-  );
+  const utf8 = new TextEncoder();
+  const sorted = tensors
+    .map((tensor) => ({ ...tensor, key: utf8.encode(tensor.name) }))
+    .sort((a, b) => order.indexOf(a.dtype) - order.indexOf(b.dtype) || compareBytes(a.key, b.key));
   let end = 0;
   const entries = sorted.map(({ name, dtype, shape }): TensorEntry => {
     const begin = end;
@@ -71,11 +84,16 @@ export function layOut(
   // joined by hand: an object would put names such as "0" first
   const members = entries.map(
     ({ name, dtype, shape, begin, end }) =>
-      `${JSON.stringify(name)}:${JSON.stringify({ dtype: names[dtype], shape, data_offsets: [begin, end] })}`,
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype: nameOf(dtype), shape, data_offsets: [begin, end] })}`,
   );
   if (Object.keys(metadata).length > 0) members.unshift(`"${METADATA}":${JSON.stringify(metadata)}`);
-  const text = Buffer.from(`{${members.join(',')}}`);
+  const text = utf8.encode(`{${members.join(',')}}`);
   return { start: prefixed(who, text), entries };
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at < 0 ? a.length - b.length : a[at]! - (b[at] ?? -1);
 }
 
 function prefixed(who: string, text: Uint8Array): Uint8Array {
@@ -130,11 +148,10 @@ function parseEntry(who: string, name: string, value: unknown, dataBytes: number
   const { dtype: label, shape, data_offsets: offsets, ...rest } = value;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new FormatError(`${who} has the unknown member ${JSON.stringify(unknown)}.`);
-  const dtype = dtypes.find((dtype) => names[dtype] === label);
-  if (dtype === undefined) {
-    const known = order.map((dtype) => names[dtype]).join(', ');
-    throw new FormatError(`${who} has dtype ${JSON.stringify(label)}; this reader knows ${known}.`);
+  if (typeof label !== 'string' || !/^[A-Z][A-Z0-9_]*$/.test(label)) {
+    throw new FormatError(`${who} has dtype ${JSON.stringify(label)}, which is no name such as "F32".`);
   }
+  const dtype = label.toLowerCase();
   if (!isShape(shape)) {
     throw new FormatError(`${who} has a shape that is not a list of whole numbers of at least 0.`);
   }
@@ -146,11 +163,11 @@ function parseEntry(who: string, name: string, value: unknown, dataBytes: number
   if (end > dataBytes) {
     throw new FormatError(`${who} ends at byte ${end} of the data, but the file holds only ${dataBytes}: it was cut.`);
   }
-  const bytes = sizeOf(shape) * bytesPerElement[dtype];
+  // a dtype of a later version of the format is no reason to refuse the tensors beside it
+  const known = bits.get(dtype);
+  const bytes = known === undefined ? end - begin : (sizeOf(shape) * known) / 8;
   if (bytes !== end - begin) {
-    throw new FormatError(
-      `${who}, ${names[dtype]} of shape ${show(shape)}, takes ${bytes} bytes; it has ${end - begin}.`,
-    );
+    throw new FormatError(`${who}, ${label} of shape ${show(shape)}, takes ${bytes} bytes; it has ${end - begin}.`);
   }
   return { name, dtype, shape, begin, end };
 }

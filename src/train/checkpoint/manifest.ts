@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { FormatError } from '../../core/errors.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import type { Files } from './files.js';
-import type { Written } from './safetensors.js';
 import type { Json } from './state.js';
+import type { Written } from './write-safetensors.js';
 
 export const MANIFEST = 'checkpoint.json';
 

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../../src/core/errors.js';
 import { parseHeader } from '../../../src/train/checkpoint/header.js';
-import { Safetensors } from '../../../src/train/checkpoint/index.js';
+import { openSafetensors } from '../../../src/train/checkpoint/index.js';
 import { fileOf, temporaryFolder } from '../../data/folder.js';
 import { byHand } from './by-hand.js';
 
@@ -34,13 +34,15 @@ describe('a malformed file is refused in one sentence', () => {
     [
       'no dtype',
       byHand(w('[0,8]', '"shape":[2]'), eight),
-      'tensor "w" has dtype undefined; this reader knows F32, I32, BF16, F16, U8.',
+      'tensor "w" has dtype undefined, which is no name such as "F32".',
     ],
     [
-      'dtype F64',
-      byHand(w('[0,8]', '"dtype":"F64","shape":[1]'), eight),
-      'tensor "w" has dtype "F64"; this reader knows',
+      'a dtype in small letters',
+      byHand(w('[0,8]', '"dtype":"f32","shape":[2]'), eight),
+      'has dtype "f32", which is no name',
     ],
+    ['an F64 of half its bytes', byHand(w('[0,8]', '"dtype":"F64","shape":[2]'), eight), 'F64 of shape [2], takes 16'],
+    ['an F4 of no whole byte', byHand(w('[0,8]', '"dtype":"F4","shape":[15]'), eight), 'takes 7.5 bytes; it has 8.'],
     ['a member too many', byHand(w('[0,8]', '"dtype":"F32","shape":[2],"x":1'), eight), 'has the unknown member "x".'],
     [
       'a shape of halves',
@@ -118,7 +120,7 @@ describe('a malformed file is refused in one sentence', () => {
     ],
   ])('%s', async (_, bytes, message) => {
     const path = fileOf(bytes, 'm.safetensors');
-    const refused = Safetensors.open(path);
+    const refused = openSafetensors(path);
     await expect(refused).rejects.toThrow(FormatError);
     await expect(refused).rejects.toThrow(`safetensors "${path}": `);
     await expect(refused).rejects.toThrow(message);
@@ -131,12 +133,12 @@ describe('a malformed file is refused in one sentence', () => {
   });
 
   test('missing, a folder, or changed while it is open', async () => {
-    await expect(Safetensors.open(join(temporaryFolder(), 'no'))).rejects.toThrow(
+    await expect(openSafetensors(join(temporaryFolder(), 'no'))).rejects.toThrow(
       'cannot be opened (it does not exist)',
     );
-    await expect(Safetensors.open(temporaryFolder())).rejects.toThrow('cannot be read (it is a folder)');
+    await expect(openSafetensors(temporaryFolder())).rejects.toThrow('cannot be read (it is a folder)');
     const path = fileOf(byHand(w('[0,8]'), eight));
-    const file = await Safetensors.open(path);
+    const file = await openSafetensors(path);
     await expect(file.read('W')).rejects.toThrow('has no tensor "W" (did you mean "w"?).');
     writeFileSync(path, '');
     await expect(file.read('w')).rejects.toThrow('while it was read');
