@@ -1,5 +1,10 @@
 /** The vocabulary of generated C: vectors of `width` lanes by the GNU vector extension, no header included. */
 export function prelude(width: number): string {
+  const lanes = Array.from({ length: width }, (_, i) => i);
+  // lane by lane, never as an array: an array is memory, and takes the vectors around it there
+  const gathered = lanes.map((i) => `((const T *)p)[index[${i}]]`).join(', ');
+  const loaded = lanes.map((i) => `if (n > ${i}) r[${i}] = ((const T *)p)[${i}];`).join(' ');
+  const stored = lanes.map((i) => `if (n > ${i}) ((T *)p)[${i}] = (T)a[${i}];`).join(' ');
   return `#define W ${width}
 typedef signed int int32_t;
 typedef unsigned int uint32_t;
@@ -23,7 +28,7 @@ typedef uint16_t u16u __attribute__((may_alias));
 #define INLINE static inline __attribute__((always_inline, unused))
 INLINE vf splat_vf(float a) { return a - (vf){0}; }
 INLINE vi splat_vi(int32_t a) { return a - (vi){0}; }
-static const vi iota = {${Array.from({ length: width }, (_, i) => i).join(', ')}};
+static const vi iota = {${lanes.join(', ')}};
 #ifndef __has_builtin
 #define __has_builtin(name) 0
 #endif
@@ -71,22 +76,46 @@ LANES(trunc, __builtin_truncf)
 INLINE vi mul_high_vi(vi a, vi b) {
   return (vi)__builtin_convertvector((__builtin_convertvector((vu)a, vu64) * __builtin_convertvector((vu)b, vu64)) >> 32, vu);
 }
-INLINE int32_t any_vi(vi a) { uint64_t t[W / 2]; __builtin_memcpy(t, &a, 4 * W); uint64_t r = 0; for (int i = 0; i < W / 2; i++) r |= t[i]; return r != 0; }
-#define REDUCE(name, f) \\
-  INLINE float name##_vf(vf a) { float t[W]; __builtin_memcpy(t, &a, 4 * W); for (int n = W / 2; n > 0; n /= 2) for (int i = 0; i < n; i++) t[i] = f(t[i], t[i + n]); return t[0]; }
+#define REDUCE(vector, scalar, name, f) \\
+  INLINE scalar name(vector a) { ${halves(width)} return a[0]; }
 #define ADD(a, b) ((a) + (b))
-REDUCE(reduce_add, ADD)
-REDUCE(reduce_max, max_f32)
-REDUCE(reduce_min, min_f32)
-#define PARTIAL(access, vector, scalar) \\
-  INLINE vector load_partial_##access(const char *p, int32_t n) { vector r = {0}; for (int i = 0; i < W; i++) if (i < n) r[i] = ((const scalar *)p)[i]; return r; } \\
-  INLINE void store_partial_##access(char *p, vector a, int32_t n) { for (int i = 0; i < W; i++) if (i < n) ((scalar *)p)[i] = (scalar)a[i]; }
-PARTIAL(vf, vf, f32u)
-PARTIAL(vi, vi, i32u)
-PARTIAL(vu8, vi, uint8_t)
-PARTIAL(vu16, vi, u16u)
-INLINE vf gather_vf(const char *p, vi index) { vf r; for (int i = 0; i < W; i++) r[i] = ((const f32u *)p)[index[i]]; return r; }
-INLINE vi gather_vi(const char *p, vi index) { vi r; for (int i = 0; i < W; i++) r[i] = ((const i32u *)p)[index[i]]; return r; }
-INLINE vi gather_vu8(const char *p, vi index) { vi r; for (int i = 0; i < W; i++) r[i] = ((const uint8_t *)p)[index[i]]; return r; }
+#define OR(a, b) ((a) | (b))
+REDUCE(vf, float, reduce_add_vf, ADD)
+REDUCE(vf, float, reduce_max_vf, max_vf)
+REDUCE(vf, float, reduce_min_vf, min_vf)
+REDUCE(vi, int32_t, reduce_or_vi, OR)
+INLINE int32_t any_vi(vi a) { return reduce_or_vi(a) != 0; }
+#if defined(__AVX512F__) && W == 16
+#define FIRST(n) ((uint16_t)((n) >= W ? 0xffff : (n) > 0 ? (1 << (n)) - 1 : 0))
+INLINE vf load_partial_vf(const char *p, int32_t n) { return (vf)__builtin_ia32_loadups512_mask((const float *)p, (vf){0}, FIRST(n)); }
+INLINE void store_partial_vf(char *p, vf a, int32_t n) { __builtin_ia32_storeups512_mask((float *)p, a, FIRST(n)); }
+#elif defined(__AVX__) && W == 8
+INLINE vf load_partial_vf(const char *p, int32_t n) { return (vf)__builtin_ia32_maskloadps256((const vf *)p, iota < splat_vi(n)); }
+INLINE void store_partial_vf(char *p, vf a, int32_t n) { __builtin_ia32_maskstoreps256((vf *)p, iota < splat_vi(n), a); }
+#else
+INLINE vf load_partial_vf(const char *p, int32_t n) { vf r = {0}; ${as('f32u', loaded)} return r; }
+INLINE void store_partial_vf(char *p, vf a, int32_t n) { ${as('f32u', stored)} }
+#endif
+INLINE vi load_partial_vi(const char *p, int32_t n) { return (vi)load_partial_vf(p, n); }
+INLINE void store_partial_vi(char *p, vi a, int32_t n) { store_partial_vf(p, (vf)a, n); }
+INLINE vi load_partial_vu8(const char *p, int32_t n) { vi r = {0}; ${as('uint8_t', loaded)} return r; }
+INLINE void store_partial_vu8(char *p, vi a, int32_t n) { ${as('uint8_t', stored)} }
+INLINE vi load_partial_vu16(const char *p, int32_t n) { vi r = {0}; ${as('u16u', loaded)} return r; }
+INLINE void store_partial_vu16(char *p, vi a, int32_t n) { ${as('u16u', stored)} }
+INLINE vf gather_vf(const char *p, vi index) { return (vf){${as('f32u', gathered)}}; }
+INLINE vi gather_vi(const char *p, vi index) { return (vi){${as('i32u', gathered)}}; }
+INLINE vi gather_vu8(const char *p, vi index) { return (vi){${as('uint8_t', gathered)}}; }
 `;
+}
+
+const as = (type: string, text: string): string => text.replaceAll(/\bT\b/g, type);
+
+/** Folds `a` until lane 0 holds all: lane i with lane i + width/2, and so on. */
+function halves(width: number): string {
+  const steps: string[] = [];
+  for (let half = width / 2; half >= 1; half /= 2) {
+    const lanes = Array.from({ length: width }, (_, i) => (i + half) % width);
+    steps.push(`a = f(a, SHUFFLE(a, a, ${lanes.join(', ')}));`);
+  }
+  return steps.join(' ');
 }

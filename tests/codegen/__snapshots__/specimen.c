@@ -70,23 +70,35 @@ LANES(trunc, __builtin_truncf)
 INLINE vi mul_high_vi(vi a, vi b) {
   return (vi)__builtin_convertvector((__builtin_convertvector((vu)a, vu64) * __builtin_convertvector((vu)b, vu64)) >> 32, vu);
 }
-INLINE int32_t any_vi(vi a) { uint64_t t[W / 2]; __builtin_memcpy(t, &a, 4 * W); uint64_t r = 0; for (int i = 0; i < W / 2; i++) r |= t[i]; return r != 0; }
-#define REDUCE(name, f) \
-  INLINE float name##_vf(vf a) { float t[W]; __builtin_memcpy(t, &a, 4 * W); for (int n = W / 2; n > 0; n /= 2) for (int i = 0; i < n; i++) t[i] = f(t[i], t[i + n]); return t[0]; }
+#define REDUCE(vector, scalar, name, f) \
+  INLINE scalar name(vector a) { a = f(a, SHUFFLE(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); a = f(a, SHUFFLE(a, a, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3)); a = f(a, SHUFFLE(a, a, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1)); a = f(a, SHUFFLE(a, a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0)); return a[0]; }
 #define ADD(a, b) ((a) + (b))
-REDUCE(reduce_add, ADD)
-REDUCE(reduce_max, max_f32)
-REDUCE(reduce_min, min_f32)
-#define PARTIAL(access, vector, scalar) \
-  INLINE vector load_partial_##access(const char *p, int32_t n) { vector r = {0}; for (int i = 0; i < W; i++) if (i < n) r[i] = ((const scalar *)p)[i]; return r; } \
-  INLINE void store_partial_##access(char *p, vector a, int32_t n) { for (int i = 0; i < W; i++) if (i < n) ((scalar *)p)[i] = (scalar)a[i]; }
-PARTIAL(vf, vf, f32u)
-PARTIAL(vi, vi, i32u)
-PARTIAL(vu8, vi, uint8_t)
-PARTIAL(vu16, vi, u16u)
-INLINE vf gather_vf(const char *p, vi index) { vf r; for (int i = 0; i < W; i++) r[i] = ((const f32u *)p)[index[i]]; return r; }
-INLINE vi gather_vi(const char *p, vi index) { vi r; for (int i = 0; i < W; i++) r[i] = ((const i32u *)p)[index[i]]; return r; }
-INLINE vi gather_vu8(const char *p, vi index) { vi r; for (int i = 0; i < W; i++) r[i] = ((const uint8_t *)p)[index[i]]; return r; }
+#define OR(a, b) ((a) | (b))
+REDUCE(vf, float, reduce_add_vf, ADD)
+REDUCE(vf, float, reduce_max_vf, max_vf)
+REDUCE(vf, float, reduce_min_vf, min_vf)
+REDUCE(vi, int32_t, reduce_or_vi, OR)
+INLINE int32_t any_vi(vi a) { return reduce_or_vi(a) != 0; }
+#if defined(__AVX512F__) && W == 16
+#define FIRST(n) ((uint16_t)((n) >= W ? 0xffff : (n) > 0 ? (1 << (n)) - 1 : 0))
+INLINE vf load_partial_vf(const char *p, int32_t n) { return (vf)__builtin_ia32_loadups512_mask((const float *)p, (vf){0}, FIRST(n)); }
+INLINE void store_partial_vf(char *p, vf a, int32_t n) { __builtin_ia32_storeups512_mask((float *)p, a, FIRST(n)); }
+#elif defined(__AVX__) && W == 8
+INLINE vf load_partial_vf(const char *p, int32_t n) { return (vf)__builtin_ia32_maskloadps256((const vf *)p, iota < splat_vi(n)); }
+INLINE void store_partial_vf(char *p, vf a, int32_t n) { __builtin_ia32_maskstoreps256((vf *)p, iota < splat_vi(n), a); }
+#else
+INLINE vf load_partial_vf(const char *p, int32_t n) { vf r = {0}; if (n > 0) r[0] = ((const f32u *)p)[0]; if (n > 1) r[1] = ((const f32u *)p)[1]; if (n > 2) r[2] = ((const f32u *)p)[2]; if (n > 3) r[3] = ((const f32u *)p)[3]; if (n > 4) r[4] = ((const f32u *)p)[4]; if (n > 5) r[5] = ((const f32u *)p)[5]; if (n > 6) r[6] = ((const f32u *)p)[6]; if (n > 7) r[7] = ((const f32u *)p)[7]; if (n > 8) r[8] = ((const f32u *)p)[8]; if (n > 9) r[9] = ((const f32u *)p)[9]; if (n > 10) r[10] = ((const f32u *)p)[10]; if (n > 11) r[11] = ((const f32u *)p)[11]; if (n > 12) r[12] = ((const f32u *)p)[12]; if (n > 13) r[13] = ((const f32u *)p)[13]; if (n > 14) r[14] = ((const f32u *)p)[14]; if (n > 15) r[15] = ((const f32u *)p)[15]; return r; }
+INLINE void store_partial_vf(char *p, vf a, int32_t n) { if (n > 0) ((f32u *)p)[0] = (f32u)a[0]; if (n > 1) ((f32u *)p)[1] = (f32u)a[1]; if (n > 2) ((f32u *)p)[2] = (f32u)a[2]; if (n > 3) ((f32u *)p)[3] = (f32u)a[3]; if (n > 4) ((f32u *)p)[4] = (f32u)a[4]; if (n > 5) ((f32u *)p)[5] = (f32u)a[5]; if (n > 6) ((f32u *)p)[6] = (f32u)a[6]; if (n > 7) ((f32u *)p)[7] = (f32u)a[7]; if (n > 8) ((f32u *)p)[8] = (f32u)a[8]; if (n > 9) ((f32u *)p)[9] = (f32u)a[9]; if (n > 10) ((f32u *)p)[10] = (f32u)a[10]; if (n > 11) ((f32u *)p)[11] = (f32u)a[11]; if (n > 12) ((f32u *)p)[12] = (f32u)a[12]; if (n > 13) ((f32u *)p)[13] = (f32u)a[13]; if (n > 14) ((f32u *)p)[14] = (f32u)a[14]; if (n > 15) ((f32u *)p)[15] = (f32u)a[15]; }
+#endif
+INLINE vi load_partial_vi(const char *p, int32_t n) { return (vi)load_partial_vf(p, n); }
+INLINE void store_partial_vi(char *p, vi a, int32_t n) { store_partial_vf(p, (vf)a, n); }
+INLINE vi load_partial_vu8(const char *p, int32_t n) { vi r = {0}; if (n > 0) r[0] = ((const uint8_t *)p)[0]; if (n > 1) r[1] = ((const uint8_t *)p)[1]; if (n > 2) r[2] = ((const uint8_t *)p)[2]; if (n > 3) r[3] = ((const uint8_t *)p)[3]; if (n > 4) r[4] = ((const uint8_t *)p)[4]; if (n > 5) r[5] = ((const uint8_t *)p)[5]; if (n > 6) r[6] = ((const uint8_t *)p)[6]; if (n > 7) r[7] = ((const uint8_t *)p)[7]; if (n > 8) r[8] = ((const uint8_t *)p)[8]; if (n > 9) r[9] = ((const uint8_t *)p)[9]; if (n > 10) r[10] = ((const uint8_t *)p)[10]; if (n > 11) r[11] = ((const uint8_t *)p)[11]; if (n > 12) r[12] = ((const uint8_t *)p)[12]; if (n > 13) r[13] = ((const uint8_t *)p)[13]; if (n > 14) r[14] = ((const uint8_t *)p)[14]; if (n > 15) r[15] = ((const uint8_t *)p)[15]; return r; }
+INLINE void store_partial_vu8(char *p, vi a, int32_t n) { if (n > 0) ((uint8_t *)p)[0] = (uint8_t)a[0]; if (n > 1) ((uint8_t *)p)[1] = (uint8_t)a[1]; if (n > 2) ((uint8_t *)p)[2] = (uint8_t)a[2]; if (n > 3) ((uint8_t *)p)[3] = (uint8_t)a[3]; if (n > 4) ((uint8_t *)p)[4] = (uint8_t)a[4]; if (n > 5) ((uint8_t *)p)[5] = (uint8_t)a[5]; if (n > 6) ((uint8_t *)p)[6] = (uint8_t)a[6]; if (n > 7) ((uint8_t *)p)[7] = (uint8_t)a[7]; if (n > 8) ((uint8_t *)p)[8] = (uint8_t)a[8]; if (n > 9) ((uint8_t *)p)[9] = (uint8_t)a[9]; if (n > 10) ((uint8_t *)p)[10] = (uint8_t)a[10]; if (n > 11) ((uint8_t *)p)[11] = (uint8_t)a[11]; if (n > 12) ((uint8_t *)p)[12] = (uint8_t)a[12]; if (n > 13) ((uint8_t *)p)[13] = (uint8_t)a[13]; if (n > 14) ((uint8_t *)p)[14] = (uint8_t)a[14]; if (n > 15) ((uint8_t *)p)[15] = (uint8_t)a[15]; }
+INLINE vi load_partial_vu16(const char *p, int32_t n) { vi r = {0}; if (n > 0) r[0] = ((const u16u *)p)[0]; if (n > 1) r[1] = ((const u16u *)p)[1]; if (n > 2) r[2] = ((const u16u *)p)[2]; if (n > 3) r[3] = ((const u16u *)p)[3]; if (n > 4) r[4] = ((const u16u *)p)[4]; if (n > 5) r[5] = ((const u16u *)p)[5]; if (n > 6) r[6] = ((const u16u *)p)[6]; if (n > 7) r[7] = ((const u16u *)p)[7]; if (n > 8) r[8] = ((const u16u *)p)[8]; if (n > 9) r[9] = ((const u16u *)p)[9]; if (n > 10) r[10] = ((const u16u *)p)[10]; if (n > 11) r[11] = ((const u16u *)p)[11]; if (n > 12) r[12] = ((const u16u *)p)[12]; if (n > 13) r[13] = ((const u16u *)p)[13]; if (n > 14) r[14] = ((const u16u *)p)[14]; if (n > 15) r[15] = ((const u16u *)p)[15]; return r; }
+INLINE void store_partial_vu16(char *p, vi a, int32_t n) { if (n > 0) ((u16u *)p)[0] = (u16u)a[0]; if (n > 1) ((u16u *)p)[1] = (u16u)a[1]; if (n > 2) ((u16u *)p)[2] = (u16u)a[2]; if (n > 3) ((u16u *)p)[3] = (u16u)a[3]; if (n > 4) ((u16u *)p)[4] = (u16u)a[4]; if (n > 5) ((u16u *)p)[5] = (u16u)a[5]; if (n > 6) ((u16u *)p)[6] = (u16u)a[6]; if (n > 7) ((u16u *)p)[7] = (u16u)a[7]; if (n > 8) ((u16u *)p)[8] = (u16u)a[8]; if (n > 9) ((u16u *)p)[9] = (u16u)a[9]; if (n > 10) ((u16u *)p)[10] = (u16u)a[10]; if (n > 11) ((u16u *)p)[11] = (u16u)a[11]; if (n > 12) ((u16u *)p)[12] = (u16u)a[12]; if (n > 13) ((u16u *)p)[13] = (u16u)a[13]; if (n > 14) ((u16u *)p)[14] = (u16u)a[14]; if (n > 15) ((u16u *)p)[15] = (u16u)a[15]; }
+INLINE vf gather_vf(const char *p, vi index) { return (vf){((const f32u *)p)[index[0]], ((const f32u *)p)[index[1]], ((const f32u *)p)[index[2]], ((const f32u *)p)[index[3]], ((const f32u *)p)[index[4]], ((const f32u *)p)[index[5]], ((const f32u *)p)[index[6]], ((const f32u *)p)[index[7]], ((const f32u *)p)[index[8]], ((const f32u *)p)[index[9]], ((const f32u *)p)[index[10]], ((const f32u *)p)[index[11]], ((const f32u *)p)[index[12]], ((const f32u *)p)[index[13]], ((const f32u *)p)[index[14]], ((const f32u *)p)[index[15]]}; }
+INLINE vi gather_vi(const char *p, vi index) { return (vi){((const i32u *)p)[index[0]], ((const i32u *)p)[index[1]], ((const i32u *)p)[index[2]], ((const i32u *)p)[index[3]], ((const i32u *)p)[index[4]], ((const i32u *)p)[index[5]], ((const i32u *)p)[index[6]], ((const i32u *)p)[index[7]], ((const i32u *)p)[index[8]], ((const i32u *)p)[index[9]], ((const i32u *)p)[index[10]], ((const i32u *)p)[index[11]], ((const i32u *)p)[index[12]], ((const i32u *)p)[index[13]], ((const i32u *)p)[index[14]], ((const i32u *)p)[index[15]]}; }
+INLINE vi gather_vu8(const char *p, vi index) { return (vi){((const uint8_t *)p)[index[0]], ((const uint8_t *)p)[index[1]], ((const uint8_t *)p)[index[2]], ((const uint8_t *)p)[index[3]], ((const uint8_t *)p)[index[4]], ((const uint8_t *)p)[index[5]], ((const uint8_t *)p)[index[6]], ((const uint8_t *)p)[index[7]], ((const uint8_t *)p)[index[8]], ((const uint8_t *)p)[index[9]], ((const uint8_t *)p)[index[10]], ((const uint8_t *)p)[index[11]], ((const uint8_t *)p)[index[12]], ((const uint8_t *)p)[index[13]], ((const uint8_t *)p)[index[14]], ((const uint8_t *)p)[index[15]]}; }
 
 void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) {
   vf v8;
