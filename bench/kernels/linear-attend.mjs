@@ -4,6 +4,7 @@
 import { createDevice } from '../../dist/index.js';
 import { launchMatmul } from '../../dist/kernels/matmul/launch.js';
 import { linearAttend, matmul, transpose } from '../../dist/ops/index.js';
+import { shareOf } from '../../dist/studies/peak.js';
 import { gradients, scope, tensor, zeros } from '../../dist/tensor/index.js';
 
 const [kind = 'native', ...given] = process.argv.slice(2);
@@ -101,7 +102,8 @@ for (const shape of shapes) {
   for (const { name, work, times, busy } of entries) {
     const [ms, cpu] = [median(times), median(busy)];
     const rate = ((2 * work) / cpu / 1e6).toFixed(1).padStart(6);
-    const share = ((100 * work) / cpu / yard).toFixed(0).padStart(4);
+    const found = shareOf(work / cpu, yard);
+    const share = (found === null ? 'above 100' : (100 * found).toFixed(0)).padStart(4);
     const useful = name.startsWith('matmul')
       ? ''
       : `, ${((2 * least) / cpu / 1e6).toFixed(1).padStart(6)} per position`;

@@ -9,6 +9,7 @@ import { mechanism } from '../../dist/attention/index.js';
 import { createDevice } from '../../dist/devices/index.js';
 import { createModel, readConfig } from '../../dist/models/index.js';
 import { matmul } from '../../dist/ops/index.js';
+import { shareOf } from '../../dist/studies/peak.js';
 import { scope, tensor } from '../../dist/tensor/index.js';
 import { adamW, constantRate, lossScaler, rehearseTraining, Trainer } from '../../dist/train/index.js';
 
@@ -71,11 +72,12 @@ for (const length of values.lengths.split(',').map(Number)) {
   const tokens = batchSize * length;
   const flops = 6 * predicted.parameters * tokens + 14 * pairs * headDim * layers * batchSize;
   const [rate, peak] = [flops / median(steps) / 1e9, (2 * side ** 3) / median(products) / 1e9];
+  const share = shareOf(rate, peak);
   console.log(
     [
       `${(predicted.parameters / 1e6).toFixed(2)} M parameters, ${batchSize} × ${length} tokens, ${precision}, loss ${first.loss.toFixed(3)}`,
       `${median(steps).toFixed(3)} s a step, ${(tokens / median(steps)).toFixed(0)} tokens/s`,
-      `${rate.toFixed(0)} GFLOP/s, ${((100 * rate) / peak).toFixed(0)} % of matmul's ${peak.toFixed(0)}`,
+      `${rate.toFixed(0)} GFLOP/s, ${share === null ? 'which cannot be more than' : `${(100 * share).toFixed(0)} % of`} matmul's ${peak.toFixed(0)}`,
       `peak ${(first.peakBytes / 1e6).toFixed(1)} MB, predicted ${(predicted.peakBytes / 1e6).toFixed(1)} MB`,
     ].join('; '),
   );

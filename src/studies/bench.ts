@@ -3,7 +3,7 @@ import { benchAttend } from './bench-attend.js';
 import { benchMatmul } from './bench-matmul.js';
 import { machine, type Machine } from './machine.js';
 import type { NamedMask } from './mask-names.js';
-import { higher, measurePeak, type Peak } from './peak.js';
+import { doubtOf, higher, measurePeak, shareOf, type Peak } from './peak.js';
 import type { Verdict } from './verdict.js';
 
 export type Pass = 'forward' | 'forward+backward';
@@ -41,7 +41,7 @@ export interface BenchRow {
   /** Median; null where the result was wrong, which is never timed. */
   readonly milliseconds: number | null;
   readonly gflops: number | null;
-  /** gflops as a share of the measured peak of all threads. */
+  /** gflops as a share of the measured peak of all threads; null where there is no time, or the measurement is at fault (`faults`). */
   readonly peakShare: number | null;
   /** Most bytes held at a time beyond inputs, outputs and their gradients. */
   readonly ledgerBytes: number;
@@ -53,6 +53,8 @@ export interface Bench {
   readonly machine: Machine;
   readonly peak: Peak;
   readonly rows: readonly BenchRow[];
+  /** What is wrong with the measurement; rows that it spoils have no share of the peak. */
+  readonly faults: readonly string[];
 }
 
 /** One thing to time: how it is described, how it is run, what it found when it was checked. */
@@ -76,14 +78,24 @@ export async function bench(device: CpuDevice, options: BenchOptions): Promise<B
     }
   }
   const peak = higher(before, measurePeak(device));
-  return { machine: machine(device), peak, rows: timed.map((one) => rowOf(one, peak)) };
+  const rows = timed.map((one) => rowOf(one, peak));
+  return { machine: machine(device), peak, rows, faults: faultsOf(rows, peak) };
+}
+
+/** Why some rows have a rate and no share of the peak. */
+export function faultsOf(rows: readonly BenchRow[], peak: Peak): readonly string[] {
+  const doubt = doubtOf(peak);
+  if (doubt !== undefined) return [doubt];
+  const above = rows.filter(({ gflops, peakShare }) => gflops !== null && peakShare === null).length;
+  if (above === 0) return [];
+  return [`${above} of ${rows.length} rates are above the peak, which cannot be: measure again on a quiet machine.`];
 }
 
 export interface TimedCase extends Omit<BenchCase, 'run'> {
   readonly milliseconds: number | undefined;
 }
 
-function rowOf(one: TimedCase, peak: Peak): BenchRow {
+export function rowOf(one: TimedCase, peak: Peak): BenchRow {
   const { description, flops, verdict, ledgerBytes } = one;
   const { op, pass, ...shape } = description;
   const milliseconds = one.milliseconds ?? null;
@@ -96,7 +108,7 @@ function rowOf(one: TimedCase, peak: Peak): BenchRow {
     ...shape,
     milliseconds,
     gflops,
-    peakShare: gflops === null ? null : gflops / peak.gflops,
+    peakShare: gflops === null || doubtOf(peak) !== undefined ? null : shareOf(gflops, peak.gflops),
     ledgerBytes,
     checked: verdict.ok,
   };

@@ -1,3 +1,4 @@
+import type { VF } from '../codegen/vector.js';
 import type { Device, KernelArgument } from '../devices/device.js';
 import type { Kernel } from '../kernels/kernel.js';
 import { stopwatch } from './timing.js';
@@ -9,6 +10,8 @@ export interface Peak {
   /** Billions of multiplications and additions a second, all threads; a multiply-add is two. */
   readonly gflops: number;
   readonly gflopsOneThread: number;
+  /** The same of one chain, each multiply-add of which waits for the one before: a second, independent estimate. */
+  readonly gflopsOneChain: number;
   /** Billions of bytes a second read and written by a copy that no cache holds, all threads. */
   readonly gigabytesPerSecond: number;
 }
@@ -17,28 +20,27 @@ export interface Peak {
 const CHAINS = 12;
 
 /** Independent chains of multiply-adds on registers: x ← x·a + b, whose fixed point 1 is an ordinary number. */
-const multiplyAdds: Kernel = {
+const multiplyAdds = (chains: number): Kernel => ({
   name: 'measure_multiply_adds',
-  key: `chains ${CHAINS}`,
+  key: `chains ${chains}`,
   parameters: ['pointer', 'i32'],
   cpu(k) {
     const out = k.parameter(0, 'pointer');
     const rounds = k.parameter(1, 'i32');
     k.loop(k.begin, k.end, (task) => {
       const [a, b] = [k.constant('vf', 0.75), k.constant('vf', 0.25)];
-      const chains = Array.from({ length: CHAINS }, (_, i) => k.variable('vf', i));
+      const all = Array.from({ length: chains }, (_, i) => k.variable('vf', i));
       k.loop(0, rounds, () => {
-        for (const x of chains) k.assign(x, k.fma(x, a, b));
+        for (const x of all) k.assign(x, k.fma(x, a, b));
       });
       // read at the end, so that nothing can be left out
-      const sum = chains.reduce<ReturnType<typeof k.reduceAdd>>(
-        (all, x) => k.add(all, k.reduceAdd(x)),
-        k.constant('f32', 0),
-      );
-      k.store(k.offset(out, task, 4), sum);
+      const sum = all.reduce<VF>((left, x) => k.add(left, x), k.constant('vf', 0));
+      k.store(k.offset(out, task, 4 * k.width), sum);
     });
   },
-};
+});
+const manyChains = multiplyAdds(CHAINS);
+const oneChain = multiplyAdds(1);
 
 const CHUNK = 1 << 14;
 
@@ -84,30 +86,52 @@ export const higher = (a: Peak, b: Peak): Peak => ({
   ...a,
   gflops: Math.max(a.gflops, b.gflops),
   gflopsOneThread: Math.max(a.gflopsOneThread, b.gflopsOneThread),
+  gflopsOneChain: Math.max(a.gflopsOneChain, b.gflopsOneChain),
   gigabytesPerSecond: Math.max(a.gigabytesPerSecond, b.gigabytesPerSecond),
 });
 
 /** Measures the peak of a device: the best of many short attempts, after the kernels are compiled. */
 export function measurePeak(device: Device): Peak {
   const { kind, threads, width } = device.info;
-  const rate = (tasks: number, rounds: number): number => {
-    const out = device.allocate(4 * tasks, 'workspace');
+  const rate = (chains: number, tasks: number, rounds: number): number => {
+    const out = device.allocate(4 * width * tasks, 'workspace');
     try {
-      const milliseconds = best(device, multiplyAdds, [out, rounds], tasks);
-      return (tasks * rounds * CHAINS * width * 2) / milliseconds / 1e6;
+      const milliseconds = best(device, chains === 1 ? oneChain : manyChains, [out, rounds], tasks);
+      return (tasks * rounds * chains * width * 2) / milliseconds / 1e6;
     } finally {
       device.free(out);
     }
   };
   // one task runs on the calling thread alone; for all threads many small ones, so that all finish together
-  const rough = rate(1, 50_000);
+  const rough = rate(CHAINS, 1, 50_000);
   const rounds = Math.max(10_000, Math.round((rough * 1e6 * MILLISECONDS) / (CHAINS * width * 2)));
-  const gflopsOneThread = rate(1, rounds);
+  const gflopsOneThread = rate(CHAINS, 1, rounds);
   const pieces = 16;
-  const together = threads === 1 ? 0 : rate(pieces * threads, Math.ceil(rounds / pieces));
+  const together = threads === 1 ? 0 : rate(CHAINS, pieces * threads, Math.ceil(rounds / pieces));
   // on a machine that is busy with something else, several threads may get less done than one
   const gflops = Math.max(gflopsOneThread, together);
-  return { device: kind, threads, gflops, gflopsOneThread, gigabytesPerSecond: bandwidth(device) };
+  const gflopsOneChain = rate(1, 1, rounds);
+  return { device: kind, threads, gflops, gflopsOneThread, gflopsOneChain, gigabytesPerSecond: bandwidth(device) };
+}
+
+// a multiply-add takes 4 cycles or more on every processor with vectors, and at least one begins in each
+const LEAST_GAIN = 3.5;
+
+/** Why a peak is not to be believed, if it is not: its two estimates disagree. */
+export function doubtOf({ gflopsOneThread: many, gflopsOneChain: one }: Peak): string | undefined {
+  if (many >= LEAST_GAIN * one) return undefined;
+  return (
+    `The peak is measured wrongly: ${CHAINS} chains of multiply-adds ran at ${many.toFixed(1)} GFLOP/s, one chain alone at ` +
+    `${one.toFixed(1)}, where a fourth of the peak is the most it can have. Measure again on a quiet machine.`
+  );
+}
+
+const MOST_SHARE = 1.02;
+
+/** `rate / peak`; null above 1.02, which nothing reaches: one of the two is measured wrongly. */
+export function shareOf(rate: number, peak: number): number | null {
+  const share = rate / peak;
+  return share <= MOST_SHARE ? share : null;
 }
 
 function bandwidth(device: Device): number {

@@ -25,7 +25,7 @@ describe('doctor', () => {
 });
 
 describe('bench', () => {
-  test('writes exactly machine, peak and rows', async () => {
+  test('writes exactly machine, peak, rows and faults', async () => {
     const cwd = temporaryFolder();
     const argv = ['bench', 'attend', ...wasm, '--heads', '2', '--head-dim', '8', '--length', '24', '--rounds', '1'];
     const { code, out } = await cli([...argv, '--mask', 'none,causal,radius:3', '--json', 'out.json'], { cwd });
@@ -34,7 +34,7 @@ describe('bench', () => {
     expect(out.match(/ ok\n/g)).toHaveLength(6);
     expect(readdirSync(cwd)).toEqual(['out.json']);
     const result = JSON.parse(readFileSync(join(cwd, 'out.json'), 'utf8')) as Record<string, object[]>;
-    expect(Object.keys(result)).toEqual(['machine', 'peak', 'rows']);
+    expect(Object.keys(result)).toEqual(['machine', 'peak', 'rows', 'faults']);
     expect(result['rows']).toHaveLength(6);
     const fields = {
       op: 'attend',
@@ -49,7 +49,8 @@ describe('bench', () => {
       mask: expect.any(String),
       milliseconds: expect.any(Number),
       gflops: expect.any(Number),
-      peakShare: expect.any(Number),
+      // a busy machine may measure its peak wrongly, and says so
+      peakShare: result['faults']!.length > 0 ? null : expect.any(Number),
       ledgerBytes: expect.any(Number),
       checked: true,
     };

@@ -101,6 +101,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     io.out(`peak ${format.gflops(peak.gflops)} GFLOP/s, ${format.gflops(peak.gigabytesPerSecond)} GB/s; `);
     io.out(`medians of ${format.count(values.rounds, 'round')} in turns\n${style.dim(convention)}\n\n`);
     io.out(render(result.rows, style));
+    for (const fault of result.faults) io.out(`\n${style.bad(fault)}\n`);
   }
   json?.write(result);
   return result.rows.every(({ checked }) => checked) ? 0 : 1;

@@ -1,6 +1,6 @@
 import { openCache } from '../../devices/cpu/cache.js';
 import { machine } from '../../studies/machine.js';
-import { measurePeak } from '../../studies/peak.js';
+import { doubtOf, measurePeak } from '../../studies/peak.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, noPositionals, threadsOption, withDevice } from '../common-options.js';
@@ -69,7 +69,9 @@ function render({ machine, peak, cache }: Found, io: Io): string {
     ['bandwidth', `${format.gflops(peak.gigabytesPerSecond)} GB/s read and written`],
   ];
   const why = device.reasons.map((reason) => `  ${reason}\n`).join('');
-  return `${definitions(pairs, style)}\n${style.bold('Why this device')}\n${why}`;
+  const doubt = doubtOf(peak);
+  const fault = doubt === undefined ? '' : `${style.bad(doubt)}\n`;
+  return `${definitions(pairs, style)}\n${fault}${style.bold('Why this device')}\n${why}`;
 }
 
 export const doctor: Command = {
