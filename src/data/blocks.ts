@@ -1,6 +1,8 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { FormatError } from '../core/errors.js';
+import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
+
+const { closeSync, fstatSync, openSync, readSync } = requireNode('node:fs');
 
 /** A file as it was when the corpus was opened. */
 export interface SourceFile {

@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { checkOptions, FormatError, OptionError } from '../core/errors.js';
+import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
 import { documentAt, type TokenSource } from './tokens.js';
+
+const { createHash } = requireNode('node:crypto');
+const { closeSync, openSync, statSync } = requireNode('node:fs');
+const { resolve } = requireNode('node:path');
 
 export interface CorpusOptions {
   /** Bytes read at once; default 65536. */

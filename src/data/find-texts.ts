@@ -1,7 +1,9 @@
-import { readdirSync, statSync } from 'node:fs';
-import { extname, join, resolve } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
+import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
+
+const { readdirSync, statSync } = requireNode('node:fs');
+const { extname, join, resolve } = requireNode('node:path');
 
 const ENDINGS = ['.txt', '.md', '.text'];
 

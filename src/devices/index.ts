@@ -1,8 +1,9 @@
 import { CapabilityError, checkOptions, OptionError } from '../core/errors.js';
+import { isNode } from '../core/node.js';
 import type { Backend } from './cpu/backend.js';
 import { MAX_THREADS } from './cpu/control.js';
 import { CpuDevice } from './cpu/device.js';
-import { nodeModule, parallelism } from './cpu/host.js';
+import { parallelism } from './cpu/host.js';
 import { WasmBackend } from './cpu/wasm.js';
 
 export { CpuDevice } from './cpu/device.js';
@@ -72,9 +73,8 @@ async function chooseBackend(
 ): Promise<[backend: Backend, reasons: string[]]> {
   if (kind === 'wasm') return [new WasmBackend(options.memoryLimit), ['WebAssembly, as asked.']];
   try {
-    if (!nodeModule('node:process'))
-      throw new CapabilityError('createDevice: kind "native": only Node can load native code.');
-    // not at the top: a browser has none of the modules that this file imports
+    if (!isNode()) throw new CapabilityError('createDevice: kind "native": only Node can load native code.');
+    // not at the top: a browser has none of the modules that this file imports; package.json maps it to nothing there
     const { NativeBackend } = await import('./cpu/native.js');
     return [await NativeBackend.open(options), kind === 'native' ? ['Native, as asked.'] : []];
   } catch (error) {

@@ -1,6 +1,8 @@
-import { appendFileSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { FormatError } from '../core/errors.js';
+import { requireNode } from '../core/node.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
+
+const { appendFileSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } = requireNode('node:fs');
 
 /** A step of the optimiser. Numbers that are not finite are null, as JSON has none. */
 export interface StepMetric {

@@ -1,7 +1,6 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { encode } from '../core/dtype.js';
 import { FormatError, NumericsError } from '../core/errors.js';
+import { requireNode } from '../core/node.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import type { Device } from '../devices/device.js';
 import { readConfig, type LanguageModel, type ModelConfig } from '../models/index.js';
@@ -19,6 +18,9 @@ import { verify } from './checkpoint/checkpoint.js';
 import { type LoadedModel, modelOf } from './model-of.js';
 import { after } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
+
+const { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } = requireNode('node:fs');
+const { join } = requireNode('node:path');
 
 export interface LoadModelOptions {
   readonly device: Device;

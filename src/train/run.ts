@@ -1,13 +1,15 @@
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { FormatError, NumericsError } from '../core/errors.js';
+import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
 import { type Files, type Json, loadCheckpoint, nodeFiles, saveCheckpoint } from './checkpoint/index.js';
 import { differences } from './differences.js';
 import type { Evaluation } from './evaluate.js';
 import { finite, type Metric, MetricsFile, type SessionMetric, type StopReason } from './metrics.js';
 import { PREFIX, type Trainer } from './trainer.js';
+
+const { existsSync } = requireNode('node:fs');
+const { mkdir } = requireNode('node:fs/promises');
+const { join } = requireNode('node:path');
 
 /** How long a run is, and how often it looks up. */
 export interface Limits {

@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import { CapabilityError, FormatError, OptionError } from '../../core/errors.js';
+import { requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { ByteDecoder } from '../byte-decoder.js';
 import type { TextStream, Tokeniser } from './tokeniser.js';
+
+const { createHash } = requireNode('node:crypto');
+const { readFileSync } = requireNode('node:fs');
+const { basename } = requireNode('node:path');
 
 /** The part of a tokenizer of the library that is used here. */
 interface Library {
@@ -24,11 +26,14 @@ const MOST_HELD = 8;
  * template of special tokens is not applied: a text is only its own tokens. Bytes that are no UTF-8 are encoded as
  * `�` (U+FFFD), as the Encoding Standard replaces them.
  *
+ * `load` brings that package where its name alone does not, as in a page: `() => import('@huggingface/tokenizers')`.
+ *
  * @throws CapabilityError when the package is missing, FormatError for a file that cannot be read or is no tokenizer.
  */
 export async function loadTokeniser(
   path: string,
-  load: Load = () => import('@huggingface/tokenizers'),
+  // no literal: bundlers, and the compiler, would demand the package of those who never call this
+  load: Load = () => import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE) as ReturnType<Load>,
 ): Promise<Tokeniser> {
   let text: string;
   let json: object;

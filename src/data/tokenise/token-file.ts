@@ -1,10 +1,12 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { FormatError, OptionError } from '../../core/errors.js';
+import { requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { BlockReader, type SourceFile } from '../blocks.js';
 import type { Document } from '../corpus.js';
 import { documentAt, type TokenSource } from '../tokens.js';
+
+const { closeSync, fstatSync, openSync, readSync } = requireNode('node:fs');
+const { resolve } = requireNode('node:path');
 
 const WHO = 'tokenFile';
 const MAGIC = 'subquad tokens 1';

@@ -1,12 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { checkOptions, FormatError, OptionError } from '../../core/errors.js';
+import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import type { Corpus, Document } from '../corpus.js';
 import { CHUNK, textsOf } from './texts.js';
 import { formatDescription, TokenFile, widthOf } from './token-file.js';
 import type { Tokeniser } from './tokeniser.js';
+
+const { createHash, randomBytes } = requireNode('node:crypto');
+const { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } = requireNode('node:fs');
+const { dirname } = requireNode('node:path');
 
 export interface TokeniseOptions {
   /** Bytes tokenised at once; default 65536. */

@@ -1,5 +1,5 @@
-import type { WorkerSetup } from './worker.js';
-import { workerMain } from './worker.js';
+import { nodeModule } from '../../core/node.js';
+import { workerMain, type WorkerSetup } from './worker.js';
 
 /**
  * The differences between Node and browsers, looked at lazily: importing this file touches no global that one of
@@ -7,7 +7,6 @@ import { workerMain } from './worker.js';
  */
 
 interface Scope {
-  readonly process?: { readonly getBuiltinModule?: (id: string) => unknown };
   readonly navigator?: { readonly hardwareConcurrency?: number };
   readonly crossOriginIsolated?: boolean;
   readonly Worker?: new (url: string, options: { name: string }) => BrowserWorker;
@@ -20,11 +19,6 @@ interface BrowserWorker {
 
 const scope = globalThis as unknown as Scope;
 
-/** A built-in module of Node, or undefined elsewhere. */
-export function nodeModule<T>(id: `node:${string}`): T | undefined {
-  return scope.process?.getBuiltinModule?.(id) as T | undefined;
-}
-
 export interface Parallelism {
   readonly threads: number;
   /** Why, as a sentence. */
@@ -35,7 +29,7 @@ export interface Parallelism {
 
 /** How many threads this machine offers. */
 export function parallelism(): Parallelism {
-  const os = nodeModule<typeof import('node:os')>('node:os');
+  const os = nodeModule('node:os');
   if (os) {
     const threads = os.availableParallelism();
     return { threads, reason: `threads: ${threads}, one for each core this process may use.`, parallel: true };
@@ -60,7 +54,7 @@ export interface WorkerHandle {
 
 /** Starts a worker. `onEnd` hears, through the event loop, when it fails or ends. */
 export function spawnWorker(setup: WorkerSetup, onEnd: (reason: string) => void): WorkerHandle {
-  const node = nodeModule<typeof import('node:worker_threads')>('node:worker_threads');
+  const node = nodeModule('node:worker_threads');
   return node ? spawnInNode(node, setup, onEnd) : spawnInBrowser(setup, onEnd);
 }
 

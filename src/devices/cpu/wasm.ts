@@ -1,8 +1,8 @@
 import { renderWasm } from '../../codegen/render/wasm.js';
 import { CapabilityError, DeviceError } from '../../core/errors.js';
+import { nodeModule } from '../../core/node.js';
 import type { Kernel } from '../../kernels/kernel.js';
 import type { Backend } from './backend.js';
-import { nodeModule } from './host.js';
 import { WasmMemory } from './memory-wasm.js';
 import type { Program } from './pool.js';
 import type { Run } from './worker.js';
@@ -96,7 +96,7 @@ function supports(module: Uint8Array): boolean {
 function enableRelaxedSimd(): boolean {
   if (supports(RELAXED_PROBE)) return true;
   try {
-    nodeModule<typeof import('node:v8')>('node:v8')?.setFlagsFromString('--experimental-wasm-relaxed-simd');
+    nodeModule('node:v8')?.setFlagsFromString('--experimental-wasm-relaxed-simd');
   } catch {
     // an engine that does not know the flag is an engine without it
   }

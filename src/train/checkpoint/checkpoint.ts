@@ -1,6 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { FormatError } from '../../core/errors.js';
+import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import { type Files, nodeFiles, type OpenFile } from './files.js';
 import { formatManifest, isTensorFile, MANIFEST, readManifest, tensorFile } from './manifest.js';
@@ -8,6 +7,9 @@ import { openSafetensors } from './open-safetensors.js';
 import type { Safetensors } from './safetensors.js';
 import { checkState, type Json } from './state.js';
 import { BLOCK, type TensorSources, writeSafetensors, type Written } from './write-safetensors.js';
+
+const { createHash, randomBytes } = requireNode('node:crypto');
+const { join } = requireNode('node:path');
 
 /** What a checkpoint keeps: named tensors, bit by bit, and a state that JSON can hold. */
 export interface CheckpointContent {

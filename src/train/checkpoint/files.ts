@@ -1,6 +1,9 @@
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { requireNode } from '../../core/node.js';
 import type { ByteSource } from './bytes.js';
+import type { FileHandle } from 'node:fs/promises';
+
+const { mkdir, open, readdir, rename, rm } = requireNode('node:fs/promises');
+const { dirname, resolve } = requireNode('node:path');
 
 /** A file that is written from its start to its end, or read at any place. */
 export interface OpenFile extends ByteSource {

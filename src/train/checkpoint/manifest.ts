@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { FormatError } from '../../core/errors.js';
+import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import type { Files } from './files.js';
 import type { Json } from './state.js';
 import type { Written } from './write-safetensors.js';
+
+const { createHash } = requireNode('node:crypto');
+const { join } = requireNode('node:path');
 
 export const MANIFEST = 'checkpoint.json';
 

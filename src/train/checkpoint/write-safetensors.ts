@@ -1,9 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { Dtype } from '../../core/dtype.js';
 import { OptionError } from '../../core/errors.js';
+import { requireNode } from '../../core/node.js';
 import { show } from '../../core/shape.js';
 import type { OpenFile } from './files.js';
 import { layOut } from './header.js';
+
+const { createHash } = requireNode('node:crypto');
 
 /** A tensor to be written. */
 export interface TensorSource {
