@@ -2,7 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig(({ mode }) => ({
   test: {
-    include: ['tests/**/*.test.ts'],
+    // `npm run test:browser` is this mode: what is built, bundled and in Chromium
+    include: mode === 'browser' ? ['tests/browser/**/*.test.ts'] : ['tests/**/*.test.ts'],
+    exclude: mode === 'browser' ? [] : ['tests/browser/**'],
     // processes, not threads: the code under test spawns workers, holds gigabytes of shared memory and sets V8 flags. Files
     // of one process share its modules: loading them anew for each would take a tenth of the time
     pool: 'forks',

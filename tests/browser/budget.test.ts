@@ -1,0 +1,38 @@
+import { build } from 'esbuild';
+import { gzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { entryPoints, installed } from './installed.js';
+
+const folder = installed();
+
+/** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
+const budgets: Readonly<Record<string, number>> = {
+  subquad: 146,
+  'subquad/attention': 125,
+  'subquad/data': 13,
+  'subquad/masks': 21,
+  'subquad/models': 144,
+  'subquad/nn': 77,
+  'subquad/positions': 65,
+  'subquad/scores': 10,
+  'subquad/train': 160,
+};
+
+async function kilobytes(source: string): Promise<number> {
+  const stdin = { contents: source, resolveDir: folder };
+  const { outputFiles } = await build({ stdin, bundle: true, minify: true, format: 'esm', write: false });
+  return gzipSync(outputFiles[0]!.contents, { level: 9 }).length / 1000;
+}
+
+test.each(entryPoints)('%s keeps to its budget', async (name) => {
+  const taken = await kilobytes(`export * from '${name}';`);
+  expect(taken, `${taken.toFixed(1)} kB`).toBeLessThanOrEqual(budgets[name]!);
+});
+
+test('attend alone, and everything together, keep to theirs', async () => {
+  const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
+  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(53);
+  const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
+  const everything = await kilobytes(all);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(190);
+});
