@@ -20,6 +20,7 @@ export {
   Mechanism,
   mechanism,
   mechanisms,
+  registerMechanism,
   type AttentionResult,
   type AttentionShape,
 } from './attention/index.js';

@@ -10,7 +10,10 @@ import type { ParameterSpecs } from './parameters.js';
  * `unbiased` (its expectation over the seed is exact up to the ratio of two unbiased sums); `biased`; `learned` (close
  * only after training).
  */
-export type Exactness = 'exact' | 'exact on its support' | 'unbiased' | 'biased' | 'learned';
+export const exactnesses = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'] as const;
+export type Exactness = (typeof exactnesses)[number];
+
+export const families = ['exact', 'patterns', 'low-rank', 'kernels', 'hashing', 'mixers'] as const;
 
 export interface Paper {
   readonly authors: string;
@@ -90,7 +93,7 @@ export interface AttentionDefinition<
 > {
   /** As in the command line: lower case, hyphens. */
   readonly name: string;
-  readonly family: 'exact' | 'patterns' | 'low-rank' | 'kernels' | 'hashing' | 'mixers';
+  readonly family: (typeof families)[number];
   /** A mixer replaces attention without comparing queries with keys; default `'attention'`. */
   readonly level?: 'attention' | 'mixer';
   /** The idea in one sentence. */

@@ -1,15 +1,7 @@
-import { nearest, OptionError } from '../core/errors.js';
-import * as exact from './exact/index.js';
-import * as hashing from './hashing/index.js';
-import * as kernels from './kernels/index.js';
-import * as lowRank from './low-rank/index.js';
-import type { Mechanism } from './mechanism.js';
-import * as mixers from './mixers/index.js';
-import * as patterns from './patterns/index.js';
-
 export {
   attendWithin,
   defineAttention,
+  families,
   type AttentionDefinition,
   type Call,
   type Cost,
@@ -25,6 +17,15 @@ export { Mechanism, type AnyOptions, type AttentionResult, type CallOptions } fr
 export * from './options.js';
 export * from './parameters.js';
 export { allPairs, costOfPairs, headPairs } from './pairs.js';
+export {
+  knownMechanisms,
+  mechanism,
+  mechanisms,
+  pluginOf,
+  registerMechanism,
+  unknownMechanism,
+  type RegisterOptions,
+} from './registry.js';
 export { measure, rehearse, type Rehearsal, type RehearseOptions, type Taken } from './rehearse.js';
 export * from './exact/index.js';
 export * from './hashing/index.js';
@@ -33,20 +34,3 @@ export * from './low-rank/index.js';
 export * from './mixers/index.js';
 export * from './patterns/index.js';
 export { dilationSchedule, windowSchedule } from './patterns/schedules.js';
-
-const families: readonly Readonly<Record<string, unknown>>[] = [exact, patterns, lowRank, kernels, hashing, mixers];
-
-/** Every mechanism, family by family, by name. */
-export const mechanisms: readonly Mechanism[] = families.flatMap((family) =>
-  (Object.values(family) as Mechanism[]).sort((a, b) => (a.name < b.name ? -1 : 1)),
-);
-
-/** The mechanism of a name. @throws OptionError for an unknown one, with the nearest. */
-export function mechanism(name: string): Mechanism {
-  const found = mechanisms.find((one) => one.name === name);
-  if (found !== undefined) return found;
-  const names = mechanisms.map((one) => one.name);
-  const guess = nearest(name, names);
-  const hint = guess === undefined ? `the mechanisms are ${names.join(', ')}` : `did you mean ${guess}?`;
-  throw new OptionError(`mechanism: unknown mechanism "${name}"; ${hint}`);
-}

@@ -14,6 +14,7 @@ import {
 } from './definition.js';
 import type { AttentionShape, OptionSpecs, OptionValues } from './options.js';
 import { drawParameter, type ParameterSpecs } from './parameters.js';
+import { checkedCost, checkResult } from './returned.js';
 
 /** Options of one call: those of every mechanism and its own. */
 export type CallOptions<
@@ -50,7 +51,8 @@ export class Mechanism<
   /**
    * Attention of `q` `[B,H,L,D]` to `k` `[B,G,S,D]` and `v` `[B,G,S,E]`: `out` `[B,H,L,E]`.
    *
-   * @throws OptionError, CapabilityError or ShapeError with every reason at once, before anything is allocated.
+   * @throws OptionError, CapabilityError or ShapeError with every reason at once, before anything is allocated; ShapeError for a
+   * definition whose `forward` returns something else than `out`.
    */
   run(q: Tensor, k: Tensor, v: Tensor, options: CallOptions<O, P, I, S> = {}): AttentionResult {
     const { shape, settings } = checkCall(this.#erased(), { q, k, v }, options);
@@ -60,6 +62,7 @@ export class Mechanism<
     const result = scope(() => {
       const call = this.call(q, k, v, options, { shape, settings });
       const found = forward(takesHalves ? call : widened(call));
+      checkResult(this.name, found, shape);
       return found.out.dtype === q.dtype ? found : { ...found, out: cast(found.out, q.dtype) };
     });
     return { notes: [], ...result, drawn: missing, seed: settings.seed };
@@ -115,7 +118,7 @@ export class Mechanism<
   /** What the formula costs. @throws as `run` does. */
   cost(shape: AttentionShape, options?: CallOptions<O, P, I, S>): Cost {
     const { values, causal } = this.settle(shape, options);
-    return this.definition.cost(shape, values, causal);
+    return checkedCost(this.name, this.definition.cost(shape, values, causal));
   }
 
   /**

@@ -26,6 +26,14 @@ export type OptionSpec =
   | (Described<string> & { readonly type: 'choice'; readonly choices: readonly string[] })
   | (Described<readonly number[]> & { readonly type: 'integers'; readonly min: number; readonly max?: number });
 
+export const optionTypes = [
+  'integer',
+  'number',
+  'boolean',
+  'choice',
+  'integers',
+] as const satisfies OptionSpec['type'][];
+
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
 type ValueOf<O extends OptionSpec> = O extends { type: 'choice'; choices: readonly (infer C)[] }

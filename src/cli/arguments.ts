@@ -11,6 +11,7 @@ export type Option = Common &
     | { readonly takes: 'nothing' }
     | { readonly takes: 'text'; readonly value: string; readonly default?: string }
     | { readonly takes: 'words'; readonly value: string; readonly default?: readonly string[] }
+    | { readonly takes: 'files'; readonly value: string }
     | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default?: string }
     | { readonly takes: 'choices'; readonly choices: readonly string[]; readonly default: readonly string[] }
     | { readonly takes: 'integer'; readonly value: string; readonly range: Range; readonly default?: number }
@@ -28,6 +29,8 @@ interface Taken {
   nothing: boolean;
   text: string;
   words: readonly string[];
+  /** Not cut at commas, which a path may have. */
+  files: readonly string[];
   choice: string;
   choices: readonly string[];
   integer: number;
@@ -37,7 +40,7 @@ interface Taken {
 export type Options = Readonly<Record<string, Option>>;
 /** Values by option name; absent ones without a default are undefined. */
 export type Values<O extends Options> = {
-  readonly [N in keyof O]: O[N] extends { takes: 'nothing' } | { default: unknown }
+  readonly [N in keyof O]: O[N] extends { takes: 'nothing' | 'files' } | { default: unknown }
     ? Taken[O[N]['takes']]
     : Taken[O[N]['takes']] | undefined;
 };
@@ -49,6 +52,9 @@ export interface Parsed<O extends Options> {
 
 const lists = (option: Option): boolean =>
   option.takes === 'words' || option.takes === 'choices' || option.takes === 'integers';
+
+/** What may be there several times; of anything else the last counts. */
+const repeats = ({ takes }: Option): boolean => takes === 'words' || takes === 'files';
 
 /** @throws UsageError in one sentence that starts with `who`. */
 export function parseOptions<const O extends Options>(who: string, options: O, argv: readonly string[]): Parsed<O> {
@@ -66,19 +72,18 @@ export function parseOptions<const O extends Options>(who: string, options: O, a
     tokens: true,
   });
   const positionals: string[] = [];
-  const given = new Map<string, string>();
+  const given = new Map<string, readonly string[]>();
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
     if (option === undefined) throw unknownOption(who, token.rawName, options);
-    const text = valueOf(who, token, option);
-    const before = option.takes === 'words' ? given.get(token.name) : undefined;
-    given.set(token.name, before === undefined ? text : `${before},${text}`);
+    const before = repeats(option) ? (given.get(token.name) ?? []) : [];
+    given.set(token.name, [...before, valueOf(who, token, option)]);
   }
   const values = Object.entries(options).map(([name, option]) => {
-    const text = given.get(name);
-    return [name, text === undefined ? absent(option) : read(who, name, option, text)];
+    const texts = given.get(name);
+    return [name, texts === undefined ? absent(option) : read(who, name, option, texts)];
   });
   return { values: Object.fromEntries(values) as Values<O>, positionals };
 }
@@ -103,18 +108,20 @@ function valueOf(who: string, token: { rawName: string; value?: string | undefin
 
 function example(option: Exclude<Option, { takes: 'nothing' }>): string {
   if ('choices' in option) return option.choices[0]!;
-  const given = String(option.default ?? '');
+  const given = String('default' in option ? (option.default ?? '') : '');
   if (given !== '') return given;
   return 'range' in option && option.takes !== 'integers' ? String(option.range[0]) : option.value;
 }
 
 function absent(option: Option): unknown {
   if (option.takes === 'nothing') return false;
-  return option.default;
+  return option.takes === 'files' ? [] : option.default;
 }
 
-function read(who: string, name: string, option: Option, text: string): unknown {
+function read(who: string, name: string, option: Option, texts: readonly string[]): unknown {
   if (option.takes === 'nothing') return true;
+  if (option.takes === 'files') return texts;
+  const text = texts.join(',');
   const parts = lists(option) ? text.split(',').map((part) => part.trim()) : [text];
   if (parts.includes('')) throw new UsageError(`${who}: --${name} has an empty entry; got "${text}".`);
   switch (option.takes) {

@@ -43,7 +43,7 @@ function operand(option: Option): string {
 }
 
 function defaultOf(option: Option): string {
-  if (option.takes === 'nothing' || option.default === undefined || String(option.default) === '') return '';
+  if (!('default' in option) || option.default === undefined || String(option.default) === '') return '';
   const text = `default ${String(option.default)}`;
   return text.length > 60 ? `\n${wrap(text, 80)}` : ` (${text})`;
 }

@@ -23,3 +23,7 @@ export class UsageError extends Error {
 export class FailureError extends Error {
   override readonly name = 'FailureError';
 }
+
+/** An error that no check of this package foresaw. */
+export const isFault = (error: Error): boolean =>
+  /^(Error|TypeError|RangeError|ReferenceError|SyntaxError|URIError)$/.test(error.name);

@@ -1,4 +1,4 @@
-import { mechanism as find, mechanisms, parseOption, requirement, type Mechanism } from '../attention/index.js';
+import { knownMechanisms, mechanism as find, parseOption, requirement, type Mechanism } from '../attention/index.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { UsageError } from './io.js';
 
@@ -6,7 +6,7 @@ type Settings = Readonly<Record<string, unknown>>;
 
 /** Mechanisms by name, `all` for every one. @throws UsageError with every unknown name at once. */
 export function chooseMechanisms(who: string, words: readonly string[]): readonly Mechanism[] {
-  if (words.includes('all')) return mechanisms;
+  if (words.includes('all')) return knownMechanisms();
   const refused: string[] = [];
   const chosen = words.flatMap((word) => named(word, refused));
   refuse(who, refused);

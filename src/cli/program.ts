@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import * as errors from '../core/errors.js';
 import { type Style, styleFor } from './ansi.js';
 import { bench } from './commands/bench.js';
@@ -11,7 +12,8 @@ import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
 import { train } from './commands/train.js';
 import { renderHelp, type HelpText } from './help.js';
-import { type Io, UsageError } from './io.js';
+import { type Io, isFault, UsageError } from './io.js';
+import { withPlugins } from './plugins.js';
 import { version } from './version.js';
 
 export interface Command {
@@ -70,7 +72,9 @@ async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<num
     io.out(renderHelp(word === undefined ? command.help : variants[word]!, style));
     return 0;
   }
-  return command.run(rest, io);
+  return 'plugin' in command.help.options
+    ? withPlugins(`subquad ${wanted}`, rest, io, () => command.run(rest, io))
+    : command.run(rest, io);
 }
 
 function unknown(name: string): UsageError {
@@ -97,7 +101,8 @@ ${lines.join('\n')}
 /** One sentence; the stack only for what nobody foresaw, and only when asked. */
 function explain(error: unknown, io: Io): string {
   if (!(error instanceof Error)) return String(error);
-  const known = error.name !== 'Error' && !(error instanceof TypeError || error instanceof RangeError);
-  if (io.env['SUBQUAD_DEBUG']) return error.stack ?? error.message;
-  return known ? error.message : `${error.message} (unexpected; SUBQUAD_DEBUG=1 shows where, please report it)`;
+  if (io.env['SUBQUAD_DEBUG']) return inspect(error);
+  return !isFault(error)
+    ? error.message
+    : `${error.message} (unexpected; SUBQUAD_DEBUG=1 shows where, please report it)`;
 }

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { importHere } from './import-here.js';
 import { program } from './program.js';
 import {
   ASKED,
@@ -15,6 +16,9 @@ import {
 
 const { argv, state, ...rest } = workerData as WorkSetup;
 const send = (message: FromWorker): void => parentPort!.postMessage(message);
+
+// takes time, so only for those that there are
+if (argv.some((word) => /^--plugin(=|$)/.test(word))) importHere();
 
 const exit = await program(argv, {
   ...rest,

@@ -1,4 +1,4 @@
-import { mechanism as find, type Mechanism } from '../attention/index.js';
+import { knownMechanisms, mechanisms, pluginOf, unknownMechanism } from '../attention/index.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { flag, fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
 import { activations, type ActivationName, type NormKind, type PositionOptions } from '../nn/index.js';
@@ -22,7 +22,12 @@ export interface ModelConfig {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly mechanism: { readonly name: string; readonly options: Readonly<Record<string, unknown>> };
+  readonly mechanism: {
+    readonly name: string;
+    readonly options: Readonly<Record<string, unknown>>;
+    /** The file that a mechanism of your own comes from, where `registerMechanism` was told. */
+    readonly plugin?: string;
+  };
   readonly position: PositionOptions;
   readonly feedForward: {
     readonly hidden: number;
@@ -55,6 +60,7 @@ const oneOf = (words: readonly string[]) => ({
   must: words.map((word) => `"${word}"`).join(', '),
   holds: (value: unknown) => words.includes(value as string),
 });
+const text = (must: string) => ({ must, holds: (value: unknown) => typeof value === 'string' });
 const section = { must: 'an object', holds: isObject };
 /** A section that its first word may stand for: `"rope"` for `{ "method": "rope" }`. */
 const worded = { must: 'a name or an object', holds: (value: unknown) => typeof value === 'string' || isObject(value) };
@@ -82,7 +88,7 @@ const top: Requirements = {
 const sections: Readonly<Record<string, { readonly word?: string; readonly keys: Requirements }>> = {
   mechanism: {
     word: 'name',
-    keys: { name: { must: 'a name', holds: (x) => typeof x === 'string' }, options: section },
+    keys: { name: text('a name'), options: section, plugin: text('the path of a file') },
   },
   position: {
     word: 'method',
@@ -164,7 +170,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     tied: true,
     lossChunk: 0,
     ...rest,
-    mechanism: { name: 'flash', options: {}, ...given['mechanism'] },
+    mechanism: mechanismOf({ name: 'flash', options: {}, ...given['mechanism'] }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
     feedForward: {
       // gated layers have three matrices in place of two, so a hidden size of two thirds is as large
@@ -183,6 +189,12 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
       ...given['memory'],
     },
   };
+}
+
+/** Where it comes from now counts, not where it came from when it was written. */
+function mechanismOf(given: ModelConfig['mechanism']): ModelConfig['mechanism'] {
+  const plugin = pluginOf(given.name);
+  return plugin === undefined ? given : { ...given, plugin };
 }
 
 function contradictionsOf(config: ModelConfig, given: Readonly<Record<string, Given>>): string[] {
@@ -220,15 +232,20 @@ function contradictionsOf(config: ModelConfig, given: Readonly<Record<string, Gi
 /** What the mechanism has against the model. */
 function mechanismReasons(config: ModelConfig): string[] {
   const { kind, heads, kvHeads, headDim, length, position } = config;
-  const { name, options } = config.mechanism;
-  let mechanism: Mechanism;
-  try {
-    mechanism = find(name);
-  } catch (error) {
-    return [(error as Error).message.replace('mechanism: ', '').replace(/\.$/, '')];
+  const { name, options, plugin } = config.mechanism;
+  const mechanism = knownMechanisms().find((one) => one.name === name);
+  if (mechanism === undefined) {
+    return [
+      plugin === undefined
+        ? `${unknownMechanism(name)}; one of your own is known by --plugin FILE or registerMechanism`
+        : `mechanism "${name}" came from ${plugin}, which is not loaded: pass --plugin ${plugin}, or registerMechanism it first`,
+    ];
   }
   const { supports } = mechanism.definition;
   const reasons: string[] = [];
+  if (plugin !== undefined && mechanisms.includes(mechanism)) {
+    reasons.push(`mechanism "${name}" came from ${plugin}, and subquad has another of this name: rename one of them`);
+  }
   const scored = position.method === 'alibi' || position.method === 't5' || position.method === 'transformer-xl';
   if (scored && !supports.score) {
     const others = positionNames.filter((one) => !['alibi', 't5', 'transformer-xl'].includes(one));

@@ -19,6 +19,8 @@ export interface ExtrapolateOptions extends Omit<Recipe, 'seed'> {
   readonly layers: number;
   readonly width: number;
   readonly heads: number;
+  /** What all of them attend by; default flash. */
+  readonly mechanism?: ModelConfig['mechanism'] | undefined;
   /** Seeds `seed … seed + seeds − 1`: of the weights at first, and of the order of the text. */
   readonly seeds: number;
   readonly seed: number;
@@ -207,6 +209,7 @@ function scoredPart(validation: Corpus, times: readonly number[], options: Extra
   return validation.slice(0, windows * longest + 1);
 }
 
-function configOf({ length, layers, width, heads }: ExtrapolateOptions, position: string): ModelConfig {
-  return readConfig({ length, layers, width, heads, position });
+function configOf(options: ExtrapolateOptions, position: string): ModelConfig {
+  const { length, layers, width, heads, mechanism } = options;
+  return readConfig({ length, layers, width, heads, mechanism, position });
 }

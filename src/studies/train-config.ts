@@ -225,6 +225,8 @@ const FREE = [
   'train.patience',
   // the text itself is compared, wherever it lies
   'data.texts',
+  // where a mechanism of your own lies; what it is, is its file's own business
+  'model.mechanism.plugin',
 ];
 
 /** @throws OptionError naming everything that would make a resumed run another one. */

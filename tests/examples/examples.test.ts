@@ -2,10 +2,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { mechanism } from '../../src/attention/index.js';
+import { mechanism, type Mechanism } from '../../src/attention/index.js';
+import { compile } from '../../src/codegen/expression/index.js';
 
 // the examples import the package; here that is the source, not what was built last
 vi.mock('subquad', () => import('../../src/index.js'));
+vi.mock('subquad/attention', () => import('../../src/attention/index.js'));
 vi.mock('subquad/masks', () => import('../../src/masks/index.js'));
 vi.mock('subquad/data', () => import('../../src/data/index.js'));
 vi.mock('subquad/models', () => import('../../src/models/index.js'));
@@ -129,6 +131,23 @@ it('4: BigBird has 2,547,712 pairs, and the exercise 1,561,600', async () => {
   expect(got.ofKind[2]).toBe(3 * 62);
   // every block between the first and the last sees its window, the two global blocks and three more
   for (const row of got.map.slice(3, -3)) expect(row.filter((kind) => kind >= 0)).toHaveLength(8);
+});
+
+it('the plugin: its cost counts the pairs of its pattern', async () => {
+  const file = new URL('../../examples/sink-window.mjs', import.meta.url).href;
+  const { sinkWindow } = (await import(file)) as { sinkWindow: Mechanism };
+  for (const [n, options] of [
+    [1, {}],
+    [40, { sinks: 3, radius: 5 }],
+    [9, { sinks: 20, radius: 2 }],
+    [9, { sinks: 0, radius: 0 }],
+  ] as const) {
+    const shape = { B: 1, H: 2, G: 1, L: n, S: n, D: 8, E: 4 };
+    const sees = compile(sinkWindow.pattern(shape, options)!.expression(shape), ['b', 'h', 'q', 'k']);
+    let pairs = 0;
+    for (let q = 0; q < n; q++) for (let k = 0; k <= q; k++) pairs += sees(0, 0, q, k);
+    expect(sinkWindow.cost(shape, options)).toEqual({ pairs: 2 * pairs, multiplyAdds: 2 * pairs * (8 + 4) });
+  }
 });
 
 // seconds of training: in the full run

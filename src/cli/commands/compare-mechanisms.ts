@@ -1,8 +1,9 @@
-import { type AttentionShape, type Mechanism, mechanisms } from '../../attention/index.js';
+import { type AttentionShape, families, knownMechanisms, type Mechanism, mechanisms } from '../../attention/index.js';
 import { nearest } from '../../core/errors.js';
 import { baselines, coreSet, optionFaults, type Variant, variant } from '../../studies/mechanisms.js';
 import { UsageError } from '../io.js';
 import { named, setting } from '../mechanism-options.js';
+import { pluginOption } from '../plugins.js';
 
 export const mechanismOptions = {
   mechanisms: {
@@ -16,9 +17,8 @@ export const mechanismOptions = {
     value: 'NAME.OPTION=VALUE,…',
     help: 'options of mechanisms; a list of numbers as 1+2+3',
   },
+  plugin: pluginOption,
 } as const;
-
-const families = [...new Set(mechanisms.map(({ definition }) => definition.family))];
 
 /** The mechanisms by family, for the help. */
 export const mechanismNotes = `Mechanisms
@@ -87,9 +87,9 @@ function choose({ mechanisms: words, families: groups }: Wanted, refused: string
     const others = [...words.filter((word) => word !== 'all'), ...(groups ?? [])];
     if (others.length > 0)
       refused.push(`--mechanisms all has ${others.join(', ')} among them; ask for one or the other`);
-    return whole(mechanisms);
+    return whole(knownMechanisms());
   }
-  const inFamilies = mechanisms.filter(({ definition }) => groups?.includes(definition.family));
+  const inFamilies = knownMechanisms().filter(({ definition }) => groups?.includes(definition.family));
   for (const group of groups ?? []) {
     if (families.some((family) => family === group)) continue;
     const guess = nearest(group, families);

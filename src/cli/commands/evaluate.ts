@@ -15,6 +15,7 @@ import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import { chooseMechanisms, readSettings } from '../mechanism-options.js';
+import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
@@ -48,6 +49,7 @@ const options = {
   },
   mechanism: { takes: 'text', value: 'NAME', help: 'attend by this mechanism instead, without training again' },
   set: { takes: 'words', value: 'OPTION=VALUE,…', help: 'options of the mechanism' },
+  plugin: pluginOption,
   weights: { takes: 'choice', choices: ['best', 'last'], default: 'best', help: 'which weights of a run' },
   precision: { takes: 'choice', choices: ['f32', 'bf16', 'f16'], default: 'f32', help: 'how activations are stored' },
   baseline: {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { mechanism as find } from '../../attention/index.js';
 import { FormatError } from '../../core/errors.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { findTexts, openCorpus, splitCorpus } from '../../data/index.js';
@@ -16,6 +17,8 @@ import * as format from '../format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
+import { readSettings } from '../mechanism-options.js';
+import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
 import { extrapolationReport, extrapolationSvg } from '../report/extrapolation.js';
@@ -43,6 +46,9 @@ const options = {
   layers: { takes: 'integer', value: 'N', range: [1, 1000], default: 2, help: 'layers of a model' },
   width: { takes: 'integer', value: 'N', range: [2, 65536], default: 64, help: 'size of the stream between them' },
   heads: { takes: 'integer', value: 'N', range: [1, 1024], default: 4, help: 'attention heads' },
+  mechanism: { takes: 'text', value: 'NAME', default: 'flash', help: 'what the models attend by' },
+  set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  plugin: pluginOption,
   validation: {
     takes: 'number',
     value: 'X',
@@ -79,12 +85,15 @@ const help: HelpText = {
   examples: [
     [WHO, 'all methods, one seed'],
     [`${WHO} --seeds 3`, 'the figure with its spread'],
+    [`${WHO} --mechanism sliding-window --set radius=32`, 'with a window'],
     [`${WHO} book.txt --methods sinusoidal,alibi --length 256 --steps 500`, 'two methods on your own text'],
   ],
 };
 
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
+  const mechanism = find(values.mechanism);
+  const settings = readSettings(WHO, mechanism, values.set);
   const paths = positionals.length === 0 ? [BUNDLED_TEXT] : findTexts(positionals.map((path) => resolve(io.cwd, path)));
   const text = splitCorpus(openCorpus(paths), values.validation);
   const folder = resolve(io.cwd, values.out);
@@ -108,6 +117,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
         layers: values.layers,
         width: values.width,
         heads: values.heads,
+        mechanism: { name: mechanism.name, options: settings },
         steps: values.steps,
         batchSize: values.batch,
         rate: values.rate,
@@ -206,7 +216,7 @@ function render(result: Extrapolation, style: Style): string {
   const notes =
     'bits per byte by the length of the windows; 2×, …: change of perplexity per byte against the trained length' +
     `${seeds.length > 1 ? '; mean ± half the spread over seeds' : ''}.\n` +
-    `${format.operations(parameters)} parameters, ${format.count(model.layers, 'layer')} of ${model.width}, ` +
+    `${format.operations(parameters)} parameters, ${format.count(model.layers, 'layer')} of ${model.width}, ${model.mechanism.name}, ` +
     `${format.integer(recipe.steps)} steps of ${format.integer(recipe.batchSize * length)} bytes; ` +
     `${format.integer(scoredBytes)} unseen bytes, the same at every length; ${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.\n`;
   return `\n${tables.join('')}${extrapolationFindings(result).join('\n')}\n\n${style.dim(notes)}\n`;

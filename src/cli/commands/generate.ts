@@ -17,6 +17,7 @@ import * as format from '../format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
+import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 
 const WHO = 'subquad generate';
@@ -52,6 +53,7 @@ const options = {
   },
   window: { takes: 'integer', value: 'N', range: [1, 2 ** 24], help: 'tokens of a ring; default the trained length' },
   sinks: { takes: 'integer', value: 'N', range: [1, 2 ** 16], help: 'first tokens that a sink cache keeps; default 4' },
+  plugin: pluginOption,
   weights: { takes: 'choice', choices: ['best', 'last'], help: "which of a run's; default the best" },
   device: deviceOption,
   threads: threadsOption,

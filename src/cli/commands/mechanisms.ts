@@ -1,18 +1,18 @@
-import { mechanisms as registry, type Mechanism } from '../../attention/index.js';
+import { families, knownMechanisms, type Mechanism } from '../../attention/index.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { noPositionals } from '../common-options.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
+import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { table } from '../table.js';
 
 const WHO = 'subquad mechanisms';
 
-const families = [...new Set(registry.map(({ definition }) => definition.family))];
-
 const options = {
   family: { takes: 'choices', choices: families, default: families, help: 'only these families' },
+  plugin: pluginOption,
   json: { takes: 'nothing', help: 'print JSON instead, with options, formulas and papers' },
   markdown: { takes: 'nothing', help: 'print a Markdown table instead, as in the README' },
 } as const;
@@ -31,7 +31,7 @@ const help: HelpText = {
 function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals);
-  const chosen = registry.filter(({ definition }) => values.family.includes(definition.family));
+  const chosen = knownMechanisms().filter(({ definition }) => values.family.includes(definition.family));
   if (values.json && values.markdown) throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
   if (values.markdown) io.out(markdown(chosen));
   else if (values.json) io.out(`${JSON.stringify(chosen.map(described), undefined, 2)}\n`);

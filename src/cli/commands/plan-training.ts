@@ -14,7 +14,7 @@ import { options as trainOptions, readWanted } from './train-options.js';
 
 const WHO = 'subquad plan train';
 
-const { config, preset, kind, mechanism, set, position, layers, width, heads, dropout } = trainOptions;
+const { config, preset, kind, mechanism, set, plugin, position, layers, width, heads, dropout } = trainOptions;
 const { precision, batch, accumulate, optimiser, device, threads } = trainOptions;
 
 const options = {
@@ -35,6 +35,7 @@ const options = {
   kind,
   mechanism,
   set,
+  plugin,
   position,
   layers,
   width,

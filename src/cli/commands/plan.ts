@@ -17,6 +17,7 @@ import * as format from '../format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';
+import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { planTraining, planTrainingHelp } from './plan-training.js';
 import { Progress } from '../progress.js';
@@ -50,6 +51,7 @@ const options = {
   },
   mechanisms: { takes: 'words', value: 'NAME,…', default: ['all'], help: 'which mechanisms' },
   set: { takes: 'words', value: 'NAME.OPTION=VALUE,…', default: [], help: 'options of a mechanism; lists as 1+2+3' },
+  plugin: pluginOption,
   'no-probe': { takes: 'nothing', help: 'do not measure the machine; no times are predicted' },
   seed: seedOption,
   device: deviceOption,

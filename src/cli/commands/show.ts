@@ -22,6 +22,7 @@ import { readSettings } from '../mechanism-options.js';
 import { coarser, type Grid, grid, terminalLines } from '../picture/grid.js';
 import { png } from '../picture/png.js';
 import { svg } from '../picture/svg.js';
+import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { definitions } from '../table.js';
 import { described } from './mechanisms.js';
@@ -30,6 +31,7 @@ const WHO = 'subquad show';
 
 const options = {
   set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  plugin: pluginOption,
   length: { takes: 'integer', value: 'N', range: [1, 4096], help: 'positions of the picture' },
   head: { takes: 'integer', value: 'N', range: [0, 11], default: 0, help: 'head of the picture, of 12' },
   causal: { takes: 'nothing', help: 'the causal form' },

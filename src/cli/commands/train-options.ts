@@ -17,6 +17,7 @@ import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption } from '../common-options.js';
 import { FailureError, type Io, UsageError } from '../io.js';
 import { readSettings } from '../mechanism-options.js';
+import { pluginOption } from '../plugins.js';
 
 const count = (help: string, most = 2 ** 20) => ({ takes: 'integer', value: 'N', range: [1, most], help }) as const;
 
@@ -30,6 +31,7 @@ export const options = {
   kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder' },
   mechanism: { takes: 'text', value: 'NAME', help: 'attention; default flash. See subquad mechanisms' },
   set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  plugin: pluginOption,
   position: { takes: 'choice', choices: positionNames, help: 'default rope' },
   length: count('tokens of a window', longestLength),
   layers: count('layers', 1024),

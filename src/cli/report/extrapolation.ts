@@ -51,7 +51,7 @@ export function extrapolationReport(study: Extrapolation, options: Extrapolation
   );
   const body = markup`<h1>Train short, read long</h1>
     <p class="lead">
-      ${format.operations(parameters)} parameters (${format.count(model.layers, 'layer')} of ${model.width}, ${format.count(model.heads, 'head')}), trained on windows of ${length} bytes of ${options.text} and evaluated on up to ${format.integer(length * times.at(-1)!)}, one model for each way to know positions${seeds.length > 1 ? ` and each of ${seeds.length} seeds` : ''}.
+      ${format.operations(parameters)} parameters (${format.count(model.layers, 'layer')} of ${model.width}, ${format.count(model.heads, 'head')}, ${model.mechanism.name}), trained on windows of ${length} bytes of ${options.text} and evaluated on up to ${format.integer(length * times.at(-1)!)}, one model for each way to know positions${seeds.length > 1 ? ` and each of ${seeds.length} seeds` : ''}.
     </p>
     <p class="note">
       After figure 1 of Press, Smith, Lewis, “Train Short, Test Long”, 2022, arXiv 2108.12409.
