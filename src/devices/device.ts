@@ -56,6 +56,12 @@ export interface Device {
   read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
   /** Runs tasks `0 … tasks-1`; any thread may take any task, so tasks must not depend on each other. */
   run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void;
+  /**
+   * Has `check` look at what earlier work left in a buffer: at once where `run` returns with the work done, else before the next
+   * `read` or `synchronise` resolves. What `check` throws is then thrown here, or what that call rejects with. The buffer may be
+   * freed at once.
+   */
+  guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void;
   synchronise(): Promise<void>;
   /** Stops the threads and returns the memory. Idempotent. */
   dispose(): Promise<void>;

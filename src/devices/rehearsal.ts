@@ -63,12 +63,11 @@ export class RehearsalDevice implements Device {
   write(): void {}
 
   read(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Promise<Uint8Array> {
-    return Promise.resolve(this.readSync(buffer, byteOffset, byteLength));
+    return Promise.resolve(new Uint8Array(byteLength));
   }
 
-  readSync(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Uint8Array {
-    return new Uint8Array(byteLength);
-  }
+  /** There is nothing to look at. */
+  guard(): void {}
 
   run(kernel: Kernel, _args: readonly KernelArgument[], tasks: number, options: RunOptions = {}): void {
     this.#settle();

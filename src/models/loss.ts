@@ -1,5 +1,5 @@
 import { add, cast, concat, crossEntropy, div, split } from '../ops/index.js';
-import { checkIndices } from '../ops/indices.js';
+import { countTargets } from '../ops/count-targets.js';
 import { recompute, type Module } from '../nn/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 
@@ -37,11 +37,9 @@ export function tokenLoss(rows: Tensor, targets: Tensor, options: TokenLossOptio
       return loss!;
     });
     if (reduction === 'none') return concat(losses);
-    const rule = { name: 'targets', bound: options.vocabulary, of: 'the vocabulary', ignore: IGNORED };
-    const { count } = checkIndices('tokenLoss', targets, rule);
     return div(
       losses.reduce((sum, loss) => add(sum, loss)),
-      count,
+      countTargets('tokenLoss', targets, IGNORED),
     );
   });
 }

@@ -3,6 +3,7 @@ import { resolveAxis, sizeOf } from '../core/shape.js';
 import { argmax as kernel, argmaxParameters } from '../kernels/rowwise/argmax.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
 import { commonDevice, produce, type Tensor } from '../tensor/index.js';
+import { noteBelow } from '../tensor/integers.js';
 
 export interface ArgmaxOptions {
   /** Default: all axes, as one. */
@@ -38,5 +39,6 @@ export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
     const args = argmaxParameters.pack({ x: x.buffer, out: out.buffer, rows, length, columns, perTask });
     x.device.run(kernel(inner, x.dtype), args, tasks);
     x.device.counters.bytesMoved += x.byteLength + out.byteLength;
+    noteBelow(out, length);
   });
 }

@@ -66,34 +66,35 @@ export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: Gathere
   checkOptions(who, options, ['queryOrder', 'keyOrder', 'mask', 'score', 'causal', 'scale', 'dropout']);
   checkValues(who, options);
   const { B, H, G, L, S, D, E } = checkInputs(who, q, k, v);
-  const { queryOrder, keyOrder, mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
+  const { mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
   if (rule !== undefined && typeof rule !== 'function') {
     throw new OptionError(`${who}: score must be a function of { score, queryPosition, keyPosition, … }.`);
   }
-  if (queryOrder !== undefined) {
-    checkOrder('queryOrder', queryOrder, B, [H], L);
-    checkDistinct('queryOrder', queryOrder, L);
-  }
-  if (keyOrder !== undefined) checkOrder('keyOrder', keyOrder, B, [G, H], S);
-  const places = {
-    B,
-    H,
-    G: keyOrder?.shape[1] ?? G,
-    L: queryOrder?.shape[2] ?? L,
-    S: keyOrder?.shape[2] ?? S,
-  };
-  const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
-  const score = scoreOf({ queryOrder, keyOrder, causalShift: causal ? S - L : undefined, rule });
-  const expression = mask?.expression(places) ?? null;
-  const settings = { D, E, dropout: dropout !== undefined };
-  const plan = planWhole(places, expression, score?.expression(places), settings);
-  const { out, logsumexp } = scope(() => {
+  return scope(() => {
+    const queryOrder = options.queryOrder && checkOrder('queryOrder', options.queryOrder, B, [H], L);
+    if (queryOrder !== undefined) checkDistinct('queryOrder', queryOrder, L);
+    const keyOrder = options.keyOrder && checkOrder('keyOrder', options.keyOrder, B, [G, H], S);
+    const places = {
+      B,
+      H,
+      G: keyOrder?.shape[1] ?? G,
+      L: queryOrder?.shape[2] ?? L,
+      S: keyOrder?.shape[2] ?? S,
+    };
+    const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
+    const score = scoreOf({ queryOrder, keyOrder, causalShift: causal ? S - L : undefined, rule });
+    const expression = mask?.expression(places) ?? null;
+    const settings = { D, E, dropout: dropout !== undefined };
+    const plan = planWhole(places, expression, score?.expression(places), settings);
     const [call] = callsOf([plan], { shape: places, scale, dropout });
-    return onTape(call!, q, withHeads(k, places.G), withHeads(v, places.G), { queryOrder, keyOrder });
+    const { out, logsumexp } = onTape(call!, q, withHeads(k, places.G), withHeads(v, places.G), {
+      queryOrder,
+      keyOrder,
+    });
+    const counters = countersOf([plan], expression, places, [q, k, v, out, logsumexp]);
+    tally(q.device, counters, D + E);
+    return { out, logsumexp, counters };
   });
-  const counters = countersOf([plan], expression, places, [q, k, v, out, logsumexp]);
-  tally(q.device, counters, D + E);
-  return { out, logsumexp, counters };
 }
 
 /** Repeats the heads of keys or values, so that each query head has its own. */

@@ -3,8 +3,9 @@ import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
 import { crossEntropyGradientProgram, crossEntropyProgram } from '../kernels/cross-entropy.js';
 import { rowsPerTask as rowsFor } from '../kernels/rowwise/plan.js';
-import { commonDevice, empty, operation, scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, scope, Tensor } from '../tensor/index.js';
 import { div } from './arithmetic.js';
+import { countTargets } from './count-targets.js';
 import { checkIndices } from './indices.js';
 import { sum } from './reduce.js';
 
@@ -26,7 +27,7 @@ const REDUCTIONS = ['mean', 'sum', 'none'] as const;
  * the logits, the gradient keeps one number per row.
  *
  * @throws ShapeError when targets are not shaped like the rows.
- * @throws OptionError naming the first target outside `0 … V−1` and its position; for an option outside its range; for a mean
+ * @throws OptionError naming a target outside `0 … V−1` and its position; for an option outside its range; for a mean
  * over rows that are all ignored.
  *
  * @example
@@ -47,13 +48,9 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     throw new OptionError(`${who}: logits must be f32, f16 or bf16; got ${logits.dtype}. Use cast first.`);
   const length = logits.shape.at(-1)!;
   const rule = { name: 'targets', bound: length, of: `logits=${show(logits.shape)}`, ignore: ignoreIndex };
-  const { count } = checkIndices(who, targets, rule);
-  if (count === 0 && reduction === 'mean') {
-    throw new OptionError(
-      `${who}: all ${targets.size} targets are ignoreIndex ${ignoreIndex}, so there is no mean. Leave the call out.`,
-    );
-  }
   return scope(() => {
+    const safe = checkIndices(who, targets, rule);
+    const count = reduction === 'mean' ? countTargets(who, safe, ignoreIndex) : 1;
     const losses = empty(targets.shape, 'f32', device);
     const logsumexp = empty(targets.shape, 'f32', device, 'saved');
     const rows = targets.size;
@@ -62,7 +59,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     const spec = { dtype: logits.dtype as FloatDtype, smooth: smoothing > 0 };
     const common = () => ({
       logits: logits.buffer,
-      targets: targets.buffer,
+      targets: safe.buffer,
       logsumexp: logsumexp.buffer,
       rows,
       length,
@@ -79,13 +76,14 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     const vjp = ([d]: readonly (Tensor | undefined)[]): Tensor[] => {
       const dlogits = empty(logits.shape, 'f32', device);
       const { kernel, pack } = crossEntropyGradientProgram(spec);
-      const factor = reduction === 'mean' ? 1 / count : 1;
+      const [factor, dloss] = count instanceof Tensor ? [1, div(d!, count)] : [1 / count, d!];
       const dlossStep = reduction === 'none' ? 1 : 0;
-      device.run(kernel, pack({ ...common(), dloss: d!.buffer, dlossStep, factor, dlogits: dlogits.buffer }), tasks);
+      device.run(kernel, pack({ ...common(), dloss: dloss.buffer, dlossStep, factor, dlogits: dlogits.buffer }), tasks);
       device.counters.bytesMoved += logits.byteLength + dlogits.byteLength;
       return [dlogits];
     };
-    operation(who, [logits], [loss], vjp, [logits, targets, logsumexp]);
+    const saved = [logits, safe, logsumexp, ...(count instanceof Tensor ? [count] : [])];
+    operation(who, [logits], [loss], vjp, saved);
     return loss;
   });
 }

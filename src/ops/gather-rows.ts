@@ -2,7 +2,8 @@ import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { ShapeError } from '../core/errors.js';
 import { sameShape, show, sizeOf } from '../core/shape.js';
 import { launchGather, launchScatterAdd, type RowShape } from '../kernels/gather/launch.js';
-import { commonDevice, empty, operation, zeros, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, scope, zeros, type Tensor } from '../tensor/index.js';
+import { noteAmong } from '../tensor/integers.js';
 import { checkIndices } from './indices.js';
 
 /**
@@ -10,7 +11,7 @@ import { checkIndices } from './indices.js';
  * i32. What `argsort` returns sorts rows with it. Works on every dtype; the gradient adds up where an index repeats, in order.
  *
  * @throws ShapeError when the axes before differ.
- * @throws OptionError naming the first index outside `0 … n−1` and its position; for indices that are not i32.
+ * @throws OptionError naming an index outside `0 … n−1` and its position; for indices that are not i32.
  *
  * @example
  * const x = tensor([10, 11, 20, 21, 30, 31], [1, 3, 2], { device });
@@ -24,14 +25,13 @@ export function gatherRows(x: Tensor, indices: Tensor): Tensor {
       `${who}: x must be [...,n,D] and indices [...,m], equal before the last axes; got x=${show(x.shape)}, indices=${show(indices.shape)}.`,
     );
   }
-  checkIndices(who, indices, {
-    name: 'indices',
-    bound: x.shape.at(-2)!,
-    of: `axis ${x.rank - 2} of x=${show(x.shape)}`,
+  const rule = { name: 'indices', bound: x.shape.at(-2)!, of: `axis ${x.rank - 2} of x=${show(x.shape)}` };
+  return scope(() => {
+    const safe = checkIndices(who, indices, rule);
+    const out = pickRows(x, safe);
+    if (isFloat(x.dtype)) operation(who, [x], [out], ([d]) => [addRows(d!, safe, x.shape)], [safe]);
+    return out;
   });
-  const out = pickRows(x, indices);
-  if (isFloat(x.dtype)) operation(who, [x], [out], ([d]) => [addRows(d!, indices, x.shape)], [indices]);
-  return out;
 }
 
 /** The rows of `x [..., n, D]`, or numbers of `x [..., n]`, at indices that are known to be in range. Not on the tape. */
@@ -39,6 +39,7 @@ export function pickRows(x: Tensor, indices: Tensor): Tensor {
   const rows = rowsOf(x.shape, indices);
   const out = empty([...indices.shape, ...x.shape.slice(indices.rank)], x.dtype, x.device);
   launchGather(x.device, x.dtype, x.buffer, indices.buffer, out.buffer, rows);
+  if (x.dtype === 'i32') noteAmong(out, [x]);
   return out;
 }
 

@@ -3,6 +3,7 @@ import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { checkShape, resolveAxis, sameShape, show, sizeOf, type Shape } from '../core/shape.js';
 import { launchGather, launchScatterAdd, type RowShape } from '../kernels/gather/launch.js';
 import { runElementwise } from '../tensor/elementwise.js';
+import { noteAmong } from '../tensor/integers.js';
 import { commonDevice, empty, full, operation, scope, type Tensor } from '../tensor/index.js';
 import { checkIndices } from './indices.js';
 import { argument } from './map.js';
@@ -21,7 +22,7 @@ function rowShape(shape: Shape, axis: number, count: number): RowShape {
  * Rows of `x` by number: `out[…, i…, …] = x[…, indices[i…], …]`, where the axes of `indices` (i32, any shape) take the place of
  * `axis`. Works on every dtype; the gradient adds up where an index repeats, in order.
  *
- * @throws OptionError naming the first index outside `0 … n−1` and its position; for indices that are not i32; for an
+ * @throws OptionError naming an index outside `0 … n−1` and its position; for indices that are not i32; for an
  * axis that does not exist.
  *
  * @example
@@ -37,14 +38,11 @@ export function gather(x: Tensor, indices: Tensor, options: GatherOptions = {}):
 export function gatherNamed(who: string, x: Tensor, indices: Tensor, axisOption: number, name = 'x'): Tensor {
   const axis = resolveAxis(who, axisOption, x.shape);
   commonDevice(who, [x, indices]);
-  checkIndices(who, indices, {
-    name: 'indices',
-    bound: x.shape[axis]!,
-    of: `axis ${axis} of ${name}=${show(x.shape)}`,
-  });
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   checkShape(who, shape);
-  return picked(who, x, indices, shape, rowShape(x.shape, axis, indices.size));
+  const rule = { name: 'indices', bound: x.shape[axis]!, of: `axis ${axis} of ${name}=${show(x.shape)}` };
+  const rows = rowShape(x.shape, axis, indices.size);
+  return scope(() => picked(who, x, checkIndices(who, indices, rule), shape, rows));
 }
 
 /**
@@ -52,7 +50,7 @@ export function gatherNamed(who: string, x: Tensor, indices: Tensor, axisOption:
  * `x [..., n]` and `indices [..., m]` i32. What `argsort` and `topK` return selects with it.
  *
  * @throws ShapeError when the axes before the last differ.
- * @throws OptionError naming the first index outside `0 … n−1` and its position.
+ * @throws OptionError naming an index outside `0 … n−1` and its position.
  */
 export function takeAlong(x: Tensor, indices: Tensor): Tensor {
   const who = 'takeAlong';
@@ -62,8 +60,8 @@ export function takeAlong(x: Tensor, indices: Tensor): Tensor {
       `${who}: x must be [...,n] and indices [...,m], equal before the last axis; got x=${show(x.shape)}, indices=${show(indices.shape)}.`,
     );
   }
-  checkIndices(who, indices, { name: 'indices', bound: x.shape.at(-1)!, of: `the last axis of x=${show(x.shape)}` });
-  return takeChecked(who, x, indices);
+  const rule = { name: 'indices', bound: x.shape.at(-1)!, of: `the last axis of x=${show(x.shape)}` };
+  return scope(() => takeChecked(who, x, checkIndices(who, indices, rule)));
 }
 
 /** `takeAlong` of indices that are known to be in range. */
@@ -75,6 +73,7 @@ export function takeChecked(who: string, x: Tensor, indices: Tensor): Tensor {
 function picked(who: string, x: Tensor, indices: Tensor, shape: Shape, rows: RowShape): Tensor {
   const out = empty(shape, x.dtype, x.device);
   launchGather(x.device, x.dtype, x.buffer, indices.buffer, out.buffer, rows);
+  if (x.dtype === 'i32') noteAmong(out, [x]);
   const vjp = ([d]: readonly (Tensor | undefined)[]): Tensor[] => {
     const dx = full(x.shape, 0, { device: x.device });
     launchScatterAdd(x.device, 'f32', indices.buffer, d!.buffer, dx.buffer, rows);
@@ -89,7 +88,7 @@ function picked(who: string, x: Tensor, indices: Tensor, shape: Shape, rows: Row
  * at `axis`. Where an index repeats, updates are added in their order, in f32, so results do not depend on threads.
  *
  * @throws ShapeError when `updates` does not fit.
- * @throws OptionError naming the first index outside `0 … n−1` and its position; for tensors that are not floats.
+ * @throws OptionError naming an index outside `0 … n−1` and its position; for tensors that are not floats.
  */
 export function scatterAdd(x: Tensor, indices: Tensor, updates: Tensor, options: GatherOptions = {}): Tensor {
   const who = 'scatterAdd';
@@ -106,21 +105,22 @@ export function scatterAdd(x: Tensor, indices: Tensor, updates: Tensor, options:
   const integers = [x, updates].find(({ dtype }) => !isFloat(dtype));
   if (integers)
     throw new OptionError(`${who}: x and updates must be f32, f16 or bf16; got ${integers.dtype}. Use cast first.`);
-  checkIndices(who, indices, { name: 'indices', bound: x.shape[axis]!, of: `axis ${axis} of x=${show(x.shape)}` });
+  const rule = { name: 'indices', bound: x.shape[axis]!, of: `axis ${axis} of x=${show(x.shape)}` };
   const rows = rowShape(x.shape, axis, indices.size);
   return scope(() => {
+    const safe = checkIndices(who, indices, rule);
     const sums = empty(x.shape, 'f32', device);
     runElementwise(argument(0), [x], sums);
-    launchScatterAdd(device, updates.dtype as FloatDtype, indices.buffer, updates.buffer, sums.buffer, rows);
+    launchScatterAdd(device, updates.dtype as FloatDtype, safe.buffer, updates.buffer, sums.buffer, rows);
     const out = x.dtype === 'f32' ? sums : empty(x.shape, x.dtype, device);
     if (out !== sums) runElementwise(argument(0), [sums], out);
     const vjp = ([d]: readonly (Tensor | undefined)[], needs: readonly boolean[]): (Tensor | undefined)[] => {
       if (!needs[1]) return [d];
       const dupdates = empty(updates.shape, 'f32', device);
-      launchGather(device, 'f32', d!.buffer, indices.buffer, dupdates.buffer, rows);
+      launchGather(device, 'f32', d!.buffer, safe.buffer, dupdates.buffer, rows);
       return [d, dupdates];
     };
-    operation(who, [x, updates], [out], vjp, [indices]);
+    operation(who, [x, updates], [out], vjp, [safe]);
     return out;
   });
 }

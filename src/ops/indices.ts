@@ -1,58 +1,8 @@
-import { CapabilityError, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
 import { show } from '../core/shape.js';
-import type { Device, DeviceBuffer } from '../devices/device.js';
-import { rangeChunk, rangeProgram, rangeWords } from '../kernels/gather/range.js';
-import type { Tensor } from '../tensor/index.js';
-
-/** The smallest and largest index, and how many there are besides those ignored. */
-export interface IndexRange {
-  readonly low: number;
-  readonly high: number;
-  readonly count: number;
-}
-
-interface Known extends IndexRange {
-  readonly ignore: number | undefined;
-}
-// tensors never change, so one look is enough
-const ranges = new WeakMap<Tensor, Known>();
-
-/** What a tensor of i32 holds, those equal to `ignore` left out. */
-export function indexRange(who: string, indices: Tensor, ignore?: number): IndexRange {
-  const known = ranges.get(indices);
-  if (known && known.ignore === ignore) return known;
-  const { device, size } = indices;
-  const tasks = Math.ceil(size / rangeChunk);
-  const found = device.allocate(4 * rangeWords * tasks, 'workspace');
-  try {
-    const { kernel, pack } = rangeProgram({ ignores: ignore !== undefined });
-    device.run(kernel, pack({ indices: indices.buffer, out: found, count: size, ignore: ignore ?? 0 }), tasks);
-    const words = readNow(who, device, found);
-    const range = { low: 2 ** 31 - 1, high: -(2 ** 31), count: 0, ignore };
-    for (let task = 0; task < tasks; task++) {
-      range.low = Math.min(range.low, words[rangeWords * task]!);
-      range.high = Math.max(range.high, words[rangeWords * task + 1]!);
-      range.count += words[rangeWords * task + 2]!;
-    }
-    // what a rehearsal reads back is 0: none of them is ignored then
-    if (device.info.kind === 'rehearsal') range.count = size;
-    ranges.set(indices, range);
-    return range;
-  } finally {
-    device.free(found);
-  }
-}
-
-function readNow(who: string, device: Device, buffer: DeviceBuffer): Int32Array {
-  const { readSync } = device as Device & { readSync?: (buffer: DeviceBuffer) => Uint8Array };
-  if (readSync === undefined) {
-    throw new CapabilityError(
-      `${who}: indices are checked by reading them back at once, which a ${device.info.kind} device cannot.`,
-    );
-  }
-  const bytes = readSync.call(device, buffer);
-  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-}
+import { checkChunk, checkProgram, checkWords, NOWHERE } from '../kernels/gather/check.js';
+import { integersOf } from '../tensor/integers.js';
+import { produce, type Tensor } from '../tensor/index.js';
 
 /** What the indices of a call may be. */
 export interface IndexRule {
@@ -65,18 +15,66 @@ export interface IndexRule {
   readonly ignore?: number | undefined;
 }
 
-/** @throws OptionError that names the first index out of range, its position and the bound. */
-export function checkIndices(who: string, indices: Tensor, { name, bound, of, ignore }: IndexRule): IndexRange {
+/**
+ * Indices that are safe to read with. Where the host knows their range they are the given ones; else the device checks them, and
+ * the result is a copy in which those out of range are 0, so that nothing foreign is read before the error is noticed.
+ *
+ * @throws OptionError that names an index out of range, its position and the bound: at once where the host knows it or the device
+ * has run when it is asked, else the next time that something is awaited.
+ */
+export function checkIndices(who: string, indices: Tensor, rule: IndexRule): Tensor {
   if (indices.dtype !== 'i32') {
-    throw new OptionError(`${who}: ${name} must be i32; got ${indices.dtype}${show(indices.shape)}. Use cast first.`);
+    throw new OptionError(
+      `${who}: ${rule.name} must be i32; got ${indices.dtype}${show(indices.shape)}. Use cast first.`,
+    );
   }
-  const range = indexRange(who, indices, ignore);
-  if (range.count === 0 || (range.low >= 0 && range.high < bound)) return range;
-  const all = readNow(who, indices.device, indices.buffer).subarray(0, indices.size);
-  const at = all.findIndex((index) => index !== ignore && (index < 0 || index >= bound));
+  const { bound, ignore } = rule;
+  const facts = integersOf(indices);
+  if (facts === undefined) return checkedOnDevice(who, indices, rule);
+  const negative = [...facts.negatives].find(([value]) => value !== ignore);
+  const above = facts.high >= bound && facts.high !== ignore;
+  if (negative === undefined && facts.high < bound) return indices;
+  // what is below 0 or at most `high` may not be in this very tensor, and what is below an ignored `high` is not known
+  if (facts.highAt === undefined || (negative === undefined && !above)) return checkedOnDevice(who, indices, rule);
+  const [value, at] = negative === undefined ? [facts.high, facts.highAt] : [negative[0], negative[1].at];
+  throw outOfRange(who, indices.shape, rule, value, at);
+}
+
+/** How many indices are not `ignore`, where the host knows. */
+export function countedOnHost(indices: Tensor, ignore: number | undefined): number | undefined {
+  if (ignore === undefined) return indices.size;
+  const facts = integersOf(indices);
+  if (facts?.highAt === undefined || ignore >= 0) return undefined;
+  return indices.size - (facts.negatives.get(ignore)?.count ?? 0);
+}
+
+function checkedOnDevice(who: string, indices: Tensor, rule: IndexRule): Tensor {
+  const { device, size, shape } = indices;
+  const tasks = Math.ceil(size / checkChunk);
+  return produce(shape, 'i32', device, (safe) => {
+    const found = device.allocate(4 * checkWords * tasks, 'workspace');
+    try {
+      const { kernel, pack } = checkProgram({ ignores: rule.ignore !== undefined });
+      const args = { indices: indices.buffer, safe: safe.buffer, found, count: size, bound: rule.bound };
+      device.run(kernel, pack({ ...args, ignore: rule.ignore ?? 0 }), tasks);
+      device.guard(found, (bytes) => {
+        const words = new Int32Array(bytes.buffer, bytes.byteOffset, checkWords * tasks);
+        for (let task = 0; task < tasks; task++) {
+          const [at, value] = [words[checkWords * task]!, words[checkWords * task + 1]!];
+          if (at !== NOWHERE) throw outOfRange(who, shape, rule, value, at);
+        }
+      });
+    } finally {
+      device.free(found);
+    }
+  });
+}
+
+function outOfRange(who: string, shape: readonly number[], rule: IndexRule, value: number, at: number): OptionError {
+  const { name, bound, of, ignore } = rule;
   const besides = ignore === undefined ? '' : `, or ${ignore} to be ignored`;
-  throw new OptionError(
-    `${who}: ${name} must be from 0 to ${bound - 1}${besides} (${of}); got ${all[at]} at ${position(at, indices.shape)}.`,
+  return new OptionError(
+    `${who}: ${name} must be from 0 to ${bound - 1}${besides} (${of}); got ${value} at ${position(at, shape)}.`,
   );
 }
 

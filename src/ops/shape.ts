@@ -13,6 +13,7 @@ import {
 } from '../core/shape.js';
 import { runCopy } from '../tensor/copy.js';
 import { runElementwise } from '../tensor/elementwise.js';
+import { noteAmong } from '../tensor/integers.js';
 import {
   commonDevice,
   full,
@@ -79,7 +80,11 @@ function permute(x: Tensor, order: readonly number[]): Tensor {
   if (moving.every((axis, i) => i === 0 || moving[i - 1]! < axis)) return share(x, shape);
   const strides = stridesOf(x.shape);
   const walk = { offset: 0, steps: order.map((axis) => strides[axis]!) };
-  return produce(shape, x.dtype, commonDevice('transpose', [x]), (out) => runCopy(shape, x, walk, out, whole(shape)));
+  const device = commonDevice('transpose', [x]);
+  return moved(
+    [x],
+    produce(shape, x.dtype, device, (out) => runCopy(shape, x, walk, out, whole(shape))),
+  );
 }
 
 export interface SliceOptions {
@@ -123,12 +128,21 @@ export function slice(x: Tensor, options: SliceOptions): Tensor {
     steps: strides.map((stride, i) => (i === axis ? stride * step : stride)),
   };
   const device = commonDevice('slice', [x]);
-  const out = produce(shape, x.dtype, device, (y) => runCopy(shape, x, walk, y, whole(shape)));
+  const out = moved(
+    [x],
+    produce(shape, x.dtype, device, (y) => runCopy(shape, x, walk, y, whole(shape))),
+  );
   operation('slice', [x], [out], ([d]) => {
     const dx = full(x.shape, 0, { device });
     runCopy(shape, d!, whole(shape), dx, walk);
     return [dx];
   });
+  return out;
+}
+
+/** `out`, whose elements are those of `sources`. */
+function moved(sources: readonly Tensor[], out: Tensor): Tensor {
+  if (out.dtype === 'i32') noteAmong(out, sources);
   return out;
 }
 
@@ -196,6 +210,7 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis?: nu
   const out = produce(shape, first.dtype, device, (y) => {
     tensors.forEach((tensor, i) => runCopy(tensor.shape, tensor, whole(tensor.shape), y, walks[i]!));
   });
+  moved(tensors, out);
   operation('concat', tensors, [out], ([d], needs) =>
     tensors.map((tensor, i) => {
       if (!needs[i]) return undefined;
@@ -258,7 +273,10 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
   const out =
     sizeOf(shape) === x.size
       ? share(x, shape)
-      : produce(shape, x.dtype, device, (y) => runElementwise(expression, [x], y));
+      : moved(
+          [x],
+          produce(shape, x.dtype, device, (y) => runElementwise(expression, [x], y)),
+        );
   operation('broadcastTo', [x], [out], ([d]) => [sumTo(d!, x.shape)]);
   return out;
 }

@@ -2,6 +2,7 @@ import { checkOptions, OptionError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { launchSort } from '../kernels/sort/launch.js';
 import { empty, scope, type Tensor } from '../tensor/index.js';
+import { noteBelow } from '../tensor/integers.js';
 import { takeChecked } from './gather.js';
 
 export interface SortOptions {
@@ -53,6 +54,7 @@ function order(who: string, x: Tensor, options: SortOptions): Tensor {
   const length = x.shape.at(-1)!;
   launchSort(x.device, x.dtype, x.buffer, out.buffer, { rows: x.size / length, length }, options.descending === true);
   x.device.counters.bytesMoved += x.byteLength + out.byteLength;
+  noteBelow(out, length);
   return out;
 }
 

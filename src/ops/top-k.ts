@@ -2,6 +2,7 @@ import { OptionError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { launchTopK } from '../kernels/sort/launch.js';
 import { empty, scope, type Tensor } from '../tensor/index.js';
+import { noteBelow } from '../tensor/integers.js';
 import { takeChecked } from './gather.js';
 import { checkRows, type Sorted } from './sort.js';
 
@@ -28,6 +29,7 @@ export function topK(x: Tensor, count: number): Sorted {
     const indices = empty([...x.shape.slice(0, -1), count], 'i32', x.device);
     launchTopK(x.device, x.dtype, x.buffer, indices.buffer, { rows: x.size / length, length }, count);
     x.device.counters.bytesMoved += x.byteLength + indices.byteLength;
+    noteBelow(indices, length);
     return { values: takeChecked(who, x, indices), indices };
   });
 }

@@ -5,6 +5,7 @@ import { checkShape, show, sizeOf } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
 import { runElementwise } from './elementwise.js';
+import { noteIntegers } from './integers.js';
 import { scope } from './scope.js';
 import { empty, trackLeaf, type Tensor } from './tensor.js';
 
@@ -78,6 +79,7 @@ export function tensor(
   const bytes = encode('tensor', data, dtype);
   const out = empty(shape, dtype, device, category);
   device.write(out.buffer, bytes);
+  if (dtype === 'i32') noteIntegers(out, data);
   if (requiresGradient) trackLeaf(out);
   return out;
 }
@@ -97,6 +99,7 @@ export function full(shape: readonly number[], value: number, options: TensorOpt
     if (element !== whole) runElementwise(variable('x0', isFloat(dtype) ? 'f32' : 'i32'), [element], whole);
     return whole;
   });
+  if (dtype === 'i32') noteIntegers(out, [value]);
   if (requiresGradient) trackLeaf(out);
   return out;
 }

@@ -4,6 +4,7 @@ import { show, sizeOf } from '../core/shape.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
 import type { Track } from './tape.js';
+import { noteSame } from './integers.js';
 import { countLeak, register, unregister, type Frame } from './registry.js';
 import { Storage, type Lifetime } from './storage.js';
 
@@ -171,7 +172,9 @@ export function storageOf(tensor: Tensor, who?: string): Storage {
 
 /** Another tensor on the same storage. The shapes must have the same size; the tape does not see it. */
 export function share(tensor: Tensor, shape: readonly number[] = tensor.shape): Tensor {
-  return new Tensor(storageOf(tensor).retain(), shape, tensor.dtype);
+  const out = new Tensor(storageOf(tensor).retain(), shape, tensor.dtype);
+  if (tensor.dtype === 'i32') noteSame(out, tensor);
+  return out;
 }
 
 /** A tensor whose contents are undefined, to be written by a kernel at once. */

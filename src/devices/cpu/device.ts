@@ -124,6 +124,10 @@ export class CpuDevice implements Device {
     return this.#backend.warm(kernels, this.info.threads);
   }
 
+  guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void {
+    check(this.readSync(buffer));
+  }
+
   synchronise(): Promise<void> {
     return Promise.resolve();
   }

@@ -3,14 +3,14 @@ import { show } from '../../core/shape.js';
 import { full } from '../../tensor/create.js';
 import { scope } from '../../tensor/scope.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { cast } from '../cast.js';
 import { addRows } from '../gather-rows.js';
-import { checkIndices, indexRange } from '../indices.js';
+import { checkIndices } from '../indices.js';
+import { max } from '../reduce.js';
 
 const who = 'attendGathered';
 
-/** Refuses what is no list of positions `[B, heads, m]` of `length` rows. */
-export function checkOrder(name: string, order: unknown, B: number, heads: readonly number[], length: number): void {
+/** A list of positions `[B, heads, m]` of `length` rows that is safe to read with; see `checkIndices`. @throws for anything else. */
+export function checkOrder(name: string, order: unknown, B: number, heads: readonly number[], length: number): Tensor {
   if (!(order instanceof Tensor))
     throw new OptionError(`${who}: ${name} must be an i32 tensor, such as argsort gives.`);
   const [batch, head] = order.shape;
@@ -18,21 +18,25 @@ export function checkOrder(name: string, order: unknown, B: number, heads: reado
     const wanted = [...new Set(heads)].map((count) => `[${B},${count},m]`).join(' or ');
     throw new ShapeError(`${who}: ${name} must be ${wanted}; got ${show(order.shape)}.`);
   }
-  checkIndices(who, order, { name, bound: length, of: `${length} rows` });
+  return checkIndices(who, order, { name, bound: length, of: `${length} rows` });
 }
 
 // tensors never change, so one look is enough
 const distinct = new WeakSet<Tensor>();
 
-/** Refuses a row that is listed twice: its results would be two. */
+/** Refuses a row that is listed twice, once the device has counted: its results would be two. */
 export function checkDistinct(name: string, order: Tensor, length: number): void {
   if (distinct.has(order)) return;
-  const { high } = scope(() => indexRange(who, cast(timesListed(order, length), 'i32')));
-  if (high > 1) {
-    throw new OptionError(
-      `${who}: ${name} must name a row once at most; one is listed ${high} times. Attend to parts of the list and merge them.`,
-    );
-  }
+  scope(() => {
+    const most = max(timesListed(order, length));
+    order.device.guard(most.buffer, (bytes) => {
+      const [times] = new Float32Array(bytes.buffer, bytes.byteOffset, 1);
+      if (times! <= 1) return;
+      throw new OptionError(
+        `${who}: ${name} must name a row once at most; one is listed ${times} times. Attend to parts of the list and merge them.`,
+      );
+    });
+  });
   distinct.add(order);
 }
 
