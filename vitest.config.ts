@@ -13,7 +13,7 @@ export default defineConfig(({ mode }) => ({
     // no time limit in tests: this only ends a hang
     testTimeout: 900_000,
     hookTimeout: 900_000,
-    // `npm run test:full` is this mode; setting SUBQUAD_FULL=1 by hand does the same
-    env: mode === 'full' ? { SUBQUAD_FULL: '1' } : {},
+    // `npm run test:full` and `test:queue` are these modes; setting the variables by hand does the same
+    env: { ...(mode === 'full' && { SUBQUAD_FULL: '1' }), ...(mode === 'queue' && { SUBQUAD_DEVICE: 'queue' }) },
   },
 }));

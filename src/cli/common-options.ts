@@ -1,6 +1,6 @@
 import { freemem, totalmem } from 'node:os';
 import { CapabilityError, OptionError } from '../core/errors.js';
-import { createDevice, type CpuDevice } from '../devices/index.js';
+import { createDevice, type Device } from '../devices/index.js';
 import { type NamedMask, namedMask } from '../studies/mask-names.js';
 import { FailureError, UsageError } from './io.js';
 
@@ -38,9 +38,9 @@ interface DeviceValues {
 export async function withDevice<T>(
   who: string,
   { device: kind, threads }: DeviceValues,
-  body: (device: CpuDevice) => Promise<T>,
+  body: (device: Device) => Promise<T>,
 ): Promise<T> {
-  let device: CpuDevice;
+  let device: Device;
   try {
     device = await createDevice({
       kind: kind as 'auto' | 'native' | 'wasm',

@@ -124,3 +124,12 @@ export interface Program {
   readonly kinds: readonly Kind[];
   readonly body: readonly Instruction[];
 }
+
+/** What an argument is. */
+export type ParameterKind = 'pointer' | 'i32' | 'f32';
+
+/** How a program is called. */
+export interface Signature {
+  readonly name: string;
+  readonly parameters: readonly ParameterKind[];
+}

@@ -1,4 +1,3 @@
-import type { Kernel } from '../kernels/kernel.js';
 import type {
   Access,
   Comparison,
@@ -8,6 +7,7 @@ import type {
   Kind,
   Operation,
   Pointer,
+  Signature,
   Program,
   Value,
   Variable,
@@ -35,7 +35,7 @@ export class VectorBuilder {
   readonly end: I32 = { kind: 'i32', id: 3 };
 
   constructor(
-    readonly kernel: Kernel,
+    readonly kernel: Signature,
     /** f32 lanes of one vector. */
     readonly width: number,
   ) {}
@@ -393,11 +393,4 @@ export class VectorBuilder {
       otherwise: otherwise ? this.#record(otherwise) : [],
     });
   }
-}
-
-/** Runs a kernel's text for vectors of `width` lanes. */
-export function record(kernel: Kernel, width: number): Program {
-  const builder = new VectorBuilder(kernel, width);
-  kernel.cpu(builder);
-  return builder.finish();
 }

@@ -1,4 +1,4 @@
-import type { Kernel } from '../kernels/kernel.js';
+import type { Kernel } from '../codegen/kernel.js';
 import type { Category, Ledger } from './ledger.js';
 
 /** A block of device memory. `address` is meaningful to the device only. */
@@ -56,6 +56,8 @@ export interface Device {
   read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
   /** Runs tasks `0 … tasks-1`; any thread may take any task, so tasks must not depend on each other. */
   run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void;
+  /** Compiles kernels ahead of their first `run`; natively several at a time, in the background. */
+  compileAll(kernels: readonly Kernel[]): Promise<void>;
   /**
    * Has `check` look at what earlier work left in a buffer: at once where `run` returns with the work done, else before the next
    * `read` or `synchronise` resolves. What `check` throws is then thrown here, or what that call rejects with. The buffer may be

@@ -5,8 +5,8 @@ import { MAX_THREADS } from './cpu/control.js';
 import { CpuDevice } from './cpu/device.js';
 import { parallelism } from './cpu/host.js';
 import { WasmBackend } from './cpu/wasm.js';
+import type { Device } from './device.js';
 
-export { CpuDevice } from './cpu/device.js';
 export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
 export { type Category, Ledger } from './ledger.js';
 export { RehearsalDevice, type KernelWork, type RehearsalOptions } from './rehearsal.js';
@@ -38,7 +38,7 @@ const OPTIONS = ['kind', 'threads', 'memoryLimit', 'poison', 'cacheFolder'];
  * device.info.width; // 4
  * await device.dispose();
  */
-export async function createDevice(options: DeviceOptions = {}): Promise<CpuDevice> {
+export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
   checkOptions('createDevice', options, OPTIONS);
   const { kind = 'auto', memoryLimit, poison = false } = options;
   if (!KINDS.includes(kind)) {

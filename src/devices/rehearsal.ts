@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../core/errors.js';
-import type { Kernel } from '../kernels/kernel.js';
+import type { Kernel } from '../codegen/kernel.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
 import { type Category, Ledger } from './ledger.js';
 
@@ -64,6 +64,10 @@ export class RehearsalDevice implements Device {
 
   read(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Promise<Uint8Array> {
     return Promise.resolve(new Uint8Array(byteLength));
+  }
+
+  compileAll(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** There is nothing to look at. */

@@ -1,6 +1,7 @@
 import type { VectorBuilder } from '../codegen/vector.js';
 import type { KernelArgument } from '../devices/device.js';
-import { parameterList, type Kernel, type ParameterKind, type ParameterList } from './kernel.js';
+import type { Kernel, ParameterKind } from '../codegen/kernel.js';
+import { parameterList, type ParameterList } from './parameters.js';
 
 type Names = Readonly<Record<string, ParameterKind>>;
 

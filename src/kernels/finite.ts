@@ -1,5 +1,6 @@
 import type { VectorBuilder } from '../codegen/vector.js';
-import { parameterList, type Kernel } from './kernel.js';
+import type { Kernel } from '../codegen/kernel.js';
+import { parameterList } from './parameters.js';
 
 export const finiteParameters = parameterList({ x: 'pointer', count: 'i32', chunk: 'i32', flags: 'pointer' });
 

@@ -1,6 +1,7 @@
 import type { VectorBuilder } from '../codegen/vector.js';
 import type { Device, DeviceBuffer, KernelArgument } from '../devices/device.js';
-import { parameterList, type Kernel } from './kernel.js';
+import type { Kernel } from '../codegen/kernel.js';
+import { parameterList } from './parameters.js';
 import { sumVectors } from './lanes.js';
 
 /** Elements whose squares one task adds up: fixed, so that the sum does not depend on the threads. */

@@ -1,5 +1,5 @@
 import { normal } from '../core/random.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { attend } from '../ops/attend.js';
 import { gradients, scope, tensor, type Tensor } from '../tensor/index.js';
 import { checkBackward, checkForward, rowsToCheck } from './attend-check.js';
@@ -11,7 +11,7 @@ import { worst } from './verdict.js';
 
 /** Attention on normal inputs of one length, every mask and pass. */
 export async function benchAttend(
-  device: CpuDevice,
+  device: Device,
   length: number,
   options: BenchOptions,
   progress: (text: string) => void,
@@ -51,7 +51,7 @@ interface Setting {
 }
 
 /** Runs a case once, holds the result to float64 and counts its bytes. */
-async function prepare(device: CpuDevice, setting: Setting): Promise<BenchCase> {
+async function prepare(device: Device, setting: Setting): Promise<BenchCase> {
   const { problem, dout, inputs, mask, pass, options, length } = setting;
   const { batch, heads, headDim } = options;
   const support = { causal: mask.causal, mask: mask.mask };

@@ -1,5 +1,5 @@
 import { normal } from '../core/random.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { matmul } from '../ops/matmul.js';
 import { gradients, scope, tensor, type Tensor } from '../tensor/index.js';
 import type { BenchCase, BenchOptions, Pass, TimedCase } from './bench.js';
@@ -9,7 +9,7 @@ import { Check, type Verdict, worst } from './verdict.js';
 
 /** `[batch, n, n]` times `[batch, n, n]` on normal inputs. */
 export async function benchMatmul(
-  device: CpuDevice,
+  device: Device,
   n: number,
   options: BenchOptions,
   progress: (text: string) => void,
@@ -34,7 +34,7 @@ export async function benchMatmul(
 type Host = [a: Float32Array, b: Float32Array, dc: Float32Array];
 
 function prepare(
-  device: CpuDevice,
+  device: Device,
   n: number,
   pass: Pass,
   [a, b, dc]: Host,

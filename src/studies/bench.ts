@@ -1,4 +1,4 @@
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { benchAttend } from './bench-attend.js';
 import { benchMatmul } from './bench-matmul.js';
 import { machine, type Machine } from './machine.js';
@@ -67,7 +67,7 @@ export interface BenchCase {
 }
 
 /** Measures and checks; rates are shares of the higher of two peaks, measured before and after. */
-export async function bench(device: CpuDevice, options: BenchOptions): Promise<Bench> {
+export async function bench(device: Device, options: BenchOptions): Promise<Bench> {
   const progress = options.onProgress ?? (() => undefined);
   progress('measuring the peak of the machine');
   const before = measurePeak(device);

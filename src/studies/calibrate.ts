@@ -1,6 +1,6 @@
 import type { Rehearsal } from '../attention/index.js';
 import { flash } from '../attention/exact/index.js';
-import { RehearsalDevice, type CpuDevice, type Device } from '../devices/index.js';
+import { RehearsalDevice, type Device } from '../devices/index.js';
 import { add, argsort, fourierMix, gather, linearAttend, matmul, softmax, transpose } from '../ops/index.js';
 import { disposeAll, full, gradients, scope, tensor, type Tensor } from '../tensor/index.js';
 import { median, stopwatch } from './timing.js';
@@ -75,7 +75,7 @@ const probes: Readonly<Record<string, Probe>> = {
  * Measures what this device's kernels do in a second, in about two seconds once the kernels are compiled. Each probe is run and
  * rehearsed; its time belongs to the kernels the rehearsal names.
  */
-export function calibrate(device: CpuDevice, progress: (text: string) => void = () => undefined): Rates {
+export function calibrate(device: Device, progress: (text: string) => void = () => undefined): Rates {
   const multiplyAdds = new Map<string, number>();
   const bytes = new Map<string, number>();
   let forward = 0;

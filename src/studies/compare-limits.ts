@@ -1,5 +1,5 @@
 import { type AnyOptions, rehearse } from '../attention/index.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { blankRow, type CompareRow, predictedOf } from './compare-row.js';
 import { type SceneOptions, shapeOf } from './compare-scene.js';
 import { callOf, refusal, type Variant } from './mechanisms.js';
@@ -14,7 +14,7 @@ export interface Plan {
 }
 
 interface Limits extends SceneOptions {
-  readonly device: CpuDevice;
+  readonly device: Device;
   readonly heads: number;
   readonly headDim: number;
   readonly memoryLimit: number;

@@ -1,7 +1,7 @@
 import { type Exactness, mechanism as find } from '../attention/index.js';
 import { CapabilityError, NumericsError, OptionError, OutOfMemoryError, ShapeError } from '../core/errors.js';
 import type { TokenSource } from '../data/index.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import { machine, type Machine } from './machine.js';
 import { coreSet, type Variant, variant } from './mechanisms.js';
@@ -87,7 +87,7 @@ export function swapSet(length: number): Variant[] {
  * @throws OptionError for lengths that the text or the model does not have, all at once.
  */
 export async function comparePerplexity(
-  device: CpuDevice,
+  device: Device,
   trained: { readonly model: LanguageModel; readonly config: ModelConfig },
   source: TokenSource,
   { variants, lengths: asked, maxBytes, seed, onProgress }: ComparePerplexityOptions,
@@ -159,7 +159,7 @@ function refuseBadInput(config: ModelConfig, source: TokenSource, windows: reado
 
 /** The model with a mechanism in place of its own, or why there is none. */
 function swappedIn(
-  device: CpuDevice,
+  device: Device,
   trained: { readonly model: LanguageModel; readonly config: ModelConfig },
   { name, mechanism, options: settings }: Variant,
   seed: number,
@@ -186,7 +186,7 @@ interface Scored extends Player {
 }
 
 async function score(
-  device: CpuDevice,
+  device: Device,
   source: TokenSource,
   window: WindowOptions,
   player: Player,

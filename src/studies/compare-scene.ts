@@ -1,6 +1,6 @@
 import type { AttentionShape } from '../attention/index.js';
 import { normal } from '../core/random.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { tensor, type Tensor } from '../tensor/index.js';
 import { callOf, isCausal, type Variant } from './mechanisms.js';
 import {
@@ -22,7 +22,7 @@ export interface SceneOptions {
 
 /** A problem on the device, and what results are held to. */
 export interface Scene extends SceneOptions {
-  readonly device: CpuDevice;
+  readonly device: Device;
   readonly problem: Problem;
   readonly shape: AttentionShape;
   readonly inputs: readonly [q: Tensor, k: Tensor, v: Tensor];
@@ -62,7 +62,7 @@ export function supportOf(variant: Variant, shape: AttentionShape, options: Scen
 }
 
 /** Uploads a problem and computes what its results are held to; `variants` are those that will run. */
-export function stage(device: CpuDevice, problem: Problem, variants: readonly Variant[], options: SceneOptions): Scene {
+export function stage(device: Device, problem: Problem, variants: readonly Variant[], options: SceneOptions): Scene {
   const { heads, length, headDim } = problem;
   const { training, seed } = options;
   const shape = shapeOf(heads, headDim, length);

@@ -1,5 +1,5 @@
 import { OptionError } from '../core/errors.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { type Crossover, crossovers } from './compare-crossover.js';
 import { Clock, type Plan, planRow } from './compare-limits.js';
 import { type CompareRow, leftOut, type Pending, timed } from './compare-row.js';
@@ -92,11 +92,7 @@ const pictureLength = 2048;
  *
  * @throws OptionError for options that a mechanism does not take, and lengths that the text does not have, all at once.
  */
-export async function compare(
-  device: CpuDevice,
-  document: CompareDocument,
-  given: CompareOptions,
-): Promise<Comparison> {
+export async function compare(device: Device, document: CompareDocument, given: CompareOptions): Promise<Comparison> {
   const options: Settled = { ...given, ...sizesOf(document, given) };
   const { heads, headDim, seed, causal, training, memoryLimit } = options;
   const progress = options.onProgress ?? (() => undefined);
@@ -184,7 +180,7 @@ function refuseBadInput(
 
 /** One length: checks everything, then times it in turns. */
 async function measure(
-  device: CpuDevice,
+  device: Device,
   problem: Problem,
   plans: readonly Plan[],
   { causal, training, seed, onProgress }: CompareOptions,

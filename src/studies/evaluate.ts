@@ -2,7 +2,7 @@ import type { Mechanism } from '../attention/index.js';
 import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { type Corpus, Ngram, type TokenSource } from '../data/index.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import type { ModelConfig } from '../models/config.js';
 import type { LanguageModel } from '../models/model.js';
 import { type Machine, machine } from './machine.js';
@@ -55,7 +55,7 @@ export interface Evaluation {
  * @throws OptionError with every reason at once, before anything is computed.
  */
 export async function evaluateModel(
-  device: CpuDevice,
+  device: Device,
   trained: { readonly model: LanguageModel; readonly config: ModelConfig },
   text: { readonly source: TokenSource; readonly bytes: Corpus },
   options: EvaluateOptions,

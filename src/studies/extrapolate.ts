@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { OptionError } from '../core/errors.js';
 import { positive, reasonsAgainst, wholeFrom } from '../core/requirements.js';
 import type { Corpus } from '../data/corpus.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
 import { evaluated, type ExtrapolationRow } from './extrapolate-evaluate.js';
 import { chooseMethods, type ExtrapolationMethod } from './extrapolate-methods.js';
@@ -67,7 +67,7 @@ export interface Extrapolation {
  * @throws OptionError with every reason at once.
  */
 export async function extrapolate(
-  device: CpuDevice,
+  device: Device,
   text: { readonly train: Corpus; readonly validation: Corpus },
   options: ExtrapolateOptions,
 ): Promise<Extrapolation> {
@@ -118,7 +118,7 @@ export async function extrapolate(
 }
 
 interface OneModel {
-  readonly device: CpuDevice;
+  readonly device: Device;
   readonly text: Corpus;
   readonly scored: Corpus;
   readonly options: ExtrapolateOptions;

@@ -1,6 +1,6 @@
 import type { VF } from '../codegen/vector.js';
 import type { Device, KernelArgument } from '../devices/device.js';
-import type { Kernel } from '../kernels/kernel.js';
+import type { Kernel } from '../codegen/kernel.js';
 import { stopwatch } from './timing.js';
 
 /** What the machine can do at most, in the code this device runs. */

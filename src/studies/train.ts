@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { reasonOf } from '../core/system-errors.js';
 import { Ngram } from '../data/index.js';
-import type { CpuDevice } from '../devices/index.js';
+import type { Device } from '../devices/index.js';
 import { createModel } from '../models/index.js';
 import { evaluate } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
@@ -64,7 +64,7 @@ export function configOf(folder: string): TrainConfig {
  *
  * @throws OptionError for a text or settings that do not fit, or another run's folder; what a run throws.
  */
-export async function train(device: CpuDevice, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
+export async function train(device: Device, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
   if (resume) checkResumed(folder, configOf(folder), asked);
   else if (existsSync(join(folder, CONFIG))) {
@@ -157,7 +157,7 @@ async function makeFolder(folder: string): Promise<void> {
 async function rehearsed(
   { model, train: settings }: TrainConfig,
   limit: number | undefined,
-  device: CpuDevice,
+  device: Device,
 ): Promise<{ readonly model: TrainConfig['model']; readonly predictedBytes: number }> {
   const { batch: batchSize, accumulate, precision } = settings;
   const optimiser = optimiserOf(settings.optimiser);

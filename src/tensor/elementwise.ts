@@ -2,7 +2,7 @@ import { key, liftConstants, topological, type Expression } from '../codegen/exp
 import type { Dtype } from '../core/dtype.js';
 import { planElementwise } from '../kernels/elementwise/plan.js';
 import { elementwise } from '../kernels/elementwise/cpu.js';
-import type { Kernel } from '../kernels/kernel.js';
+import type { Kernel } from '../codegen/kernel.js';
 import type { Tensor } from './tensor.js';
 
 interface Prepared {

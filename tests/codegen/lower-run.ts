@@ -1,7 +1,7 @@
 import { hostData, tablesOf, type Expression, type Table } from '../../src/codegen/expression/index.js';
 import { lowerVector, type Environment, type Lowered, type TableBinding } from '../../src/codegen/lower.js';
 import type { I32, Pointer, VectorBuilder } from '../../src/codegen/vector.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import type { Target } from '../support/targets.js';
 import { fromBits } from './vector-cases.js';
 

@@ -5,7 +5,7 @@ import { variable } from '../../src/codegen/expression/index.js';
 import { runElementwise } from '../../src/tensor/elementwise.js';
 import { empty, scope, tensor } from '../../src/tensor/index.js';
 import { expOfNegative } from '../../src/codegen/math.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
 import { onEveryTarget } from '../support/targets.js';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { renderC } from '../../src/codegen/render/c.js';
 import type { Pointer, VectorBuilder, VF } from '../../src/codegen/vector.js';
 import { findCompiler } from '../../src/devices/cpu/compiler.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 
 /** Everything that a vector or a part of it can go through. */
 const operations: Readonly<Record<string, (k: VectorBuilder, x: VF, p: Pointer) => VF>> = {

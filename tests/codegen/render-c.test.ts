@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { renderC } from '../../src/codegen/render/c.js';
 import { prelude } from '../../src/codegen/render/c-prelude.js';
 import type { VectorBuilder } from '../../src/codegen/vector.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { specimen } from './specimen.js';
 
 const kernel = (cpu: (k: VectorBuilder) => void): Kernel => ({

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { float, moduleOf, signed, unsigned, valueTypes } from '../../src/codegen/render/wasm-binary.js';
 import { renderWasm } from '../../src/codegen/render/wasm.js';
 import type { VectorBuilder } from '../../src/codegen/vector.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { disassemble } from './disassemble.js';
 import { specimen } from './specimen.js';
 

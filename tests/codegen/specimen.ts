@@ -1,5 +1,5 @@
 import type { VI } from '../../src/codegen/vector.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 
 /** A kernel with one of everything the builder records: what the golden files show of the renderers. */
 export const specimen: Kernel = {

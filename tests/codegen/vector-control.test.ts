@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VectorBuilder, type I32, type Variable } from '../../src/codegen/vector.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { onEveryTarget, targets } from '../support/targets.js';
 
 /** A variable, the counter of an enclosing loop, or a constant. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { renderWasm } from '../../src/codegen/render/wasm.js';
 import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../src/codegen/vector.js';
 import { createDevice } from '../../src/devices/index.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { uniform } from '../support/random.js';
 import { onEveryTarget, targets } from '../support/targets.js';
 
@@ -315,7 +315,7 @@ test.skipIf(process.env['SUBQUAD_FULL'] !== '1' || !native)('addresses and offse
   const device = await createDevice({ kind: 'native', threads: 1 });
   const buffer = device.allocate(FAR + 65536, 'tensor');
   device.run(far, [buffer, FAR / 4], 1);
-  const bytes = device.readSync(buffer, FAR - 4096, 4);
+  const bytes = await device.read(buffer, FAR - 4096, 4);
   expect(new Float32Array(bytes.buffer)[0]).toBe(1 + 20 + 2);
   await device.dispose();
 });

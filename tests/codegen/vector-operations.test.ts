@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Pointer, Value, VectorBuilder, VF, VI } from '../../src/codegen/vector.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { onEveryTarget } from '../support/targets.js';
 import {
   bitsOf,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDevice, type CpuDevice } from '../../src/devices/index.js';
+import { createDevice, type Device } from '../../src/devices/index.js';
 import { checks, gate, type CheckName } from './gate/index.js';
 import { gated } from './gate/spec.js';
 import { lost, wrongCalls } from './mutants/calls.js';
@@ -7,7 +7,7 @@ import { leaking } from './mutants/leaks.js';
 import { wrongValues } from './mutants/values.js';
 import { define, honest, type Mutant } from './mutants/windowed.js';
 
-let device: CpuDevice;
+let device: Device;
 beforeAll(async () => {
   device = await createDevice({ kind: 'wasm', poison: true, threads: 2 });
 });

@@ -3,7 +3,8 @@ import { philox as reference } from '../../src/core/random.js';
 import { dropTile } from '../../src/kernels/attend/dropout.js';
 import { philox } from '../../src/kernels/philox.js';
 import { attendTiles } from '../../src/kernels/attend/layout.js';
-import { parameterList, type Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
+import { parameterList } from '../../src/kernels/parameters.js';
 import { generator } from '../support/random.js';
 import { onEveryTarget } from '../support/targets.js';
 

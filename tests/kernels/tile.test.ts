@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { accumulators, multiplyTile, registerTile, rowGroups } from '../../src/kernels/tile.js';
 import { generator } from '../support/random.js';
 import { onEveryTarget } from '../support/targets.js';

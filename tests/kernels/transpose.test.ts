@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 import { eachColumn, writeColumns } from '../../src/kernels/transpose.js';
 import { onEveryTarget } from '../support/targets.js';
 

@@ -1,4 +1,4 @@
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import type { Module } from '../../src/nn/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { fill } from '../nn/check.js';
@@ -28,7 +28,7 @@ export interface ModelCase {
 }
 
 /** `[rows, n / rows]` tokens. */
-export const tokensOf = (device: CpuDevice, tokens: readonly number[], rows = 1): Tensor =>
+export const tokensOf = (device: Device, tokens: readonly number[], rows = 1): Tensor =>
   tensor(Int32Array.from(tokens), [rows, tokens.length / rows], { device });
 
 /** Parameters by name, for the numbers that `fill` gave a module. */
@@ -51,7 +51,7 @@ export function exactly(formula: (g: Graph) => Matrix): { exact: ArrayLike<numbe
 /**
  * The numbers, and the gradients of their weighted sum in all parameters, within budgets derived from plain f32 code.
  */
-export async function checkModel(device: CpuDevice, { name, module, run, oracle, weights }: ModelCase): Promise<void> {
+export async function checkModel(device: Device, { name, module, run, oracle, weights }: ModelCase): Promise<void> {
   const parameters = fill(module, device, 7);
   const names = [...module.namedParameters().keys()];
   const evaluate = (g: Graph): Results => {

@@ -8,7 +8,7 @@ import {
 } from '../../src/models/index.js';
 import { add } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { fill } from '../nn/check.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
@@ -46,7 +46,7 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
 ];
 
 /** Losses of all segments in order, and the sum of their auxiliary losses. */
-function lossesOf(device: CpuDevice, model: TransformerXl): { losses: Tensor[]; auxiliary: Tensor; state: ModelState } {
+function lossesOf(device: Device, model: TransformerXl): { losses: Tensor[]; auxiliary: Tensor; state: ModelState } {
   return scope(() => {
     let state: ModelState | undefined;
     let auxiliary: Tensor | undefined;
@@ -61,7 +61,7 @@ function lossesOf(device: CpuDevice, model: TransformerXl): { losses: Tensor[]; 
 }
 
 /** Hidden rows of the last of all segments. */
-const lastHidden = (device: CpuDevice, model: TransformerXl): Tensor =>
+const lastHidden = (device: Device, model: TransformerXl): Tensor =>
   noGradient(() =>
     scope(() => {
       let state: ModelState | undefined;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createModel, generate, readConfig, Session, type Transformer } from '../../src/models/index.js';
 import { scope, tensor } from '../../src/tensor/index.js';
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
 import { fill } from '../nn/check.js';
@@ -11,12 +11,7 @@ const base = { vocabulary: 11, length, layers: 2, width: 16, heads: 2 };
 const tokens = Array.from(uniform(3, length), (x) => Math.floor(5.5 * (x + 1)) % 11);
 
 /** Largest difference of the logits of every prefix, `cuts` being the steps that the text is fed in. */
-async function differences(
-  device: CpuDevice,
-  config: object,
-  cuts: readonly number[],
-  options: object,
-): Promise<number> {
+async function differences(device: Device, config: object, cuts: readonly number[], options: object): Promise<number> {
   const model = createModel(readConfig({ ...base, ...config })) as Transformer;
   fill(model, device, 5);
   const session = new Session(model, { maxLength: length, ...options });

@@ -3,7 +3,7 @@ import { ShapeError } from '../../src/core/errors.js';
 import { createModel, readConfig, TransformerXl, type ModelState } from '../../src/models/index.js';
 import { concat } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { fill } from '../nn/check.js';
 import type { Graph } from '../oracles/graph.js';
 import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
@@ -48,7 +48,7 @@ const oracleOf = (g: Graph, model: TransformerXl, numbers: ReadonlyMap<string, F
   new MemoryOracle(g, model.config, parametersOf(g, model, numbers), 'stack', true);
 
 /** Hidden rows of segments of the given lengths, one after the other, `[rows, T, width]`. */
-function inSegments(device: CpuDevice, model: TransformerXl, starts: readonly number[], precision?: 'bf16'): Tensor {
+function inSegments(device: Device, model: TransformerXl, starts: readonly number[], precision?: 'bf16'): Tensor {
   return scope(() => {
     let state: ModelState | undefined;
     const parts = segments(starts).map(({ tokens }) => {

@@ -1,5 +1,5 @@
 import type { Module } from '../../src/nn/index.js';
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { double, single } from '../oracles/arithmetic.js';
 import { Graph, type Matrix } from '../oracles/graph.js';
@@ -21,7 +21,7 @@ export interface ModuleCase<M extends Module> {
 const ORDERS = 6;
 
 /** Fills the module with other numbers than it begins with: zeros and ones would hide mistakes. */
-export function fill(module: Module, device: CpuDevice, seed: number): Map<string, Float32Array> {
+export function fill(module: Module, device: Device, seed: number): Map<string, Float32Array> {
   const data = new Map<string, Float32Array>();
   scope(() => {
     const state = new Map<string, Tensor>();
@@ -40,7 +40,7 @@ export function fill(module: Module, device: CpuDevice, seed: number): Map<strin
 
 /** The output, and the gradients of x and of every parameter for the cotangent d. */
 export async function resultsOf(
-  device: CpuDevice,
+  device: Device,
   module: Module,
   run: (x: Tensor) => Tensor,
   { x, shape, d }: { readonly x: ArrayLike<number>; readonly shape: readonly number[]; readonly d?: ArrayLike<number> },
@@ -59,7 +59,7 @@ export async function resultsOf(
 }
 
 /** Checks values and all gradients within the derived budgets. */
-export async function checkModule<M extends Module>(device: CpuDevice, test: ModuleCase<M>): Promise<void> {
+export async function checkModule<M extends Module>(device: Device, test: ModuleCase<M>): Promise<void> {
   const { name, module, shape, run, oracle } = test;
   const columns = shape.at(-1)!;
   const x = uniform(

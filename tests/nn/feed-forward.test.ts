@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RehearsalDevice, type CpuDevice, type Device, type Ledger } from '../../src/devices/index.js';
+import { RehearsalDevice, type Device, type Ledger } from '../../src/devices/index.js';
 import { FeedForward, recompute, type FeedForwardOptions } from '../../src/nn/index.js';
 import { mul } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, zeros } from '../../src/tensor/index.js';
@@ -142,7 +142,7 @@ onEveryDevice((on) => {
   });
 
   test('recompute puts everything back when the function fails', () => {
-    const device: CpuDevice = on.device;
+    const device: Device = on.device;
     const layer = new FeedForward(4, 8).initialise({ device, seed: 1 });
     const x = tensor(uniform(1, 20), [5, 4], { device });
     const weight = layer.up.weight.value;

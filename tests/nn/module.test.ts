@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { drawn, normalOf } from '../../src/attention/parameters.js';
 import { Embedding, LayerNorm, Linear, Module, type Parameter } from '../../src/nn/index.js';
 import { add, sum } from '../../src/ops/index.js';
@@ -30,7 +30,7 @@ async function numbers(module: Module): Promise<Record<string, number[]>> {
 }
 
 onEveryDevice((on) => {
-  const model = (depth: number, seed = 1, device: CpuDevice = on.device): Model =>
+  const model = (depth: number, seed = 1, device: Device = on.device): Model =>
     new Model(depth).initialise({ device, seed });
 
   test('dotted names in the order of naming; paths are from the root, names from where one asks', () => {

@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { CapabilityError, OptionError, OutOfMemoryError, ShapeError } from '../../src/core/errors.js';
-import { createDevice } from '../../src/devices/index.js';
 import * as masks from '../../src/masks/index.js';
 import { attend, type AttendOptions } from '../../src/ops/attend.js';
 import { alibi, bias, softcap, t5Bias } from '../../src/scores/index.js';
 import { disposeAll, gradients, scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
-import { onEveryDevice } from '../support/devices.js';
+import { onEveryDevice, openDevice } from '../support/devices.js';
 
 type Kind = new (message?: string) => Error;
 type Shapes = readonly [q: readonly number[], k: readonly number[], v: readonly number[]];
@@ -184,7 +183,7 @@ onEveryDevice((on) => {
     });
 
     test('two devices', async () => {
-      const other = await createDevice({ kind: on.kind, threads: 1 });
+      const other = (await openDevice(on.kind, { threads: 1 }))!;
       const elsewhere = (shape: readonly number[]): Tensor => zeros(shape, { device: other });
       const words = ['one device', '[1,2,7,8]'];
       expectSentence(() => attend(create(good[0]), elsewhere(good[1]), create(good[2])), OptionError, words);
@@ -211,7 +210,7 @@ onEveryDevice((on) => {
     let refusals = 0;
     // room for less than the output, for the output alone, for more and more of the rest
     for (let limit = 3 * bytes + 65536; limit <= 5 * bytes; limit += 65536) {
-      const small = await createDevice({ kind: on.kind, threads: 1, memoryLimit: limit });
+      const small = (await openDevice(on.kind, { threads: 1, memoryLimit: limit }))!;
       const inputs = [
         zeros(shape, { device: small }),
         zeros(shape, { device: small }),

@@ -1,4 +1,4 @@
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { attend, type AttendCounters, type AttendOptions } from '../../src/ops/attend.js';
 import { disposeAll, gradients, tensor, type Tensor } from '../../src/tensor/index.js';
 import type { AttendProblem, Cotangents } from '../oracles/attend.js';
@@ -22,10 +22,7 @@ export interface Setting {
 }
 
 /** Runs the library on the problem and reads everything back; nothing is left on the device. */
-export async function run(
-  device: CpuDevice,
-  setting: Setting,
-): Promise<{ results: Results; counters: AttendCounters }> {
+export async function run(device: Device, setting: Setting): Promise<{ results: Results; counters: AttendCounters }> {
   const { problem, options = () => ({}), tables = [], cotangents, dtype = 'f32' } = setting;
   const { B, H, G, L, S, D, E } = problem;
   const requiresGradient = cotangents !== undefined;

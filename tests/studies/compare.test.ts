@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { flash, mechanisms as registry, rehearse, standard } from '../../src/attention/index.js';
-import { createDevice, type CpuDevice } from '../../src/devices/index.js';
+import { createDevice, type Device } from '../../src/devices/index.js';
 import { compare, type Comparison, type CompareOptions } from '../../src/studies/compare.js';
 import { rowsPerHead, shapeOf } from '../../src/studies/compare-scene.js';
 import { textFeatures } from '../../src/studies/features.js';
@@ -35,7 +35,7 @@ const options: CompareOptions = {
   memoryLimit: peakOfOneHead,
 };
 
-let device: CpuDevice;
+let device: Device;
 let result: Comparison;
 const blocks: number[] = [];
 // what other files of this process left is not ours

@@ -1,18 +1,22 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 import { CapabilityError } from '../../src/core/errors.js';
-import { createDevice, type CpuDevice, type DeviceOptions } from '../../src/devices/index.js';
+import { createDevice, type Device, type DeviceOptions } from '../../src/devices/index.js';
+import { QueueDevice } from './queue-device.js';
 import { leakedTensors, liveTensors } from '../../src/tensor/index.js';
 
-const kinds = ['wasm', 'native'] as const;
-export type Kind = (typeof kinds)[number];
+export type Kind = 'wasm' | 'native' | 'queue';
+/** `npm run test:queue` runs everything on a device that answers later, see `QueueDevice`; it has the texts of WebAssembly. */
+const kinds: readonly Kind[] = process.env['SUBQUAD_DEVICE'] === 'queue' ? ['queue'] : ['wasm', 'native'];
 
 /** What a block of tests runs on: `device` is there once the tests run. */
 export interface OnDevice {
   readonly kind: Kind;
-  readonly device: CpuDevice;
+  readonly device: Device;
 }
 
-async function open(kind: Kind, options: DeviceOptions): Promise<CpuDevice | undefined> {
+/** A device of a kind, poisoned; undefined where the machine has none. */
+export async function openDevice(kind: Kind, options: DeviceOptions = {}): Promise<Device | undefined> {
+  if (kind === 'queue') return QueueDevice.open(options);
   try {
     return await createDevice({ poison: true, threads: 2, ...options, kind });
   } catch (error) {
@@ -25,7 +29,7 @@ async function open(kind: Kind, options: DeviceOptions): Promise<CpuDevice | und
 // vitest collects synchronously inside `describe`, so what is there is found before
 const available: Kind[] = [];
 for (const kind of kinds) {
-  const probe = await open(kind, { threads: 1 });
+  const probe = await openDevice(kind, { threads: 1 });
   if (probe) available.push(kind);
   await probe?.dispose();
 }
@@ -39,9 +43,9 @@ export function onEveryDevice(declare: (on: OnDevice) => void, options: DeviceOp
   for (const kind of kinds) {
     const block = available.includes(kind) ? describe : describe.skip;
     block(kind, () => {
-      let device: CpuDevice | undefined;
+      let device: Device | undefined;
       beforeAll(async () => {
-        device = await open(kind, options);
+        device = await openDevice(kind, options);
       });
       // what an earlier, failed test left behind is not this test's fault
       let before = { tensors: 0, bytes: 0 };
@@ -75,12 +79,12 @@ export const fewNatively = <T>(kind: Kind, cases: readonly T[], count = 2): read
 export async function withThreads<T>(
   kind: Kind,
   threads: readonly number[],
-  body: (device: CpuDevice) => Promise<T>,
+  body: (device: Device) => Promise<T>,
 ): Promise<T[]> {
   const results: T[] = [];
   const tensors = liveTensors() + leakedTensors();
   for (const count of threads) {
-    const device = (await open(kind, { threads: count }))!;
+    const device = (await openDevice(kind, { threads: count }))!;
     try {
       results.push(await body(device));
       expectNoLeaks(device, { tensors, bytes: 0 });
@@ -97,11 +101,11 @@ interface Held {
 }
 
 /** Tensors that nobody disposed, whether or not the garbage collector has found them, and bytes on the device. */
-function held(device: CpuDevice): Held {
+function held(device: Device): Held {
   return { tensors: liveTensors() + leakedTensors(), bytes: device.ledger.live() };
 }
 
-export function expectNoLeaks(device: CpuDevice, before: Held = { tensors: 0, bytes: 0 }): void {
+export function expectNoLeaks(device: Device, before: Held = { tensors: 0, bytes: 0 }): void {
   const after = held(device);
   expect(after.tensors - before.tensors, 'tensors created and not disposed').toBe(0);
   // less than before: the collector found what an earlier test left

@@ -8,7 +8,7 @@ import { NativeBackend } from '../../src/devices/cpu/native.js';
 import type { Program } from '../../src/devices/cpu/pool.js';
 import { WasmBackend } from '../../src/devices/cpu/wasm.js';
 import { Ledger } from '../../src/devices/ledger.js';
-import type { Kernel } from '../../src/kernels/kernel.js';
+import type { Kernel } from '../../src/codegen/kernel.js';
 
 type Bytes = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
 /** A number, an array that is copied in and back, or a list of the addresses of other arguments. */

@@ -14,10 +14,10 @@ onEveryDevice((on) => {
       const { device } = on;
       const x = tensor([1, 2, 3, 4, 5, 6], [2, 3], { device });
       expect([x.shape, x.dtype, x.size, x.rank, x.byteLength]).toEqual([[2, 3], 'f32', 6, 2, 24]);
-      expect(String(x)).toBe(`Tensor f32[2,3] on ${on.kind}`);
+      expect(String(x)).toBe(`Tensor f32[2,3] on ${device.info.kind}`);
       expect([...(await x.data())]).toEqual([1, 2, 3, 4, 5, 6]);
       x.dispose();
-      expect(String(x)).toBe(`Tensor f32[2,3] on ${on.kind}, disposed`);
+      expect(String(x)).toBe(`Tensor f32[2,3] on ${on.device.info.kind}, disposed`);
       for (const [data, dtype] of [
         [Int32Array.of(1), 'i32'],
         [Uint8Array.of(1), 'u8'],
@@ -120,7 +120,7 @@ onEveryDevice((on) => {
       const other = await createDevice({ kind: 'wasm', threads: 1 });
       const [x, y] = [tensor([1], [1], { device: on.device }), tensor([1, 2], [2], { device: other })];
       expect(() => add(x, y)).toThrow(
-        `add: all tensors must be on one device; got a tensor f32[1] on ${on.kind}, a tensor f32[2] on wasm.`,
+        `add: all tensors must be on one device; got a tensor f32[1] on ${on.device.info.kind}, a tensor f32[2] on wasm.`,
       );
       for (const one of [x, y]) one.dispose();
       await other.dispose();

@@ -7,7 +7,7 @@ import { adamW } from '../../src/train/optimisers/index.js';
 import { rehearseTraining } from '../../src/train/rehearse.js';
 import { constantRate } from '../../src/train/schedules.js';
 import { Trainer } from '../../src/train/trainer.js';
-import type { CpuDevice } from '../../src/devices/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { temporaryFolder } from '../data/folder.js';
 import { expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
@@ -40,7 +40,7 @@ interface Made {
   readonly config: ModelConfig;
 }
 
-function make(device: CpuDevice, kind: string, own?: Readonly<Record<string, number>>): Made {
+function make(device: Device, kind: string, own?: Readonly<Record<string, number>>): Made {
   const sizes = { vocabulary: 12, length, layers: 2, width: 16, heads: 2, feedForward: { hidden: 32 } };
   const memory = own ?? { length: 6, ...(kind === 'compressive-transformer' && { compressed: 3, ratio: 3 }) };
   const config = readConfig({ kind, ...sizes, memory, dropout: 0.02 });

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CapabilityError, OptionError } from '../../core/errors.js';
-import type { CpuDevice } from '../../devices/index.js';
+import type { Device } from '../../devices/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { type Features, featuresNote, textFeatures } from '../../studies/features.js';
 import { featureSource, modelFeatures } from '../../studies/model-features.js';
@@ -14,7 +14,7 @@ export interface FeaturePlan {
   readonly heads: number;
   readonly headDim: number;
   /** Those of the first bytes of the text. */
-  readonly make: (device: CpuDevice, bytes: Uint8Array) => Promise<Features>;
+  readonly make: (device: Device, bytes: Uint8Array) => Promise<Features>;
 }
 
 /** @throws UsageError for a layer or heads that the model does not have, FormatError or FailureError for a model that is not there. */

@@ -1,6 +1,5 @@
-import type { Kernel } from '../../kernels/kernel.js';
+import { record, type Kernel } from '../kernel.js';
 import type { Access, Instruction, Kind, Operation, Value } from '../program.js';
-import { record } from '../vector.js';
 import { prelude } from './c-prelude.js';
 
 const types: Record<Kind, string> = { i32: 'int32_t', f32: 'float', pointer: 'char *', vf: 'vf', vi: 'vi' };

@@ -1,6 +1,5 @@
-import type { Kernel } from '../../kernels/kernel.js';
+import { record, type Kernel } from '../kernel.js';
 import type { Access, Instruction, Kind, Operation, Value } from '../program.js';
-import { record } from '../vector.js';
 import { float, moduleOf, signed, unsigned, valueTypes } from './wasm-binary.js';
 
 const width = 4;

@@ -1,4 +1,4 @@
-import type { Kernel } from '../../kernels/kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
 import type { MemorySource } from './memory.js';
 import type { Program } from './pool.js';
 import type { WorkerCode } from './worker.js';

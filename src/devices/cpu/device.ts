@@ -1,5 +1,5 @@
 import { DeviceError, OptionError } from '../../core/errors.js';
-import type { Kernel } from '../../kernels/kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from '../device.js';
 import { type Category, Ledger } from '../ledger.js';
 import { alignUp } from './allocator.js';
@@ -66,26 +66,21 @@ export class CpuDevice implements Device {
   }
 
   write(buffer: DeviceBuffer, data: ArrayBufferView, byteOffset = 0): void {
-    const target = this.bytes(buffer, byteOffset, data.byteLength);
+    const target = this.#bytes(buffer, byteOffset, data.byteLength);
     target.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
   read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array> {
     try {
-      return Promise.resolve(this.readSync(buffer, byteOffset, byteLength));
+      return Promise.resolve(this.#bytes(buffer, byteOffset, byteLength).slice());
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** `read` at once: on a CPU all earlier work is done. */
-  readSync(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Uint8Array {
-    return this.bytes(buffer, byteOffset, byteLength).slice();
-  }
-
   /** The device's own bytes, not a copy; valid until the buffer is freed. */
-  bytes(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Uint8Array {
-    this.#assertUsable('bytes');
+  #bytes(buffer: DeviceBuffer, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Uint8Array {
+    this.#assertUsable('read or write');
     return this.#memory.bytes(buffer, byteOffset, byteLength);
   }
 
@@ -118,14 +113,13 @@ export class CpuDevice implements Device {
     }
   }
 
-  /** Compiles kernels ahead of their first `run`, natively several at a time in the background. */
   compileAll(kernels: readonly Kernel[]): Promise<void> {
     this.#assertUsable('compileAll');
     return this.#backend.warm(kernels, this.info.threads);
   }
 
   guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void {
-    check(this.readSync(buffer));
+    check(this.#bytes(buffer).slice());
   }
 
   synchronise(): Promise<void> {

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { renderC } from '../../codegen/render/c.js';
 import { CapabilityError, DeviceError } from '../../core/errors.js';
-import type { Kernel } from '../../kernels/kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
 import type { Backend } from './backend.js';
 import { openCache } from './cache.js';
 import { type Compiler, findCompiler } from './compiler.js';

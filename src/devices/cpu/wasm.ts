@@ -1,7 +1,7 @@
 import { renderWasm } from '../../codegen/render/wasm.js';
 import { CapabilityError, DeviceError } from '../../core/errors.js';
+import type { Kernel } from '../../codegen/kernel.js';
 import { nodeModule } from '../../core/node.js';
-import type { Kernel } from '../../kernels/kernel.js';
 import type { Backend } from './backend.js';
 import { WasmMemory } from './memory-wasm.js';
 import type { Program } from './pool.js';

@@ -1,5 +1,6 @@
 import type { F32, I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import type { Operand } from '../tile.js';
 import { dropTile } from './dropout.js';
 import { divide } from './forward.js';

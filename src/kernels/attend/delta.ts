@@ -1,5 +1,6 @@
 import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 
 export const deltaParameters = parameterList({
   dout: 'pointer',

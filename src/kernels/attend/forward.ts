@@ -1,6 +1,7 @@
 import { expOfNegative, log } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
 import { attendTiles, type AttendTiles } from './layout.js';
 import { fill, pack, prefetch, unpack } from './panel.js';

@@ -1,7 +1,8 @@
 import { key, tablesOf, type Expression, type Table } from '../../codegen/expression/index.js';
 import { lower, lowerVector, type Environment, type Lowered, type TableBinding } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
-import { parameterList, type ParameterKind } from '../kernel.js';
+import type { ParameterKind } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 
 /** What an attention kernel is specialised to. Expressions read `score`, `b`, `h`, `q`, `k`, lifted constants and tables. */
 export interface AttendSpec {

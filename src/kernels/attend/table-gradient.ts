@@ -1,7 +1,8 @@
 import { key, type TableGradient } from '../../codegen/expression/index.js';
 import type { Lowered } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
 import { divide } from './forward.js';
 import { attendTiles } from './layout.js';

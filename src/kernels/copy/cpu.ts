@@ -1,6 +1,6 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { offsetsAt } from '../axes.js';
-import type { Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
 import { eachVector } from '../lanes.js';
 import { TILE, type CopyPlan } from './plan.js';
 

@@ -4,7 +4,7 @@ import type { I32, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { offsetsAt } from '../axes.js';
 import { asFloat, loadLanes, loadSplat, storeLanes } from '../cast/convert.js';
-import type { Kernel, ParameterKind } from '../kernel.js';
+import type { Kernel, ParameterKind } from '../../codegen/kernel.js';
 import { eachVector } from '../lanes.js';
 
 export interface ElementwiseInput {

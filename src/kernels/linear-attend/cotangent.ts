@@ -1,5 +1,6 @@
 import { eachVector } from '../lanes.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 
 export const cotangentParameters = parameterList({
   dout: 'pointer',

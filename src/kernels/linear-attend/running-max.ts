@@ -1,4 +1,5 @@
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 
 export const runningMaxParameters = parameterList({
   x: 'pointer',

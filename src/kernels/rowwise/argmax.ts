@@ -1,7 +1,8 @@
 import type { I32, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { loadFloats } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import { eachVector, firstLanes } from '../lanes.js';
 
 /** `out[r, k]` = the first n with the largest `x[r, n, k]`, as i32; the first NaN where there is one. */

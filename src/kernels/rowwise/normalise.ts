@@ -1,7 +1,8 @@
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { loadFloats, storeLanes } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import { eachVector, firstLanes, sumVectors } from '../lanes.js';
 
 /** Which of `y = (x − mean)·rstd·weight + bias` there is; without `centre` the mean is 0 and rstd is of the squares. */

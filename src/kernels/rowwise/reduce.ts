@@ -2,7 +2,8 @@ import { exp, log } from '../../codegen/math.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { loadFloats, storeLanes, storeScalar } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import { eachVector, extreme, firstLanes, largest, smallest, sumVectors } from '../lanes.js';
 
 /** Reductions whose parts can be reduced again in the same way. */

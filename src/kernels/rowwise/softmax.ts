@@ -2,7 +2,8 @@ import { exp } from '../../codegen/math.js';
 import type { I32, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { loadFloats, storeLanes } from '../cast/convert.js';
-import { parameterList, type Kernel } from '../kernel.js';
+import type { Kernel } from '../../codegen/kernel.js';
+import { parameterList } from '../parameters.js';
 import { eachVector, firstLanes, sumVectors } from '../lanes.js';
 import { columnShift, rowShift, sumSteps } from './reduce.js';
 

@@ -1,6 +1,6 @@
 import type { AttentionShape, OptionSpec } from '../../../src/attention/index.js';
 import { CapabilityError, OptionError } from '../../../src/core/errors.js';
-import type { CpuDevice } from '../../../src/devices/index.js';
+import type { Device } from '../../../src/devices/index.js';
 import { softcap } from '../../../src/scores/index.js';
 import { disposeAll, liveTensors, tensor } from '../../../src/tensor/index.js';
 import { base, isRefusal, plainCases, sizesOf } from './cases.js';
@@ -11,7 +11,7 @@ type Class = abstract new (...args: never[]) => Error;
 
 /** The message of a call that must be refused before a byte is allocated. @throws if it is accepted, or refused otherwise. */
 function refusal(
-  device: CpuDevice,
+  device: Device,
   { mechanism }: Gated,
   what: string,
   shape: AttentionShape,

@@ -1,5 +1,5 @@
 import type { AnyOptions, AttentionResult, Mechanism } from '../../../src/attention/index.js';
-import type { CpuDevice } from '../../../src/devices/index.js';
+import type { Device } from '../../../src/devices/index.js';
 import { softcap } from '../../../src/scores/index.js';
 import { disposeAll, gradients, noGradient, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { callOptions, isReal, type Data } from './data.js';
@@ -24,12 +24,7 @@ export interface Placed {
   readonly all: readonly Tensor[];
 }
 
-export function place(
-  device: CpuDevice,
-  one: Case,
-  data: Data,
-  { forward = false, redraw = false }: RunOptions,
-): Placed {
+export function place(device: Device, one: Case, data: Data, { forward = false, redraw = false }: RunOptions): Placed {
   const { B, H, G, L, S, D, E } = one.shape;
   const all: Tensor[] = [];
   const create = (x: Float32Array, shape: readonly number[], tracked = true): Tensor => {
@@ -60,7 +55,7 @@ export function place(
 
 /** Runs a mechanism on the numbers of a case and reads everything back; nothing is left on the device. */
 export async function run(
-  device: CpuDevice,
+  device: Device,
   mechanism: Mechanism,
   one: Case,
   data: Data,

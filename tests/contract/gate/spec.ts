@@ -1,5 +1,5 @@
 import type { AttentionShape, Mechanism } from '../../../src/attention/index.js';
-import type { CpuDevice } from '../../../src/devices/index.js';
+import type { Device } from '../../../src/devices/index.js';
 import type { Oracle } from '../../oracles/graph.js';
 import type { Kind } from '../../support/devices.js';
 import type { Data } from './data.js';
@@ -105,7 +105,7 @@ export interface Gated {
 
 export interface On {
   readonly kind: Kind;
-  readonly device: CpuDevice;
+  readonly device: Device;
 }
 
 /** @throws where the mechanism does not keep what the check is named after. */

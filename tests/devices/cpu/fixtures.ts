@@ -1,6 +1,6 @@
 import { afterEach } from 'vitest';
-import { createDevice, type CpuDevice, type DeviceOptions } from '../../../src/devices/index.js';
-import type { Kernel } from '../../../src/kernels/kernel.js';
+import { createDevice, type Device, type DeviceOptions } from '../../../src/devices/index.js';
+import type { Kernel } from '../../../src/codegen/kernel.js';
 
 /** Elements of one task of `affine`. */
 export const CHUNK = 64;
@@ -52,10 +52,10 @@ export const traps: Kernel = {
   },
 };
 
-const open = new Set<CpuDevice>();
+const open = new Set<Device>();
 
 /** A device that is disposed of after the test, whatever happens. */
-export async function device(options: DeviceOptions): Promise<CpuDevice> {
+export async function device(options: DeviceOptions): Promise<Device> {
   const made = await createDevice({ poison: true, ...options });
   open.add(made);
   return made;

@@ -30,7 +30,7 @@ describe.skipIf(!native.available)(`native${native.reason}`, () => {
       const x = d.allocate(4 * CHUNK, 'tensor');
       d.write(x, new Float32Array(CHUNK).fill(2));
       d.run(affine(), [x, x, 3, 1], 1);
-      expect(floats(d.readSync(x))[0]).toBe(7);
+      expect(floats(await d.read(x))[0]).toBe(7);
     };
     await run();
     const first = objects();
@@ -79,7 +79,7 @@ describe.skipIf(!native.available)(`native${native.reason}`, () => {
     const x = d.allocate(4 * CHUNK * 4, 'tensor');
     d.write(x, new Float32Array(4 * CHUNK).fill(2));
     d.run(affine(), [x, x, 3, 1], 4);
-    expect(floats(d.readSync(x)).every((value) => value === 7)).toBe(true);
+    expect(floats(await d.read(x)).every((value) => value === 7)).toBe(true);
   });
 });
 

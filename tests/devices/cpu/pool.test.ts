@@ -5,7 +5,7 @@ import { COMMAND, MAILBOX_BYTES, PART, WORD } from '../../../src/devices/cpu/con
 import { spawnWorker, type WorkerHandle } from '../../../src/devices/cpu/host.js';
 import { Pool, type Program } from '../../../src/devices/cpu/pool.js';
 import { WasmBackend } from '../../../src/devices/cpu/wasm.js';
-import type { Kernel } from '../../../src/kernels/kernel.js';
+import type { Kernel } from '../../../src/codegen/kernel.js';
 import { affine, traps } from './fixtures.js';
 
 const backend = new WasmBackend(undefined);

@@ -1,4 +1,4 @@
-import type { CpuDevice } from '../../../src/devices/index.js';
+import type { Device } from '../../../src/devices/index.js';
 import { linearAttend, type LinearAttendOptions } from '../../../src/ops/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../../src/tensor/index.js';
 import type * as oracle from '../../oracles/linear-attend.js';
@@ -110,7 +110,7 @@ export function optionsOf(p: Case, x: readonly Tensor[]): LinearAttendOptions {
 
 /** `out` and `state` of a case, with its own inputs or given ones. */
 export async function run(
-  device: CpuDevice,
+  device: Device,
   p: Case,
   given?: readonly Numbers[],
 ): Promise<Record<'out' | 'state', Numbers>> {
