@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Worker } from 'node:worker_threads';
+import { removePrivateFolders } from '../devices/cpu/cache.js';
 import {
   ASKED,
   type FromWorker,
@@ -35,6 +36,9 @@ worker.on('error', (error) => {
   finish(1);
 });
 worker.on('exit', () => finish(1));
+
+// the thread that made it is ended, not asked
+process.once('exit', () => removePrivateFolders());
 
 let finished = false;
 /** The process ends by itself once its output is written. */

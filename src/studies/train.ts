@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolders } from '../core/folders.js';
 import { FormatError, OptionError } from '../core/errors.js';
 import { reasonOf } from '../core/system-errors.js';
 import { Ngram } from '../data/index.js';
@@ -92,7 +92,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       ...(precision === 'f16' ? { lossScale: lossScaler() } : {}),
     });
     try {
-      await makeFolder(folder);
+      makeFolder(folder);
       writeJson(join(folder, CONFIG), config);
       const parameters = [...model.stateDict().values()].reduce((total, { size }) => total + size, 0);
       const { tokensPerStep } = trainer;
@@ -145,9 +145,9 @@ function fiveGramOf({ corpora: { train, validation } }: TrainData): number | nul
   return new Ngram(train).score(validation).bitsPerByte;
 }
 
-async function makeFolder(folder: string): Promise<void> {
+function makeFolder(folder: string): void {
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolders(folder);
   } catch (error) {
     throw new FormatError(`training: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
   }

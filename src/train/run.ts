@@ -1,4 +1,5 @@
 import { FormatError, NumericsError } from '../core/errors.js';
+import { makeFolders } from '../core/folders.js';
 import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
 import { type Files, type Json, loadCheckpoint, nodeFiles, saveCheckpoint } from './checkpoint/index.js';
@@ -8,7 +9,6 @@ import { finite, type Metric, MetricsFile, type SessionMetric, type StopReason }
 import { PREFIX, type Trainer } from './trainer.js';
 
 const { existsSync } = requireNode('node:fs');
-const { mkdir } = requireNode('node:fs/promises');
 const { join } = requireNode('node:path');
 
 /** How long a run is, and how often it looks up. */
@@ -120,7 +120,7 @@ class Run {
   async #begin(): Promise<void> {
     const { folder, trainer, session, resume = false } = this.#options;
     try {
-      await mkdir(folder, { recursive: true });
+      makeFolders(folder);
     } catch (error) {
       throw new FormatError(`train: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
     }

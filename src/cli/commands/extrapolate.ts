@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { mechanism as find } from '../../attention/index.js';
+import { makeFolders } from '../../core/folders.js';
 import { FormatError } from '../../core/errors.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { findTexts, openCorpus, splitCorpus } from '../../data/index.js';
@@ -153,7 +153,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
 
 function makeFolder(folder: string, given: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
   } catch (error) {
     throw new FormatError(`${WHO}: --out "${given}" cannot be made (${reasonOf(error)}); name another folder.`);
   }

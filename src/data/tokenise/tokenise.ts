@@ -1,4 +1,5 @@
 import { checkOptions, FormatError, OptionError } from '../../core/errors.js';
+import { makeFolders } from '../../core/folders.js';
 import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import type { Corpus, Document } from '../corpus.js';
@@ -7,7 +8,7 @@ import { formatDescription, TokenFile, widthOf } from './token-file.js';
 import type { Tokeniser } from './tokeniser.js';
 
 const { createHash, randomBytes } = requireNode('node:crypto');
-const { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } = requireNode('node:fs');
+const { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } = requireNode('node:fs');
 const { dirname } = requireNode('node:path');
 
 export interface TokeniseOptions {
@@ -46,7 +47,7 @@ export function tokeniseCorpus(
   }
   const part = `${path}.${randomBytes(6).toString('hex')}.part`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     write(part, corpus, tokeniser, key, chunk, progress);
     renameSync(part, path);
   } catch (error) {

@@ -1,6 +1,8 @@
-import { accessSync, constants, lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, lstatSync, mkdtempSync, readdirSync, rmSync, type Stats } from 'node:fs';
 import { homedir, platform, tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
+import { makeFolders } from '../../core/folders.js';
+import { codeOf } from '../../core/system-errors.js';
 
 /** Where compiled kernels are kept. */
 export interface CodeCache {
@@ -23,27 +25,32 @@ export function userCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
  * owns or may write to is not used; then, and when the folder cannot be written, a private one takes its place, which
  * is removed when the process ends.
  */
-export function openCache(folder: string = userCacheFolder()): CodeCache {
-  const refusal = prepare(folder);
+export function openCache(given?: string): CodeCache {
+  removePrivateFolders(abandoned);
+  const [folder, refusal] = prepare(given);
   if (refusal === undefined) return { folder, reasons: [] };
   const reason = `Compiled kernels are kept for this process only, because the cache folder ${folder} ${refusal}`;
   return { folder: privateFolder(), reasons: [reason] };
 }
 
-/** Creates and checks the folder; returns what is wrong with it as the end of a sentence. */
-function prepare(folder: string): string | undefined {
+/** Creates and checks the folder; returns it, with what is wrong with it as the end of a sentence. */
+function prepare(given: string | undefined): [folder: string, refusal: string | undefined] {
+  let folder = given ?? 'of this user';
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    folder = resolve(given ?? userCacheFolder());
+    makeFolders(folder, 0o700);
+    return [folder, refusalOf(folder, lstatSync(folder))];
   } catch (error) {
-    return `cannot be created (${(error as NodeJS.ErrnoException).code ?? String(error)}); name another with cacheFolder.`;
+    return [folder, `cannot be created (${codeOf(error) || String(error)}); name another with cacheFolder.`];
   }
-  const status = lstatSync(folder);
+}
+
+function refusalOf(folder: string, status: Stats): string | undefined {
   if (!status.isDirectory()) return 'is not a directory; move it away, or name another with cacheFolder.';
-  // Windows has no owner and mode in this sense; %LOCALAPPDATA% belongs to the user
-  if (process.getuid) {
-    if (status.uid !== process.getuid())
-      return `belongs to another user (uid ${status.uid}); name another with cacheFolder.`;
-    if ((status.mode & 0o022) !== 0) return `may be written by other users; run: chmod 700 ${folder}`;
+  if (!isOwn(status)) return `belongs to another user (uid ${status.uid}); name another with cacheFolder.`;
+  if (isOpen(status)) {
+    // not to be mended by chmod: what was put there stays
+    return 'may be written by other users, and what they put there would be run; delete it, or name another with cacheFolder.';
   }
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);
@@ -53,13 +60,44 @@ function prepare(folder: string): string | undefined {
   return undefined;
 }
 
+/** Whether this user owns it. Windows has no owner and mode in this sense; %LOCALAPPDATA% belongs to the user. */
+export const isOwn = (status: Stats): boolean => !process.getuid || status.uid === process.getuid();
+
+/** Whether other users may write to it. */
+export const isOpen = (status: Stats): boolean => process.getuid !== undefined && (status.mode & 0o022) !== 0;
+
+const PRIVATE = 'subquad-kernels-';
 let shared: string | undefined;
 
-/** One folder for this process, mode 0700, gone at exit. */
+/** One folder for this thread, mode 0700, gone at exit. Its name tells the process, for when that is killed. */
 function privateFolder(): string {
   if (shared !== undefined) return shared;
-  const folder = mkdtempSync(join(tmpdir(), 'subquad-'));
+  const folder = mkdtempSync(join(tmpdir(), `${PRIVATE}${process.pid}-`));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   shared = folder;
   return folder;
+}
+
+const abandoned = (pid: number): boolean => {
+  try {
+    return pid !== process.pid && !process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === 'ESRCH';
+  }
+};
+
+/**
+ * Removes this user's private folders of the processes that are `over`: by default of this one, which is about to end
+ * with threads that will not see it.
+ */
+export function removePrivateFolders(over = (pid: number): boolean => pid === process.pid): void {
+  try {
+    for (const name of readdirSync(tmpdir())) {
+      if (!name.startsWith(PRIVATE) || !over(Number.parseInt(name.slice(PRIVATE.length), 10))) continue;
+      const folder = join(tmpdir(), name);
+      if (isOwn(lstatSync(folder))) rmSync(folder, { recursive: true, force: true });
+    }
+  } catch {
+    // somebody else was quicker, or there is no folder for temporary files: nothing to tidy
+  }
 }

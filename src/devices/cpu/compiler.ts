@@ -63,6 +63,8 @@ async function probe(command: string, args: readonly string[], env: NodeJS.Proce
   };
   try {
     const [text, [target, macros]] = await Promise.all([ask(['--version']), firstTarget(ask)]);
+    // some programs answer anything: true, echo
+    if (!macros.includes('#define ')) return 'it names no macros of its target, as a C compiler does for -dM -E';
     const has = (macro: string): boolean => macros.includes(`#define ${macro} `);
     const width = has('__AVX512F__') ? 16 : has('__AVX2__') && has('__FMA__') ? 8 : 4;
     // compilers prefer 256 bits on some processors that have 512; the generated code says what it wants

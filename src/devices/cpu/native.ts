@@ -101,7 +101,7 @@ export class NativeBackend implements Backend {
     try {
       return [use(this.#koffi.load(path)), path];
     } catch {
-      // a damaged file, say after a full disk: the folder is only a cache, so once more from the source
+      // made on a machine with other libraries, say: the folder is only a cache, so once more from the source
       this.#objects.discard(path);
     }
     const fresh = this.#objects.get(name, source);

@@ -1,21 +1,30 @@
-import { execFile, execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { platform } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { DeviceError } from '../../core/errors.js';
+import { compileNow, compileSoon, type Ended } from './compile.js';
 import { type Compiler, firstLines } from './compiler.js';
+import { isSealed, publish, SEAL } from './seal.js';
 
-const execute = promisify(execFile);
 const SUFFIX = platform() === 'win32' ? '.dll' : platform() === 'darwin' ? '.dylib' : '.so';
-const LONGEST_COMPILE = 120_000;
 const MESSAGE_LINES = 12;
+/** What compiling left behind stays this long, for people who look at a source that failed. */
+const LEFT_MILLISECONDS = 24 * 3600e3;
+
+interface Attempt {
+  readonly name: string;
+  readonly source: string;
+  readonly path: string;
+  readonly temporary: string;
+  readonly args: readonly string[];
+}
 
 /**
  * Shared objects compiled from C text, kept in a folder under the hash of everything they depend on. An object is
  * compiled under a temporary name and then renamed, so a reader never sees half of one, and processes that compile
- * the same text at the same time do not disturb each other.
+ * the same text at the same time do not disturb each other. Beside it lies its seal, the length and SHA-256 of what was
+ * compiled: a file that a crash, a full disk or somebody else changed would be run as it is, so it is compiled again.
  */
 export class Objects {
   readonly #compiler: Compiler;
@@ -24,36 +33,23 @@ export class Objects {
   constructor(compiler: Compiler, folder: string) {
     this.#compiler = compiler;
     this.#folder = folder;
+    tidy(folder);
   }
 
-  /** Path of the object compiled from `source`, compiling it now if it is not in the folder. */
+  /** Path of the object compiled from `source`, compiling it now if it is not in the folder as it was made. */
   get(name: string, source: string): string {
     const path = this.path(name, source);
-    if (existsSync(path)) return path;
-    const { command } = this.#compiler;
-    const [temporary, args] = this.#prepare(path);
-    try {
-      execFileSync(command, args, { input: source, stdio: 'pipe', timeout: LONGEST_COMPILE, maxBuffer: 2 ** 26 });
-    } catch (error) {
-      throw this.#failure(name, source, args, path, error);
-    }
-    return publish(temporary, path);
+    if (isSealed(path)) return path;
+    const attempt = this.#attempt(name, source, path);
+    return this.#keep(attempt, compileNow(this.#compiler.command, attempt.args, source));
   }
 
   /** The same, without blocking this thread. */
   async compile(name: string, source: string): Promise<string> {
     const path = this.path(name, source);
-    if (existsSync(path)) return path;
-    const { command } = this.#compiler;
-    const [temporary, args] = this.#prepare(path);
-    try {
-      const running = execute(command, args, { timeout: LONGEST_COMPILE, maxBuffer: 2 ** 26 });
-      running.child.stdin?.end(source);
-      await running;
-    } catch (error) {
-      throw this.#failure(name, source, args, path, error);
-    }
-    return publish(temporary, path);
+    if (isSealed(path)) return path;
+    const attempt = this.#attempt(name, source, path);
+    return this.#keep(attempt, await compileSoon(this.#compiler.command, attempt.args, source));
   }
 
   /** Removes an object that turned out not to load. */
@@ -67,37 +63,45 @@ export class Objects {
     return join(this.#folder, `${name.replaceAll(/[^A-Za-z0-9]+/g, '-').slice(0, 40)}-${hash.slice(0, 40)}${SUFFIX}`);
   }
 
-  #prepare(path: string): [temporary: string, args: string[]] {
+  #attempt(name: string, source: string, path: string): Attempt {
     const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
-    return [temporary, [...this.#compiler.flags, '-x', 'c', '-', '-o', temporary, '-lm']];
+    const args = [...this.#compiler.flags, '-x', 'c', '-', '-o', temporary, '-lm'];
+    return { name, source, path, temporary, args };
   }
 
-  #failure(name: string, source: string, args: readonly string[], path: string, error: unknown): DeviceError {
-    const { stderr, code } = error as { stderr?: string | Buffer; code?: unknown };
-    const message = firstLines(String(stderr ?? '') || String(error), MESSAGE_LINES);
-    rmSync(args[args.indexOf('-o') + 1]!, { force: true });
+  /** The path of what was compiled. @throws DeviceError that says what went wrong, and leaves the source to look at. */
+  #keep({ name, source, path, temporary, args }: Attempt, { failure, signal, message }: Ended): string {
+    const remedy = `Set CC to another compiler, or use kind: 'wasm'.`;
+    try {
+      if (failure === undefined) return publish(temporary, path);
+    } catch (error) {
+      message = `It reports no error, but made no object that can be kept (${String(error)}).`;
+    }
+    for (const file of [temporary, temporary + SEAL]) rmSync(file, { force: true });
+    // nothing is wrong with the source
+    if (signal) throw new DeviceError(`${name}: the C compiler was stopped by ${signal}; run it again. ${remedy}`);
     const kept = `${path}.failed.c`;
     try {
       writeFileSync(kept, source);
     } catch {
       // a full disk may be the very reason
     }
-    return new DeviceError(
-      `${name}: the C compiler failed${code === 'ETIMEDOUT' ? ' (it took too long)' : ''}.\n${message}\n` +
-        `The command was: ${this.#compiler.command} ${args.join(' ')} < ${kept}\n` +
-        `Set CC to another compiler, or use kind: 'wasm'.`,
-      { cause: error },
-    );
+    const command = `The command was: ${this.#compiler.command} ${args.join(' ')} < ${kept}`;
+    const lines = firstLines(message, MESSAGE_LINES);
+    throw new DeviceError(`${name}: the C compiler failed.\n${lines}\n${command}\n${remedy}`, { cause: failure });
   }
 }
 
-function publish(temporary: string, path: string): string {
+/** Removes what compilers that were stopped, or that failed long ago, have left. */
+function tidy(folder: string): void {
+  const before = Date.now() - LEFT_MILLISECONDS;
   try {
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    // Windows refuses to replace an object that another process has loaded; it is the same object
-    if (!existsSync(path)) throw new DeviceError(`${path} cannot be written (${String(error)}).`, { cause: error });
+    for (const name of readdirSync(folder)) {
+      if (!name.includes(`${SUFFIX}.`) || name.endsWith(SUFFIX + SEAL)) continue;
+      const path = join(folder, name);
+      if (lstatSync(path).mtimeMs < before) rmSync(path, { force: true });
+    }
+  } catch {
+    // somebody else was quicker; a folder that cannot be read will show when it is used
   }
-  return path;
 }

@@ -1,8 +1,9 @@
+import { makeFolders } from '../../core/folders.js';
 import { requireNode } from '../../core/node.js';
 import type { ByteSource } from './bytes.js';
 import type { FileHandle } from 'node:fs/promises';
 
-const { mkdir, open, readdir, rename, rm } = requireNode('node:fs/promises');
+const { open, readdir, rename, rm } = requireNode('node:fs/promises');
 const { dirname, resolve } = requireNode('node:path');
 
 /** A file that is written from its start to its end, or read at any place. */
@@ -89,7 +90,7 @@ export const nodeFiles: Files = {
   list: readdir,
   syncFolder,
   async makeFolder(path) {
-    const first = await mkdir(resolve(path), { recursive: true });
+    const first = makeFolders(resolve(path));
     if (first === undefined) return;
     // a folder's name is kept by the folder above
     for (let made = resolve(path); made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));

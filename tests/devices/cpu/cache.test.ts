@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -12,7 +13,7 @@ import {
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openCache, userCacheFolder } from '../../../src/devices/cpu/cache.js';
+import { openCache, removePrivateFolders, userCacheFolder } from '../../../src/devices/cpu/cache.js';
 
 const posix = process.platform !== 'win32';
 const root = process.getuid?.() === 0;
@@ -52,7 +53,7 @@ test.skipIf(!posix)('a folder that others may write to is not used', () => {
   mkdirSync(folder);
   for (const mode of [0o770, 0o702, 0o777]) {
     chmodSync(folder, mode);
-    expectPrivate(folder, /may be written by other users; run: chmod 700/);
+    expectPrivate(folder, /may be written by other users, and what they put there would be run; delete it, or name/);
   }
   chmodSync(folder, 0o755);
   expect(openCache(folder).folder).toBe(folder);
@@ -82,6 +83,32 @@ test.skipIf(!posix)('a link to a folder is not a folder', () => {
   mkdirSync(join(base, 'real'), { mode: 0o700 });
   symlinkSync(join(base, 'real'), join(base, 'link'));
   expectPrivate(join(base, 'link'), /is not a directory/);
+});
+
+test('what other processes left is removed once they are over', () => {
+  const saved = process.env['TMPDIR'];
+  process.env['TMPDIR'] = base;
+  try {
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    const [over, alive, own] = [pid, process.ppid, process.pid].map((id) => join(base, `subquad-kernels-${id}-abcdef`));
+    const others = ['subquad-kernels-', 'subquad-kernels-x-y', 'subquad-test-1'].map((name) => join(base, name));
+    for (const path of [over!, alive!, own!, ...others]) mkdirSync(path);
+    writeFileSync(join(over!, 'object.so'), '');
+    openCache(join(base, 'cache'));
+    expect([over!, alive!, own!, ...others].map((path) => existsSync(path))).toEqual([
+      false,
+      true,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    removePrivateFolders();
+    expect([alive!, own!, ...others].map((path) => existsSync(path))).toEqual([true, false, true, true, true]);
+  } finally {
+    if (saved === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = saved;
+  }
 });
 
 test.skipIf(process.platform !== 'linux')('the user cache follows XDG, ignoring relative paths', () => {

@@ -16,7 +16,7 @@ const find = (env: NodeJS.ProcessEnv): Promise<Compiler | string> => findCompile
 // scripts stand in for compilers, and Windows does not run them
 describe.skipIf(process.platform === 'win32')('findCompiler', () => {
   test.each([
-    ['', 4, false],
+    ['#define __x86_64__ 1', 4, false],
     ['#define __AVX2__ 1', 4, false],
     ['#define __AVX2__ 1\n#define __FMA__ 1', 8, true],
     ['#define __AVX2__ 1\n#define __FMA__ 1\n#define __AVX512F__ 1', 16, true],
@@ -55,6 +55,14 @@ describe.skipIf(process.platform === 'win32')('findCompiler', () => {
     expect(await find({ CC: join(folder, 'plain') })).toMatch(/does not work \(.*EACCES.*\); correct CC/);
     const refusing = fakeCompiler(folder, { refuses: '-dM' }, 'refusing');
     expect(await find({ CC: refusing })).toMatch(/does not work \(fake: unsupported -dM\)/);
+  });
+
+  test('a program that answers anything is no compiler', async () => {
+    const answers = fakeCompiler(folder, { macros: '' }, 'answers');
+    expect(await find({ CC: answers })).toBe(
+      `CC is set to "${answers}", which does not work (it names no macros of its target, as a C compiler does for -dM -E); ` +
+        'correct CC or unset it.',
+    );
   });
 
   test('no compiler at all is a sentence with a remedy', async () => {

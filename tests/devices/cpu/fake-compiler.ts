@@ -8,6 +8,10 @@ export interface FakeCompiler {
   readonly refuses?: string;
   /** Compiling fails with this message. */
   readonly error?: string;
+  /** Compiling ends well, and makes nothing. */
+  readonly idle?: boolean;
+  /** Compiling is ended by this signal. */
+  readonly signal?: string;
   /** Milliseconds between the first and the second half of the output. */
   readonly pause?: number;
 }
@@ -19,30 +23,22 @@ export interface FakeCompiler {
 export function fakeCompiler(folder: string, options: FakeCompiler = {}, name = 'cc'): string {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, name);
-  const script = `#!${process.execPath}
-const fs = require('node:fs');
-const options = ${JSON.stringify(options)};
-const args = process.argv.slice(2);
-fs.appendFileSync(${JSON.stringify(join(folder, `${name}.log`))}, args.join(' ') + '\\n');
-if (options.refuses && args.includes(options.refuses)) {
-  console.error('fake: unsupported ' + options.refuses);
-  process.exit(1);
-}
-if (args.includes('--version')) {
-  console.log('fake 1.0\\nno warranty');
-} else if (args.includes('-dM')) {
-  console.log(options.macros ?? '#define __FAKE__ 1');
-} else {
-  const source = fs.readFileSync(0, 'utf8');
-  if (options.error) {
-    console.error(options.error);
-    process.exit(1);
-  }
-  const out = args[args.indexOf('-o') + 1];
-  fs.writeFileSync(out, source);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, options.pause ?? 0);
-  fs.appendFileSync(out, source);
-}
+  const { macros = '#define __FAKE__ 1', refuses, error, idle, signal, pause = 0 } = options;
+  const script = `#!/bin/sh
+echo "$*" >> '${join(folder, `${name}.log`)}'
+case " $* " in
+  *' ${refuses ?? 'nothing is refused'} '*) echo 'fake: unsupported ${refuses}' >&2; exit 1;;
+  *' --version '*) echo 'fake 1.0'; echo 'no warranty'; exit;;
+  *' -dM '*) echo '${macros}'; exit;;
+esac
+${signal ? `kill -s ${signal.replace('SIG', '')} $$` : ''}
+${idle ? 'exit 0' : ''}
+source=$(cat)
+${error ? `echo '${error}' >&2; exit 1` : ''}
+while [ "$1" != -o ]; do shift; done
+printf %s "$source" > "$2"
+${pause ? `sleep ${pause / 1000}` : ''}
+printf %s "$source" >> "$2"
 `;
   writeFileSync(path, script);
   chmodSync(path, 0o755);

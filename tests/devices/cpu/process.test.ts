@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -29,9 +29,10 @@ interface RunOptions {
   readonly onOutput?: (kill: (signal: NodeJS.Signals) => void) => void;
   /** Nothing is imported before the script. */
   readonly bare?: boolean;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
-function run(script: string, { onOutput, bare = false }: RunOptions = {}): Promise<Outcome> {
+function run(script: string, { onOutput, bare = false, env = {} }: RunOptions = {}): Promise<Outcome> {
   const path = join(modules, `script-${Math.random().toString(36).slice(2)}.mjs`);
   const kernel = `const fill = (forever) => ({ name: 'fill', key: String(forever), parameters: ['pointer'], cpu: (k) => {
     const out = k.parameter(0, 'pointer');
@@ -40,7 +41,11 @@ function run(script: string, { onOutput, bare = false }: RunOptions = {}): Promi
   } });\n`;
   const preface = `import { createDevice } from './src/devices/index.js';\n${kernel}`;
   writeFileSync(path, bare ? script : preface + script);
-  const child = spawn(process.execPath, [path], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 20_000 });
+  const child = spawn(process.execPath, [path], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 20_000,
+    env: { ...process.env, ...env },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => {
@@ -100,6 +105,23 @@ test.skipIf(!native.available)(`the private cache folder is gone after the proce
   expect(path).toMatch(/subquad-/);
   expect(existsSync(path)).toBe(false);
 });
+
+test.skipIf(!native.available || process.platform !== 'linux')(
+  `a cache folder in a place that takes none ends in a private one, of which nothing stays${native.reason}`,
+  async () => {
+    const outcome = await run(
+      `
+      const device = await createDevice({ threads: 1 });
+      console.log(device.info.kind, device.info.reasons.join(' '));`,
+      { env: { XDG_CACHE_HOME: '/proc/nope', TMPDIR: folder } },
+    );
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toMatch(
+      /^native .*Compiled kernels are kept for this process only, because the cache folder \/proc\/nope\/subquad cannot be created \(ENOENT\)/,
+    );
+    expect(readdirSync(folder).filter((name) => name.startsWith('subquad-'))).toEqual([]);
+  },
+);
 
 test('importing the device code touches nothing that a bare worker or a browser lacks', async () => {
   const path = join(modules, 'bare.mjs');
