@@ -1,5 +1,6 @@
 import type { Style } from './ansi.js';
 import type { Option, Options } from './arguments.js';
+import { fold } from './fold.js';
 
 export interface HelpText {
   readonly usage: string;
@@ -11,16 +12,27 @@ export interface HelpText {
   readonly notes?: string;
 }
 
+/** Room that help needs beside an option. */
+const LEAST_HELP = 30;
+/** Of a default that is told behind the help. */
+const LONG = 60;
+/** Of a line of help, however wide the terminal. */
+const LONGEST = 90;
+
 /** The help of one command. */
 export function renderHelp({ usage, about, examples, options, notes }: HelpText, style: Style): string {
   const heads = Object.entries(options).map(([name, option]) => `--${name}${operand(option)}`);
   const width = Math.min(30, Math.max(...heads.map((head) => head.length)));
-  const lines = Object.values(options).map((option, i) => {
+  const beside = style.columns - width - 4 >= LEAST_HELP;
+  const indent = ' '.repeat(beside ? width + 4 : 6);
+  const lines = Object.values(options).flatMap((option, i) => {
     const head = heads[i]!;
-    const text = `${option.help}${defaultOf(option)}`.split('\n');
-    const first = head.length > width ? [`  ${head}`, ...text.map((t) => indent(t, width))] : undefined;
-    const rest = text.slice(1).map((t) => indent(t, width));
-    return (first ?? [`  ${style.accent(head.padEnd(width))}  ${text[0]}`, ...rest]).join('\n');
+    const text = texts(option).flatMap((line) => fold(line, style.columns - indent.length));
+    if (!beside || head.length > width) {
+      const [first, ...rest] = fold(`  ${head}`, style.columns, 4);
+      return [style.accent(first!), ...rest, ...text.map((line) => indent + line)];
+    }
+    return [`  ${style.accent(head.padEnd(width))}  ${text[0]}`, ...text.slice(1).map((line) => indent + line)];
   });
   return [
     `${style.bold('Usage')}  ${usage}\n`,
@@ -29,12 +41,13 @@ export function renderHelp({ usage, about, examples, options, notes }: HelpText,
     `${lines.join('\n')}\n`,
     ...(notes === undefined ? [] : [`${notes}\n`]),
     style.bold('Examples'),
-    ...examples.map(([line, does]) => `  ${style.dim(`# ${does}`)}\n  ${line}`),
+    ...examples.flatMap(([line, does]) => [`  ${style.dim(`# ${does}`)}`, command(line, style.columns)]),
     '',
   ].join('\n');
 }
 
-const indent = (text: string, width: number): string => `  ${' '.repeat(width)}  ${text}`;
+/** A command line that can be copied, though it takes several lines. */
+const command = (line: string, columns: number): string => fold(`  ${line}`, columns - 2, 4).join(' \\\n');
 
 function operand(option: Option): string {
   if (option.takes === 'nothing') return '';
@@ -42,18 +55,11 @@ function operand(option: Option): string {
   return ` ${option.takes === 'choices' ? option.choices.join(',') : option.value}`;
 }
 
-function defaultOf(option: Option): string {
-  if (!('default' in option) || option.default === undefined || String(option.default) === '') return '';
-  const text = `default ${String(option.default)}`;
-  return text.length > 60 ? `\n${wrap(text, 80)}` : ` (${text})`;
-}
-
-/** Breaks a list after commas. */
-function wrap(text: string, width: number): string {
-  const lines = [''];
-  for (const part of text.split(/(?<=,)/)) {
-    if (lines.at(-1)!.length + part.length > width) lines.push('');
-    lines[lines.length - 1] += part;
+function texts(option: Option): string[] {
+  if (!('default' in option) || option.default === undefined || String(option.default) === '') {
+    return option.help.split('\n');
   }
-  return lines.join('\n');
+  const text = `default ${String(option.default)}`;
+  const lines = text.length > LONG ? `${option.help}\n${text}` : `${option.help} (${text})`;
+  return lines.split('\n').flatMap((line) => fold(line, LONGEST));
 }

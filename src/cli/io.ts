@@ -1,17 +1,23 @@
-/** What a command sees of the world, so that tests can call it in-process. */
-export interface Io {
+/** What the program sees of the world, so that tests can call it in-process. What it writes goes out as it is. */
+export interface World {
   out(text: string): void;
   err(text: string): void;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly outTerminal: boolean;
   readonly errTerminal: boolean;
+  /** Columns that stdout has, or is to be read in. */
+  readonly outColumns: number;
   /** Columns of the terminal that stderr goes to. */
   readonly columns: number;
   /** By which a command ends its work itself: while it listens, the first Ctrl-C only makes `asked` true. */
   readonly interruption?: { listen(on: boolean): void; asked(): boolean };
-  /** Runs `body` so that Ctrl-C waits for its end. */
-  uninterrupted(body: () => void): void;
+}
+
+/** The world as a command sees it: nothing that it prints does anything to a terminal, whatever names and texts have in them. */
+export interface Io extends World {
+  /** Prints what programs read, such as JSON: as it is, unless it goes to a terminal. */
+  data(text: string): void;
 }
 
 /** A command line that asks for something undefined: exit code 2. */

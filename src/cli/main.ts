@@ -1,28 +1,26 @@
 #!/usr/bin/env node
+import { writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { temporaries } from '../core/files/temporaries.js';
+import { reasonOf } from '../core/system-errors.js';
 import { removePrivateFolders } from '../devices/cpu/cache.js';
-import {
-  ASKED,
-  type FromWorker,
-  FREE,
-  LISTENING,
-  STATE,
-  STOPPED,
-  WISH,
-  type WorkSetup,
-  WRITING,
-} from './worker-protocol.js';
+import { ASKED, type FromWorker, LISTENING, type WorkSetup } from './worker-protocol.js';
+
+/** What some terminals and all files say is 0. */
+const columnsOf = ({ columns }: NodeJS.WriteStream): number => columns || Number(process.env['COLUMNS']) || 80;
 
 // the work is done in a thread of its own: kernels block their thread for seconds, and Ctrl-C must be heard meanwhile
-const state = new Int32Array(new SharedArrayBuffer(8));
+const wish = new Int32Array(new SharedArrayBuffer(4));
 const setup: WorkSetup = {
   argv: process.argv.slice(2),
-  cwd: process.cwd(),
+  cwd: workingFolder(),
   outTerminal: process.stdout.isTTY,
   errTerminal: process.stderr.isTTY,
-  // some terminals say 0
-  columns: process.stderr.columns || 80,
-  state,
+  outColumns: columnsOf(process.stdout),
+  columns: columnsOf(process.stderr),
+  wish,
+  temporaries: temporaries().memory,
 };
 const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: setup });
 
@@ -49,8 +47,14 @@ function finish(code: number): void {
   void worker.terminate();
 }
 
-// a reader that has seen enough, such as head, is no failure
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // a reader that has seen enough, such as head, is no failure
+  if (error.code === 'EPIPE') process.exit(0);
+  last(`error  subquad: the output cannot be written (${reasonOf(error)}).\n`);
+  process.exit(1);
+});
+// then nobody can be told; the work is done all the same
+process.stderr.on('error', () => undefined);
 
 for (const [signal, number] of [
   ['SIGINT', 2],
@@ -58,14 +62,32 @@ for (const [signal, number] of [
   ['SIGHUP', 1],
 ] as const) {
   process.on(signal, () => {
-    if (signal === 'SIGINT' && Atomics.compareExchange(state, WISH, LISTENING, ASKED) === LISTENING) {
+    if (signal === 'SIGINT' && Atomics.compareExchange(wish, 0, LISTENING, ASKED) === LISTENING) {
       const clear = setup.errTerminal ? '\r\u001b[K' : '';
       process.stderr.write(`${clear}finishing this step and saving; Ctrl-C again stops at once\n`);
       return;
     }
-    // a file that is being replaced is finished first: milliseconds
-    if (Atomics.compareExchange(state, STATE, FREE, STOPPED) === WRITING) Atomics.wait(state, STATE, WRITING, 5000);
-    process.stderr.write(`${setup.errTerminal ? '\r\u001b[K' : ''}stopped\n`);
+    last(`${setup.errTerminal ? '\r\u001b[K' : ''}stopped\n`);
     process.exit(128 + number);
   });
+}
+
+/** What is said before the process exits; a stream might be too late. */
+function last(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // then nobody can be told
+  }
+}
+
+/** Where the process was started, though it be gone: then paths that begin there say so. */
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    // a thread does not start there either
+    process.chdir(tmpdir());
+    return process.env['PWD'] ?? '/';
+  }
 }

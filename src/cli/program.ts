@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import * as errors from '../core/errors.js';
-import { type Style, styleFor } from './ansi.js';
+import { codeOf, reasonOf } from '../core/system-errors.js';
+import { printable, printed, type Style, styleFor } from './ansi.js';
 import { bench } from './commands/bench.js';
 import { compare } from './commands/compare.js';
 import { doctor } from './commands/doctor.js';
@@ -11,8 +12,9 @@ import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
 import { train } from './commands/train.js';
+import { foldText } from './fold.js';
 import { renderHelp, type HelpText } from './help.js';
-import { type Io, isFault, UsageError } from './io.js';
+import { type Io, isFault, UsageError, type World } from './io.js';
 import { withPlugins } from './plugins.js';
 import { version } from './version.js';
 
@@ -38,15 +40,33 @@ const commands: Readonly<Record<string, Command>> = {
   doctor,
 };
 
+/** Of every command. */
+const WIDE = '--wide';
+
 /** The command line without the process around it: 0 done, 1 failed, 2 misused. Messages are one line each. */
-export async function program(argv: readonly string[], io: Io): Promise<number> {
+export async function program(argv: readonly string[], world: World): Promise<number> {
+  const io = ioIn(world, argv.includes(WIDE) ? Infinity : world.outColumns);
   try {
-    return await dispatch(argv, io);
+    return await dispatch(
+      argv.filter((word) => word !== WIDE),
+      io,
+    );
   } catch (error) {
     const style = styleFor(io, io.errTerminal);
     io.err(`${style.bad('error')}  ${explain(error, io)}\n`);
     return error instanceof UsageError || error instanceof errors.OptionError ? 2 : 1;
   }
+}
+
+/** The one place where text gets out. */
+function ioIn(world: World, outColumns: number): Io {
+  return {
+    ...world,
+    outColumns,
+    out: (text) => world.out(printed(foldText(text, outColumns), world.outTerminal)),
+    err: (text) => world.err(printed(text, world.errTerminal)),
+    data: (text) => world.out(world.outTerminal ? printed(text, false) : text),
+  };
 }
 
 async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<number> {
@@ -94,15 +114,30 @@ ${style.bold('Commands')}
 ${lines.join('\n')}
 
   subquad <command> --help   options and examples of one command
+  subquad <command> --wide   tables with all columns, however narrow the terminal
   subquad --version
 `;
 }
 
+/** Longer sentences are the content of some file. */
+const LONGEST = 4000;
+
 /** One sentence; the stack only for what nobody foresaw, and only when asked. */
 function explain(error: unknown, io: Io): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return printable(String(error));
   if (io.env['SUBQUAD_DEBUG']) return inspect(error);
-  return !isFault(error)
-    ? error.message
-    : `${error.message} (unexpected; SUBQUAD_DEBUG=1 shows where, please report it)`;
+  const text = sentence(error);
+  // what a compiler says has lines of its own
+  const shown = error instanceof errors.DeviceError ? text : printable(text);
+  return shown.length <= LONGEST ? shown : `${shown.slice(0, LONGEST)}…`;
+}
+
+function sentence(error: Error): string {
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall !== undefined && codeOf(error) !== '') {
+    return `subquad: ${path === undefined ? `the system cannot ${syscall}` : `"${path}" cannot be used`} (${reasonOf(error)}).`;
+  }
+  return isFault(error)
+    ? `${error.message} (unexpected; SUBQUAD_DEBUG=1 shows where, please report it)`
+    : error.message;
 }

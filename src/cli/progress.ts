@@ -1,3 +1,4 @@
+import { CLEAR, printable } from './ansi.js';
 import type { Io } from './io.js';
 
 /** One line on stderr that is overwritten; silent where stderr is no terminal. */
@@ -8,13 +9,14 @@ export class Progress {
 
   show(text: string): void {
     if (!this.io.errTerminal) return;
-    const line = text.length < this.io.columns ? text : `${text.slice(0, this.io.columns - 2)}…`;
-    this.io.err(`\r\u001b[K${line}`);
+    const whole = printable(text);
+    const line = whole.length < this.io.columns ? whole : `${whole.slice(0, this.io.columns - 2)}…`;
+    this.io.err(`${CLEAR}${line}`);
     this.#shown = true;
   }
 
   clear(): void {
-    if (this.#shown) this.io.err('\r\u001b[K');
+    if (this.#shown) this.io.err(CLEAR);
     this.#shown = false;
   }
 }

@@ -1,7 +1,7 @@
 import type { DeviceInfo } from '../devices/device.js';
 import type { ModelConfig } from '../models/index.js';
 import type { PerplexityComparison, SwapRow } from '../studies/compare-perplexity.js';
-import type { Style } from './ansi.js';
+import { printable, type Style } from './ansi.js';
 import * as format from './format.js';
 import { table } from './table.js';
 
@@ -25,8 +25,8 @@ export const modelWords = ({ kind, layers, width, heads, mechanism, position, le
 export function subjectText(config: ModelConfig, subject: Subject, info: DeviceInfo, style: Style): string {
   const { model, document, provenance, note } = subject;
   return (
-    `${style.bold(model)}: ${modelWords(config)}; ${info.kind}, ${format.count(info.threads, 'thread')}\n` +
-    `${style.dim(`on ${document}. ${provenance}`)}\n${note === undefined ? '' : `${note}\n`}\n`
+    `${style.bold(printable(model))}: ${modelWords(config)}; ${info.kind}, ${format.count(info.threads, 'thread')}\n` +
+    `${style.dim(printable(`on ${document}. ${provenance}`))}\n${note === undefined ? '' : `${note}\n`}\n`
   );
 }
 
@@ -60,14 +60,20 @@ export function swapTable({ rows, lengths }: Swaps, length: number, style: Style
       { title: 'change', width: 7, align: 'right', cell: (row) => (row.trained ? '–' : change(row.change)) },
       {
         title: '±',
+        spare: 2,
         width: 6,
         align: 'right',
         cell: ({ changeError, trained }) => (trained || changeError === null ? '–' : changeError.toFixed(4)),
       },
-      { title: 'perplexity', align: 'right', cell: ({ perplexityPerByte }) => perplexityPerByte.toFixed(3) },
-      { title: 'tokens/s', align: 'right', cell: ({ tokensPerSecond }) => format.operations(tokensPerSecond) },
-      { title: 'exactness', cell: ({ exactness }) => exactness },
-      { title: '', cell: (row) => style.dim(swapRemark(row)) },
+      { title: 'perplexity', spare: 4, align: 'right', cell: ({ perplexityPerByte }) => perplexityPerByte.toFixed(3) },
+      {
+        title: 'tokens/s',
+        spare: 3,
+        align: 'right',
+        cell: ({ tokensPerSecond }) => format.operations(tokensPerSecond),
+      },
+      { title: 'exactness', spare: 1, cell: ({ exactness }) => exactness },
+      { title: '', remark: true, cell: (row) => style.dim(swapRemark(row)) },
     ],
     own,
     style,

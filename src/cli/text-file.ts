@@ -1,47 +1,37 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { readStart, STDIN } from '../core/files/read.js';
+import { codeOf, reasonOf } from '../core/system-errors.js';
 import { FailureError, type Io } from './io.js';
 
 export interface TextFile {
   readonly name: string;
   /** The first bytes of the file, as many as were asked for or as there are. */
   readonly bytes: Uint8Array;
-  /** Bytes of the whole file. */
+  /** Bytes of the whole file; of a stream, those that were read. */
   readonly size: number;
 }
+
+/** Where a text is that the command line names: `-` is the standard input. */
+export const textPath = (path: string, { cwd }: Pick<Io, 'cwd'>): string => (path === '-' ? STDIN : resolve(cwd, path));
 
 /**
  * The first `most` bytes of a UTF-8 text.
  *
- * @throws FailureError for a file that is missing, empty, no regular file, or not text.
+ * @throws FailureError for a file that is missing, empty, a folder or device, or not text.
  */
 export function readText(who: string, path: string, most: number, io: Pick<Io, 'cwd'>): TextFile {
   const refuse = (why: string): FailureError => new FailureError(`${who}: "${path}" ${why}`);
-  let file: number;
+  const place = textPath(path, io);
   try {
-    file = openSync(resolve(io.cwd, path), 'r');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw refuse('does not exist; name a text file.');
-    throw refuse(`cannot be read (${code === 'EACCES' ? 'permission denied' : code}).`);
-  }
-  try {
-    const status = fstatSync(file);
-    if (status.isDirectory()) throw refuse('is a folder; name a text file.');
-    if (!status.isFile()) throw refuse('is not a regular file; name a text file.');
-    if (status.size === 0) throw refuse('is empty; name a file with some text.');
-    const bytes = new Uint8Array(Math.min(most, status.size));
-    let filled = 0;
-    while (filled < bytes.length) {
-      const read = readSync(file, bytes, filled, bytes.length - filled, filled);
-      if (read === 0) throw refuse('became shorter while it was read; try again.');
-      filled += read;
-    }
-    const wrong = notText(bytes, bytes.length < status.size);
+    const { bytes, size } = readStart(place, most);
+    if (size === 0) throw refuse('is empty; name a file with some text.');
+    const wrong = notText(bytes, bytes.length < size || bytes.length === most);
     if (wrong !== undefined) throw refuse(`is not UTF-8 text (${wrong}); name a text file.`);
-    return { name: basename(path), bytes, size: status.size };
-  } finally {
-    closeSync(file);
+    return { name: place === STDIN ? 'standard input' : basename(path), bytes, size };
+  } catch (error) {
+    if (error instanceof FailureError) throw error;
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw refuse('does not exist; name a text file.');
+    throw refuse(`cannot be read (${reasonOf(error)}); name a text file.`);
   }
 }
 

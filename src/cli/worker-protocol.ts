@@ -4,23 +4,15 @@ export interface WorkSetup {
   readonly cwd: string;
   readonly outTerminal: boolean;
   readonly errTerminal: boolean;
+  readonly outColumns: number;
   readonly columns: number;
-  /** Two words: FREE, WRITING or STOPPED; and DEAF, LISTENING or ASKED. */
-  readonly state: Int32Array;
+  /** One word: DEAF, LISTENING or ASKED. */
+  readonly wish: Int32Array;
+  /** What the process removes when it ends, whatever the thread does then. */
+  readonly temporaries: SharedArrayBuffer;
 }
 
 export type FromWorker = { readonly out: string } | { readonly err: string } | { readonly exit: number };
-
-/** Nobody needs the process to live on. */
-export const FREE = 0;
-/** A file is being replaced. */
-export const WRITING = 1;
-/** The process is about to exit. */
-export const STOPPED = 2;
-
-/** The words of `state`. */
-export const STATE = 0;
-export const WISH = 1;
 
 /** Ctrl-C ends the process. */
 export const DEAF = 0;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import type { Io } from '../../src/cli/io.js';
+import type { World } from '../../src/cli/io.js';
 import { program } from '../../src/cli/program.js';
 
 const folders: string[] = [];
@@ -22,19 +22,19 @@ export interface Ran {
 }
 
 /** Runs the command line in this process. */
-export async function cli(argv: readonly string[], options: Partial<Io> = {}): Promise<Ran> {
+export async function cli(argv: readonly string[], options: Partial<World> = {}): Promise<Ran> {
   let [out, err] = ['', ''];
-  const io: Io = {
+  const world: World = {
     out: (text) => (out += text),
     err: (text) => (err += text),
     cwd: options.cwd ?? temporaryFolder(),
     env: {},
     outTerminal: false,
     errTerminal: false,
+    outColumns: Infinity,
     columns: 80,
-    uninterrupted: (body) => body(),
     ...options,
   };
-  const code = await program(argv, io);
+  const code = await program(argv, world);
   return { code, out, err };
 }

@@ -54,11 +54,11 @@ describe('refusals: one line on stderr, nothing on stdout, no stack', () => {
     [['compare', 'text.txt', 'more.txt'], 2, 'unexpected argument "more.txt"'],
     [['compare', '--lengths', '0'], 2, '--lengths must be a whole number'],
     [['compare', 'missing.txt'], 1, '"missing.txt" does not exist'],
-    [['compare', 'folder'], 1, '"folder" is a folder'],
+    [['compare', 'folder'], 1, '"folder" cannot be read (it is a folder)'],
     [['compare', 'empty.txt'], 1, '"empty.txt" is empty'],
     [['compare', 'nul.txt'], 1, '"nul.txt" is not UTF-8 text (byte 3 is NUL)'],
     [['compare', 'bytes.txt'], 1, '"bytes.txt" is not UTF-8 text (it has invalid bytes)'],
-    [['compare', '/dev/null'], 1, '"/dev/null" is not a regular file'],
+    [['compare', '/dev/null'], 1, '"/dev/null" cannot be read (it is a device)'],
     [
       ['compare', 'text.txt', '--report', 'none/r.html'],
       1,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { styleFor } from '../../src/cli/ansi.js';
+import { printed, styleFor } from '../../src/cli/ansi.js';
 import { fitLengths } from '../../src/cli/commands/compare-text.js';
 import * as format from '../../src/cli/format.js';
 import { Progress } from '../../src/cli/progress.js';
@@ -39,7 +39,9 @@ test('a table aligns its columns, colours or not', () => {
     cell: (row: (typeof rows)[0]) => coloured.bold(column.cell(row)),
   }));
   // oxlint-disable-next-line no-control-regex -- escapes are what is removed
-  expect(table(bold, rows, coloured).replace(/\u001b\[\d+m/g, '')).toBe('name    v\na       1\nlong  200\n');
+  expect(printed(table(bold, rows, coloured), true).replace(/\u001b\[\d+m/g, '')).toBe(
+    'name    v\na       1\nlong  200\n',
+  );
 });
 
 describe('progress', () => {
@@ -52,7 +54,7 @@ describe('progress', () => {
     return text;
   };
   test('is one line that is cut to the terminal and removed', () => {
-    expect(shown(true)).toBe('\r\u001b[Ka rather…\r\u001b[K');
+    expect(printed(shown(true), true)).toBe('\r\u001b[Ka rather…\r\u001b[K');
   });
   test('is silent elsewhere', () => expect(shown(false)).toBe(''));
 });

@@ -98,8 +98,10 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     io.out(
       `${style.bold(machine.cpu)}, Node ${machine.node}, ${peak.device}, ${format.count(peak.threads, 'thread')}\n`,
     );
-    io.out(`peak ${format.gflops(peak.gflops)} GFLOP/s, ${format.gflops(peak.gigabytesPerSecond)} GB/s; `);
-    io.out(`medians of ${format.count(values.rounds, 'round')} in turns\n${style.dim(convention)}\n\n`);
+    io.out(
+      `peak ${format.gflops(peak.gflops)} GFLOP/s, ${format.gflops(peak.gigabytesPerSecond)} GB/s; ` +
+        `medians of ${format.count(values.rounds, 'round')} in turns\n${style.dim(convention)}\n\n`,
+    );
     io.out(render(result.rows, style));
     for (const fault of result.faults) io.out(`\n${style.bad(fault)}\n`);
   }
@@ -111,17 +113,23 @@ function render(rows: readonly BenchRow[], style: Style): string {
   return table<BenchRow>(
     [
       { title: 'op', cell: ({ op }) => op },
-      { title: 'mask', cell: ({ op, mask, causal }) => (op === 'matmul' ? '' : maskText(mask, causal)) },
+      { title: 'mask', spare: 1, cell: ({ op, mask, causal }) => (op === 'matmul' ? '' : maskText(mask, causal)) },
       { title: 'pass', cell: ({ pass }) => pass },
       { title: 'length', align: 'right', cell: ({ length }) => format.integer(length) },
       { title: 'time', align: 'right', cell: ({ milliseconds: ms }) => (ms === null ? '' : format.milliseconds(ms)) },
-      { title: 'GFLOP/s', align: 'right', cell: ({ gflops }) => (gflops === null ? '' : format.gflops(gflops)) },
+      {
+        title: 'GFLOP/s',
+        align: 'right',
+        spare: 3,
+        cell: ({ gflops }) => (gflops === null ? '' : format.gflops(gflops)),
+      },
       {
         title: 'of peak',
+        spare: 2,
         align: 'right',
         cell: ({ peakShare }) => (peakShare === null ? '' : format.percent(peakShare)),
       },
-      { title: 'workspace', align: 'right', cell: ({ ledgerBytes }) => format.bytes(ledgerBytes) },
+      { title: 'workspace', align: 'right', spare: 4, cell: ({ ledgerBytes }) => format.bytes(ledgerBytes) },
       {
         title: 'checked',
         cell: ({ checked }) => (checked ? style.good('ok') : style.bad('wrong, not timed')),

@@ -4,7 +4,7 @@ import { comparePerplexity as study, swapSet } from '../../studies/compare-perpl
 import { type EvaluationText, openEvaluationText } from '../../studies/evaluate-text.js';
 import { textNames, type TrainedOn, trainedOn } from '../../studies/trained-on.js';
 import { loadModel, readModelJson } from '../../train/model-file.js';
-import { styleFor } from '../ansi.js';
+import { printable, styleFor } from '../ansi.js';
 import { withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
 import * as format from '../format.js';
@@ -71,7 +71,7 @@ export async function comparePerplexities(values: CompareValues, { who, file, co
     say(swapClosing(found, style));
     output.write(perplexityReport(found, { command, version: version() }));
     json?.write(found);
-    say(`report  ${style.accent(output.path)}\n`);
+    say(`report  ${style.accent(printable(output.path))}\n`);
     return 0;
   } finally {
     text.close();

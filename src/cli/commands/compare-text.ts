@@ -1,7 +1,7 @@
 import type { DeviceInfo } from '../../devices/device.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
 import { baselines } from '../../studies/mechanisms.js';
-import type { Style } from '../ansi.js';
+import { printable, type Style } from '../ansi.js';
 import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../findings.js';
 import * as format from '../format.js';
 import { type Column, table } from '../table.js';
@@ -42,7 +42,7 @@ export function heading(info: DeviceInfo, head: Heading, style: Style): string {
     `${info.kind}, ${format.count(info.threads, 'thread')}`,
   ];
   return (
-    `${style.bold(document)}, ${format.bytes(size)}; ${parts.join('; ')}\n` +
+    `${style.bold(printable(document))}, ${format.bytes(size)}; ${parts.join('; ')}\n` +
     style.dim(`${reason}${features}`) +
     `\n${note === undefined ? '' : `${note}\n`}\n`
   );
@@ -60,28 +60,31 @@ const columns = (context: Context, style: Style): readonly Column<CompareRow>[] 
     cell: ({ name, mechanism }) => (baselines.includes(mechanism) ? style.bold(name) : name),
   },
   { title: 'time', width: 8, align: 'right', cell: ({ milliseconds }) => or(milliseconds, format.milliseconds) },
-  { title: '× standard', align: 'right', cell: ({ overStandard }) => or(overStandard, format.times) },
-  { title: '× flash', align: 'right', cell: ({ overFlash }) => or(overFlash, format.times) },
-  { title: 'workspace', align: 'right', cell: ({ workspaceBytes }) => or(workspaceBytes, format.bytes) },
+  { title: '× standard', spare: 3, align: 'right', cell: ({ overStandard }) => or(overStandard, format.times) },
+  { title: '× flash', spare: 1, align: 'right', cell: ({ overFlash }) => or(overFlash, format.times) },
+  { title: 'workspace', spare: 2, align: 'right', cell: ({ workspaceBytes }) => or(workspaceBytes, format.bytes) },
   {
     title: 'predicted',
+    spare: 6,
     align: 'right',
     cell: ({ predicted, skipped }) => (skipped === null ? format.bytes(predicted!.workspaceBytes) : dash),
   },
   {
     title: 'multiply-adds',
+    spare: 7,
     align: 'right',
     cell: ({ counted }) => or(counted, (c) => format.operations(c.multiplyAdds)),
   },
   {
     title: 'predicted',
+    spare: 8,
     align: 'right',
     cell: (row) => (row.skipped === null ? or(foreseen(row, context.training), format.operations) : dash),
   },
   { title: 'error', width: 7, align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.relative)) },
-  { title: 'cosine', width: 6, align: 'right', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
-  { title: 'worst row', align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.worstRow)) },
-  { title: '', cell: (row) => style.dim(remark(row, context.causal)) },
+  { title: 'cosine', spare: 4, width: 6, align: 'right', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
+  { title: 'worst row', spare: 5, align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.worstRow)) },
+  { title: '', remark: true, cell: (row) => style.dim(remark(row, context.causal)) },
 ];
 
 /** The rows of one length, the fastest first. */

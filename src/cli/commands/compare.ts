@@ -1,7 +1,7 @@
 import { compare as study } from '../../studies/compare.js';
 import { shapeOf } from '../../studies/compare-scene.js';
 import { BUNDLED_TEXT } from '../../studies/bundled.js';
-import { styleFor } from '../ansi.js';
+import { printable, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { noPositionals, roomOfMachine, withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
@@ -103,7 +103,7 @@ async function compareAttention(
   say(closing(result, style));
   file.write(report(result, { command, note, version: version() }));
   json?.write(result);
-  say(`report  ${style.accent(file.path)}\n`);
+  say(`report  ${style.accent(printable(file.path))}\n`);
   return result.rows.some(({ failed }) => failed) ? 1 : 0;
 }
 

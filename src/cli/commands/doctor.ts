@@ -38,7 +38,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   return withDevice(WHO, values, (device) => {
     const found = { machine: machine(device), peak: measurePeak(device), cache: openCache().folder };
     progress.clear();
-    if (values.json) io.out(`${JSON.stringify(found, undefined, 2)}\n`);
+    if (values.json) io.data(`${JSON.stringify(found, undefined, 2)}\n`);
     else io.out(render(found, io));
     return Promise.resolve(0);
   });

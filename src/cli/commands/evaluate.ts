@@ -7,7 +7,7 @@ import { evaluateModel, type Evaluation, type EvaluationRow } from '../../studie
 import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
 import { loadModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
-import { type Style, styleFor } from '../ansi.js';
+import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
 import * as format from '../format.js';
@@ -167,9 +167,9 @@ function heading(
   const [first] = bytes.documents;
   const name = bytes.documents.length === 1 ? first!.path : format.count(bytes.documents.length, 'file');
   return (
-    `${style.bold(path)}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
+    `${style.bold(printable(path))}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
     `${mechanism.name}, ${position.method}, trained at length ${format.integer(length)}\n` +
-    `${style.dim(`${name}${heldOut ? ', the part kept for validation' : ''}: ${format.bytes(bytes.size)}${tokens}`)}\n\n`
+    `${style.dim(`${printable(name)}${heldOut ? ', the part kept for validation' : ''}: ${format.bytes(bytes.size)}${tokens}`)}\n\n`
   );
 }
 
@@ -181,16 +181,40 @@ function render({ rows, unit, swapped, config, machine }: Evaluation, style: Sty
       { title: 'length', align: 'right', cell: ({ length }) => format.integer(length) },
       { title: 'windows', cell: ({ mode, stride, memory }) => windows(mode, stride, memory) },
       { title: 'bits per byte', align: 'right', cell: ({ bitsPerByte }) => bitsPerByte.toFixed(4) },
-      { title: '±', align: 'right', cell: (row) => (row.standardError === null ? '–' : error(row).toFixed(4)) },
-      { title: 'perplexity per byte', align: 'right', cell: ({ perplexityPerByte }) => perplexityPerByte.toFixed(3) },
+      {
+        title: '±',
+        spare: 1,
+        align: 'right',
+        cell: (row) => (row.standardError === null ? '–' : error(row).toFixed(4)),
+      },
+      {
+        title: 'perplexity per byte',
+        spare: 4,
+        align: 'right',
+        cell: ({ perplexityPerByte }) => perplexityPerByte.toFixed(3),
+      },
       ...(bpe
-        ? [{ title: 'per token', align: 'right' as const, cell: (row: EvaluationRow) => row.perplexity.toFixed(2) }]
+        ? [
+            {
+              title: 'per token',
+              spare: 5,
+              align: 'right' as const,
+              cell: (row: EvaluationRow) => row.perplexity.toFixed(2),
+            },
+          ]
         : []),
       ...(rows.some(({ baseline }) => baseline !== null)
-        ? [{ title: '5-gram', align: 'right' as const, cell: (row: EvaluationRow) => row.baseline?.toFixed(4) ?? '–' }]
+        ? [
+            {
+              title: '5-gram',
+              spare: 2,
+              align: 'right' as const,
+              cell: (row: EvaluationRow) => row.baseline?.toFixed(4) ?? '–',
+            },
+          ]
         : []),
-      { title: `${unit}s`, align: 'right', cell: ({ tokens }) => format.integer(tokens) },
-      { title: 'time', align: 'right', cell: ({ seconds }) => format.milliseconds(1000 * seconds) },
+      { title: `${unit}s`, spare: 3, align: 'right', cell: ({ tokens }) => format.integer(tokens) },
+      { title: 'time', spare: 6, align: 'right', cell: ({ seconds }) => format.milliseconds(1000 * seconds) },
     ],
     rows,
     style,

@@ -9,10 +9,11 @@ import { extrapolate as study, type Extrapolation } from '../../studies/extrapol
 import type { ExtrapolationRow } from '../../studies/extrapolate-evaluate.js';
 import { extrapolationMethods, usualMethods } from '../../studies/extrapolate-methods.js';
 import { change, extrapolationFindings, summarise, type Summary } from '../../studies/extrapolate-summary.js';
-import { type Style, styleFor } from '../ansi.js';
+import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
+import { fold } from '../fold.js';
 import * as format from '../format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
@@ -144,7 +145,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       paths.length === 1 ? text.train.documents[0]!.path.replace(/^.*[/\\]/, '') : format.count(paths.length, 'file');
     page.write(extrapolationReport(result, { command, version: version(), text: name }));
     figure.write(extrapolationSvg(result));
-    say(`report  ${style.accent(page.path)}\nfigure  ${style.accent(figure.path)}\n`);
+    say(`report  ${style.accent(printable(page.path))}\nfigure  ${style.accent(printable(figure.path))}\n`);
   }
   json?.write(result);
   if (result.stopped) say(`stopped; the same command goes on with the models that are finished\n`);
@@ -166,6 +167,9 @@ function timeLeft(began: number, share: number): string {
     : `${format.duration((seconds * (1 - share)) / share)} left`;
 }
 
+/** Columns of the name of a method. */
+const METHOD = 14;
+
 /** The rows of one model, windows side by side, as they come. */
 function line(rows: readonly ExtrapolationRow[], seeds: number, style: Style): string {
   const [{ method, seed }] = rows as [ExtrapolationRow, ...ExtrapolationRow[]];
@@ -173,7 +177,8 @@ function line(rows: readonly ExtrapolationRow[], seeds: number, style: Style): s
     .filter(({ mode }) => mode === 'separate')
     .map(({ bitsPerByte }) => bits(bitsPerByte).padStart(6));
   const which = seeds > 1 ? style.dim(`  seed ${seed}`) : '';
-  return `${method.padEnd(14)}${numbers.join('  ')}${which}\n`;
+  const row = `${method.padEnd(METHOD)}${numbers.join('  ')}${which}`;
+  return `${fold(row, style.columns, METHOD).join('\n')}\n`;
 }
 
 const bits = (value: number | null): string => value?.toFixed(3) ?? '–';
@@ -190,9 +195,11 @@ function render(result: Extrapolation, style: Style): string {
     const text = table<Extrapolation['methods'][number]>(
       [
         { title: mode === 'separate' ? 'side by side' : 'sliding', width: 20, cell: ({ label }) => label },
-        ...times.map((factor) => ({
+        ...times.map((factor, i) => ({
           title: format.integer(factor * length),
           align: 'right' as const,
+          // the shortest and the longest say most
+          ...(i > 0 && i < times.length - 1 ? { spare: 1 } : {}),
           width: seeds.length > 1 ? 14 : 7,
           cell: ({ name }: { readonly name: string }) => number(cell(name, factor), seeds.length),
         })),
@@ -200,6 +207,7 @@ function render(result: Extrapolation, style: Style): string {
           .filter((factor) => factor > 1)
           .map((factor) => ({
             title: `${factor}×`,
+            spare: 2,
             align: 'right' as const,
             width: 7,
             cell: ({ name }: { readonly name: string }) => {

@@ -78,7 +78,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals, 1);
   const json = jsonOutput(WHO, values.json, io);
-  const say = json?.standard === true ? () => undefined : (text: string) => io.out(text);
+  const say = json?.standard === true ? () => undefined : (text: string) => io.data(text);
   const style = styleFor(io, io.errTerminal);
   return withDevice(WHO, values, async (device) => {
     const { weights } = values;

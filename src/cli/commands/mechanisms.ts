@@ -33,8 +33,8 @@ function run(argv: readonly string[], io: Io): Promise<number> {
   noPositionals(WHO, positionals);
   const chosen = knownMechanisms().filter(({ definition }) => values.family.includes(definition.family));
   if (values.json && values.markdown) throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
-  if (values.markdown) io.out(markdown(chosen));
-  else if (values.json) io.out(`${JSON.stringify(chosen.map(described), undefined, 2)}\n`);
+  if (values.markdown) io.data(markdown(chosen));
+  else if (values.json) io.data(`${JSON.stringify(chosen.map(described), undefined, 2)}\n`);
   else io.out(render(chosen, styleFor(io, io.outTerminal)));
   return Promise.resolve(0);
 }
@@ -91,15 +91,15 @@ function render(chosen: readonly Mechanism[], style: Style): string {
   const text = table(
     [
       { title: 'mechanism', cell: ({ name }) => style.bold(name) },
-      { title: 'family', cell: ({ family }) => family },
-      { title: 'time', cell: ({ complexity }) => complexity },
+      { title: 'family', spare: 4, cell: ({ family }) => family },
+      { title: 'time', spare: 1, cell: ({ complexity }) => complexity },
       { title: 'exactness', cell: ({ exactness }) => exactness },
-      { title: 'causal', cell: ({ supports: { causal } }) => (causal === 'only' ? 'only' : yes(causal)) },
-      { title: 'cross', cell: ({ supports }) => yes(supports.cross) },
-      { title: 'padding', cell: ({ supports }) => yes(supports.padding) },
-      { title: 'grouped', cell: ({ supports }) => yes(supports.groupedHeads) },
-      { title: 'decode', cell: ({ supports: { decode } }) => (decode === false ? style.dim('–') : decode) },
-      { title: 'paper', cell: ({ paper }) => `${paper.authors} ${paper.year}` },
+      { title: 'causal', spare: 2, cell: ({ supports: { causal } }) => (causal === 'only' ? 'only' : yes(causal)) },
+      { title: 'cross', spare: 7, cell: ({ supports }) => yes(supports.cross) },
+      { title: 'padding', spare: 6, cell: ({ supports }) => yes(supports.padding) },
+      { title: 'grouped', spare: 8, cell: ({ supports }) => yes(supports.groupedHeads) },
+      { title: 'decode', spare: 3, cell: ({ supports: { decode } }) => (decode === false ? style.dim('–') : decode) },
+      { title: 'paper', spare: 5, cell: ({ paper }) => `${paper.authors} ${paper.year}` },
     ],
     rows,
     style,

@@ -91,7 +91,8 @@ export async function planTraining(argv: readonly string[], io: Io): Promise<num
       progress.clear();
     }
   });
-  io.out(values.json ? `${JSON.stringify(found, undefined, 2)}\n` : render(found, styleFor(io, io.outTerminal)));
+  if (values.json) io.data(`${JSON.stringify(found, undefined, 2)}\n`);
+  else io.out(render(found, styleFor(io, io.outTerminal)));
   return 0;
 }
 
@@ -111,7 +112,7 @@ function render(
     [
       { title: 'length', align: 'right', cell: ({ length }) => format.integer(length) },
       { title: 'residual', cell: ({ residual, every }) => (every > 0 ? `${residual}, groups of ${every}` : residual) },
-      { title: 'multiply-adds', align: 'right', cell: (row) => format.operations(row.multiplyAdds) },
+      { title: 'multiply-adds', spare: 4, align: 'right', cell: (row) => format.operations(row.multiplyAdds) },
       ...(timed
         ? [
             {
@@ -121,15 +122,17 @@ function render(
             },
             {
               title: 'tokens/s',
+              spare: 1,
               align: 'right' as const,
               cell: (row: TrainingPlanRow) => format.integer(row.tokens / row.seconds!),
             },
           ]
         : []),
-      { title: 'at rest', align: 'right', cell: ({ restBytes }) => format.bytes(restBytes) },
+      { title: 'at rest', spare: 2, align: 'right', cell: ({ restBytes }) => format.bytes(restBytes) },
       { title: 'peak', align: 'right', cell: ({ peakBytes }) => format.bytes(peakBytes) },
       {
         title: 'a token',
+        spare: 3,
         align: 'right',
         cell: (row) => format.bytes(Math.round((row.peakBytes - row.restBytes) / row.tokens)),
       },

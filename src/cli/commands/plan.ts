@@ -108,7 +108,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       progress.clear();
     }
   });
-  if (values.json) io.out(`${JSON.stringify(found, undefined, 2)}\n`);
+  if (values.json) io.data(`${JSON.stringify(found, undefined, 2)}\n`);
   else io.out(render(found, styleFor(io, io.outTerminal)));
   return 0;
 }
@@ -128,15 +128,20 @@ function render({ options: asked, rows, refused, recommended, byHand }: Plan, st
         title: 'mechanism',
         cell: ({ mechanism }) => (mechanism === recommended.mechanism ? style.bold(mechanism) : mechanism),
       },
-      { title: 'exactness', cell: ({ exactness }) => exactness },
-      { title: 'multiply-adds', align: 'right', cell: (row) => multiplyAdds(row.multiplyAdds) },
+      { title: 'exactness', spare: 2, cell: ({ exactness }) => exactness },
+      { title: 'multiply-adds', spare: 1, align: 'right', cell: (row) => multiplyAdds(row.multiplyAdds) },
       ...(timed
         ? [{ title: 'time', align: 'right' as const, cell: (row: PlanRow) => format.milliseconds(1000 * row.seconds!) }]
         : []),
-      { title: 'activations', align: 'right', cell: ({ bytes }) => format.bytes(bytes.activations) },
-      { title: 'saved', align: 'right', cell: ({ bytes }) => format.bytes(bytes.saved) },
-      { title: 'workspace', align: 'right', cell: ({ bytes }) => format.bytes(bytes.workspace + bytes.gradients) },
-      { title: 'parameters', align: 'right', cell: ({ bytes }) => format.bytes(bytes.parameters) },
+      { title: 'activations', spare: 3, align: 'right', cell: ({ bytes }) => format.bytes(bytes.activations) },
+      { title: 'saved', spare: 4, align: 'right', cell: ({ bytes }) => format.bytes(bytes.saved) },
+      {
+        title: 'workspace',
+        spare: 5,
+        align: 'right',
+        cell: ({ bytes }) => format.bytes(bytes.workspace + bytes.gradients),
+      },
+      { title: 'parameters', spare: 6, align: 'right', cell: ({ bytes }) => format.bytes(bytes.parameters) },
       { title: 'total', align: 'right', cell: ({ bytes }) => format.bytes(bytes.total) },
       { title: 'fits', cell: ({ fits }) => (fits ? 'yes' : style.bad('no')) },
     ],

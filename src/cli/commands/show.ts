@@ -11,10 +11,11 @@ import {
   type OptionSpec,
 } from '../../attention/index.js';
 import { effectiveWeights, mostKeys } from '../../studies/weights.js';
-import { styleFor, type Style } from '../ansi.js';
+import { printable, styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, noPositionals, seedOption, threadsOption, withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
+import { fold } from '../fold.js';
 import * as format from '../format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
@@ -79,7 +80,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   };
   const facts = factsOf(mechanism, settings);
   if (values.json) {
-    io.out(`${JSON.stringify({ ...described(mechanism), ...facts }, undefined, 2)}\n`);
+    io.data(`${JSON.stringify({ ...described(mechanism), ...facts }, undefined, 2)}\n`);
     if (!files.svg && !files.png) return 0;
   }
   const picture = await pictureOf(mechanism, settings, values);
@@ -87,7 +88,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const title = `${name}${values.causal ? ', causal' : ''}`;
   files.svg?.write(svg(coarser(picture.grid, 256), title, picture.caption));
   files.png?.write(png(coarser(picture.grid, 512)));
-  for (const file of [files.svg, files.png]) if (file) io.err(`wrote ${file.path}\n`);
+  for (const file of [files.svg, files.png]) if (file) io.err(`wrote ${printable(file.path)}\n`);
   return 0;
 }
 
@@ -210,7 +211,7 @@ function render(mechanism: Mechanism, facts: Facts, { grid: cells, caption }: Pi
     style.bold(`Cost at ${format.integer(facts.length)} positions, ${heads} heads of ${headDim}`),
     cost,
     style.bold('Picture'),
-    ...terminalLines(coarser(cells, terminalCells)),
+    ...terminalLines(coarser(cells, Math.min(terminalCells, Math.floor((style.columns - 2) / 2)))),
     style.dim(caption),
     '',
   ].join('\n');
@@ -218,7 +219,8 @@ function render(mechanism: Mechanism, facts: Facts, { grid: cells, caption }: Pi
 
 function optionLine(name: string, spec: OptionSpec, value: unknown, style: Style): string {
   const shown = Array.isArray(value) ? value.join('+') || 'none' : String(value);
-  return `  ${style.accent(name)}  ${spec.help}; ${requirement(spec)} ${style.dim(`(here ${shown})`)}`;
+  const line = `  ${style.accent(name)}  ${spec.help}; ${requirement(spec)} ${style.dim(`(here ${shown})`)}`;
+  return fold(line, style.columns, name.length + 2).join('\n');
 }
 
 export const show: Command = { summary: 'one mechanism: formula, options, cost and its picture', help, run };

@@ -2,7 +2,7 @@ import { basename, join, relative, resolve } from 'node:path';
 import { train as study, type TrainResult } from '../../studies/train.js';
 import { MetricsFile } from '../../train/metrics.js';
 import { exportModel, loadModel } from '../../train/model-file.js';
-import { styleFor } from '../ansi.js';
+import { printable, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { readBytes } from '../byte-size.js';
 import { withDevice } from '../common-options.js';
@@ -48,7 +48,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (text: string) => io.out(text);
   const progress = new TrainProgress(io, config.train.minutes);
-  const shown = relative(io.cwd, folder) || '.';
+  const shown = printable(relative(io.cwd, folder) || '.');
   const result = await withDevice(WHO, values, async (device) => {
     io.interruption?.listen(true);
     try {
@@ -73,7 +73,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
         },
         onTrouble(message) {
           progress.clear();
-          io.err(`warning  ${message}\n`);
+          io.err(`warning  ${printable(message)}\n`);
         },
       });
       if (exported) await exportBest(trained, folder, exported.path, device);
@@ -85,7 +85,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   });
   say(closing(result, shown, style));
   const command = ['subquad', 'train', ...argv].join(' ');
-  say(`report  ${style.accent(writeReport(result, folder, command, io))}\n`);
+  say(`report  ${style.accent(printable(writeReport(result, folder, command, io)))}\n`);
   json?.write({ version: version(), folder, ...result });
   return result.reason === 'interrupted' ? 130 : 0;
 }

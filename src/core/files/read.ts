@@ -1,7 +1,10 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { FormatError } from '../errors.js';
 import { codeOf } from '../system-errors.js';
 import { again, pause } from './again.js';
+import { requireNode } from '../node.js';
+
+const { closeSync, constants, fstatSync, openSync, readSync, statSync } = requireNode('node:fs');
 
 /** What stands for the standard input; its bytes can be read once. */
 export const STDIN = '/dev/stdin';
@@ -99,7 +102,13 @@ function fill(handle: number, most: number, grace = 0): Uint8Array {
     blocks.push(block.subarray(0, read));
     total += read;
   }
-  return Buffer.concat(blocks);
+  const bytes = new Uint8Array(total);
+  let at = 0;
+  for (const block of blocks) {
+    bytes.set(block, at);
+    at += block.length;
+  }
+  return bytes;
 }
 
 function next(handle: number, block: Uint8Array): number {

@@ -1,5 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import {
+import type { Stats } from 'node:fs';
+import { codeOf } from '../system-errors.js';
+import { again } from './again.js';
+import { temporaries } from './temporaries.js';
+import { requireNode } from '../node.js';
+
+const { randomBytes } = requireNode('node:crypto');
+const {
   chownSync,
   chmodSync,
   closeSync,
@@ -12,13 +18,9 @@ import {
   renameSync,
   rmSync,
   statSync,
-  type Stats,
   writeSync,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { codeOf } from '../system-errors.js';
-import { again } from './again.js';
-import { temporaries } from './temporaries.js';
+} = requireNode('node:fs');
+const { basename, dirname, join, resolve } = requireNode('node:path');
 
 /**
  * A file that is about to be replaced: its content is written to `part` and takes the place of what was there in one step, or not at

@@ -1,4 +1,6 @@
-import { rmSync } from 'node:fs';
+import { requireNode } from '../node.js';
+
+const { rmSync } = requireNode('node:fs');
 
 /** Bytes of a slot: its length, then a path; longer ones no system takes. */
 const SLOT = 4096 + 4;

@@ -1,0 +1,39 @@
+import { visibleWidth } from './ansi.js';
+
+/** Where a line may end: after white space, and after what lists are joined by. */
+const PIECES = /(?<=[\s,|])(?=\S)/;
+
+/**
+ * A line as lines of at most `columns`, which begin where it begins, and `hang` further right from the second on. A word that is
+ * longer stays whole: it may be a path.
+ */
+export function fold(line: string, columns: number, hang = 0): string[] {
+  if (visibleWidth(line) <= columns) return [line];
+  const start = /^\s*/.exec(line)![0];
+  const margin = ' '.repeat(start.length + hang);
+  const lines: string[] = [];
+  let current = start;
+  for (const piece of line.slice(start.length).split(PIECES)) {
+    if (current.trim() !== '' && visibleWidth((current + piece).trimEnd()) > columns) {
+      lines.push(current.trimEnd());
+      current = margin;
+    }
+    current += piece;
+  }
+  return [...lines, current.trimEnd()];
+}
+
+/** What ends a line for good: a sentence or an item. */
+const ENDS = /[.:;!?\])|]\ufdd0?$/;
+
+/** All lines of a text, folded; where one that is too long ends within a sentence, the next is a part of it. */
+export function foldText(text: string, columns: number): string {
+  const lines: string[] = [];
+  let open = false;
+  for (const line of text.split('\n')) {
+    if (open && /^\S/.test(line)) lines[lines.length - 1] += ` ${line}`;
+    else lines.push(line);
+    open = visibleWidth(line) > columns && !ENDS.test(line);
+  }
+  return lines.flatMap((line) => fold(line, columns)).join('\n');
+}
