@@ -1,4 +1,5 @@
 import type { DeviceInfo } from '../devices/device.js';
+import { mechanismNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/index.js';
 import type { PerplexityComparison, SwapRow } from '../studies/compare-perplexity.js';
 import { printable, type Style } from './ansi.js';
@@ -18,9 +19,13 @@ export interface Subject {
 export type Swaps = PerplexityComparison & Subject;
 
 /** The model in a few words. */
-export const modelWords = ({ kind, layers, width, heads, mechanism, position, length }: ModelConfig): string =>
-  `${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ${mechanism.name}, ` +
-  `${position.method}, trained at length ${format.integer(length)}`;
+export const modelWords = (config: ModelConfig): string => {
+  const { kind, layers, width, heads, position, length } = config;
+  return (
+    `${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ${mechanismNames(config)}, ` +
+    `${position.method}, trained at length ${format.integer(length)}`
+  );
+};
 
 export function subjectText(config: ModelConfig, subject: Subject, info: DeviceInfo, style: Style): string {
   const { model, document, provenance, note } = subject;

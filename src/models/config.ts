@@ -2,6 +2,7 @@ import { knownMechanisms, mechanisms, pluginOf, unknownMechanism } from '../atte
 import { nearest, OptionError } from '../core/errors.js';
 import { flag, fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
 import { activations, type ActivationName, type NormKind, type PositionOptions } from '../nn/index.js';
+import { layerSections, splitLayers, withLayer, type LayerConfig } from './config-layers.js';
 
 export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
 export type ModelKind = (typeof kinds)[number];
@@ -16,7 +17,10 @@ export interface ModelConfig {
   readonly vocabulary: number;
   /** Tokens of a training window; of a segment, for models with memory. */
   readonly length: number;
+  /** Number of layers. */
   readonly layers: number;
+  /** What layers are that are not all alike, again and again until there are enough; see `splitLayers` for the short forms. */
+  readonly pattern?: readonly LayerConfig[];
   /** Size of the stream between the layers. */
   readonly width: number;
   readonly heads: number;
@@ -118,13 +122,36 @@ const ofMethod: Readonly<Record<string, string>> = {
 };
 
 /**
- * A complete configuration from JSON: what is left out gets its default, and `"rope"` may stand for `{ "method": "rope" }`.
+ * A complete configuration from JSON: what is left out gets its default, and `"rope"` may stand for `{ "method": "rope" }`. Layers
+ * that are not all alike are said by `layers`, `pattern` or `schedules`; a layer has what the model has, where it says nothing else.
  *
  * @throws OptionError with every reason at once: keys that are unknown, values out of range, choices that contradict each other.
  */
 export function readConfig(json: unknown): ModelConfig {
   const who = 'model configuration';
   if (!isObject(json)) throw new OptionError(`${who}: must be an object, such as { "width": 128 }.`);
+  const { rest, pattern } = splitLayers(who, json);
+  const config = readAlike(who, rest);
+  if (pattern === undefined) return config;
+  const layers = pattern.map((entry, i) => {
+    const own = readAlike(
+      `${who}: layer ${i} of the pattern`,
+      withLayer(`${who}: layer ${i} of the pattern`, rest, entry),
+    );
+    return Object.fromEntries(layerSections.map((name) => [name, own[name]])) as unknown as LayerConfig;
+  });
+  const added = (method: string): boolean => method === 'sinusoidal' || method === 'learned';
+  const stray = layers.find(({ position }) => added(position.method) && position.method !== config.position.method);
+  if (stray !== undefined) {
+    throw new OptionError(
+      `${who}: position ${stray.position.method} is added before the first layer, so it is the model's, not a layer's.`,
+    );
+  }
+  return { ...config, pattern: layers };
+}
+
+/** Of a model whose layers are all alike. */
+function readAlike(who: string, json: Given): ModelConfig {
   const reasons = [...reasonsAgainst(json, top)];
   const given = Object.fromEntries(Object.entries(sections).map(([name, of]) => [name, read(name, of, json, reasons)]));
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);

@@ -11,6 +11,7 @@ export {
   type PresetName,
   type ResidualKind,
 } from './config.js';
+export { layersOf, type LayerConfig } from './config-layers.js';
 export { createModel, openSession } from './create.js';
 export { EncoderDecoder, type SourceOptions } from './encoder-decoder.js';
 export { IGNORED } from './loss.js';

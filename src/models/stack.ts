@@ -12,6 +12,7 @@ import {
   Module,
 } from '../nn/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
+import { layersOf, type LayerConfig } from './config-layers.js';
 import type { ModelConfig } from './config.js';
 
 export interface StackOptions {
@@ -24,8 +25,11 @@ export interface StackOptions {
 
 /** The layers of a configuration: `[B, L, width] → [B, L, width]`, normalised at the end. */
 export class Stack extends Module {
+  /** Where the tokens of the model are; layers that see it otherwise have positions of their own. */
   readonly positions: Positions;
   readonly layers: readonly Block[];
+  /** Layers one after the other with residual connections of one kind. */
+  readonly #runs: readonly Run[];
   readonly #norm;
 
   constructor(
@@ -33,15 +37,25 @@ export class Stack extends Module {
     options: StackOptions,
   ) {
     super();
-    const { width, heads, headDim, length, position } = config;
-    this.positions = this.child(
-      'positions',
-      new Positions(position, { features: width, heads, headDim, length, causal: options.causal }),
-    );
-    const blocks = Array.from({ length: config.layers }, () => blockOf(config, this.positions, options));
+    const { width, heads, headDim, length } = config;
+    const made = new Map<string, Positions>();
+    const positionsOf = ({ position }: Pick<ModelConfig, 'position'>): Positions => {
+      const key = JSON.stringify(position);
+      const sizes = { features: width, heads, headDim, length, causal: options.causal };
+      const positions = made.get(key) ?? new Positions(position, sizes);
+      made.set(key, positions);
+      return positions;
+    };
+    this.positions = this.child('positions', positionsOf(config));
+    const layers = layersOf(config);
+    const placed = layers.map((layer) => ({ layer, positions: positionsOf(layer) }));
+    const others = [...made.values()].slice(1);
+    if (others.length > 0) this.child('otherPositions', new ModuleList(others));
+    const blocks = placed.map(({ layer, positions }) => blockOf(config, layer, positions, options));
     this.layers = this.child('layers', new ModuleList(blocks)).items;
-    // after post-norm layers there is nothing left to normalise
-    const { kind, place, epsilon } = config.norm;
+    this.#runs = runsOf(layers, (i) => [this.layers[i]!, placed[i]!.positions]);
+    // after a post-norm layer there is nothing left to normalise
+    const { kind, place, epsilon } = layers.at(-1)!.norm;
     this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
   }
 
@@ -55,34 +69,63 @@ export class Stack extends Module {
   }
 
   #through(x: Tensor, context: Context): Tensor {
-    const { kind, every } = this.config.residual;
-    if (kind === 'reversible') return this.#reversed(x, context);
-    const { encoded } = context;
-    const layers = this.layers.map((layer) => ({
-      modules: [layer, this.positions],
-      forward: (rows: Tensor, source?: Tensor) => layer.forward(rows, { ...context, encoded: source }),
-    }));
-    const size = kind === 'plain' ? layers.length : Math.max(1, every);
-    return checkpointed(layers, size, x, encoded ? [encoded] : []);
-  }
-
-  /** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
-  #reversed(x: Tensor, context: Context): Tensor {
-    const layers = this.layers.map((layer) => ({
-      modules: [layer, this.positions],
-      f: (rows: Tensor) => layer.mix(rows, context),
-      g: (rows: Tensor) => layer.feed(rows, context),
-    }));
-    return scope(() => {
-      const [y1, y2] = reversible(layers, x, x);
-      return mul(add(y1, y2), 0.5);
-    });
+    return this.#runs.reduce((stream, run) => {
+      const next = run.residual.kind === 'reversible' ? reversed(run, stream, context) : plain(run, stream, context);
+      // what is between two runs is kept by the tape where it is needed
+      if (stream !== x && stream !== next) stream.dispose();
+      return next;
+    }, x);
   }
 }
 
-function blockOf(config: ModelConfig, positions: Positions, { causal, cross, separate }: StackOptions): Block {
+interface Run {
+  readonly residual: ModelConfig['residual'];
+  readonly layers: readonly { readonly block: Block; readonly modules: readonly Module[] }[];
+}
+
+function runsOf(layers: readonly LayerConfig[], modulesOf: (index: number) => readonly [Block, Positions]): Run[] {
+  const runs: { residual: ModelConfig['residual']; layers: Run['layers'][number][] }[] = [];
+  layers.forEach(({ residual }, i) => {
+    const [block, positions] = modulesOf(i);
+    const last = runs.at(-1);
+    const own = { block, modules: [block, positions] };
+    if (last?.residual.kind === residual.kind && last.residual.every === residual.every) last.layers.push(own);
+    else runs.push({ residual, layers: [own] });
+  });
+  return runs;
+}
+
+function plain({ residual, layers }: Run, x: Tensor, context: Context): Tensor {
+  const { encoded } = context;
+  const steps = layers.map(({ block, modules }) => ({
+    modules,
+    forward: (rows: Tensor, source?: Tensor) => block.forward(rows, { ...context, encoded: source }),
+  }));
+  const size = residual.kind === 'plain' ? layers.length : Math.max(1, residual.every);
+  return checkpointed(steps, size, x, encoded ? [encoded] : []);
+}
+
+/** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
+function reversed({ layers }: Run, x: Tensor, context: Context): Tensor {
+  const steps = layers.map(({ block, modules }) => ({
+    modules,
+    f: (rows: Tensor) => block.mix(rows, context),
+    g: (rows: Tensor) => block.feed(rows, context),
+  }));
+  return scope(() => {
+    const [y1, y2] = reversible(steps, x, x);
+    return mul(add(y1, y2), 0.5);
+  });
+}
+
+function blockOf(
+  config: ModelConfig,
+  layer: LayerConfig,
+  positions: Positions,
+  { causal, cross, separate }: StackOptions,
+): Block {
   const { width, heads, kvHeads, headDim, length, bias, layers, dropout } = config;
-  const { hidden, activation, gated, chunk } = config.feedForward;
+  const { hidden, activation, gated, chunk } = layer.feedForward;
   // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
   const share = 1 / Math.sqrt(2 * layers);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(share / Math.sqrt(heads * headDim)) };
@@ -91,8 +134,8 @@ function blockOf(config: ModelConfig, positions: Positions, { causal, cross, sep
     causal,
     ...(separate && { separate }),
     positions,
-    mechanism: mechanism(config.mechanism.name),
-    settings: config.mechanism.options,
+    mechanism: mechanism(layer.mechanism.name),
+    settings: layer.mechanism.options,
   };
   return new Block(width, {
     attention,
@@ -104,6 +147,6 @@ function blockOf(config: ModelConfig, positions: Positions, { causal, cross, sep
       ...(chunk > 0 && { chunk }),
       outInit: normalOf(share / Math.sqrt(hidden)),
     },
-    residual: { norm: config.norm.kind, normPlace: config.norm.place, epsilon: config.norm.epsilon, dropout },
+    residual: { norm: layer.norm.kind, normPlace: layer.norm.place, epsilon: layer.norm.epsilon, dropout },
   });
 }

@@ -2,6 +2,7 @@ import { type Exactness, mechanism as find } from '../attention/index.js';
 import { CapabilityError, NumericsError, OptionError, OutOfMemoryError, ShapeError } from '../core/errors.js';
 import type { TokenSource } from '../data/index.js';
 import type { Device } from '../devices/index.js';
+import { mechanismNames } from '../models/config-layers.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import { machine, type Machine } from './machine.js';
 import { coreSet, type Variant, variant } from './mechanisms.js';
@@ -101,7 +102,10 @@ export async function comparePerplexity(
     maxTokens: Math.max(length, maxTokens),
   }));
   refuseBadInput(config, source, windows);
-  const own = variant(find(config.mechanism.name), config.mechanism.options);
+  const own = {
+    ...variant(find(config.mechanism.name), config.mechanism.options),
+    ...(config.pattern && { name: mechanismNames(config) }),
+  };
   const all = [own, ...variants.filter(({ name }) => name !== own.name)];
   const found: Scored[] = [];
   const refused: Refusal[] = [];

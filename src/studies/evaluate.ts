@@ -3,6 +3,7 @@ import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { type Corpus, Ngram, type TokenSource } from '../data/index.js';
 import type { Device } from '../devices/index.js';
+import { mechanismNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/config.js';
 import type { LanguageModel } from '../models/model.js';
 import { type Machine, machine } from './machine.js';
@@ -88,7 +89,7 @@ export async function evaluateModel(
     return {
       config,
       parameters: [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0),
-      swapped: swapped ? { from: trained.config.mechanism.name, drawn: swapped.drawn, unused: swapped.unused } : null,
+      swapped: swapped ? { from: mechanismNames(trained.config), drawn: swapped.drawn, unused: swapped.unused } : null,
       unit: source.unit,
       bytesPerToken: source.bytesPerToken,
       precision,

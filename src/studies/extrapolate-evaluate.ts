@@ -1,5 +1,6 @@
 import type { Corpus } from '../data/corpus.js';
 import type { Device } from '../devices/device.js';
+import { everyLayer } from '../models/config-layers.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
 import { createModel } from '../models/create.js';
 import type { LanguageModel } from '../models/model.js';
@@ -39,7 +40,10 @@ export async function evaluated(call: Evaluated): Promise<ExtrapolationRow> {
   const row = { method: method.name, seed, times: factor, length, mode };
   const position = method.evaluated(factor, config.length);
   if (position === null) return { ...row, bitsPerByte: null, perplexityPerByte: null, tokens: 0 };
-  const longer = withPosition(call, readConfig({ ...config, position, length: method.tiled ? length : config.length }));
+  const longer = withPosition(
+    call,
+    readConfig({ ...everyLayer(config, () => ({ position })), length: method.tiled ? length : config.length }),
+  );
   try {
     const found = await perplexity({ device, model: longer, source, length, mode });
     return { ...row, bitsPerByte: found.bitsPerByte, perplexityPerByte: found.perplexityPerByte, tokens: found.tokens };

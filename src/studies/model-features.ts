@@ -1,12 +1,13 @@
 import { mechanism as find } from '../attention/index.js';
 import { CapabilityError, OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
-import type { LanguageModel, ModelConfig, Transformer } from '../models/index.js';
+import { everyLayer, layersOf, type LayerConfig } from '../models/config-layers.js';
+import { readConfig, type LanguageModel, type ModelConfig, type Transformer } from '../models/index.js';
 import type { Attention } from '../nn/index.js';
 import { disposeAll, keep, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { Features } from './features.js';
-import { swapMechanism } from './swap.js';
+import { withConfig } from './swap.js';
 import { textNames, trainedOn } from './trained-on.js';
 
 export interface ModelFeatureOptions {
@@ -118,8 +119,13 @@ async function projected(
 ): Promise<Readonly<Record<'q' | 'k' | 'v', ArrayLike<number>>>> {
   const chunk = Math.min(config.feedForward.chunk || CHUNK, CHUNK);
   // layers above the wanted one are left away
-  const below = { ...config, layers: layer, feedForward: { ...config.feedForward, chunk } };
-  const { model } = swapMechanism(trained, below, { device, ...mechanismOfLayers(config) });
+  const near = { name: 'sliding-window', options: { radius: config.length - 1 } };
+  const whole = everyLayer(config, (own) => ({
+    feedForward: { ...own.feedForward, chunk },
+    mechanism: attendsToAll(own) ? near : own.mechanism,
+  }));
+  const below = { ...whole, layers: layer };
+  const { model } = withConfig(trained, readConfig(below), { device });
   try {
     model.eval();
     const { stack } = model as Transformer;
@@ -146,16 +152,7 @@ async function projected(
   }
 }
 
-const attendsToAll = ({ mechanism }: ModelConfig): boolean => find(mechanism.name).definition.exactness === 'exact';
-
-function mechanismOfLayers(config: ModelConfig): {
-  readonly mechanism: ReturnType<typeof find>;
-  readonly settings: Readonly<Record<string, unknown>>;
-} {
-  return attendsToAll(config)
-    ? { mechanism: find('sliding-window'), settings: { radius: config.length - 1 } }
-    : { mechanism: find(config.mechanism.name), settings: config.mechanism.options };
-}
+const attendsToAll = ({ mechanism }: LayerConfig): boolean => find(mechanism.name).definition.exactness === 'exact';
 
 function noteOf({ model, config, json = {} }: TrainedModel, { layer, heads }: FeatureSource, length: number): string {
   const parameters = [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0);
@@ -170,7 +167,12 @@ function noteOf({ model, config, json = {} }: TrainedModel, { layer, heads }: Fe
   ];
   if (length > config.length) {
     const below =
-      layer > 1 && attendsToAll(config) ? 'the layers below attend to as many keys at every length, and ' : '';
+      layer > 1 &&
+      layersOf(config)
+        .slice(0, layer - 1)
+        .some(attendsToAll)
+        ? 'the layers below attend to as many keys at every length, and '
+        : '';
     sentences.push(`It was trained at length ${config.length}: ${below}pairs further apart are new to it.`);
   }
   const { method } = config.position;

@@ -1,5 +1,6 @@
 import { OptionError } from '../core/errors.js';
 import type { DeviceInfo } from '../devices/device.js';
+import { everyLayer } from '../models/config-layers.js';
 import { readConfig, residualKinds, type ModelConfig, type ResidualKind } from '../models/index.js';
 import { rehearseTraining } from '../train/rehearse.js';
 import { type Rates, secondsOf } from './calibrate.js';
@@ -96,5 +97,5 @@ export async function planTraining(config: TrainConfig, options: TrainingPlanOpt
 /** The configuration with another way of keeping activations; groups of √layers, the least memory, unless it says. */
 function withResidual(config: ModelConfig, kind: ResidualKind): ModelConfig {
   const every = kind === 'checkpointed' ? config.residual.every || Math.round(Math.sqrt(config.layers)) : 0;
-  return readConfig({ ...config, residual: { kind, every } });
+  return readConfig(everyLayer(config, () => ({ residual: { kind, every } })));
 }

@@ -1,6 +1,7 @@
 import type { Mechanism } from '../attention/index.js';
 import { sameShape } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
+import { everyLayer } from '../models/config-layers.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
 import { createModel } from '../models/create.js';
 import type { LanguageModel } from '../models/model.js';
@@ -33,9 +34,18 @@ export interface Swapped {
 export function swapMechanism(
   trained: LanguageModel,
   config: ModelConfig,
-  { device, mechanism, settings = {}, seed = 0 }: SwapOptions,
+  { mechanism, settings = {}, ...options }: SwapOptions,
 ): Swapped {
-  const other = readConfig({ ...config, mechanism: { name: mechanism.name, options: settings } });
+  const own = { name: mechanism.name, options: settings };
+  return withConfig(trained, readConfig(everyLayer(config, () => ({ mechanism: own }))), options);
+}
+
+/** The weights of a trained model in a model of another configuration, where they fit; what is new is drawn. */
+export function withConfig(
+  trained: LanguageModel,
+  other: ModelConfig,
+  { device, seed = 0 }: Pick<SwapOptions, 'device' | 'seed'>,
+): Swapped {
   const model = createModel(other);
   try {
     model.initialise({ device, seed });

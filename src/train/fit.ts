@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from '../core/errors.js';
-import type { ModelConfig } from '../models/index.js';
+import { everyLayer } from '../models/config-layers.js';
+import type { ModelConfig, ResidualKind } from '../models/index.js';
 import { rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
 
 /** A configuration that fits, and what a step of it takes. */
@@ -24,14 +25,14 @@ export async function fitToMemory(
   const sizes = open ? Array.from({ length: config.layers }, (_, i) => config.layers - i) : [every];
   let least = Infinity;
   for (const size of sizes) {
-    const own = { ...config, residual: { kind, every: size } };
+    const own = open ? everyLayer(config, () => ({ residual: { kind, every: size } })) : config;
     const cost = await rehearseTraining(own, options);
     if (cost.peakBytes <= limit) return { config: own, cost };
     least = Math.min(least, cost.peakBytes);
   }
   const found: string[] = [];
   for (const { what, change, batchSize } of changesOf(config, options.batchSize)) {
-    const { peakBytes } = await rehearseTraining({ ...config, ...change }, { ...options, batchSize });
+    const { peakBytes } = await rehearseTraining(change(config), { ...options, batchSize });
     if (peakBytes <= limit) found.push(`${what} (${megabytes(peakBytes)})`);
   }
   throw new OutOfMemoryError(
@@ -45,22 +46,24 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e
 /** A change, or some together, that saves memory. */
 interface Change {
   readonly what: string;
-  readonly change: Partial<ModelConfig>;
+  readonly change: (config: ModelConfig) => ModelConfig;
   readonly batchSize: number;
 }
 
 function changesOf(config: ModelConfig, batchSize: number): readonly Change[] {
-  const { layers, length, kind, norm, feedForward } = config;
+  const { layers, length, kind, norm } = config;
   const chunk = Math.min(length, 1024);
-  const checkpointed: Partial<ModelConfig> = {
-    residual: { kind: 'checkpointed', every: Math.ceil(Math.sqrt(layers)) },
-  };
-  const reversible: Partial<ModelConfig> = { residual: { kind: 'reversible', every: 0 } };
-  const inChunks: Partial<ModelConfig> = { ...reversible, feedForward: { ...feedForward, chunk }, lossChunk: chunk };
-  const residuals: readonly (readonly [what: string, change: Partial<ModelConfig>])[] =
+  const residual = (kind: ResidualKind, every: number) => (of: ModelConfig) =>
+    everyLayer(of, () => ({ residual: { kind, every } }));
+  const reversible = residual('reversible', 0);
+  const inChunks = (of: ModelConfig): ModelConfig => ({
+    ...everyLayer(reversible(of), ({ feedForward }) => ({ feedForward: { ...feedForward, chunk } })),
+    lossChunk: chunk,
+  });
+  const residuals: readonly (readonly [what: string, change: Change['change']])[] =
     kind === 'decoder'
       ? [
-          ['residual checkpointed', checkpointed],
+          ['residual checkpointed', residual('checkpointed', Math.ceil(Math.sqrt(layers)))],
           ...(norm.place === 'pre'
             ? ([
                 ['residual reversible', reversible],
@@ -70,10 +73,18 @@ function changesOf(config: ModelConfig, batchSize: number): readonly Change[] {
         ]
       : [];
   const shorter = (part: number): readonly Change[] =>
-    length >= 2 * part ? [{ what: `length ${length / part}`, change: { length: length / part }, batchSize }] : [];
+    length >= 2 * part
+      ? [
+          {
+            what: `length ${length / part}`,
+            change: (of: ModelConfig) => ({ ...of, length: length / part }),
+            batchSize,
+          },
+        ]
+      : [];
   return [
     ...residuals.map(([what, change]) => ({ what, change, batchSize })),
-    ...(batchSize > 1 ? [{ what: 'batch 1', change: {}, batchSize: 1 }] : []),
+    ...(batchSize > 1 ? [{ what: 'batch 1', change: (of: ModelConfig) => of, batchSize: 1 }] : []),
     ...(batchSize > 1 ? residuals.map(([what, change]) => ({ what: `batch 1, ${what}`, change, batchSize: 1 })) : []),
     ...(length % 4 === 0 ? [...shorter(2), ...shorter(4)] : []),
   ];

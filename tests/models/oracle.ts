@@ -65,7 +65,7 @@ export class ModelOracle {
 
   /** The norm after the last layer. */
   finished(x: Matrix): Matrix {
-    return this.norm(`${this.stack}.norm`, x, this.config.norm.place === 'pre');
+    return this.norm(`${this.stack}.norm`, x, this.of(this.config.layers - 1).config.norm.place === 'pre');
   }
 
   logitsAt(hidden: Matrix): Matrix {
@@ -105,27 +105,40 @@ export class ModelOracle {
   }
 
   layers(x: Matrix): Matrix {
-    const { config } = this;
-    if (config.residual.kind === 'reversible') return this.reversed(x);
     let rows = x;
-    for (let layer = 0; layer < config.layers; layer++) {
-      rows = this.residual(`${this.at(layer)}.attentionResidual.norm`, rows, (y) => this.attention(layer, y));
-      rows = this.residual(`${this.at(layer)}.feedForwardResidual.norm`, rows, (y) => this.feedForward(layer, y));
+    for (let layer = 0; layer < this.config.layers; layer++) {
+      const own = this.of(layer);
+      const { kind } = own.config.residual;
+      if (kind === 'reversible') {
+        const run = [layer];
+        while (layer + 1 < this.config.layers && this.of(layer + 1).config.residual.kind === kind) run.push(++layer);
+        rows = this.reversed(rows, run);
+        continue;
+      }
+      rows = own.residual(`${this.at(layer)}.attentionResidual.norm`, rows, (y) => own.attention(layer, y));
+      rows = own.residual(`${this.at(layer)}.feedForwardResidual.norm`, rows, (y) => own.feedForward(layer, y));
     }
     return rows;
+  }
+
+  /** The formulas of one layer, whose choices may be its own. */
+  of(layer: number): ModelOracle {
+    const { pattern } = this.config;
+    if (pattern === undefined) return this;
+    const config = { ...this.config, ...pattern[layer % pattern.length] };
+    const own = new ModelOracle(this.g, config, this.parameter, this.stack, this.causal);
+    own.precision = this.precision;
+    return own;
   }
 
   /**
    * The backward pass of reversible code sees branches at inputs that it computed back from the outputs, x2 = y2 − g(y1): the
    * rounding of that is part of the error of plain float32 code, and in float64 it is nothing.
    */
-  reversed(x: Matrix): Matrix {
-    const { g, config } = this;
-    const mix = (layer: number, y: Matrix): Matrix =>
-      this.attention(layer, this.stored(this.norm(`${this.at(layer)}.attentionResidual.norm`, this.given(y))));
-    const feed = (layer: number, y: Matrix): Matrix =>
-      this.feedForward(layer, this.stored(this.norm(`${this.at(layer)}.feedForwardResidual.norm`, this.given(y))));
-    const layers = Array.from({ length: config.layers }, (_, layer) => layer);
+  reversed(x: Matrix, layers: readonly number[]): Matrix {
+    const { g } = this;
+    const mix = (layer: number, y: Matrix): Matrix => this.of(layer).branch(layer, 'attention', y);
+    const feed = (layer: number, y: Matrix): Matrix => this.of(layer).branch(layer, 'feedForward', y);
     const streams = [{ one: x, two: x }];
     for (const layer of layers) {
       const { one, two } = streams.at(-1)!;
@@ -148,11 +161,15 @@ export class ModelOracle {
         ),
       );
     let [one, two] = [x, x];
-    for (const layer of layers) {
-      one = g.add(one, mix(layer, shifted(back[layer]!.two, streams[layer]!.two, two)));
-      two = g.add(two, feed(layer, shifted(back[layer + 1]!.one, streams[layer + 1]!.one, one)));
+    for (const [i, layer] of layers.entries()) {
+      one = g.add(one, mix(layer, shifted(back[i]!.two, streams[i]!.two, two)));
+      two = g.add(two, feed(layer, shifted(back[i + 1]!.one, streams[i + 1]!.one, one)));
     }
     return g.scale(g.add(one, two), 0.5);
+  }
+
+  branch(layer: number, which: 'attention' | 'feedForward', x: Matrix): Matrix {
+    return this[which](layer, this.stored(this.norm(`${this.at(layer)}.${which}Residual.norm`, this.given(x))));
   }
 
   residual(norm: string, x: Matrix, f: (rows: Matrix) => Matrix): Matrix {

@@ -28,6 +28,28 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
   ['checkpointed', { residual: 'checkpointed', position: 't5' }],
   ['checkpointed by groups', { residual: { kind: 'checkpointed', every: 2 }, layers: 3 }],
   ['reversible', { residual: 'reversible', layers: 3 }],
+  [
+    'layers that differ in mechanism, position, feed-forward, norm',
+    {
+      layers: [
+        { mechanism: { name: 'sliding-window', options: { radius: 2 } }, feedForward: { hidden: 9 } },
+        { position: 'none', norm: { kind: 'layer' }, feedForward: { gated: true } },
+        { position: 'alibi', norm: { place: 'post' } },
+      ],
+    },
+  ],
+  [
+    'reversible, plain and checkpointed layers',
+    {
+      layers: 5,
+      pattern: [
+        { residual: 'reversible' },
+        { residual: 'reversible', position: 'none' },
+        {},
+        { residual: 'checkpointed' },
+      ],
+    },
+  ],
   ['reversible, t5 shared by the layers', { residual: 'reversible', position: 't5', feedForward: { chunk: 2 } }],
 ];
 

@@ -6,6 +6,7 @@ import {
   type ModelConfig,
   type SessionOptions,
   type TextSession,
+  layersOf,
 } from '../../models/index.js';
 import { mechanism } from '../../attention/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
@@ -138,7 +139,8 @@ function sessionOptions(
 ): { readonly session: SessionOptions; readonly note?: string } {
   const { length } = config;
   const bounded =
-    config.kind !== 'decoder' || mechanism(config.mechanism.name).definition.supports.decode === 'recurrent';
+    config.kind !== 'decoder' ||
+    layersOf(config).every((layer) => mechanism(layer.mechanism.name).definition.supports.decode === 'recurrent');
   if (cache === undefined && window === undefined && sinks === undefined && (bounded || total <= length)) {
     return { session: { maxLength: total } };
   }

@@ -1,0 +1,106 @@
+import { dilationSchedule, windowSchedule } from '../attention/index.js';
+import type { DilationStep } from '../attention/patterns/schedules.js';
+import { OptionError } from '../core/errors.js';
+import type { ModelConfig } from './config.js';
+
+/** What may differ from layer to layer. */
+export type LayerConfig = Pick<ModelConfig, (typeof layerSections)[number]>;
+export const layerSections = ['mechanism', 'position', 'feedForward', 'norm', 'residual'] as const;
+
+/** What layer `index` is, counted from 0: the model's, or its place in the pattern, which repeats. */
+export const layerOf = (config: ModelConfig, index: number): LayerConfig =>
+  config.pattern?.[index % config.pattern.length] ?? config;
+
+/** Every layer, the first first. */
+export const layersOf = (config: ModelConfig): LayerConfig[] =>
+  Array.from({ length: config.layers }, (_, i) => layerOf(config, i));
+
+/** The configuration with something changed in every layer. */
+export const everyLayer = (config: ModelConfig, change: (layer: LayerConfig) => Partial<LayerConfig>): ModelConfig => ({
+  ...config,
+  ...change(config),
+  ...(config.pattern && { pattern: config.pattern.map((layer) => ({ ...layer, ...change(layer) })) }),
+});
+
+/** The mechanisms of the layers, each once: `flash`, or `sliding-window and flash`. */
+export const mechanismNames = (config: ModelConfig): string =>
+  [...new Set(layersOf(config).map(({ mechanism }) => mechanism.name))].join(' and ');
+
+type Given = Readonly<Record<string, unknown>>;
+const isObject = (value: unknown): value is Given =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * JSON of a model and, apart from it, what its layers change of it, if they do:
+ *
+ * - `"layers": [{ … }, { … }]`: each layer for itself
+ * - `"layers": 12, "pattern": [{ … }, { … }]`: these again and again
+ * - `"schedules": { "radius": [32, 512], "dilations": [{ "layer": 6, "dilation": 2 }] }`: options of the mechanism that change with the
+ *   depth, a pair of sizes as in `windowSchedule`, a list of steps as in `dilationSchedule`
+ *
+ * @throws OptionError where two of them are given.
+ */
+export function splitLayers(
+  who: string,
+  json: Given,
+): { readonly rest: Given; readonly pattern: readonly Given[] | undefined } {
+  const { pattern, schedules, layers, ...others } = json;
+  const listed = Array.isArray(layers) ? (layers as unknown[]) : undefined;
+  const ways = Object.entries({ pattern, schedules, 'a list of layers': listed }).filter(
+    ([, way]) => way !== undefined,
+  );
+  if (ways.length > 1) throw new OptionError(`${who}: takes one of ${ways.map(([name]) => name).join(' and ')}.`);
+  const rest = { ...others, ...(listed ? { layers: listed.length } : layers !== undefined && { layers }) };
+  if (schedules !== undefined) return { rest, pattern: scheduled(who, rest, schedules) };
+  const entries = listed ?? pattern;
+  if (entries === undefined) return { rest, pattern: undefined };
+  if (!Array.isArray(entries) || entries.length === 0 || !entries.every(isObject)) {
+    throw new OptionError(
+      `${who}: ${listed ? 'layers' : 'pattern'} must be a list of objects, one a layer, such as [{ "mechanism": "flash" }].`,
+    );
+  }
+  return { rest, pattern: entries };
+}
+
+function scheduled(who: string, rest: Given, schedules: unknown): Given[] {
+  if (!isObject(schedules) || Object.keys(schedules).length === 0) {
+    throw new OptionError(`${who}: schedules must be an object, such as { "radius": [32, 512] }.`);
+  }
+  const [layers, heads] = [(rest['layers'] ?? 4) as number, (rest['heads'] ?? 4) as number];
+  const values = Object.entries(schedules).map(([option, rule]) => {
+    const pair = Array.isArray(rule) && rule.length === 2 && rule.every((size) => typeof size === 'number');
+    if (pair) return [option, windowSchedule(layers, rule[0] as number, rule[1] as number)] as const;
+    if (Array.isArray(rule) && rule.every(isObject)) {
+      const first: DilationStep[] = rule[0]?.['layer'] === 0 ? [] : [{ layer: 0, dilation: 1 }];
+      return [option, dilationSchedule(layers, [...first, ...(rule as unknown as DilationStep[])], { heads })] as const;
+    }
+    throw new OptionError(`${who}: schedules.${option} must be a pair of sizes, or a list of { "layer", "dilation" }.`);
+  });
+  return Array.from({ length: layers }, (_, layer) => ({
+    mechanism: { options: Object.fromEntries(values.map(([option, each]) => [option, each[layer]])) },
+  }));
+}
+
+/** The JSON of a model all of whose layers are as one of its pattern. @throws OptionError for keys that a layer does not have. */
+export function withLayer(who: string, rest: Given, entry: Given): Given {
+  const unknown = Object.keys(entry).filter((key) => !layerSections.includes(key as 'norm'));
+  if (unknown.length > 0) {
+    throw new OptionError(`${who}: a layer has ${layerSections.join(', ')}; got ${unknown.join(', ')}.`);
+  }
+  const own = Object.entries(entry).map(([key, value]) => {
+    const [name, options] =
+      key === 'mechanism' && isObject(value) ? [value['name'], value['options']] : [undefined, undefined];
+    const base = typeof rest[key] === 'string' ? { name: rest[key] } : rest[key];
+    if (key === 'mechanism' && isObject(value) && name === undefined) {
+      const before = isObject(base) ? base : { name: 'flash' };
+      return [
+        key,
+        { ...before, options: { ...(before['options'] as Given | undefined), ...(options as Given | undefined) } },
+      ];
+    }
+    // a position, a mechanism of another name and a residual kind are chosen anew; sizes and rates change one by one
+    const merges = (key === 'feedForward' || key === 'norm') && isObject(value) && isObject(base);
+    return [key, merges ? { ...base, ...value } : value];
+  });
+  return { ...rest, ...(Object.fromEntries(own) as Given) };
+}
