@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { erf } from '../../src/codegen/expression/evaluate.js';
 import type { F32 } from '../../src/codegen/expression/index.js';
 import { variable } from '../../src/codegen/expression/index.js';
 import { runElementwise } from '../../src/tensor/elementwise.js';
 import { empty, scope, tensor } from '../../src/tensor/index.js';
 import { expOfNegative } from '../../src/codegen/math.js';
 import type { Kernel } from '../../src/codegen/kernel.js';
+import { erf } from '../oracles/functions.js';
 import { onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
 import { onEveryTarget } from '../support/targets.js';

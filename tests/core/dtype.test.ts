@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { decode, encode, fromBf16, fromF16, toBf16, toF16 } from '../../src/core/dtype.js';
+import { ofBf16, ofF16, storedAs } from '../oracles/storage.js';
 import { generator } from '../support/random.js';
 
 /** The nearest of all 16-bit numbers, ties to the even pattern: the definition itself, by bisection over sorted values. */
@@ -20,6 +21,17 @@ function nearest(x: number, decodeBits: (bits: number) => number, infinity: numb
 
 const next = generator(3);
 const values = Float32Array.from({ length: 20_000 }, () => (next() - 0.5) * 2 ** Math.floor(next() * 60 - 34));
+
+test('every pattern is the number that IEEE 754 says, and each number the nearest by its definition', () => {
+  const all = Array.from({ length: 65536 }, (_, bits) => bits);
+  expect(all.filter((bits) => !Object.is(fromF16(bits), ofF16(bits)))).toEqual([]);
+  expect(all.filter((bits) => !Object.is(fromBf16(bits), ofBf16(bits)))).toEqual([]);
+  const edges = [65519, 65520, -65520, 3.3961775292304957e38, 3.39e38, 2 ** -133, 2 ** -134, -(2 ** -25), 0, -0, NaN];
+  for (const x of [...values, ...edges.map(Math.fround)]) {
+    expect(fromF16(toF16(x))).toBe(storedAs.f16(x));
+    expect(fromBf16(toBf16(x))).toBe(storedAs.bf16(x));
+  }
+});
 
 test('f16: the nearest, ties to even', () => {
   const all = [...values, 65519, 65520, 2 ** -25, 3 * 2 ** -25, 1 + 2 ** -11, 1 + 3 * 2 ** -11];

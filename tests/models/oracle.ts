@@ -1,17 +1,12 @@
 import type { ModelConfig } from '../../src/models/config.js';
-import { alibiSlopes, t5Bucket } from '../../src/scores/index.js';
 import type { Graph, Matrix } from '../oracles/graph.js';
-import { fromBf16, fromF16, toBf16, toF16, type FloatDtype } from '../../src/core/dtype.js';
+import type { FloatDtype } from '../../src/core/dtype.js';
 import { double } from '../oracles/arithmetic.js';
+import { alibiSlopes, t5Bucket } from '../oracles/rules.js';
+import { storedAs } from '../oracles/storage.js';
 import { activated, affine, formulas, normalised } from '../nn/formulas.js';
 
 export type Parameter = (name: string) => Matrix;
-
-const rounding = {
-  f32: (x: number): number => x,
-  f16: (x: number): number => fromF16(toF16(x)),
-  bf16: (x: number): number => fromBf16(toBf16(x)),
-};
 
 /** One sequence through the papers' formulas: naive attention of every head, no fusion, no caches. */
 export class ModelOracle {
@@ -28,7 +23,7 @@ export class ModelOracle {
   ) {}
 
   get #round(): (x: number) => number {
-    return this.g.arithmetic === double ? rounding.f32 : rounding[this.precision];
+    return this.g.arithmetic === double ? storedAs.f32 : storedAs[this.precision];
   }
 
   /** What is read of numbers that are stored. Changed in place, so that the tape sees what was stored. */

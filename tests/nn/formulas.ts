@@ -1,4 +1,4 @@
-import { erf } from '../../src/codegen/expression/evaluate.js';
+import { erf } from '../oracles/functions.js';
 import type { ActivationName } from '../../src/nn/index.js';
 import type { Elementwise, Graph, Matrix } from '../oracles/graph.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fromBf16, fromF16, toBf16, toF16, type FloatDtype } from '../../src/core/dtype.js';
+import type { FloatDtype } from '../../src/core/dtype.js';
 import {
   Dropout,
   Embedding,
@@ -16,6 +16,7 @@ import { disposeAll, scope, tensor, type Tensor } from '../../src/tensor/index.j
 import { double } from '../oracles/arithmetic.js';
 import type { Graph, Matrix } from '../oracles/graph.js';
 import { frequency } from '../oracles/positions.js';
+import { storedAs } from '../oracles/storage.js';
 import { expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
@@ -78,19 +79,13 @@ class Block extends Module {
   }
 }
 
-const rounding = {
-  f32: (x: number): number => x,
-  f16: (x: number): number => fromF16(toF16(x)),
-  bf16: (x: number): number => fromBf16(toBf16(x)),
-};
-
 /**
  * The block's formula. In float64 nothing is rounded; plain float32 code rounds what the block stores, wherever it stores it, and
  * keeps the rounded numbers for the backward pass. Gradients pass a rounding as they are.
  */
 function blockOracle(options: BlockOptions, g: Graph, x: Matrix, p: (name: string) => Matrix): Matrix {
   const { length, width, heads, feed, precision } = options;
-  const round = g.arithmetic === double ? rounding.f32 : rounding[precision];
+  const round = g.arithmetic === double ? storedAs.f32 : storedAs[precision];
   const stored = (a: Matrix): Matrix => {
     // in place, so that the tape sees what was stored
     a.data.forEach((value, i) => (a.data[i] = round(value)));

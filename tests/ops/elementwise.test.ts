@@ -1,7 +1,7 @@
 import { test } from 'vitest';
-import { erf as erf64 } from '../../src/codegen/expression/evaluate.js';
 import * as ops from '../../src/ops/index.js';
 import type { Tensor } from '../../src/tensor/index.js';
+import { erf as erf64 } from '../oracles/functions.js';
 import { onEveryDevice } from '../support/devices.js';
 import { checkOperation, type Round } from '../support/operation.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bytesPerElement, fromBf16, fromF16, toBf16, toF16, type FloatDtype } from '../../src/core/dtype.js';
+import { bytesPerElement, type FloatDtype } from '../../src/core/dtype.js';
 import { gate } from '../../src/nn/index.js';
 import {
   attend,
@@ -28,6 +28,7 @@ import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/ten
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { permutation } from '../oracles/attend-budget.js';
+import { storedAs } from '../oracles/storage.js';
 import { uniform } from '../support/random.js';
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((size, extent) => size * extent, 1);
@@ -116,12 +117,6 @@ const cases: readonly Kept[] = [
   { name: 'split', shapes: [heads], run: (x) => split(x, [4, 12], { axis: -1 })[1]!, numbers: 0 },
   { name: 'cast', shapes: [heads], run: (x) => cast(x, 'f16'), numbers: 0 },
 ];
-
-/** A number as the dtype stores it. */
-const storing =
-  (dtype: FloatDtype) =>
-  (x: number): number =>
-    dtype === 'f16' ? fromF16(toF16(x)) : fromBf16(toBf16(x));
 
 /** Of `q·Σ kᵀv / (q·Σ k + 100)`, head by head, from an output that is stored first (Katharopoulos et al. 2020, section 3.3.1). */
 function linearGradients(
@@ -241,7 +236,7 @@ onEveryDevice((on) => {
   test.each(fewNatively(on.kind, halves, 1))(
     "linear attention of %s takes the divisor's gradient of the rounded output",
     async (dtype) => {
-      const stored = storing(dtype);
+      const stored = storedAs[dtype];
       const [got] = await both(dtype, (q, k, v) => [linearAttend(q, k, v, { eps: 100 }).out]);
       const given = [1, 2, 3].map((seed) => uniform(seed, rows * D).map(stored));
       const d = uniform(9, rows * D);

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { fromF16, toF16 } from '../../src/core/dtype.js';
 import { Linear } from '../../src/nn/index.js';
 import { cast, mul, sum } from '../../src/ops/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { clipGradients } from '../../src/train/clip.js';
 import { lossScaler, type LossScaler } from '../../src/train/loss-scale.js';
 import { sgd } from '../../src/train/optimisers/index.js';
+import { storedAs } from '../oracles/storage.js';
 import { onEveryDevice } from '../support/devices.js';
 
 const good = (scaler: LossScaler, steps: number): void => {
@@ -116,10 +116,10 @@ onEveryDevice((on) => {
     const weight = await weightOf(linear);
     expect(weight).toBe(Math.fround(1 - Math.fround(1e-5)));
     // the nearest f16 is what it was
-    expect(fromF16(toF16(weight))).toBe(1);
+    expect(storedAs.f16(weight)).toBe(1);
     // a hundred of them are seen by f16 too
     for (let i = 0; i < 100; i++) await step(linear, scaler, 1, 1e-5);
-    expect(fromF16(toF16(await weightOf(linear)))).toBeLessThan(1);
+    expect(storedAs.f16(await weightOf(linear))).toBeLessThan(1);
     linear.dispose();
   });
 

@@ -1,13 +1,13 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { fromF16, toF16 } from '../../src/core/dtype.js';
 import { FormatError, NumericsError, OptionError, ShapeError } from '../../src/core/errors.js';
 import type { Device } from '../../src/devices/index.js';
 import { createModel, readConfig, type LanguageModel } from '../../src/models/index.js';
 import { saveCheckpoint, sourceOf } from '../../src/train/checkpoint/index.js';
 import { exportModel, loadModel } from '../../src/train/model-file.js';
 import { temporaryFolder } from '../data/folder.js';
+import { storedAs } from '../oracles/storage.js';
 import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 
@@ -66,7 +66,7 @@ onEveryDevice((on) => {
     await exportModel(path, model, { model: config, note: 'mine' });
     model.dispose();
     expect(readdirSync(folder).sort()).toEqual(['small.json', 'small.safetensors']);
-    const wanted = (await drawn(4)).map((x) => fromF16(toF16(x)));
+    const wanted = (await drawn(4)).map(storedAs.f16);
     expect(readFileSync(path).length).toBeLessThan(2 * wanted.length + 2000);
     expectSameBits('f16', await loaded(path), wanted);
   });

@@ -47,13 +47,22 @@ function hashes(q: Matrix, rotations: Matrix, factors: readonly number[]): numbe
   });
 }
 
+/** Trax: above 128 buckets a power of two from their root up, and the even number that fills them as far as it goes. */
+function factorsOf(buckets: number): readonly number[] {
+  if (buckets <= 128) return [buckets];
+  let [first, second] = [1, 0];
+  while (first ** 2 < buckets) first *= 2;
+  while (first * (second + 2) <= buckets) second += 2;
+  return [first, second];
+}
+
 /** How often key j stands before query i, over all rounds: the lists of the paper, written out. */
 function multiplicities(p: Problem, b: number, h: number): number[][] {
   const { rounds, chunkLength: c, lookBack, numBuckets, wrapAround, sameBucket } = p.options;
   const length = p.lengths?.[b] ?? p.L;
   const buckets = numBuckets || 2 * Math.max(1, Math.floor(p.L / c));
   const ids = Array.from({ length: rounds }, (_, r) =>
-    hashes(p.q(b, h), p.parameter('rotations', r, h), bucketFactors(buckets)),
+    hashes(p.q(b, h), p.parameter('rotations', r, h), factorsOf(buckets)),
   );
   const sorted = ids.map((id) => Array.from({ length }, (_, i) => i).sort((i, j) => id[i]! - id[j]! || i - j));
   const times = Array.from({ length: p.L }, () => new Array<number>(p.L).fill(0));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bigbird } from '../../../src/attention/patterns/bigbird.js';
 import { certainBlocks, randomBlocks } from '../../../src/attention/patterns/bigbird-blocks.js';
+import { words } from '../../../src/core/random.js';
 import { classifyTiles, countPairs } from '../../../src/masks/index.js';
 import { disposeAll, tensor } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
@@ -20,24 +21,33 @@ interface Options {
   readonly shortSequences: 'full' | 'sparse';
 }
 
-/** The table of the paper's block matrix, written out; the random blocks are those that were drawn. */
+/** The table of the paper's block matrix, written out; the random blocks drawn again. */
 function seesBlock(p: OracleProblem<Options>, h: number, I: number, J: number): boolean {
   const { mode, blockSize, numWindowBlocks, numGlobalBlocks, numRandomBlocks } = p.options;
   const count = Math.ceil(p.S / blockSize);
   const start = mode === 'etc' ? numGlobalBlocks : Math.ceil(numGlobalBlocks / 2);
   const global = (x: number): boolean => x < start || x >= count - (numGlobalBlocks - start);
   if (global(I) || global(J) || Math.abs(I - J) <= (numWindowBlocks - 1) / 2) return true;
-  const layout = {
-    blockSize,
-    count,
-    side: (numWindowBlocks - 1) / 2,
-    first: start,
-    last: numGlobalBlocks - start,
-    random: numRandomBlocks,
-  };
-  return randomBlocks(layout, p.seed, h)
-    .subarray(I * numRandomBlocks, (I + 1) * numRandomBlocks)
-    .includes(J);
+  const others = Array.from({ length: count }, (_, x) => x).filter(
+    (x) => !global(x) && Math.abs(I - x) > (numWindowBlocks - 1) / 2,
+  );
+  return drawn(
+    others,
+    words(p.seed, `bigbird blocks, head ${h}`, count * numRandomBlocks),
+    I,
+    numRandomBlocks,
+  ).includes(J);
+}
+
+/** So many of the others, each choice as likely: Floyd's sampling, of which a place that is taken already takes the last. */
+function drawn(others: readonly number[], random: ArrayLike<number>, row: number, most: number): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < Math.min(most, others.length); i++) {
+    const places = others.length - Math.min(most, others.length) + i + 1;
+    const one = others[Math.floor((random[row * most + i]! / 2 ** 32) * places)]!;
+    found.push(found.includes(one) ? others[places - 1]! : one);
+  }
+  return found;
 }
 
 const isShort = ({ options: o, S }: OracleProblem<Options>): boolean =>
