@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { mechanism, mechanisms, type Exactness } from '../../src/attention/index.js';
+import { createDevice } from '../../src/devices/index.js';
 import { byHand } from '../../src/studies/by-hand.js';
 import { secondsOf, type Rates } from '../../src/studies/calibrate.js';
 import { plan, type PlanOptions } from '../../src/studies/plan.js';
+import { disposeAll, full, gradients, tensor, type Tensor } from '../../src/tensor/index.js';
+import { normal } from '../support/random.js';
 
 const everything: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
 const rates: Rates = {
@@ -61,6 +64,29 @@ describe('arithmetic of the book chapter', () => {
   });
 });
 
+describe('bytes of training', () => {
+  const [B, H, L, D, layers] = [2, 3, 256, 8, 5];
+  const small = { length: L, heads: H, headDim: D, layers, batch: B, training: true };
+  const tensorBytes = 4 * B * H * L * D;
+
+  test.each([
+    // beside q, k, v and out: a logsumexp for each row; the weights, and out once more; keys and values of 64 rows, their weights
+    ['flash', 4 * B * H * L, 0],
+    ['standard', 4 * B * H * L * L + tensorBytes, 0],
+    ['linformer', 2 * 4 * B * H * 64 * D + 4 * B * H * L, 2 * 4 * L * 64],
+  ])('%s: what is kept is of every layer, gradients of one at a time', (name, saved, parameters) => {
+    const settings = new Map([['linformer', { projectedLength: 64 }]]);
+    const { bytes } = rowsOf({ ...small, settings, mechanisms: [mechanism(name)] }).get(name)!;
+    expect(bytes).toMatchObject({
+      parameters: layers * parameters,
+      activations: layers * 4 * tensorBytes,
+      saved: layers * saved,
+      // of q, k, v and out, and of what is learned
+      gradients: 4 * tensorBytes + parameters,
+    });
+  });
+});
+
 describe('what fits and what is recommended', () => {
   test('layers multiply what is kept in training, and only work otherwise', () => {
     const [one, twelve] = [rowsOf().get('flash')!, rowsOf({ layers: 12 }).get('flash')!];
@@ -110,4 +136,32 @@ test('seconds: multiply-adds where a kernel has them, else bytes, and something 
     ['elementwise', { dispatches: 1, multiplyAdds: 0, bytesMoved: 2e10 }],
   ]);
   expect(secondsOf(work, { ...rates, dispatch: 0.5 })).toBeCloseTo(3 + 2 + 1.5, 9);
+});
+
+test('training of all layers holds at its peak what was planned, to the byte', async () => {
+  const [H, L, D, layers] = [2, 96, 8, 3];
+  const device = await createDevice({ kind: 'wasm', threads: 1 });
+  for (const name of ['flash', 'standard', 'linformer']) {
+    const one = mechanism(name);
+    const options = { length: L, heads: H, headDim: D, layers, training: true, like: device.info };
+    const { bytes } = rowsOf({ ...options, mechanisms: [one] }).get(name)!;
+    const before = device.ledger.mark();
+    const made = Array.from({ length: layers }, () => {
+      const inputs = [1, 2, 3].map((seed) =>
+        tensor(normal(seed, H * L * D), [1, H, L, D], { device, requiresGradient: true }),
+      ) as [Tensor, Tensor, Tensor];
+      const parameters = one.parameters({ B: 1, H, G: H, L, S: L, D, E: D }, { device } as never);
+      const { out, logsumexp } = one.run(...inputs, { parameters } as never);
+      logsumexp?.dispose();
+      return { inputs, parameters, out };
+    });
+    for (const { inputs, parameters, out } of made.reverse()) {
+      const cotangent = full(out.shape, 1, { device });
+      disposeAll(gradients([out], [...inputs, ...Object.values(parameters)], [cotangent], { release: true }));
+      cotangent.dispose();
+    }
+    expect([name, device.ledger.peak - before]).toEqual([name, bytes.total]);
+    disposeAll(made);
+  }
+  await device.dispose();
 });

@@ -12,7 +12,9 @@ import {
   tableOf,
   topological,
   variable,
+  select,
   type Expression,
+  type F32,
   type Interval,
 } from '../../../src/codegen/expression/index.js';
 import { tableRange } from '../../../src/codegen/expression/table-range.js';
@@ -171,6 +173,77 @@ describe('bounds', () => {
           throw new Error(`${name} over ${JSON.stringify(box)} is [${low}, ${high}], not [${least}, ${most}]`);
       }
     }
+  });
+
+  describe('are everything where a value may be NaN', () => {
+    const ends = [-Infinity, -(2 ** 127), -2, -0, 0, 1, 2 ** 127, Infinity];
+    const intervals = ends.flatMap((low, i) => ends.slice(i).map((high): Interval => [low, high]));
+    /** What a box may hold: everything may be a NaN. */
+    const members = ([low, high]: Interval): number[] => {
+      const all = [low, high, ...(low <= 0 && high >= 0 ? [0] : [])];
+      return low === -Infinity && high === Infinity ? [...all, NaN] : all;
+    };
+    const check = (e: Expression, box: Record<string, Interval>, values: Record<string, number>): number => {
+      const value = inF32(e, values);
+      const lanes = Object.entries(box).map(([name, [low, high]]) => [
+        name,
+        { lo: Float64Array.of(low, low), hi: Float64Array.of(high, high) },
+      ]);
+      const { lo, hi } = boundLanes(e, Object.fromEntries(lanes) as Parameters<typeof boundLanes>[1]);
+      for (const [low, high] of [bounds(e, box), [lo.at(-1)!, hi.at(-1)!]] as const) {
+        const holds = Number.isNaN(value) ? low === -Infinity && high === Infinity : value >= low && value <= high;
+        if (!holds) throw new Error(`${print(e)} = ${value} at ${String(Object.entries(values))}: [${low}, ${high}]`);
+      }
+      return Number(Number.isNaN(value));
+    };
+    const y = variable('y', 'f32');
+    const whole = [
+      x.toI32().toF32(),
+      x.neg(),
+      x.abs(),
+      x.sqrt(),
+      x.exp(),
+      x.log(),
+      x.tanh(),
+      x.erf(),
+      x.sin(),
+      x.cos(),
+    ];
+    const unary = [...whole, x.floor(), x.ceil()];
+    const binary = [x.add(y), x.sub(y), x.mul(y), x.div(y), x.min(y), x.max(y)];
+    const compared = [x.lt(y), x.le(y), x.gt(y), x.ge(y), x.eq(y), x.ne(y), select(x.lt(0), x, y)];
+
+    it.each([...unary, ...binary, ...compared].map((e) => [print(e), e] as const))('%s', (_, e) => {
+      let met = 0;
+      for (const ofX of intervals) {
+        for (const ofY of unary.includes(e as F32) ? intervals.slice(0, 1) : intervals) {
+          for (const a of members(ofX)) {
+            for (const b of members(ofY)) met += check(e, { x: ofX, y: ofY }, { x: a, y: b });
+          }
+        }
+      }
+      if (e.type === 'f32' && e !== unary[0]) expect(met).toBeGreaterThan(0);
+    });
+
+    it('in whole expressions', () => {
+      let met = 0;
+      const place = fc.tuple(fc.constantFrom(...intervals), fc.nat(3));
+      fc.assert(
+        fc.property(
+          fc.oneof(expressions.f32, expressions.f32, expressions.bool),
+          point,
+          place,
+          place,
+          (e, at, one, two) => {
+            const inside = ([interval, which]: typeof one): number => members(interval).at(which - 4) ?? interval[0];
+            const box = { x: one[0], y: two[0], q: [at.q, at.q] as const, k: [at.k, at.k] as const };
+            met += check(e, box, { ...at, x: inside(one), y: inside(two) });
+          },
+        ),
+        { numRuns: 1000 },
+      );
+      expect(met).toBeGreaterThan(0);
+    });
   });
 
   it('leave comparisons with what may be NaN undecided', () => {
