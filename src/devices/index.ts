@@ -4,6 +4,7 @@ import type { Backend } from './cpu/backend.js';
 import { MAX_THREADS } from './cpu/control.js';
 import { CpuDevice } from './cpu/device.js';
 import { parallelism } from './cpu/host.js';
+import { WorkerError } from './cpu/pool.js';
 import { WasmBackend } from './cpu/wasm.js';
 import type { Device } from './device.js';
 
@@ -51,7 +52,14 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   }
   const [threads, reason] = chooseThreads(options.threads);
   const [backend, why] = await chooseBackend(kind, options);
-  return CpuDevice.start(backend, threads, [...why, reason], poison);
+  try {
+    return await CpuDevice.start(backend, threads, [...why, reason], poison);
+  } catch (error) {
+    // whoever asked for threads gets them or is refused
+    if (options.threads !== undefined || !(error instanceof WorkerError)) throw error;
+    const [again] = await chooseBackend(kind, options);
+    return CpuDevice.start(again, 1, [...why, `threads: 1, because ${error.reason}.`], poison);
+  }
 }
 
 function chooseThreads(wanted: number | undefined): [threads: number, reason: string] {

@@ -32,6 +32,11 @@ export const ISOLATED: Headers = {
   'cross-origin-embedder-policy': 'require-corp',
 };
 
+/** A content security policy that allows nothing but scripts from `script`, and no workers but those from `worker`. */
+export const policy = (script: string, worker = "'self'"): Headers => ({
+  'content-security-policy': `default-src 'none'; script-src ${script}; worker-src ${worker}; connect-src 'self'; img-src data:`,
+});
+
 const TYPES: Headers = {
   '.html': 'text/html',
   '.js': 'text/javascript',
@@ -54,8 +59,6 @@ export interface PageOptions {
   readonly worker?: boolean;
   /** Handed to `main`. */
   readonly argument?: unknown;
-  /** Each line that the page prints. */
-  readonly onLine?: (line: string) => void;
 }
 
 interface Outcome {
@@ -90,7 +93,7 @@ const scriptOf = (script: string, { worker = false, argument }: PageOptions): Re
 };
 
 async function run(browser: Browser, folder: string, script: string, options: PageOptions): Promise<unknown> {
-  const { headers = {}, onLine } = options;
+  const { headers = {} } = options;
   const own = scriptOf(script, options);
   const server = createServer(({ url = '/' }, response) => {
     const path = decodeURIComponent(url.split('?', 1)[0]!);
@@ -106,7 +109,6 @@ async function run(browser: Browser, folder: string, script: string, options: Pa
     const outcome = new Promise<Outcome>((resolve) => (report = resolve));
     page.on('pageerror', (error) => report({ error: String(error) }));
     page.on('crash', () => report({ error: 'the page crashed' }));
-    page.on('console', (message) => onLine?.(message.text()));
     await page.exposeFunction('report', (outcome: Outcome) => report(outcome));
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     const { result, error } = await outcome;

@@ -14,11 +14,15 @@ export interface OnDevice {
   readonly device: Device;
 }
 
+/** In a page that is not isolated there is one thread. */
+const most = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false ? 1 : Infinity;
+
 /** A device of a kind, poisoned; undefined where the machine has none. */
 export async function openDevice(kind: Kind, options: DeviceOptions = {}): Promise<Device | undefined> {
   if (kind === 'queue') return QueueDevice.open(options);
+  const threads = Math.min(options.threads ?? 2, most);
   try {
-    return await createDevice({ poison: true, threads: 2, ...options, kind });
+    return await createDevice({ poison: true, ...options, threads, kind });
   } catch (error) {
     // only a missing compiler or koffi excuses a device; a broken one must fail
     if (kind === 'native' && error instanceof CapabilityError) return undefined;

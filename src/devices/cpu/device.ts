@@ -51,8 +51,13 @@ export class CpuDevice implements Device {
     poison: boolean,
   ): Promise<CpuDevice> {
     const device = new CpuDevice(backend, threads, reasons, poison);
-    await device.#pool.start(backend.workerCode);
-    return device;
+    try {
+      await device.#pool.start(backend.workerCode);
+      return device;
+    } catch (error) {
+      await device.dispose();
+      throw error;
+    }
   }
 
   allocate(byteLength: number, category: Category): DeviceBuffer {

@@ -94,7 +94,8 @@ function spawnInBrowser(setup: WorkerSetup, onEnd: (reason: string) => void): Wo
   const source = `${PRELUDE}onmessage = (event) => (${workerMain.toString()})(event.data, undefined);`;
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
   const worker = new scope.Worker!(url, { name: `subquad ${setup.index}` });
-  worker.onerror = (event) => onEnd(event.message ?? 'the browser gave no reason');
+  worker.onerror = (event) =>
+    onEnd(event.message ?? 'the browser gave no reason; a content security policy has to allow worker-src blob:');
   worker.postMessage(setup);
   return {
     ready: () => false,

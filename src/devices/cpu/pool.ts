@@ -27,6 +27,17 @@ const PATIENCE_MILLISECONDS = 120_000;
 const START_MILLISECONDS = 30_000;
 const REMEDY = 'Results of this call are undefined; dispose of the device and create a new one.';
 
+/** A worker did not come up. */
+export class WorkerError extends DeviceError {
+  /** Why, as a part of a sentence. */
+  readonly reason: string;
+
+  constructor(reason: string) {
+    super(`createDevice: ${reason}. Use threads: 1, which needs no workers.`);
+    this.reason = reason;
+  }
+}
+
 /** Threads that share the tasks of a dispatch: `threads - 1` workers and the caller. See control.ts for the protocol. */
 export class Pool {
   readonly threads: number;
@@ -58,7 +69,7 @@ export class Pool {
     this.#canWait = threads > 1 && mayWait(this.#control);
   }
 
-  /** Starts the workers. @throws DeviceError when one does not come up. */
+  /** Starts the workers. @throws WorkerError when one does not come up. */
   async start(code: WorkerCode): Promise<void> {
     if (this.threads === 1) return;
     const control = this.#control.buffer as SharedArrayBuffer;
@@ -82,7 +93,7 @@ export class Pool {
     }
     const reason = this.#broken;
     await this.dispose();
-    throw new DeviceError(`createDevice: ${reason}. Use threads: 1, which needs no workers.`);
+    throw new WorkerError(reason);
   }
 
   /** Runs all tasks and returns when they are done. Idle workers join; tasks of one dispatch may run in any order. */

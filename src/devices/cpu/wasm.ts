@@ -24,7 +24,7 @@ export class WasmBackend implements Backend {
       );
     }
     this.#relaxed = enableRelaxedSimd();
-    this.fusedMultiplyAdd = this.#relaxed && fuses();
+    this.fusedMultiplyAdd = answerOf(this.#relaxed ? RELAXED_PROBE : SIMD_PROBE) !== 0 && this.#relaxed;
     this.reasons = [
       this.fusedMultiplyAdd
         ? 'WebAssembly with relaxed SIMD: multiply-adds are fused.'
@@ -103,7 +103,15 @@ function enableRelaxedSimd(): boolean {
   return supports(RELAXED_PROBE);
 }
 
-function fuses(): boolean {
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(RELAXED_PROBE));
-  return (instance.exports['f'] as () => number)() !== 0;
+/** @throws CapabilityError where a page may validate modules, but not compile them. */
+function answerOf(module: Uint8Array): number {
+  try {
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(module));
+    return (instance.exports['f'] as () => number)();
+  } catch (error) {
+    const remedy = "add 'wasm-unsafe-eval' to script-src of the page's content security policy";
+    throw new CapabilityError(`createDevice: this page may not compile WebAssembly (${String(error)}); ${remedy}.`, {
+      cause: error,
+    });
+  }
 }
