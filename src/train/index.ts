@@ -5,6 +5,7 @@ export { lossScaler, type LossScaleOptions, type LossScaler } from './loss-scale
 export { parseMetrics, type Metric } from './metrics.js';
 export type { BatchSource, TokensAndTargets } from './micro-batch.js';
 export { exportModel, loadModel, type LoadModelOptions } from './model-file.js';
+export type { Origin } from './model-from.js';
 export { modelOf, type LoadedModel } from './model-of.js';
 export * from './optimisers/index.js';
 export { fitToMemory, type Fitted } from './fit.js';

@@ -1,5 +1,5 @@
 import { encode } from '../core/dtype.js';
-import { FormatError, NumericsError } from '../core/errors.js';
+import { FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { requireNode } from '../core/node.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import type { Device } from '../devices/device.js';
@@ -10,11 +10,21 @@ import {
   openSafetensors,
   type Safetensors,
   writeSafetensors,
-  type Json,
   type TensorSource,
   type Written,
 } from './checkpoint/index.js';
 import { verify } from './checkpoint/checkpoint.js';
+import {
+  beside,
+  isJson,
+  jsonFrom,
+  type JsonObject,
+  modelFrom,
+  type Origin,
+  parseJson,
+  pathOf,
+  writtenOf,
+} from './model-from.js';
 import { type LoadedModel, modelOf } from './model-of.js';
 import { after } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
@@ -26,16 +36,36 @@ export interface LoadModelOptions {
   readonly device: Device;
   /** Of a run: the weights that evaluated best, or the last; default the best if there are any. */
   readonly weights?: 'best' | 'last';
+  /** What `exportModel` writes beside the weights, or where it is. Default: where they are, `.json` for `.safetensors`. */
+  readonly json?: Origin | JsonObject;
 }
 
 /**
  * A trained model: of a run's folder, its `config.json` with the weights of `best/` or `checkpoint/`; of `NAME.safetensors`, that
  * file with the `NAME.json` beside it, as `exportModel` writes them with a checksum. Weights of 16 bits are widened.
  *
- * @throws FormatError for a file that is missing, damaged or no model; else as `modelOf`.
+ * Instead of a path: a URL, an answer of `fetch`, a `Blob` or `File`, or the bytes of a file, as a page has them. There, a string is a
+ * URL too. The model that comes with the package is `subquad/assets/model.safetensors`. A page that is no secure context has no
+ * SHA-256: it compares the length alone.
+ *
+ * ```ts
+ * const { model } = await loadModel('https://example.org/model.safetensors', { device });
+ * const { model } = await loadModel(file, { device, json: { model: { width: 128 } } }); // a File that was dropped
+ * ```
+ *
+ * @throws FormatError for a file that is missing, cannot be fetched, is damaged or no model; OptionError for another kind of value,
+ * or where it is not known what `json` is; else as `modelOf`.
  */
-export async function loadModel(path: string, { device, weights }: LoadModelOptions): Promise<LoadedModel> {
-  const { json } = readModelJson(path);
+export async function loadModel(
+  from: Origin,
+  { device, weights, json: given }: LoadModelOptions,
+): Promise<LoadedModel> {
+  const path = pathOf(from);
+  if (path === undefined) {
+    if (weights === undefined) return modelFrom(from, await jsonOf(given ?? beside(from)), device);
+    throw new OptionError(`loadModel: weights: "${weights}" is for the folder of a run; these weights are not in one.`);
+  }
+  const json = given === undefined ? readModelJson(path).json : await jsonOf(given);
   const single = isSingleFile(path);
   const file = single ? await exported(path, json) : await weightsOf(path, weights);
   try {
@@ -57,19 +87,16 @@ export function readModelJson(path: string): Pick<LoadedModel, 'config' | 'json'
 
 const isSingleFile = (path: string): boolean => path.endsWith('.safetensors');
 
-/** A file of `exportModel`, compared with the checksum in its JSON; a JSON written by hand may have none. */
-function exported(path: string, { weights }: Readonly<Record<string, Json>>): Promise<Safetensors> {
-  if (weights === undefined) return openSafetensors(path);
-  const { bytes, sha256 } = (weights ?? {}) as Partial<Written>;
-  if (!Number.isSafeInteger(bytes) || !/^[0-9a-f]{64}$/.test(String(sha256))) {
-    throw new FormatError(
-      `loadModel: weights in the JSON of "${path}" must be { "bytes": …, "sha256": … }, as exportModel writes them; ` +
-        `got ${JSON.stringify(weights)}. Restore it from a copy, or leave weights out: nothing is compared then.`,
-    );
-  }
-  return openSafetensors(path, nodeFiles, (file) =>
-    verify(`loadModel: "${path}"`, file, { bytes: bytes!, sha256: sha256! }),
-  );
+async function jsonOf(given: Origin | JsonObject): Promise<JsonObject> {
+  if (isJson(given)) return given;
+  const path = pathOf(given);
+  return path === undefined ? jsonFrom(given) : readJson(path);
+}
+
+/** A file of `exportModel`, compared with the checksum in its JSON. */
+function exported(path: string, json: JsonObject): Promise<Safetensors> {
+  const written = writtenOf(path, json);
+  return openSafetensors(path, nodeFiles, async (file) => written && verify(`loadModel: "${path}"`, file, written));
 }
 
 async function weightsOf(folder: string, weights: 'best' | 'last' | undefined): Promise<Safetensors> {
@@ -79,21 +106,14 @@ async function weightsOf(folder: string, weights: 'best' | 'last' | undefined): 
 }
 
 /** The object that a JSON file holds. @throws FormatError for a file that is missing, or holds something else. */
-export function readJson(path: string): Readonly<Record<string, Json>> {
+export function readJson(path: string): JsonObject {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new FormatError(`"${path}" cannot be read (${reasonOf(error)}).`, { cause: error });
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`"${path}" is not JSON: ${(error as Error).message}.`);
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, Json>;
-  throw new FormatError(`"${path}" must hold an object, such as { "model": { "width": 128 } }.`);
+  return parseJson(path, text);
 }
 
 /** Writes an object as JSON, in place of the file that is there in one step. @throws FormatError when that fails. */

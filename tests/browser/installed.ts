@@ -13,14 +13,14 @@ export function temporary(): string {
   return folder;
 }
 
-/** A folder of someone who uses the package: what was built lies in its `node_modules`, `app.mjs` uses every entry point. */
+/** A folder of someone who uses the package: what was built lies in its `node_modules`, beside it scripts that use it. */
 export function installed(): string {
   const folder = temporary();
   const target = join(folder, 'node_modules/subquad');
   mkdirSync(target, { recursive: true });
   for (const name of ['package.json', 'dist', 'assets'])
     cpSync(join(root, name), join(target, name), { recursive: true });
-  cpSync(join(root, 'tests/browser/app.mjs'), join(folder, 'app.mjs'));
+  for (const name of ['app.mjs', 'text.mjs']) cpSync(join(root, 'tests/browser', name), join(folder, name));
   return folder;
 }
 

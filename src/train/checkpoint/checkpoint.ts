@@ -1,14 +1,16 @@
 import { FormatError } from '../../core/errors.js';
 import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
+import type { ByteSource } from './bytes.js';
+import { sha256Of } from './digest.js';
 import { type Files, nodeFiles, type OpenFile } from './files.js';
 import { formatManifest, isTensorFile, MANIFEST, readManifest, tensorFile } from './manifest.js';
 import { openSafetensors } from './open-safetensors.js';
 import type { Safetensors } from './safetensors.js';
 import { checkState, type Json } from './state.js';
-import { BLOCK, type TensorSources, writeSafetensors, type Written } from './write-safetensors.js';
+import { type TensorSources, writeSafetensors, type Written } from './write-safetensors.js';
 
-const { createHash, randomBytes } = requireNode('node:crypto');
+const { randomBytes } = requireNode('node:crypto');
 const { join } = requireNode('node:path');
 
 /** What a checkpoint keeps: named tensors, bit by bit, and a state that JSON can hold. */
@@ -113,22 +115,15 @@ async function load(folder: string, files: Files, missed: string | undefined): P
 }
 
 /** @throws FormatError unless the file is the one that was written. @internal */
-export async function verify(what: string, file: OpenFile, { bytes, sha256 }: Written): Promise<void> {
+export async function verify(what: string, file: ByteSource, { bytes, sha256 }: Written): Promise<void> {
   const remedy = 'restore it from a copy, or train anew';
   const size = await file.size();
   if (size !== bytes) {
     const how = size < bytes ? 'was cut short' : 'is too long';
     throw new FormatError(`${what} ${how} (${size} bytes of ${bytes}); ${remedy}.`);
   }
-  const hash = createHash('sha256');
-  const block = new Uint8Array(Math.min(BLOCK, size));
-  for (let at = 0; at < size;) {
-    const read = await file.read(block, at);
-    if (read === 0) break;
-    hash.update(block.subarray(0, read));
-    at += read;
-  }
-  if (hash.digest('hex') !== sha256) {
+  const found = await sha256Of(file, size);
+  if (found !== undefined && found !== sha256) {
     throw new FormatError(`${what} was changed after it was saved (its SHA-256 is another); ${remedy}.`);
   }
 }
