@@ -61,7 +61,7 @@ export interface Device {
   /**
    * Has `check` look at what earlier work left in a buffer: at once where `run` returns with the work done, else before the next
    * `read` or `synchronise` resolves. What `check` throws is then thrown here, or what that call rejects with. The buffer may be
-   * freed at once.
+   * freed at once; the bytes are the device's own, valid within `check`.
    */
   guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void;
   synchronise(): Promise<void>;

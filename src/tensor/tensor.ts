@@ -3,6 +3,7 @@ import { OptionError } from '../core/errors.js';
 import { show, sizeOf } from '../core/shape.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
+import { describe } from './describe.js';
 import type { Track } from './tape.js';
 import { noteSame } from './integers.js';
 import { countLeak, register, unregister, type Frame } from './registry.js';
@@ -10,6 +11,9 @@ import { Storage, type Lifetime } from './storage.js';
 
 // Node 20 has the symbol; where an engine lacks it, the method is simply not found by name
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol('dispose') as typeof Symbol.dispose);
+
+// by name, since a page has no node:util
+const inspectSymbol = Symbol.for('nodejs.util.inspect.custom');
 
 /** The members that the rest of this folder needs and users do not. */
 export const internals: unique symbol = Symbol('internals');
@@ -126,6 +130,16 @@ export class Tensor {
     return f(this, ...rest);
   }
 
+  /** Shape, dtype, device and, on a CPU device, the first values, in a line: what `console.log` shows in Node. */
+  toString(): string {
+    return describe(this, this.disposed ? undefined : storageOf(this));
+  }
+
+  /** @internal */
+  [inspectSymbol](): string {
+    return this.toString();
+  }
+
   /** Frees the device memory unless a reshape or the tape still needs it. Idempotent. */
   dispose(): void {
     const own = this[internals];
@@ -138,11 +152,6 @@ export class Tensor {
 
   [disposeSymbol](): void {
     this.dispose();
-  }
-
-  toString(): string {
-    const gradient = this.requiresGradient ? ', requires gradient' : '';
-    return `Tensor ${this.dtype}${show(this.shape)} on ${this.device.info.kind}${gradient}${this.disposed ? ', disposed' : ''}`;
   }
 }
 

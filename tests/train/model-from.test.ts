@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FormatError, OptionError } from '../../src/core/errors.js';
-import { type CpuDevice, createDevice } from '../../src/devices/index.js';
+import { createDevice, type Device } from '../../src/devices/index.js';
 import { createModel, readConfig } from '../../src/models/index.js';
 import { exportModel, loadModel, type Origin } from '../../src/train/index.js';
 import { temporaryFolder } from '../data/folder.js';
@@ -16,7 +16,7 @@ const config = readConfig({ vocabulary: 7, layers: 1, width: 8, heads: 2, length
 const folder = temporaryFolder();
 const weights = join(folder, 'a.safetensors');
 const json = join(folder, 'a.json');
-let device: CpuDevice;
+let device: Device;
 let server: Server;
 let address: string;
 

@@ -124,7 +124,7 @@ export class CpuDevice implements Device {
   }
 
   guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void {
-    check(this.#bytes(buffer).slice());
+    check(this.#bytes(buffer));
   }
 
   synchronise(): Promise<void> {
