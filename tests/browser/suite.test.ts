@@ -2,21 +2,31 @@ import { build, type Plugin } from 'esbuild';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { mechanisms } from '../../src/attention/index.js';
 import { type Headers, ISOLATED, missing, openChromium, policy } from './chromium.js';
 import { root, temporary } from './installed.js';
 import type { Summary } from './suite/main.js';
 
 /** The tests of what a page computes with: the same files that Node runs, operations and the gate of every mechanism. */
 const folders = ['attention', 'contract', 'core', 'masks', 'models', 'nn', 'ops', 'positions', 'scores', 'tensor'];
-/** They look at our sources, mock a module, or collect garbage. */
-const nodeOnly = new Set(['contract/mechanisms', 'attention/decoder-memory', 'tensor/tensor']);
+/** Files that look at our sources, mock a module or ask the system stay in Node. */
+const forPages = (text: string): boolean => !/from 'node:(?!fs')|\bvi\b.* from 'vitest'/.test(text);
 
-const files = folders
+const textOf = (name: string): string => readFileSync(join(root, 'tests', name), 'utf8');
+const all = folders
   .flatMap((part) =>
     readdirSync(join(root, 'tests', part), { recursive: true, encoding: 'utf8' }).map((name) => join(part, name)),
   )
-  .filter((name) => name.endsWith('.test.ts') && !nodeOnly.has(name.replace('.test.ts', '')))
+  .filter((name) => name.endsWith('.test.ts'))
   .sort();
+const files = all.filter((name) => forPages(textOf(name)));
+
+test('every operation and every mechanism is among them', () => {
+  const operations = all.filter((name) => name.startsWith('ops/'));
+  const gates = all.filter((name) => /^\s*gate\(/m.test(textOf(name)));
+  expect(gates.length).toBeGreaterThanOrEqual(mechanisms.length);
+  expect([...operations, ...gates].filter((name) => !files.includes(name))).toEqual([]);
+});
 
 const folder = temporary();
 const chromium = openChromium();

@@ -16,13 +16,13 @@ function compare(a: number, b: number): number {
 
 /** The order of every row, equal elements by index. */
 function oracle(x: Numbers, length: number, { descending = false }: SortOptions): Int32Array {
-  const order: number[] = [];
+  const order = new Int32Array(x.length);
   for (let start = 0; start < x.length; start += length) {
     const row = Array.from({ length }, (_, i) => i);
     row.sort((i, j) => (descending ? -1 : 1) * compare(x[start + i]!, x[start + j]!) || i - j);
-    order.push(...row);
+    order.set(row, start);
   }
-  return Int32Array.from(order);
+  return order;
 }
 
 const taken = (x: Numbers, order: Int32Array, length: number, count = length): Float64Array =>

@@ -16,7 +16,7 @@ onEveryDevice((on) => {
       `Tensor f32[2,4] on ${device.info.kind}, requires gradient${values('0.1, -2, 3e-7, 0.33333, NaN, Infinity, …')}`,
     );
     expect(inspect({ x })).toContain('Tensor f32[2,4]');
-    expect(`${String(x)}`).toBe(inspect(x));
+    expect(String(x)).toBe(inspect(x));
     for (const dtype of dtypes) {
       const y = full([3], 2, { device, dtype });
       expect(inspect(y)).toBe(`Tensor ${dtype}[3] on ${device.info.kind}${values('2, 2, 2')}`);

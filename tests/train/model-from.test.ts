@@ -71,9 +71,9 @@ test('refused: what is not there, changed, of unknown JSON, or no origin', async
   const bytes = Uint8Array.from(readFileSync(weights));
   const object = JSON.parse(readFileSync(json, 'utf8')) as object;
   bytes[bytes.length - 1]! ^= 1;
-  const refused = async (from: unknown, given: unknown, kind: unknown, message: RegExp): Promise<void> => {
+  const refused = async (from: unknown, given: unknown, kind: new () => Error, message: RegExp): Promise<void> => {
     const outcome = loadModel(from as Origin, { device, ...(given !== undefined && { json: given as Origin }) });
-    await expect(outcome, String(message)).rejects.toThrow(kind as typeof Error);
+    await expect(outcome, String(message)).rejects.toThrow(kind);
     await expect(outcome).rejects.toThrow(message);
   };
   await refused(`${address}/b.safetensors`, undefined, FormatError, /b\.json" cannot be fetched \(status 404\)/);
