@@ -5,6 +5,7 @@ export default defineConfig(({ mode }) => ({
     // `npm run test:browser` is this mode: what is built, bundled and in Chromium
     include: mode === 'browser' ? ['tests/browser/**/*.test.ts'] : ['tests/**/*.test.ts'],
     exclude: mode === 'browser' ? [] : ['tests/browser/**'],
+    globalSetup: 'tests/support/temporary.ts',
     // processes, not threads: the code under test spawns workers, holds gigabytes of shared memory and sets V8 flags. Files
     // of one process share its modules: loading them anew for each would take a tenth of the time
     pool: 'forks',

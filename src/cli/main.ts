@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { temporaries } from '../core/files/temporaries.js';
 import { reasonOf } from '../core/system-errors.js';
-import { removePrivateFolders } from '../devices/cpu/cache.js';
 import { ASKED, type FromWorker, LISTENING, type WorkSetup } from './worker-protocol.js';
 
 /** What some terminals and all files say is 0. */
 const columnsOf = ({ columns }: NodeJS.WriteStream): number => columns || Number(process.env['COLUMNS']) || 80;
+
+const PATIENCE_MILLISECONDS = 1000;
 
 // the work is done in a thread of its own: kernels block their thread for seconds, and Ctrl-C must be heard meanwhile
 const wish = new Int32Array(new SharedArrayBuffer(4));
@@ -25,6 +26,7 @@ const setup: WorkSetup = {
 const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: setup });
 
 worker.on('message', (message: FromWorker) => {
+  if (finished) return;
   if ('out' in message) process.stdout.write(message.out);
   else if ('err' in message) process.stderr.write(message.err);
   else finish(message.exit);
@@ -35,23 +37,30 @@ worker.on('error', (error) => {
 });
 worker.on('exit', () => finish(1));
 
-// the thread that made it is ended, not asked
-process.once('exit', () => removePrivateFolders());
-
 let finished = false;
-/** The process ends by itself once its output is written. */
-function finish(code: number): void {
+/**
+ * The process ends by itself once its output is written and its threads have stopped. Node waits for them for ever, and
+ * nothing stops one inside native code: what is still there after a while is ended by a signal, as is the process.
+ */
+function finish(code: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   if (finished) return;
   finished = true;
   process.exitCode = code;
-  void worker.terminate();
+  const patience = setTimeout(die, PATIENCE_MILLISECONDS, signal);
+  void worker.terminate().then(() => clearTimeout(patience));
+}
+
+function die(signal: NodeJS.Signals): void {
+  temporaries().removeAll();
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // a reader that has seen enough, such as head, is no failure
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE') return finish(0);
   last(`error  subquad: the output cannot be written (${reasonOf(error)}).\n`);
-  process.exit(1);
+  finish(1);
 });
 // then nobody can be told; the work is done all the same
 process.stderr.on('error', () => undefined);
@@ -62,13 +71,16 @@ for (const [signal, number] of [
   ['SIGHUP', 1],
 ] as const) {
   process.on(signal, () => {
+    if (finished) return die(signal);
     if (signal === 'SIGINT' && Atomics.compareExchange(wish, 0, LISTENING, ASKED) === LISTENING) {
       const clear = setup.errTerminal ? '\r\u001b[K' : '';
       process.stderr.write(`${clear}finishing this step and saving; Ctrl-C again stops at once\n`);
       return;
     }
     last(`${setup.errTerminal ? '\r\u001b[K' : ''}stopped\n`);
-    process.exit(128 + number);
+    // none can be made any more
+    temporaries().removeAll();
+    finish(128 + number, signal);
   });
 }
 

@@ -1,19 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import type { World } from '../../src/cli/io.js';
 import { program } from '../../src/cli/program.js';
+import { temporaryFolder } from '../data/folder.js';
 
-const folders: string[] = [];
-afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
-
-/** An empty folder, removed after the tests of the file. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'subquad-cli-'));
-  folders.push(folder);
-  return folder;
-}
+export { temporaryFolder };
 
 export interface Ran {
   readonly code: number;

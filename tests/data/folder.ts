@@ -1,16 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 
-const folders: string[] = [];
-afterAll(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true, force: true })));
-
-/** An empty folder, removed after the tests of the file. */
+/** An empty folder, gone after the run (`tests/support/temporary.ts`). */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'subquad-data-'));
-  folders.push(folder);
-  return folder;
+  return mkdtempSync(join(tmpdir(), 'subquad-test-'));
 }
 
 /** The path of a new file with this content, alone in its folder. */

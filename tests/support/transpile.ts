@@ -1,17 +1,22 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { afterAll } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A folder with the program as JavaScript, types not checked, for tests that need a process of its own. Gone after the tests of the file. */
+let made: string | undefined;
+
+/** A folder with the program as JavaScript, types not checked, for tests that need a process of its own. Gone after the run. */
 export function transpiled(): string {
+  return (made ??= transpile());
+}
+
+function transpile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'subquad-build-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, 'package.json'), readFileSync(join(root, 'package.json')));
+  for (const name of ['assets', 'node_modules']) symlinkSync(join(root, name), join(folder, name), 'junction');
   for (const name of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.ts')) continue;
     const { outputText } = ts.transpileModule(readFileSync(join(root, 'src', name), 'utf8'), {

@@ -1,6 +1,8 @@
-import { accessSync, constants, lstatSync, mkdtempSync, readdirSync, rmSync, type Stats } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from 'node:fs';
 import { homedir, platform, tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { temporaries } from '../../core/files/temporaries.js';
 import { makeFolders } from '../../core/folders.js';
 import { codeOf } from '../../core/system-errors.js';
 
@@ -26,7 +28,7 @@ export function userCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
  * is removed when the process ends.
  */
 export function openCache(given?: string): CodeCache {
-  removePrivateFolders(abandoned);
+  removeAbandoned();
   const [folder, refusal] = prepare(given);
   if (refusal === undefined) return { folder, reasons: [] };
   const reason = `Compiled kernels are kept for this process only, because the cache folder ${folder} ${refusal}`;
@@ -72,32 +74,30 @@ let shared: string | undefined;
 /** One folder for this thread, mode 0700, gone at exit. Its name tells the process, for when that is killed. */
 function privateFolder(): string {
   if (shared !== undefined) return shared;
-  const folder = mkdtempSync(join(tmpdir(), `${PRIVATE}${process.pid}-`));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const folder = join(tmpdir(), `${PRIVATE}${process.pid}-${randomBytes(6).toString('hex')}`);
+  temporaries().hold(folder, () => mkdirSync(folder, 0o700));
   shared = folder;
   return folder;
 }
 
-const abandoned = (pid: number): boolean => {
-  try {
-    return pid !== process.pid && !process.kill(pid, 0);
-  } catch (error) {
-    return codeOf(error) === 'ESRCH';
-  }
-};
-
-/**
- * Removes this user's private folders of the processes that are `over`: by default of this one, which is about to end
- * with threads that will not see it.
- */
-export function removePrivateFolders(over = (pid: number): boolean => pid === process.pid): void {
+/** Removes this user's private folders of processes that are over: of those that were killed. */
+function removeAbandoned(): void {
   try {
     for (const name of readdirSync(tmpdir())) {
-      if (!name.startsWith(PRIVATE) || !over(Number.parseInt(name.slice(PRIVATE.length), 10))) continue;
+      if (!name.startsWith(PRIVATE) || !isOver(Number.parseInt(name.slice(PRIVATE.length), 10))) continue;
       const folder = join(tmpdir(), name);
       if (isOwn(lstatSync(folder))) rmSync(folder, { recursive: true, force: true });
     }
   } catch {
     // somebody else was quicker, or there is no folder for temporary files: nothing to tidy
+  }
+}
+
+function isOver(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return codeOf(error) === 'ESRCH';
   }
 }

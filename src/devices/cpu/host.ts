@@ -58,6 +58,9 @@ export function spawnWorker(setup: WorkerSetup, onEnd: (reason: string) => void)
   return node ? spawnInNode(node, setup, onEnd) : spawnInBrowser(setup, onEnd);
 }
 
+/** Nothing stops a thread inside native code: after this long it is left behind. */
+const STOP_MILLISECONDS = 2000;
+
 // some transpilers wrap named functions in a helper that the worker does not have
 const PRELUDE = 'const __name = (f) => f;';
 
@@ -86,7 +89,22 @@ function spawnInNode(
       return observable;
     },
     ended: () => observable && stopped(),
-    terminate: async () => void (await worker.terminate()),
+    terminate: () => {
+      let running = true;
+      const stopped = worker.terminate().then(() => void (running = false));
+      return new Promise((resolve) => {
+        const patience = setTimeout(() => {
+          worker.unref();
+          // Node waits at its end too, for ever
+          process.once('exit', () => running && process.kill(process.pid, 'SIGKILL'));
+          resolve();
+        }, STOP_MILLISECONDS);
+        void stopped.then(() => {
+          clearTimeout(patience);
+          resolve();
+        });
+      });
+    },
   };
 }
 

@@ -46,10 +46,10 @@ const kernel = { name: 'squares', key: '', parameters: ['pointer'], cpu: (k) => 
   const out = k.parameter(0, 'pointer');
   k.loop(k.begin, k.end, (task) => k.store(k.offset(out, task, 4), k.mul(task, task)));
 } };
-const squares = (device) => {
+const squares = async (device) => {
   const out = device.allocate(4000, 'tensor');
   device.run(kernel, [out], 1000);
-  return new Int32Array(device.readSync(out).buffer).every((value, i) => value === i * i);
+  return new Int32Array((await device.read(out)).buffer).every((value, i) => value === i * i);
 };
 `;
 
@@ -65,10 +65,10 @@ test('an isolated page runs kernels on workers, without blocking its main thread
     globalThis.crossOriginIsolated = true;
     const device = await createDevice();
     log(device.info.kind, device.info.threads, device.info.reasons.join(' '));
-    log(squares(device));
+    log(await squares(device));
     await device.dispose();
     const three = await createDevice({ threads: 3 });
-    log(squares(three));
+    log(await squares(three));
     await createDevice({ kind: 'native' }).catch((error) => log(error.name, error.message));`);
   expect(lines).toEqual([
     expect.stringMatching(/^wasm 2 WebAssembly, not native: only Node can load native code\. .*hardwareConcurrency\./),
@@ -83,7 +83,7 @@ test('a page that is not isolated runs on one thread, and info says why', async 
     delete globalThis.SharedArrayBuffer;
     const device = await createDevice();
     log(device.info.threads, device.info.reasons.join(' '));
-    log(squares(device));
+    log(await squares(device));
     await createDevice({ threads: 2 }).catch((error) => log(error.name, error.message));`);
   expect(lines).toEqual([
     expect.stringMatching(/^1 .*threads: 1, because this page is not cross-origin isolated; serve it with/),

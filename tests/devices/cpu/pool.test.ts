@@ -74,7 +74,35 @@ describe('pool', () => {
     expect(memory()[512 + 1 - seen[0]!]).toBeGreaterThan(0);
   });
 
-  test('a wake-up that comes late, after the worker has served its generation, is not served again', async () => {
+  test('a call returns when the slowest worker has done what it took', async () => {
+    const pool = await start(2);
+    // says 1 at the start of a task, and 2 after a long while
+    const slow: Kernel = {
+      name: 'slow',
+      key: '',
+      parameters: ['pointer'],
+      cpu: (k) => {
+        const out = k.parameter(0, 'pointer');
+        k.loop(k.begin, k.end, (task) => {
+          const to = k.offset(out, task, 4);
+          k.store(to, k.constant('i32', 1));
+          k.loop(k.constant('i32', 0), k.constant('i32', 30_000_000), (i) => k.store(k.offset(out, 8, 4), i));
+          k.store(to, k.constant('i32', 2));
+        });
+      },
+    };
+    memory().fill(0, 512, 640);
+    memory().set([2048, 0], PARAMS / 4);
+    let mine = 0;
+    const main = (_params: number, _scratch: number, begin: number): void => {
+      mine = begin;
+      while (Atomics.load(memory(), 512 + 1 - begin) === 0);
+    };
+    pool.run(program(slow, main), { ...work, tasks: 2 });
+    expect(memory()[512 + 1 - mine]).toBe(2);
+  });
+
+  test('each generation is served once, while it is open, however late or often a worker wakes', async () => {
     let control = new Int32Array(new SharedArrayBuffer(4));
     const pool = new Pool(2, PARAMS, (setup, onEnd) => {
       control = new Int32Array(setup.control);
@@ -82,20 +110,29 @@ describe('pool', () => {
     });
     pools.push(pool);
     await pool.start(backend.workerCode);
-    // what the caller does to load a program, but for the wake-ups: they come again and again
+    // what the caller does to load a program, but for its order, and for the wake-ups: they come again and again
     const code = renderWasm(traps, { relaxed: false });
     new Uint8Array(control.buffer, PART.mailbox, code.length).set(code);
     control[WORD.program] = 1;
     control[WORD.codeLength] = code.length;
     control[WORD.pieceLength] = code.length;
     control[WORD.command] = COMMAND.load;
-    Atomics.store(control, WORD.open, 1);
-    Atomics.store(control, WORD.generation, 1);
-    for (let i = 0; i < 50; i++) {
-      Atomics.notify(control, WORD.generation);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    expect(Atomics.load(control, WORD.arrived)).toBe(1);
+    const served = async (open: number, generation: number): Promise<number> => {
+      Atomics.store(control, WORD.open, open);
+      Atomics.store(control, WORD.generation, generation);
+      for (let i = 0; i < 25; i++) {
+        Atomics.notify(control, WORD.generation);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      return Atomics.load(control, WORD.arrived);
+    };
+    expect(await served(1, 1)).toBe(1);
+    // it wakes when the call is over
+    expect(await served(0, 2)).toBe(1);
+    // it has seen 3, and meanwhile 4 was opened: it looks again, and serves that as 4
+    expect(await served(4, 3)).toBe(1);
+    expect(await served(4, 4)).toBe(2);
+    expect(Atomics.load(control, WORD.joined)).toBe(0);
   });
 
   test('code longer than the mailbox arrives in pieces', async () => {

@@ -65,7 +65,7 @@ describe.each(['wasm', 'native'] as const)('%s', (kind) => {
       const device = await createDevice({ kind: '${kind}', threads: 3 });
       const out = device.allocate(400, 'tensor');
       device.run(fill(false), [out], 100);
-      console.log(new Int32Array(device.readSync(out).buffer)[99]);`);
+      console.log(new Int32Array((await device.read(out)).buffer)[99]);`);
     expect(outcome).toEqual({ code: 0, signal: null, stdout: '99\n', stderr: '' });
   });
 
@@ -89,6 +89,29 @@ describe.each(['wasm', 'native'] as const)('%s', (kind) => {
     expect(outcome).toMatchObject({ code: null, signal: 'SIGINT' });
   });
 });
+
+test.skipIf(!native.available || process.platform !== 'linux')(
+  `a worker that does not stop keeps neither its device nor the process${native.reason}`,
+  async () => {
+    const outcome = await run(
+      `
+      import { spawnWorker } from './src/devices/cpu/host.js';
+      import { COMMAND, STATE, WORD } from './src/devices/cpu/control.js';
+      import { writeFileSync } from 'node:fs';
+      // what the worker loads as koffi sleeps in native code before it can be
+      writeFileSync('${join(modules, 'stuck.cjs')}', "require('koffi').load('libc.so.6').func('int pause()')()");
+      const control = new SharedArrayBuffer(2 ** 20);
+      const code = { kind: 'native', koffi: '${join(modules, 'stuck.cjs')}' };
+      const setup = { control, layout: { WORD, COMMAND, STATE, PART: { scratch: 8192 } }, index: 1, params: 0, spin: 0, code };
+      const worker = spawnWorker(setup, () => {});
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await worker.terminate();
+      console.log('disposed');`,
+      { bare: true },
+    );
+    expect(outcome).toEqual({ code: null, signal: 'SIGKILL', stdout: 'disposed\n', stderr: '' });
+  },
+);
 
 test.skipIf(!native.available)(`the private cache folder is gone after the process${native.reason}`, async () => {
   const out = join(folder, 'private-path');
