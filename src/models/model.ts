@@ -6,7 +6,7 @@ import type { Tensor } from '../tensor/index.js';
 export type ModelState = Readonly<Record<string, Tensor>>;
 
 export interface LossOptions {
-  /** `'mean'` (the default) over all targets; `'none'`: one number per target, `[B, L]`. */
+  /** `'mean'` (the default) over the targets that are not −100; `'none'`: one number per target, `[B, L]`, 0 for those. */
   readonly reduction?: 'mean' | 'none';
   /** How activations inside the layers are stored; sums, norms, softmax and the residual stream stay f32. Default `'f32'`. */
   readonly precision?: FloatDtype;

@@ -70,24 +70,23 @@ export async function firstNonFinite(
   passes: readonly ((memory: ModelState | undefined) => Pass)[],
   memory: ModelState | undefined,
   leaves: ReadonlyMap<string, Tensor>,
-  factor: number,
 ): Promise<string> {
   const { model } = passes[0]!(memory);
   const inParameters = await firstNonFiniteParameter(model);
   if (inParameters !== undefined) return `in parameter ${inParameters}`;
   let state = memory;
-  const sums: Tensor[] = [];
+  let sums: Tensor[] | undefined;
   try {
     for (const pass of passes) {
       const inForward = await firstOf(watched(pass(state)));
       if (inForward !== undefined) return `in ${inForward}`;
-      const one = lossAndGradients(pass(state), [...leaves.values()], factor);
-      one.loss.dispose();
-      if (sums.length === 0) sums.push(...one.found);
-      else addTo(sums, one.found);
+      const one = lossAndGradients(pass(state), [...leaves.values()]);
+      one.loss?.dispose();
+      sums = addTo(sums, one.found);
       if (state !== memory) releaseState(state, one.state, memory);
       state = one.state;
-      const looked = [...leaves.keys()].map((name, i) => look(`the gradient of ${name}`, sums[i]!));
+      const found = sums ?? [];
+      const looked = found.map((gradient, i) => look(`the gradient of ${[...leaves.keys()][i]}`, gradient));
       const inBackward = await firstOf(looked.reverse());
       if (inBackward !== undefined) return `in ${inBackward}`;
     }

@@ -1,9 +1,10 @@
 import type { FloatDtype } from '../core/dtype.js';
+import { OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
 import type { LanguageModel, ModelState } from '../models/model.js';
 import { detach } from '../ops/index.js';
 import { keep, noGradient, scope } from '../tensor/index.js';
-import { inputsAndTargets, releaseState, type BatchSource } from './micro-batch.js';
+import { lossOfBatch, readBatch, releaseState, type BatchSource } from './micro-batch.js';
 
 export interface EvaluateOptions {
   readonly device: Device;
@@ -17,15 +18,19 @@ export interface EvaluateOptions {
 }
 
 export interface Evaluation {
-  /** Mean cross-entropy of the targets, in nats. */
+  /** Mean cross-entropy of the targets that count, in nats. */
   readonly loss: number;
+  /** How many those are. */
+  readonly tokens: number;
   /** Windows that were evaluated. */
   readonly windows: number;
 }
 
 /**
- * The mean loss over windows that do not overlap. Dropout is off, and nothing is drawn: equal weights give equal bits. Windows that do not fill a
- * batch are left out, unless `batchSize` divides their number.
+ * The mean loss of the targets of windows that do not overlap. Dropout is off, and nothing is drawn: equal weights give equal bits. Windows that do
+ * not fill a batch are left out, unless `batchSize` divides their number.
+ *
+ * @throws OptionError where no target counts.
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { device, model, batches, windows = Infinity, precision = 'f32' } = options;
@@ -33,25 +38,31 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const count = Math.max(1, Math.min(all, Math.floor(windows / batches.batchSize)));
   const streams = all > 1 && !batches.startsAnew(1);
   model.eval();
-  let [total, memory]: [number, ModelState | undefined] = [0, undefined];
+  let [total, counted, memory]: [number, number, ModelState | undefined] = [0, 0, undefined];
   try {
     for (let at = 0; at < count; at++) {
       const index = streams ? at : Math.floor((at * all) / count);
+      const batch = readBatch(batches, index);
       const { loss, state } = keep(
         scope(() =>
           noGradient(() => {
-            const [tokens, targets] = inputsAndTargets(batches.batch(index), batches, device);
-            const result = model.loss(tokens, targets, { precision, state: streams ? memory : undefined });
+            const result = lossOfBatch(batch, model, device, { precision, state: streams ? memory : undefined });
             return { loss: detach(result.loss), state: result.state };
           }),
         ),
       );
       releaseState(memory, state);
       memory = state;
-      total += await loss.item();
+      if (batch.counted > 0) total += batch.counted * (await loss.item());
+      counted += batch.counted;
       loss.dispose();
     }
-    return { loss: total / count, windows: count * batches.batchSize };
+    if (counted === 0) {
+      throw new OptionError(
+        'evaluate: no target of these windows counts, so there is no mean; give text with targets.',
+      );
+    }
+    return { loss: total / counted, tokens: counted, windows: count * batches.batchSize };
   } finally {
     releaseState(memory);
   }

@@ -15,7 +15,7 @@ export interface StepMetric {
   /** Of all gradients together, before clipping. */
   readonly gradientNorm: number | null;
   readonly learningRate: number;
-  /** Targets of this step. */
+  /** Targets of this step that count. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
   /** Most bytes held on the device during the step. */
@@ -26,7 +26,7 @@ export interface StepMetric {
   readonly elapsed: number;
   /** What the loss was multiplied by for its gradient; with f16 only. */
   readonly lossScale?: number;
-  /** The gradient overflowed: no parameter moved, and the scale fell. */
+  /** No parameter moved: the gradient overflowed, and the scale fell; or no target counted. */
   readonly skipped?: true;
 }
 

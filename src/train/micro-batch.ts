@@ -1,6 +1,7 @@
 import { variable } from '../codegen/expression/index.js';
 import type { FloatDtype } from '../core/dtype.js';
 import type { Device } from '../devices/device.js';
+import { IGNORED } from '../models/loss.js';
 import type { LanguageModel, Loss, ModelState } from '../models/model.js';
 import { detach } from '../ops/index.js';
 import { runElementwise } from '../tensor/elementwise.js';
@@ -24,32 +25,38 @@ export interface BatchSource {
   startsAnew(step: number): boolean;
 }
 
+/** A batch as inputs and targets, `[B, L]` each. */
+export interface Batch extends TokensAndTargets {
+  readonly shape: readonly [B: number, L: number];
+  /** Targets that count: what a mean of their losses is over. */
+  readonly counted: number;
+}
+
 /** One forward pass, and all it depends on beside the parameters. */
 export interface Pass {
   readonly device: Device;
   readonly model: LanguageModel;
-  readonly batches: BatchSource;
-  /** The number of the batch; dropout draws by it too. */
+  readonly batch: Batch;
+  /** The number of the batch: dropout draws by it. */
   readonly index: number;
   readonly seed: number;
   readonly precision: FloatDtype;
   readonly state: ModelState | undefined;
+  /** What the gradients of its mean loss and of its auxiliary loss are multiplied by. */
+  readonly factors: { readonly loss: number; readonly auxiliary: number };
 }
 
 export interface Found {
-  /** `[]`. */
-  readonly loss: Tensor;
-  /** Of the leaves, in their order. */
-  readonly found: Tensor[];
+  /** `[]`, the mean over the targets that count; undefined where none does. */
+  readonly loss: Tensor | undefined;
+  /** Of the leaves, in their order; undefined where nothing depends on them. */
+  readonly found: Tensor[] | undefined;
   readonly state: ModelState | undefined;
 }
 
-/** A batch as inputs and targets, `[B, L]` each. */
-export function inputsAndTargets(
-  batch: Int32Array | TokensAndTargets,
-  { batchSize, length }: Pick<BatchSource, 'batchSize' | 'length'>,
-  device: Device,
-): [tokens: Tensor, targets: Tensor] {
+export function readBatch(batches: BatchSource, index: number): Batch {
+  const { batchSize, length } = batches;
+  const batch = batches.batch(index);
   const shifted = (rows: Int32Array, by: number): Int32Array => {
     const data = new Int32Array(batchSize * length);
     for (let row = 0; row < batchSize; row++) {
@@ -60,43 +67,61 @@ export function inputsAndTargets(
   };
   const { tokens, targets } =
     batch instanceof Int32Array ? { tokens: shifted(batch, 0), targets: shifted(batch, 1) } : batch;
-  const shape = [batchSize, length];
-  return [tensor(tokens, shape, { device }), tensor(targets, shape, { device })];
+  const counted = targets.reduce((count, target) => (target === IGNORED ? count : count + 1), 0);
+  return { tokens, targets, counted, shape: [batchSize, length] };
+}
+
+/** The mean loss of a batch, to be called in a scope. Without a target that counts the loss is `[B, L]`, zeros: there is no mean. */
+export function lossOfBatch(
+  { tokens, targets, shape, counted }: Batch,
+  model: LanguageModel,
+  device: Device,
+  options: Pick<Pass, 'precision' | 'state'>,
+): Loss {
+  const [x, y] = [tokens, targets].map((data) => tensor(data, shape, { device })) as [Tensor, Tensor];
+  return model.loss(x, y, { ...options, reduction: counted === 0 ? 'none' : 'mean' });
 }
 
 /** The loss of a batch in training, to be called in a scope. */
-export function lossOf({ device, model, batches, index, seed, precision, state }: Pass): Loss {
-  const [tokens, targets] = inputsAndTargets(batches.batch(index), batches, device);
+export function lossOf({ device, model, batch, index, seed, precision, state }: Pass): Loss {
   model.train({ seed, step: index });
-  return model.loss(tokens, targets, { precision, state });
+  return lossOfBatch(batch, model, device, { precision, state });
 }
 
-/** Loss, gradients multiplied by `factor`, and memory after a batch. They are in no scope. */
-export function lossAndGradients(pass: Pass, leaves: readonly Tensor[], factor: number): Found {
+/** Loss, gradients multiplied by the pass's factors, and memory after a batch. They are in no scope. */
+export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
+  const { device, batch, factors } = pass;
   return keep(
     scope(() => {
       const { loss, auxiliary, state } = lossOf(pass);
-      const outputs = [loss, ...(auxiliary?.requiresGradient ? [auxiliary] : [])];
-      const cotangent = tensor([factor], [], { device: pass.device });
-      const found = gradients(
-        outputs,
-        leaves,
-        outputs.map(() => cotangent),
-        { release: true },
-      );
-      return { loss: detach(loss), found, state };
+      const terms = [
+        ...(batch.counted > 0 ? [[loss, factors.loss] as const] : []),
+        ...(auxiliary?.requiresGradient ? [[auxiliary, factors.auxiliary] as const] : []),
+      ];
+      const found =
+        terms.length === 0
+          ? undefined
+          : gradients(
+              terms.map(([term]) => term),
+              leaves,
+              terms.map(([, factor]) => tensor([factor], [], { device })),
+              { release: true },
+            );
+      return { loss: batch.counted > 0 ? detach(loss) : undefined, found, state };
     }),
   );
 }
 
 const sumOfTwo = variable('x0', 'f32').add(variable('x1', 'f32'));
 
-/** Adds tensors in place, and frees those that were added. */
-export function addTo(sums: readonly Tensor[], terms: readonly Tensor[]): void {
+/** Adds tensors in place to those so far, if there are any, and frees those that were added. */
+export function addTo(sums: Tensor[] | undefined, terms: Tensor[] | undefined): Tensor[] | undefined {
+  if (sums === undefined || terms === undefined) return sums ?? terms;
   sums.forEach((sum, i) => {
     runElementwise(sumOfTwo, [sum, terms[i]!], sum);
     terms[i]!.dispose();
   });
+  return sums;
 }
 
 /** Frees what `before` holds and none of the others does. */

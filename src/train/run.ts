@@ -32,7 +32,7 @@ export interface RunOptions {
   readonly trainer: Trainer;
   readonly limits: Limits | Timed;
   /** Undefined: nothing is evaluated. */
-  readonly evaluate: (() => Promise<Evaluation>) | undefined;
+  readonly evaluate: (() => Promise<Pick<Evaluation, 'loss' | 'windows'>>) | undefined;
   /** Of a loss in nats a token. */
   readonly bitsPerByte: (loss: number) => number;
   /** Steps from one save to the next; undefined: whenever a minute has passed. Evaluations are followed by a save. */

@@ -8,7 +8,7 @@ import { sourceOf } from './checkpoint/index.js';
 import { clipGradients, type NamedGradients } from './clip.js';
 import { firstNonFinite } from './diagnose.js';
 import type { LossScaler } from './loss-scale.js';
-import { addTo, lossAndGradients, releaseState, type BatchSource, type Pass } from './micro-batch.js';
+import { addTo, lossAndGradients, readBatch, releaseState, type BatchSource, type Pass } from './micro-batch.js';
 import type { NamedTensors, Optimiser, OptimiserState } from './optimisers/index.js';
 import { after, readTensors } from './read-tensors.js';
 import type { Schedule } from './schedules.js';
@@ -21,7 +21,7 @@ export interface TrainerOptions {
   readonly optimiser: (parameters: NamedTensors) => Optimiser;
   readonly schedule: Schedule;
   readonly batches: BatchSource;
-  /** Batches whose gradients are averaged into one step; default 1. */
+  /** Batches that make one step, as if they were one: the mean is over the targets of all; default 1. */
   readonly accumulate?: number;
   /** The largest norm of all gradients together; default: none. */
   readonly clip?: number;
@@ -36,18 +36,33 @@ export interface TrainerOptions {
 export interface StepResult {
   /** Steps so far, this one included. */
   readonly step: number;
-  /** Mean over the targets, in nats. Not finite only where the step was skipped. */
+  /** Mean over the targets that count, in nats. Not finite only where the step was skipped. */
   readonly loss: number;
   /** Before clipping. */
   readonly gradientNorm: number;
   readonly learningRate: number;
+  /** Targets that counted. */
   readonly tokens: number;
   readonly seconds: number;
   readonly peakBytes: number;
   /** What the loss was multiplied by, where it is scaled. */
   readonly lossScale?: number;
-  /** The gradients overflowed in f16: nothing moved, and the scale fell. */
+  /** Nothing moved: the gradients overflowed in f16, and the scale fell; or no target counted. */
   readonly skipped: boolean;
+}
+
+/** A batch of a step. */
+interface Part {
+  readonly counted: number;
+  readonly passOf: (memory: ModelState | undefined) => Pass;
+}
+
+/** What all batches of a step came to. */
+interface Passed {
+  readonly loss: number;
+  readonly found: Tensor[] | undefined;
+  readonly memory: ModelState | undefined;
+  readonly tokens: number;
 }
 
 /** Names of the tensors of a checkpoint begin with what they belong to. */
@@ -89,6 +104,7 @@ export class Trainer {
     return this.#step;
   }
 
+  /** Targets of a step in which all count. */
   get tokensPerStep(): number {
     const { batchSize, length } = this.options.batches;
     return this.#accumulate * batchSize * length;
@@ -106,24 +122,26 @@ export class Trainer {
     device.ledger.mark();
     const learningRate = this.schedule(this.#step + 1);
     const scale = lossScale?.scale;
-    const { loss, found, memory } = await this.#passes(scale ?? 1);
+    const parts = this.#parts(scale ?? 1);
+    const { loss, found, memory, tokens } = await this.#passes(parts);
     const before = this.#memory;
     try {
-      const named: NamedGradients = [...this.#learned.keys()].map((name, i) => [name, found[i]]);
+      const named: NamedGradients = [...this.#learned.keys()].map((name, i) => [name, found?.[i]]);
       const { norm, nonFinite } = await clipGradients(named, clip, scale === undefined ? {} : { unscale: scale });
-      const skipped = nonFinite !== undefined || !Number.isFinite(loss);
+      const overflowed = nonFinite !== undefined || (tokens > 0 && !Number.isFinite(loss));
+      if (overflowed && lossScale?.canFall !== true) throw await this.#refusal(parts, loss);
+      const skipped = overflowed || tokens === 0 || found === undefined;
       if (!skipped) this.#optimiser.step(found, { learningRate });
-      else if (lossScale === undefined || !lossScale.canFall) throw await this.#refusal(scale ?? 1, loss);
-      lossScale?.update(skipped);
+      if (tokens > 0) lossScale?.update(overflowed);
       // a text whose loss is not finite is begun anew
-      this.#memory = Number.isFinite(loss) ? memory : undefined;
+      this.#memory = overflowed && !Number.isFinite(loss) ? undefined : memory;
       this.#step++;
       return {
         step: this.#step,
         loss,
         gradientNorm: norm,
         learningRate,
-        tokens: this.tokensPerStep,
+        tokens,
         seconds: (performance.now() - begin) / 1000,
         peakBytes: device.ledger.peak,
         ...(scale === undefined ? {} : { lossScale: scale }),
@@ -135,22 +153,40 @@ export class Trainer {
     }
   }
 
+  /** The batches of the step, each weighted by its share of all targets, as passes of the memory that the one before left. */
+  #parts(scale: number): Part[] {
+    const { device, model, batches, precision = 'f32', seed = 0 } = this.options;
+    const first = this.#step * this.#accumulate;
+    const read = Array.from({ length: this.#accumulate }, (_, part) => readBatch(batches, first + part));
+    const all = read.reduce((sum, { counted }) => sum + counted, 0);
+    return read.map((batch, part) => {
+      const index = first + part;
+      const factors = { loss: scale * (batch.counted / Math.max(1, all)), auxiliary: scale / this.#accumulate };
+      const passOf = (memory: ModelState | undefined): Pass => ({
+        ...{ device, model, batch, index, seed, precision, factors },
+        state: batches.startsAnew(index) ? undefined : memory,
+      });
+      return { counted: batch.counted, passOf };
+    });
+  }
+
   /** Loss, gradients and memory after all batches of the step; nothing of the trainer changes. */
-  async #passes(scale: number): Promise<{ loss: number; found: Tensor[]; memory: ModelState | undefined }> {
-    let found: Tensor[] = [];
+  async #passes(parts: readonly Part[]): Promise<Passed> {
+    let found: Tensor[] | undefined;
     let memory = this.#memory;
-    let total = 0;
+    let [total, tokens] = [0, 0];
     try {
-      for (let part = 0; part < this.#accumulate; part++) {
-        const one = lossAndGradients(this.#pass(part, memory), [...this.#learned.values()], scale / this.#accumulate);
+      for (const { counted, passOf } of parts) {
+        const one = lossAndGradients(passOf(memory), [...this.#learned.values()]);
         releaseState(memory, one.state, this.#memory);
         memory = one.state;
-        if (part === 0) found = one.found;
-        else addTo(found, one.found);
-        total += await one.loss.item();
+        found = addTo(found, one.found);
+        if (one.loss === undefined) continue;
+        total += counted * (await one.loss.item());
+        tokens += counted;
         one.loss.dispose();
       }
-      return { loss: total / this.#accumulate, found, memory };
+      return { loss: total / tokens, found, memory, tokens };
     } catch (error) {
       disposeAll(found);
       releaseState(memory, this.#memory);
@@ -158,18 +194,9 @@ export class Trainer {
     }
   }
 
-  #pass(part: number, memory: ModelState | undefined): Pass {
-    const { device, model, batches, precision = 'f32', seed = 0 } = this.options;
-    const index = this.#step * this.#accumulate + part;
-    return { device, model, batches, index, seed, precision, state: batches.startsAnew(index) ? undefined : memory };
-  }
-
-  async #refusal(scale: number, loss: number): Promise<NumericsError> {
-    const parts = Array.from(
-      { length: this.#accumulate },
-      (_, part) => (memory: ModelState | undefined) => this.#pass(part, memory),
-    );
-    const where = await firstNonFinite(parts, this.#memory, this.#learned, scale / this.#accumulate);
+  async #refusal(parts: readonly Part[], loss: number): Promise<NumericsError> {
+    const passes = parts.map(({ passOf }) => passOf);
+    const where = await firstNonFinite(passes, this.#memory, this.#learned);
     const what = Number.isFinite(loss) ? 'a gradient' : `the loss (${loss})`;
     return new NumericsError(
       `train: ${what} of step ${this.#step + 1} is not finite; first ${where}. ` +

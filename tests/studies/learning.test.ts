@@ -5,7 +5,7 @@ import type { Device } from '../../src/devices/index.js';
 import { createModel, type ModelConfig, readConfig, type Transformer } from '../../src/models/index.js';
 import { type Answers, answersOf, learnTask, taskBatches } from '../../src/studies/learn-task.js';
 import { scope, tensor } from '../../src/tensor/index.js';
-import { inputsAndTargets } from '../../src/train/micro-batch.js';
+import { readBatch } from '../../src/train/micro-batch.js';
 import { onEveryDevice } from '../support/devices.js';
 
 const full = process.env['SUBQUAD_FULL'] === '1';
@@ -100,15 +100,12 @@ onEveryDevice((on) => {
   test('only answers are targets, and each sample is seen once', async () => {
     const asked = { task: copy, batchSize: 2, seed: 3 };
     const batches = taskBatches(asked, 9);
-    const batch = batches.batch(4);
-    const [tokens, targets] = inputsAndTargets(batch, batches, on.device);
-    const [shown, of] = [await tokens.data(), await targets.data()];
+    const { tokens: shown, targets: of, counted } = readBatch(batches, 4);
     const want = [8, 9].map((index) => copy.sample(3, index, 9));
     expect([...shown]).toEqual(want.flatMap((one) => [...one.tokens]));
     expect([...of]).toEqual(want.flatMap((one) => [...one.targets]));
     expect([...of].filter((target) => target !== NOTHING_ASKED)).toHaveLength(8);
-    tokens.dispose();
-    targets.dispose();
+    expect(counted).toBe(8);
   });
 
   test('answers are counted as they are decoded, one token after the other', async () => {

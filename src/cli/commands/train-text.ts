@@ -69,7 +69,7 @@ export class TrainProgress {
     const left = limits ? (limits.steps - step) * this.#seconds : 60 * (this.#minutes ?? 0) - elapsed;
     return [
       `step ${format.integer(step)}${limits ? `/${format.integer(limits.steps)}` : ''}`,
-      skipped ? 'skipped (overflow)' : `loss ${loss?.toFixed(3)}`,
+      skipped ? `skipped (${tokens === 0 ? 'no target' : 'overflow'})` : `loss ${loss?.toFixed(3)}`,
       bits(bitsPerByte),
       `${format.operations(tokens / this.#seconds)} tokens/s`,
       format.bytes(peakBytes),

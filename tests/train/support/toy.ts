@@ -1,5 +1,6 @@
 import { checkRate } from '../../../src/ops/dropout.js';
 import { add, crossEntropy, detach, mul, reshape } from '../../../src/ops/index.js';
+import { IGNORED } from '../../../src/models/loss.js';
 import type { Loss, LossOptions, ModelState } from '../../../src/models/model.js';
 import { Dropout, Embedding, FeedForward, Module } from '../../../src/nn/index.js';
 import { observed } from '../../../src/nn/observe.js';
@@ -58,7 +59,7 @@ export class Toy extends Module {
       for (const layer of this.#layers) x = layer.forward(x, this.#spoil);
       const logits = observed('embedding.logits', this.#embedding.logits(x));
       const rows = reshape(logits, [targets.size, this.vocabulary]);
-      const losses = crossEntropy(rows, reshape(targets, [targets.size]), { reduction });
+      const losses = crossEntropy(rows, reshape(targets, [targets.size]), { reduction, ignoreIndex: IGNORED });
       const loss = reduction === 'none' ? reshape(losses, targets.shape) : losses;
       return { loss, ...(next && { state: next }) };
     });
