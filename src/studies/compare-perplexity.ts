@@ -119,9 +119,11 @@ export async function comparePerplexity(
     try {
       for (const window of windows) {
         say(window.length);
-        const scored = await score(device, source, window, { ...swapped, variant: one });
-        // without the trained attention there is nothing to compare with
-        if ('why' in scored && one === own) throw new OptionError(`compare: ${one.name}: ${scored.why}.`);
+        const scored = await score(device, source, window, { ...swapped, variant: one }).catch((error: unknown) => {
+          // without the trained attention there is nothing to compare with
+          if (one === own) throw error;
+          return { name: one.name, length: window.length, why: reasonOf(error, one.mechanism.name) };
+        });
         if ('why' in scored) refused.push(scored);
         else found.push(scored);
       }
@@ -189,13 +191,7 @@ interface Scored extends Player {
   readonly sums: readonly number[];
 }
 
-async function score(
-  device: Device,
-  source: TokenSource,
-  window: WindowOptions,
-  player: Player,
-): Promise<Scored | Refusal> {
-  const { name } = player.variant;
+async function score(device: Device, source: TokenSource, window: WindowOptions, player: Player): Promise<Scored> {
   const { length } = window;
   const sums: number[] = [];
   const onWindow = (losses: ArrayLike<number>): void => {
@@ -204,15 +200,10 @@ async function score(
     sums.push(sum);
   };
   const common = { device, source, model: player.model };
-  try {
-    // kernels are compiled before they are timed
-    await perplexity({ ...common, ...window, maxTokens: length });
-    const found = await perplexity({ ...common, ...window, onWindow });
-    if (!Number.isFinite(found.natsPerToken)) return { name, length, why: 'its loss is not finite' };
-    return { ...player, length, found, sums };
-  } catch (error) {
-    return { name, length, why: reasonOf(error, player.variant.mechanism.name) };
-  }
+  // kernels are compiled before they are timed
+  await perplexity({ ...common, ...window, maxTokens: length });
+  const found = await perplexity({ ...common, ...window, onWindow });
+  return { ...player, length, found, sums };
 }
 
 function rowOf(

@@ -1,5 +1,5 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { OptionError } from '../core/errors.js';
+import { NumericsError, OptionError } from '../core/errors.js';
 import type { TokenSource } from '../data/tokens.js';
 import type { Device } from '../devices/device.js';
 import type { LanguageModel, ModelState } from '../models/model.js';
@@ -41,7 +41,7 @@ const BATCH_TOKENS = 4096;
  * A model with memory reads the windows in the order of the text, and carries what it remembers from one to the next.
  *
  * @throws OptionError for options that are not defined, a text shorter than a window, sliding windows with a model that has
- * memory; what the model throws for lengths that it does not take.
+ * memory; NumericsError for a loss that is not finite; what the model throws for lengths that it does not take.
  */
 export async function perplexity(options: PerplexityOptions): Promise<Perplexity> {
   const { model, source, mode, length } = options;
@@ -134,8 +134,10 @@ async function scored(
   );
   try {
     const data = await loss.data();
-    windows.forEach(({ scores }, i) => {
+    windows.forEach(({ start, scores }, i) => {
       const losses = data.subarray((i + 1) * length - scores, (i + 1) * length);
+      const wrong = losses.find((one) => !Number.isFinite(one));
+      if (wrong !== undefined) throw notFinite(wrong, start, length, precision);
       meter.add(losses);
       onWindow?.(losses);
     });
@@ -146,4 +148,14 @@ async function scored(
   } finally {
     loss.dispose();
   }
+}
+
+function notFinite(loss: number, start: number, length: number, precision: FloatDtype): NumericsError {
+  const remedy =
+    precision === 'f16'
+      ? 'numbers within may be beyond f16: take precision f32'
+      : 'take other weights, or another length or mechanism';
+  return new NumericsError(
+    `perplexity: a loss of the window of ${length} from token ${start} on is ${loss}, so the text has no mean; ${remedy}.`,
+  );
 }

@@ -6,7 +6,7 @@ import { disposeAll, scope, type Tensor } from '../tensor/index.js';
 import type { Json, LoadedCheckpoint, TensorSources } from './checkpoint/index.js';
 import { sourceOf } from './checkpoint/index.js';
 import { clipGradients, type NamedGradients } from './clip.js';
-import { firstNonFinite } from './diagnose.js';
+import { checkFinite, firstNonFinite } from './diagnose.js';
 import type { LossScaler } from './loss-scale.js';
 import { addTo, lossAndGradients, readBatch, releaseState, type BatchSource, type Pass } from './micro-batch.js';
 import type { NamedTensors, Optimiser, OptimiserState } from './optimisers/index.js';
@@ -163,7 +163,13 @@ export class Trainer {
       const index = first + part;
       const factors = { loss: scale * (batch.counted / Math.max(1, all)), auxiliary: scale / this.#accumulate };
       const passOf = (memory: ModelState | undefined): Pass => ({
-        ...{ device, model, batch, index, seed, precision, factors },
+        device,
+        model,
+        batch,
+        index,
+        seed,
+        precision,
+        factors,
         state: batches.startsAnew(index) ? undefined : memory,
       });
       return { counted: batch.counted, passOf };
@@ -227,7 +233,7 @@ export class Trainer {
    * Takes over what `content` gave and a checkpoint kept.
    *
    * @throws FormatError or OptionError for the state of another optimiser or precision, ShapeError naming every tensor that does not
-   * fit the model.
+   * fit the model, NumericsError naming one that holds a NaN or an infinity.
    */
   async load({ tensors: file, state }: LoadedCheckpoint): Promise<void> {
     const { device, model, optimiser, lossScale } = this.options;
@@ -258,6 +264,7 @@ export class Trainer {
       this.#optimiser = optimiser([...this.#learned]);
       this.#optimiser.load({ ...counts, tensors: [...slots] });
       if (scale !== undefined) lossScale!.load(scale);
+      await checkFinite(`train: checkpoint "${file.name}"`, model);
     } finally {
       disposeAll([weights, slots]);
     }
