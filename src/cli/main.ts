@@ -74,7 +74,7 @@ for (const [signal, number] of [
     if (finished) return die(signal);
     if (signal === 'SIGINT' && Atomics.compareExchange(wish, 0, LISTENING, ASKED) === LISTENING) {
       const clear = setup.errTerminal ? '\r\u001b[K' : '';
-      process.stderr.write(`${clear}finishing this step and saving; Ctrl-C again stops at once\n`);
+      process.stderr.write(`${clear}ending after this step; Ctrl-C again stops at once\n`);
       return;
     }
     last(`${setup.errTerminal ? '\r\u001b[K' : ''}stopped\n`);

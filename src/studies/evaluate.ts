@@ -11,6 +11,9 @@ import { type Perplexity, perplexity } from './perplexity.js';
 import { swapMechanism } from './swap.js';
 import { type Window, windowsOf, type WindowOptions } from './windows.js';
 
+/** Bytes. The 5-grams of a longer text are counted when they are asked for only: that takes minutes and gigabytes. */
+export const MOST_COUNTED = 2e7;
+
 export interface EvaluateOptions {
   /** The model's own is the trained one. */
   readonly lengths: readonly number[];

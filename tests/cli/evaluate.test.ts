@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { loadTokeniser, Ngram, openCorpus, splitCorpus, trainBpe } from '../../src/data/index.js';
@@ -162,4 +162,29 @@ describe('what cannot be is refused', () => {
     const { code, err } = await cli(['evaluate', 'empty', ...wasm], { cwd });
     expect([code, err]).toEqual([2, expect.stringContaining('name a model, the folder of a run')]);
   });
+});
+
+test('a 5-gram of a long text is counted when it is asked for only, and that is said', async () => {
+  writeFileSync(join(cwd, 'long.txt'), Buffer.alloc(2.1e7 / 0.75, line));
+  const { model } = JSON.parse(readFileSync(join(cwd, 'rope.json'), 'utf8')) as { model: object };
+  cpSync(join(cwd, 'rope.safetensors'), join(cwd, 'long.safetensors'));
+  writeFileSync(join(cwd, 'long.json'), JSON.stringify({ model, data: { texts: ['long.txt'], validation: 0.25 } }));
+  const argv = ['evaluate', 'long.safetensors', '--max-bytes', '64', '--mode', 'separate', ...wasm];
+  const quiet = await cli(argv, { cwd });
+  expect(quiet.code).toBe(0);
+  expect(quiet.out).toContain(
+    'no 5-gram: the 21.0 MB it was trained on take minutes to count; --baseline FILE counts a file\n',
+  );
+  expect(quiet.out).not.toContain('5-gram  ');
+  const asked = await cli([...argv, '--baseline', 'other.txt'], { cwd });
+  expect(asked.out).toMatch(/ 5-gram {2,}/);
+});
+
+test.each([
+  ['rope.safetensors --weights last', 'is a file of one kind'],
+  ['rope.safetensors --mode separate --stride 3', '--stride is of sliding windows'],
+])('what has no use is refused: %s', async (given, why) => {
+  const { code, out, err } = await cli(['evaluate', ...given.split(' '), ...wasm], { cwd });
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toContain(why);
 });

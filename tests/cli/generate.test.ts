@@ -98,3 +98,13 @@ test('a text that is refused leaves no model behind', async () => {
   expect((await run('xl.safetensors', '--cache', 'ring')).code).toBe(2);
   expect(liveTensors()).toBe(before);
 });
+
+test.each([
+  ['--cache fixed --window 4', 'a fixed cache keeps all keys and has no --window'],
+  ['--cache ring --sinks 2', 'a ring cache has no --sinks'],
+  ['--cache fixed --sinks 2', 'a fixed cache has no --sinks'],
+])('what a cache has no use for is refused: %s', async (line, why) => {
+  const { code, out, err } = await run('rope.safetensors', '--tokens', '3', ...line.split(' '));
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toContain(why);
+});

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { mechanism as find, type Mechanism } from '../../attention/index.js';
 import { type Corpus, openCorpus } from '../../data/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
-import { evaluateModel, type Evaluation, type EvaluationRow } from '../../studies/evaluate.js';
+import { evaluateModel, type Evaluation, type EvaluationRow, MOST_COUNTED } from '../../studies/evaluate.js';
 import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
 import { loadModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
@@ -50,7 +50,7 @@ const options = {
   mechanism: { takes: 'text', value: 'NAME', help: 'attend by this mechanism instead, without training again' },
   set: { takes: 'words', value: 'OPTION=VALUE,…', help: 'options of the mechanism' },
   plugin: pluginOption,
-  weights: { takes: 'choice', choices: ['best', 'last'], default: 'best', help: 'which weights of a run' },
+  weights: { takes: 'choice', choices: ['best', 'last'], help: 'which weights of a run; default the best' },
   precision: { takes: 'choice', choices: ['f32', 'bf16', 'f16'], default: 'f32', help: 'how activations are stored' },
   baseline: {
     takes: 'text',
@@ -79,6 +79,12 @@ const help: HelpText = {
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   const { path, files } = modelAndFiles(positionals, io);
+  if (values.weights !== undefined && path.endsWith('.safetensors')) {
+    throw new UsageError(`${WHO}: --weights chooses among those of a run; "${path}" is a file of one kind.`);
+  }
+  if (values.stride !== undefined && values.mode === 'separate') {
+    throw new UsageError(`${WHO}: --stride is of sliding windows; leave it out, or take --mode sliding.`);
+  }
   const chosen = values.mechanism === undefined ? undefined : chooseMechanisms(WHO, [values.mechanism]);
   if (chosen !== undefined && chosen.length !== 1) throw new UsageError(`${WHO}: --mechanism takes one mechanism.`);
   const json = jsonOutput(WHO, values.json, io);
@@ -88,10 +94,14 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const { result, head } = await withDevice(WHO, values, async (device) => {
     const { precision, weights, seed, stride, mode } = values;
     progress.show('loading the model');
-    const loaded = await loadModel(resolve(io.cwd, path), { device, ...weightsOf(path, weights) });
+    const loaded = await loadModel(resolve(io.cwd, path), {
+      device,
+      ...(weights && { weights: weights as 'best' | 'last' }),
+    });
     try {
       const text = await openEvaluationText(loaded.json, files, io.cwd);
       try {
+        const baseline = baselineOf(values.baseline, text, io);
         const result = await evaluateModel(device, loaded, text, {
           lengths: values.length ?? [loaded.config.length],
           modes: modesOf(mode, loaded),
@@ -100,10 +110,10 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           precision: precision as 'f32',
           mechanism: mechanismOf(chosen?.[0], values.set, loaded),
           seed,
-          baseline: baselineOf(values.baseline, text, io),
+          baseline: baseline.corpus,
           onProgress: (what) => progress.show(what),
         });
-        return { result, head: heading(path, loaded, text, style) };
+        return { result, head: heading(path, loaded, text, baseline.note, style) };
       } finally {
         text.close();
       }
@@ -130,13 +140,17 @@ function modelAndFiles(
   throw new UsageError(`${WHO}: name a model, the folder of a run or a .safetensors file${found}.`);
 }
 
-/** A file has one kind. */
-const weightsOf = (path: string, weights: string): { readonly weights?: 'last' } =>
-  path.endsWith('.safetensors') || weights === 'best' ? {} : { weights: 'last' };
-
-function baselineOf(path: string | undefined, { training }: EvaluationText, io: Io): Corpus | undefined {
-  if (path === 'none') return undefined;
-  return path === undefined ? training : openCorpus([resolve(io.cwd, path)]);
+/** What a 5-gram is counted on, or why none is. */
+function baselineOf(
+  path: string | undefined,
+  { training }: EvaluationText,
+  io: Io,
+): { readonly corpus?: Corpus | undefined; readonly note?: string } {
+  if (path === 'none') return {};
+  if (path !== undefined) return { corpus: openCorpus([resolve(io.cwd, path)]) };
+  if (training === undefined || training.size <= MOST_COUNTED) return { corpus: training };
+  const size = format.bytes(training.size);
+  return { note: `no 5-gram: the ${size} it was trained on take minutes to count; --baseline FILE counts a file` };
 }
 
 /** A model with memory reads windows one after the other only. */
@@ -160,6 +174,7 @@ function heading(
   path: string,
   { config }: LoadedModel,
   { bytes, source, heldOut }: EvaluationText,
+  note: string | undefined,
   style: Style,
 ): string {
   const { kind, layers, width, heads, mechanism, position, length } = config;
@@ -169,7 +184,8 @@ function heading(
   return (
     `${style.bold(printable(path))}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
     `${mechanism.name}, ${position.method}, trained at length ${format.integer(length)}\n` +
-    `${style.dim(`${printable(name)}${heldOut ? ', the part kept for validation' : ''}: ${format.bytes(bytes.size)}${tokens}`)}\n\n`
+    `${style.dim(`${printable(name)}${heldOut ? ', the part kept for validation' : ''}: ${format.bytes(bytes.size)}${tokens}`)}\n` +
+    (note === undefined ? '\n' : `${style.dim(note)}\n\n`)
   );
 }
 

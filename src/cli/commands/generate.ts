@@ -16,7 +16,7 @@ import { parseOptions, type Values } from '../arguments.js';
 import { deviceOption, noPositionals, seedOption, threadsOption, withDevice } from '../common-options.js';
 import * as format from '../format.js';
 import type { HelpText } from '../help.js';
-import type { Io } from '../io.js';
+import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
@@ -78,6 +78,7 @@ const help: HelpText = {
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals, 1);
+  refuseUnused(values);
   const json = jsonOutput(WHO, values.json, io);
   const say = json?.standard === true ? () => undefined : (text: string) => io.data(text);
   const style = styleFor(io, io.errTerminal);
@@ -129,6 +130,18 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       model.dispose();
     }
   });
+}
+
+/** What a cache has no use for would go unheard. */
+function refuseUnused({ cache, window, sinks }: Values<typeof options>): void {
+  if (cache === 'fixed' && window !== undefined) {
+    throw new UsageError(
+      `${WHO}: a fixed cache keeps all keys and has no --window; take --cache ring or sink, or leave it out.`,
+    );
+  }
+  if (cache !== undefined && cache !== 'sink' && sinks !== undefined) {
+    throw new UsageError(`${WHO}: a ${cache} cache has no --sinks; take --cache sink, or leave them out.`);
+  }
 }
 
 /** The cache that was asked for, or one that lasts for `total` tokens. */
