@@ -217,7 +217,7 @@ function contradictionsOf({ steps, warmUp, schedule }: TrainSettings, given: Giv
 }
 
 /** What may be different when a run is resumed. */
-const FREE = [
+const FREE: ReadonlySet<string> = new Set([
   'train.steps',
   'train.minutes',
   'train.evaluateEvery',
@@ -227,13 +227,21 @@ const FREE = [
   'data.texts',
   // where a mechanism of your own lies; what it is, is its file's own business
   'model.mechanism.plugin',
-];
+]);
+
+/** What must stay as it is while a run goes on. */
+export const settingsOf = (config: TrainConfig): Json => fixed(JSON.parse(JSON.stringify(config)) as Json);
+
+function fixed(value: Json, path = ''): Json {
+  if (!isObject(value)) return value;
+  const placeOf = (name: string): string => (path === '' ? name : `${path}.${name}`);
+  const kept = Object.entries(value as Readonly<Record<string, Json>>).filter(([name]) => !FREE.has(placeOf(name)));
+  return Object.fromEntries(kept.map(([name, member]) => [name, fixed(member, placeOf(name))]));
+}
 
 /** @throws OptionError naming everything that would make a resumed run another one. */
 export function checkResumed(folder: string, before: TrainConfig, now: TrainConfig): void {
-  const changes = differences(before as unknown as Json, now as unknown as Json).filter(
-    (change) => !FREE.some((path) => change.startsWith(`${path} `)),
-  );
+  const changes = differences(settingsOf(before), settingsOf(now));
   if (changes.length === 0) return;
   throw new OptionError(
     `training: "${folder}" was begun with other settings: ${changes.join('; ')}. Resume without them, or train anew in another folder.`,

@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolders } from '../core/folders.js';
 import { FormatError, OptionError } from '../core/errors.js';
-import { reasonOf } from '../core/system-errors.js';
 import { Ngram } from '../data/index.js';
 import type { Device } from '../devices/index.js';
 import { createModel } from '../models/index.js';
@@ -12,9 +10,10 @@ import type { Metric } from '../train/metrics.js';
 import { readJson, writeJson } from '../train/model-file.js';
 import { fitToMemory } from '../train/fit.js';
 import { rehearseTraining } from '../train/rehearse.js';
-import { type Limits, runTraining, type RunResult, type Timed } from '../train/run.js';
+import { type Limits, runTraining, type RunResult, type Timed, tracesOf } from '../train/run.js';
 import { Trainer } from '../train/trainer.js';
-import { checkResumed, PROBE, readTrainConfig, type TrainConfig } from './train-config.js';
+import { MOST_COUNTED } from './evaluate.js';
+import { checkResumed, PROBE, readTrainConfig, settingsOf, type TrainConfig } from './train-config.js';
 import { openData, type TrainData } from './train-data.js';
 import { optimiserOf, scheduleOf } from './train-optimiser.js';
 
@@ -67,8 +66,11 @@ export function configOf(folder: string): TrainConfig {
 export async function train(device: Device, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
   if (resume) checkResumed(folder, configOf(folder), asked);
-  else if (existsSync(join(folder, CONFIG))) {
-    throw new OptionError(`training: "${folder}" holds a run already; resume it, or name another folder.`);
+  else {
+    const traces = existsSync(join(folder, CONFIG)) ? 'a run' : tracesOf(folder);
+    if (traces !== undefined) {
+      throw new OptionError(`training: "${folder}" holds ${traces} already; resume it, or name another folder.`);
+    }
   }
   onProgress?.('rehearsing a step');
   const { model: fitted, predictedBytes } = await rehearsed(asked, memoryLimit, device);
@@ -92,16 +94,15 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       ...(precision === 'f16' ? { lossScale: lossScaler() } : {}),
     });
     try {
-      makeFolder(folder);
-      writeJson(join(folder, CONFIG), config);
+      let begun = false;
       const parameters = [...model.stateDict().values()].reduce((total, { size }) => total + size, 0);
       const { tokensPerStep } = trainer;
-      onStart?.({ config, parameters, tokensPerStep, predictedBytes, data });
+      const start = { config, parameters, tokensPerStep, predictedBytes, data };
       const settle = (steps: number): Limits => {
         const evaluateEvery = config.train.evaluateEvery ?? Math.max(1, Math.round(steps / 20));
         config = { ...config, train: { ...config.train, steps, minutes: null, evaluateEvery } };
         trainer.schedule = scheduleOf(config.train, steps);
-        writeJson(join(folder, CONFIG), config);
+        if (begun) writeJson(join(folder, CONFIG), config);
         return { steps, evaluateEvery };
       };
       const { steps } = config.train;
@@ -119,6 +120,12 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
         saveEvery: saveEvery ?? undefined,
         patience,
         data: data.fingerprint,
+        settings: settingsOf(config),
+        onBegin() {
+          begun = true;
+          writeJson(join(folder, CONFIG), config);
+          onStart?.(start);
+        },
         session: { device: device.info.kind, threads: device.info.threads, parameters },
       });
       const ended = result.reason === 'finished' || result.reason === 'no improvement';
@@ -137,20 +144,9 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   }
 }
 
-/** A longer text is not counted: that would take minutes and gigabytes. */
-const COUNTED = 2e7;
-
 function fiveGramOf({ corpora: { train, validation } }: TrainData): number | null {
-  if (validation === undefined || train.size > COUNTED) return null;
+  if (validation === undefined || train.size > MOST_COUNTED) return null;
   return new Ngram(train).score(validation).bitsPerByte;
-}
-
-function makeFolder(folder: string): void {
-  try {
-    makeFolders(folder);
-  } catch (error) {
-    throw new FormatError(`training: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
-  }
 }
 
 /** The model with what it leaves to the memory limit, and what a step of it will hold. */

@@ -12,3 +12,9 @@ export function differences(before: Json | undefined, now: Json | undefined, pat
   const [was, is] = [before, now].map((value) => JSON.stringify(value) ?? 'absent');
   return was === is ? [] : [`${path} was ${was}, is ${is}`];
 }
+
+/** Where settings differ that both know: a later version may know more, and an earlier one kept none. */
+export const changesOf = (before: Json | undefined, now: Json | undefined): readonly string[] =>
+  before === undefined || now === undefined
+    ? []
+    : differences(before, now).filter((change) => !change.includes(' was absent, is '));

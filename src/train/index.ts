@@ -4,7 +4,7 @@ export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.js';
 export { lossScaler, type LossScaleOptions, type LossScaler } from './loss-scale.js';
 export { parseMetrics, type Metric } from './metrics.js';
 export type { BatchSource, TokensAndTargets } from './micro-batch.js';
-export { exportModel, loadModel, type LoadModelOptions } from './model-file.js';
+export { checkExport, exportModel, loadModel, type LoadModelOptions } from './model-file.js';
 export type { Origin } from './model-from.js';
 export { modelOf, type LoadedModel } from './model-of.js';
 export * from './optimisers/index.js';

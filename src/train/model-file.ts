@@ -8,12 +8,14 @@ import {
   loadCheckpoint,
   nodeFiles,
   openSafetensors,
+  type Json,
   type Safetensors,
   writeSafetensors,
   type TensorSource,
   type Written,
 } from './checkpoint/index.js';
 import { verify } from './checkpoint/checkpoint.js';
+import { changesOf } from './differences.js';
 import {
   beside,
   isJson,
@@ -67,7 +69,7 @@ export async function loadModel(
   }
   const json = given === undefined ? readModelJson(path).json : await jsonOf(given);
   const single = isSingleFile(path);
-  const file = single ? await exported(path, json) : await weightsOf(path, weights);
+  const file = single ? await exported(path, json) : await weightsOf(path, weights, json);
   try {
     return await modelOf(json, file, { device, names: single ? undefined : after(PREFIX.model) });
   } finally {
@@ -81,7 +83,7 @@ export function readModelJson(path: string): Pick<LoadedModel, 'config' | 'json'
   if (!single && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
     throw new FormatError(`loadModel: "${path}" is no folder of a run and no .safetensors file; name one of them.`);
   }
-  const json = readJson(single ? path.replace(/safetensors$/, 'json') : join(path, 'config.json'));
+  const json = readJson(single ? beside(path) : join(path, 'config.json'));
   return { config: readConfig(json['model']), json };
 }
 
@@ -99,10 +101,21 @@ function exported(path: string, json: JsonObject): Promise<Safetensors> {
   return openSafetensors(path, nodeFiles, async (file) => written && verify(`loadModel: "${path}"`, file, written));
 }
 
-async function weightsOf(folder: string, weights: 'best' | 'last' | undefined): Promise<Safetensors> {
+async function weightsOf(
+  folder: string,
+  weights: 'best' | 'last' | undefined,
+  { model }: JsonObject,
+): Promise<Safetensors> {
   const best = join(folder, 'best');
   const taken = weights === 'last' || (weights === undefined && !existsSync(best)) ? join(folder, 'checkpoint') : best;
-  return (await loadCheckpoint(taken)).tensors;
+  const { tensors, state } = await loadCheckpoint(taken);
+  const { settings } = (state ?? {}) as { readonly settings?: { readonly model?: Json } };
+  const changes = changesOf(settings?.model, readConfig(model) as unknown as Json).map((change) => `model.${change}`);
+  if (changes.length === 0) return tensors;
+  await tensors.close();
+  throw new FormatError(
+    `loadModel: the weights in "${taken}" were trained with another config.json: ${changes.join('; ')}. Put back the one they belong to.`,
+  );
 }
 
 /** The object that a JSON file holds. @throws FormatError for a file that is missing, or holds something else. */
@@ -136,12 +149,39 @@ export interface ExportedJson {
 }
 
 /**
+ * Whether `exportModel` would write to that path, to be asked before the work whose result it is.
+ *
+ * @throws OptionError for a name that does not end in .safetensors, whose JSON would take the place of the weights; FormatError where
+ * the JSON would replace a file that is not what an export wrote.
+ */
+export function checkExport(path: string): void {
+  if (!isSingleFile(path)) {
+    throw new OptionError(`exportModel: weights go to NAME.safetensors and a JSON beside them; got "${path}".`);
+  }
+  const json = beside(path);
+  if (!existsSync(json)) return;
+  let before: JsonObject = {};
+  try {
+    before = readJson(json);
+  } catch {
+    // whatever it is, it is no export
+  }
+  if (isGiven(before['model']) && isGiven(before['weights'])) return;
+  throw new FormatError(
+    `exportModel: "${json}" would be replaced, and it is no JSON of an exported model; name other weights, or move it away.`,
+  );
+}
+
+const isGiven = (value: Json | undefined): boolean => typeof value === 'object' && value !== null;
+
+/**
  * Writes the weights as `NAME.safetensors`, half the size of what is trained, and `json` as `NAME.json`. Each number becomes the
  * nearest f16.
  *
- * @throws NumericsError for a weight that f16 does not hold, FormatError when a file cannot be written.
+ * @throws NumericsError for a weight that f16 does not hold, FormatError when a file cannot be written; as `checkExport`.
  */
 export async function exportModel(path: string, model: LanguageModel, json: ExportedJson): Promise<void> {
+  checkExport(path);
   const part = `${path}.part`;
   const entries = [...model.stateDict()].map(([name, tensor]): [string, TensorSource] => {
     const bytes = async (): Promise<ArrayBufferView> => {
@@ -167,5 +207,5 @@ export async function exportModel(path: string, model: LanguageModel, json: Expo
     if (codeOf(error) === '') throw error;
     throw new FormatError(`exportModel: "${path}" cannot be written (${reasonOf(error)}).`, { cause: error });
   }
-  writeJson(path.replace(/\.safetensors$/, '.json'), { ...json, weights: written });
+  writeJson(beside(path), { ...json, weights: written });
 }

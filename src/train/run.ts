@@ -1,11 +1,12 @@
-import { FormatError, NumericsError } from '../core/errors.js';
+import { FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { makeFolders } from '../core/folders.js';
 import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
 import { type Files, type Json, loadCheckpoint, nodeFiles, saveCheckpoint } from './checkpoint/index.js';
-import { differences } from './differences.js';
+import { changesOf, differences } from './differences.js';
 import type { Evaluation } from './evaluate.js';
-import { finite, type Metric, MetricsFile, type SessionMetric, type StopReason } from './metrics.js';
+import { lockFolder } from './lock.js';
+import { finite, type Metric, MetricsFile, type SessionMetric, type StepMetric, type StopReason } from './metrics.js';
 import { PREFIX, type Trainer } from './trainer.js';
 
 const { existsSync } = requireNode('node:fs');
@@ -41,11 +42,15 @@ export interface RunOptions {
   readonly patience?: number;
   /** What the text is, as far as it can be compared: a checkpoint of another text is refused. */
   readonly data: Json;
+  /** What must stay as it is while a run goes on, kept in its checkpoints: one of other settings is refused. */
+  readonly settings?: Json;
   readonly session: Pick<SessionMetric, 'device' | 'threads' | 'parameters'>;
-  /** Whether to go on from the folder's checkpoint, if there is one. */
+  /** Whether to go on from the folder's checkpoint. A run that ended before it began has none, and is begun. */
   readonly resume?: boolean;
+  /** Called when all is loaded and compared, and nothing is written yet. */
+  readonly onBegin?: () => void;
   readonly onMetric?: (metric: Metric, limits: Limits | undefined) => void;
-  /** Told of a disk that refuses, or another device than before; training goes on. */
+  /** Told of a disk that refuses, another device or length than before, a lock left behind; training goes on. */
   readonly onTrouble?: (message: string) => void;
   /** Asked after each step; where true, the run is saved and ends. */
   readonly stopping?: () => boolean;
@@ -70,19 +75,44 @@ type RunState = {
   /** The step of the last evaluation. */
   evaluated: number;
   elapsed: number;
+  /** How long the run was to be, once that was known. */
+  steps?: number;
 };
 
 const SAVE_SECONDS = 60;
 
 /**
- * Trains to the end, and keeps a folder with which training can go on from where it was, whatever ends the process. A disk
- * that refuses a save in the middle is reported, and the next save tries again; at the end it is an error.
+ * Trains to the end, and keeps a folder with which training can go on from where it was, whatever ends the process. The first
+ * save is before the first step, so a folder that has metrics and no checkpoint has lost one. A disk that refuses a save in
+ * the middle is reported, and the next save tries again; at the beginning and at the end it is an error.
  *
- * @throws NumericsError when a step is not finite; the last checkpoint stays. FormatError for a checkpoint that does not fit, or a
- * last save that fails.
+ * @throws NumericsError when a step or the last evaluation is not finite; the last checkpoint stays. FormatError for a folder that another process
+ * trains in, a checkpoint that is lost or does not fit, or a first or last save that fails. OptionError for fewer steps than are done.
  */
-export function runTraining(options: RunOptions): Promise<RunResult> {
-  return new Run(options).go();
+export async function runTraining(options: RunOptions): Promise<RunResult> {
+  const { folder, onTrouble } = options;
+  makeFolder(folder);
+  const lock = lockFolder(folder, onTrouble);
+  try {
+    return await new Run(options).go();
+  } finally {
+    lock.release();
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    makeFolders(folder);
+  } catch (error) {
+    throw new FormatError(`train: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
+  }
+}
+
+/** What a run left in a folder beside its checkpoint, in words; undefined where there is nothing. */
+export function tracesOf(folder: string): string | undefined {
+  const last = lastStep(new MetricsFile(join(folder, 'metrics.jsonl')).read());
+  if (last !== undefined) return `metrics of ${last.step} steps`;
+  return existsSync(join(folder, 'best')) ? 'best weights' : undefined;
 }
 
 class Run {
@@ -118,40 +148,82 @@ class Run {
   }
 
   async #begin(): Promise<void> {
-    const { folder, trainer, session, resume = false } = this.#options;
-    try {
-      makeFolders(folder);
-    } catch (error) {
-      throw new FormatError(`train: "${folder}" cannot be made (${reasonOf(error)}); name another folder.`);
-    }
+    const { folder, trainer, session, resume = false, onBegin } = this.#options;
     const resumed = resume && existsSync(join(folder, 'checkpoint', 'checkpoint.json'));
     if (resumed) await this.#load();
-    this.#savedStep = trainer.steps;
-    const sessions = this.#metrics.cutBack(resumed ? trainer.steps : -1).filter(isSession);
-    const before = sessions.at(-1);
+    else this.#refuseTraces();
+    onBegin?.();
+    const kept = resumed ? this.#metrics.cutBack(trainer.steps) : [];
+    if (resumed) this.#savedStep = trainer.steps;
+    else await this.#save();
+    const before = [...kept].reverse().find(isSession);
     if (before !== undefined && before.device !== session.device) {
       const change = `the run was on ${before.device} and goes on on ${session.device}`;
       this.#options.onTrouble?.(`train: ${change}: it will not have the bits of a run on one of them.`);
     }
+    this.#sayJump(kept);
     const { tokensPerStep, steps: step } = trainer;
+    if (!resumed) this.#metrics.cutBack(-1);
     this.#note({ kind: resumed ? 'resume' : 'start', step, time: now(), ...session, tokensPerStep });
   }
 
+  /** What is there without a checkpoint would be lost by beginning anew. */
+  #refuseTraces(): void {
+    const { folder } = this.#options;
+    const traces = tracesOf(folder);
+    if (traces === undefined) return;
+    throw new FormatError(
+      `train: "${folder}" holds ${traces}, but no checkpoint to go on from (checkpoint/checkpoint.json): restore that from a copy, ` +
+        'or train anew in another folder.',
+    );
+  }
+
+  /** A schedule belongs to a length: with another one the rate goes on elsewhere. */
+  #sayJump(metrics: readonly Metric[]): void {
+    const { trainer, onTrouble } = this.#options;
+    const [before, after] = [this.#state.steps, this.#limits?.steps];
+    const last = lastStep(metrics);
+    if (before === undefined || after === undefined || before === after || last === undefined) return;
+    if (trainer.steps >= after) return;
+    const [was, is] = [last.learningRate, trainer.schedule(trainer.steps + 1)].map((rate) => rate.toExponential(2));
+    onTrouble?.(
+      `train: the run was to have ${before} steps and now has ${after}; the schedule is that of ${after}, so the rate goes from ${was} ` +
+        `in step ${last.step} to ${is} in the next.`,
+    );
+  }
+
   async #load(): Promise<void> {
-    const { folder, trainer, data } = this.#options;
+    const { folder, trainer, data, settings } = this.#options;
     const saved = await loadCheckpoint(join(folder, 'checkpoint'), this.#files);
     try {
-      const { trainer: state, run, data: before } = saved.state as { trainer: Json; run: RunState; data: Json };
+      const {
+        trainer: state,
+        run,
+        data: before,
+        settings: own,
+      } = saved.state as { trainer: Json; run: RunState; data: Json; settings?: Json };
       const changes = differences(before, data, 'data');
       if (changes.length > 0) {
         throw new FormatError(
           `train: "${folder}" was trained on another text: ${changes.join('; ')}. Resume with the text it began with, or train anew.`,
         );
       }
+      const others = changesOf(own, settings);
+      if (others.length > 0) {
+        throw new FormatError(
+          `train: the checkpoint of "${folder}" was made with other settings: ${others.join('; ')}. Put back the config.json and the ` +
+            'checkpoint that belong together, or train anew.',
+        );
+      }
       await trainer.load({ tensors: saved.tensors, state });
       this.#state = { ...run };
     } finally {
       await saved.tensors.close();
+    }
+    if (this.#limits !== undefined && this.#limits.steps < trainer.steps) {
+      throw new OptionError(
+        `train: "${folder}" has ${trainer.steps} steps done, so it cannot have ${this.#limits.steps} in all; ask for ${trainer.steps} or more.`,
+      );
     }
     // a kill between the checkpoint and the best weights left the older ones
     if (this.#state.best?.step === trainer.steps) await this.#saveBest();
@@ -199,12 +271,14 @@ class Run {
         ...(skipped ? { skipped } : {}),
       });
     } catch (error) {
-      if (!(error instanceof NumericsError)) throw error;
-      this.#stop('not finite');
-      const kept =
-        this.#savedStep > 0 ? `The checkpoint of step ${this.#savedStep} is kept.` : 'There is no checkpoint yet.';
-      throw new NumericsError(`${error.message} ${kept}`);
+      throw error instanceof NumericsError ? this.#notFinite(error.message) : error;
     }
+  }
+
+  /** Ends the run with what is saved. */
+  #notFinite(message: string): NumericsError {
+    this.#stop('not finite');
+    return new NumericsError(`${message} The checkpoint of step ${this.#savedStep} is kept.`);
   }
 
   async #evaluate(): Promise<void> {
@@ -226,6 +300,12 @@ class Run {
       elapsed: this.#elapsed(),
       ...(best ? { best } : {}),
     });
+    // before the end the next step says which layer it is
+    if (!Number.isFinite(loss) && trainer.steps === this.#limits?.steps) {
+      throw this.#notFinite(
+        `train: the validation loss after step ${trainer.steps} is ${loss}. Lower the rate, clip gradients, or lengthen the warm-up.`,
+      );
+    }
     // in this order: the best weights can be saved again from a checkpoint of their step
     await this.#trySave();
     if (best) await this.#saveBest().catch((error: unknown) => this.#trouble(error));
@@ -238,8 +318,10 @@ class Run {
   async #save(): Promise<void> {
     const { folder, trainer, data } = this.#options;
     const { tensors, state } = trainer.content();
-    const run = { ...this.#state, elapsed: this.#elapsed() };
-    await saveCheckpoint(join(folder, 'checkpoint'), { tensors, state: { trainer: state, run, data } }, this.#files);
+    const limit = this.#limits === undefined ? {} : { steps: this.#limits.steps };
+    const run = { ...this.#state, elapsed: this.#elapsed(), ...limit };
+    const whole = { trainer: state, run, data, ...this.#settings() };
+    await saveCheckpoint(join(folder, 'checkpoint'), { tensors, state: whole }, this.#files);
     this.#savedAt = performance.now();
     this.#savedStep = trainer.steps;
   }
@@ -248,7 +330,13 @@ class Run {
     const { folder, trainer } = this.#options;
     const { tensors } = trainer.content();
     const weights = Object.fromEntries(Object.entries(tensors).filter(([name]) => name.startsWith(PREFIX.model)));
-    await saveCheckpoint(join(folder, 'best'), { tensors: weights, state: this.#state.best }, this.#files);
+    const state = { ...this.#state.best!, ...this.#settings() };
+    await saveCheckpoint(join(folder, 'best'), { tensors: weights, state }, this.#files);
+  }
+
+  #settings(): { readonly settings?: Json } {
+    const { settings } = this.#options;
+    return settings === undefined ? {} : { settings };
   }
 
   /** @throws whatever is no matter of the disk. */
@@ -278,5 +366,8 @@ class Run {
 }
 
 const isSession = (metric: Metric): metric is SessionMetric => metric.kind === 'start' || metric.kind === 'resume';
+
+const lastStep = (metrics: readonly Metric[]): StepMetric | undefined =>
+  [...metrics].reverse().find((metric) => metric.kind === 'step');
 
 const now = (): string => new Date().toISOString();

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openCorpus, trainBpe, vocabularyOf } from '../../src/data/index.js';
+import { lockFolder } from '../../src/train/lock.js';
 import { parseMetrics } from '../../src/train/metrics.js';
 import { cli, temporaryFolder, type Ran } from './io.js';
 
@@ -154,11 +155,102 @@ describe('a run', () => {
   });
 });
 
+describe('a run and its files', () => {
+  const resume = (folder: string, more = ''): Promise<Ran> =>
+    train(`--resume ${folder}${more} --device wasm --threads 1`);
+
+  test('an edited config.json, another checkpoint, lost ones: noticed when resuming and when loading', async () => {
+    for (const [name, more] of [
+      ['one', ''],
+      ['two', ' --seed 7'],
+    ] as const)
+      expect(
+        (
+          await tiny(
+            `text.txt --steps 4 --evaluate-every 2 --set radius=4 --mechanism sliding-window${more} --out ${name}`,
+          )
+        ).code,
+      ).toBe(0);
+    const path = join(cwd, 'one', 'config.json');
+    const good = readFileSync(path, 'utf8');
+    const before = weightsOf('one');
+    writeFileSync(path, good.replace('"radius": 4', '"radius": 5').replace('"rate": 0.002', '"rate": 0.5'));
+    const resumed = await resume('one', ' --steps 6');
+    expect(resumed).toMatchObject({ code: 1 });
+    expect(resumed.err).toContain(
+      'was made with other settings: model.mechanism.options.radius was 4, is 5; train.rate was 0.002, is 0.5.',
+    );
+    const evaluated = await cli(['evaluate', 'one', '--device', 'wasm', '--threads', '1'], { cwd });
+    expect(evaluated).toMatchObject({ code: 1, out: '' });
+    expect(evaluated.err).toContain('trained with another config.json: model.mechanism.options.radius was 4, is 5.');
+    writeFileSync(path, good);
+    rmSync(join(cwd, 'one', 'checkpoint'), { recursive: true });
+    const lost = await resume('one');
+    expect([lost.code, lost.err]).toEqual([1, expect.stringContaining('holds metrics of 4 steps, but no checkpoint')]);
+    cpSync(join(cwd, 'two', 'checkpoint'), join(cwd, 'one', 'checkpoint'), { recursive: true });
+    const others = await resume('one', ' --steps 6');
+    expect([others.code, others.err]).toEqual([1, expect.stringContaining('train.seed was 7, is 0')]);
+    expect((weightsOf('one') as unknown[])[1]).toEqual((before as unknown[])[1]);
+    rmSync(path);
+    const anew = await tiny('text.txt --steps 4 --out one');
+    expect([anew.code, anew.err]).toEqual([2, expect.stringContaining('holds metrics of 4 steps already')]);
+  });
+
+  test('--steps: fewer than are done are refused and change nothing, more say where the rate goes', async () => {
+    expect((await tiny('text.txt --steps 4 --evaluate-every 2 --out length')).code).toBe(0);
+    const before = configOf('length');
+    const fewer = await resume('length', ' --steps 3');
+    expect([fewer.code, fewer.err]).toEqual([
+      2,
+      expect.stringContaining('has 4 steps done, so it cannot have 3 in all'),
+    ]);
+    expect(configOf('length')).toEqual(before);
+    const more = await resume('length', ' --steps 8');
+    expect(more.code).toBe(0);
+    expect(more.err).toMatch(
+      /^warning {2}train: the run was to have 4 steps and now has 8; .* from 2\.00e-4 in step 4 to [\d.]+e-4 in the next\.\n/m,
+    );
+    expect(configOf('length').train).toMatchObject({ steps: 8 });
+  });
+
+  test('a folder that another process trains in is refused before anything is written', async () => {
+    expect((await tiny('text.txt --steps 2 --out held')).code).toBe(0);
+    const lock = lockFolder(join(cwd, 'held'));
+    const before = configOf('held');
+    const { code, err } = await resume('held', ' --steps 4');
+    expect([code, err]).toEqual([1, expect.stringContaining(`is trained in by process ${process.pid}`)]);
+    expect(configOf('held')).toEqual(before);
+    lock.release();
+    expect((await resume('held', ' --steps 4')).code).toBe(0);
+  });
+
+  test('weights are exported beside their JSON, or training does not begin', async () => {
+    writeFileSync(join(cwd, 'mine.json'), '{"model":{},"notes":"mine"}');
+    for (const [name, code, why] of [
+      ['x.bin', 2, 'weights go to NAME.safetensors and a JSON beside them'],
+      ['x.json', 2, 'weights go to NAME.safetensors and a JSON beside them'],
+      ['x', 2, 'weights go to NAME.safetensors and a JSON beside them'],
+      ['mine.safetensors', 1, 'mine.json" would be replaced, and it is no JSON of an exported model'],
+    ] as const) {
+      const ran = await tiny(`text.txt --steps 2 --out unexported --export ${name}`);
+      expect([ran.code, ran.err, ran.out]).toEqual([code, expect.stringContaining(why), '']);
+      expect(existsSync(join(cwd, 'unexported'))).toBe(false);
+      expect(existsSync(join(cwd, name))).toBe(false);
+    }
+    expect(readFileSync(join(cwd, 'mine.json'), 'utf8')).toBe('{"model":{},"notes":"mine"}');
+    // an export may be made again
+    for (const folder of ['again-1', 'again-2']) {
+      expect((await tiny(`text.txt --steps 2 --out ${folder} --export again.safetensors`)).code).toBe(0);
+    }
+  });
+});
+
 describe('refusals: one line on stderr, and no folder', () => {
   test.each<[line: string, code: number, ...parts: string[]]>([
     ['missing.txt', 1, 'missing.txt" cannot be opened (it does not exist)'],
     ['--preset tony', 2, '--preset must be tiny or small; got "tony" (did you mean tiny?)'],
-    ['--rate high', 2, '--rate must be a number from 0 to 1000; got "high"'],
+    ['--rate high', 2, '--rate must be a number from 1e-9 to 1000; got "high"'],
+    ['--rate 0', 2, '--rate must be a number from 1e-9 to 1000; got "0"'],
     ['--memory-limit lots', 2, '--memory-limit must be a number of bytes such as 8GB'],
     ['--config missing.json', 1, 'missing.json" cannot be read (it does not exist)'],
     ['--config no.json', 1, 'no.json" is not JSON'],

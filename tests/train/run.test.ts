@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { FormatError, NumericsError } from '../../src/core/errors.js';
+import { FormatError, NumericsError, OptionError } from '../../src/core/errors.js';
 import type { Device } from '../../src/devices/index.js';
 import { div, sub } from '../../src/ops/index.js';
 import type { Tensor } from '../../src/tensor/index.js';
@@ -46,6 +46,13 @@ async function session(device: Device, folder: string, { training, ...options }:
 }
 
 const metricsOf = (folder: string): Metric[] => parseMetrics(readFileSync(join(folder, 'metrics.jsonl'), 'utf8'));
+
+/** Every file of a folder and its bytes. */
+const contentOf = (folder: string): unknown =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => `${name} ${readFileSync(join(parentPath, name), 'base64')}`)
+    .sort();
 
 /** What must not depend on how often the process ended. */
 const lasting = (metrics: readonly Metric[]): unknown[] =>
@@ -122,7 +129,7 @@ onEveryDevice((on) => {
       expectSameBits(`at ${at}`, second.weights, weights);
       expect(lasting(second.metrics)).toEqual(lasting(metrics));
       expect(await bestWeights(folder)).toEqual(await bestWeights(whole));
-      expect(second.metrics.filter(({ kind }) => kind === 'stop')).toHaveLength(at === 0 ? 1 : 2);
+      expect(second.metrics.filter(({ kind }) => kind === 'stop')).toHaveLength(2);
     }
   });
 
@@ -150,7 +157,7 @@ onEveryDevice((on) => {
   test('a full disk: training goes on, the checkpoint before stays, and the next save succeeds', async () => {
     const folder = temporaryFolder();
     const troubles: string[] = [];
-    const files = failing(14, noSpace, true);
+    const files = failing(40, noSpace, true);
     const { result } = await session(on.device, folder, { files, onTrouble: (text) => troubles.push(text) });
     expect(result.reason).toBe('finished');
     expect(troubles).toEqual([
@@ -161,10 +168,21 @@ onEveryDevice((on) => {
     expect(state).toMatchObject({ trainer: { step: 6 } });
   });
 
-  test('a full disk at the end is an error', async () => {
+  test('a full disk at the beginning is an error', async () => {
+    const folder = temporaryFolder();
+    const ended = session(on.device, folder, { files: failing(0, noSpace) });
+    await expect(ended).rejects.toThrow(FormatError);
+    await expect(ended).rejects.toThrow('the disk is full');
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('and at the end', async () => {
     const folder = temporaryFolder();
     const evaluate = undefined;
-    const ended = session(on.device, folder, { files: failing(0, noSpace), saveEvery: 100, evaluate });
+    const files = failing(Infinity, noSpace);
+    await session(on.device, folder, { files, saveEvery: 100, evaluate, limits: { steps: 0, evaluateEvery: 1 } });
+    const full = { files: failing(0, noSpace), saveEvery: 100, evaluate };
+    const ended = session(on.device, folder, { resume: true, ...full });
     await expect(ended).rejects.toThrow(FormatError);
     await expect(ended).rejects.toThrow('the disk is full');
   });
@@ -231,5 +249,75 @@ onEveryDevice((on) => {
       'was trained on another text: data.files was [{"bytes":7}], is [{"bytes":8}].',
     );
     expect(existsSync(join(folder, 'checkpoint', 'checkpoint.json'))).toBe(true);
+  });
+
+  test('a checkpoint that was lost is not begun anew: metrics or best weights are there', async () => {
+    for (const lost of [
+      ['checkpoint'],
+      ['checkpoint/checkpoint.json'],
+      ['checkpoint', 'best'],
+      ['checkpoint', 'metrics.jsonl'],
+    ]) {
+      const folder = temporaryFolder();
+      await session(on.device, folder);
+      for (const name of lost) rmSync(join(folder, name), { recursive: true });
+      const before = contentOf(folder);
+      for (const resume of [true, false]) {
+        const refused = session(on.device, folder, { resume });
+        await expect(refused).rejects.toThrow(FormatError);
+        const what = lost.includes('metrics.jsonl') ? 'best weights' : 'metrics of 6 steps';
+        await expect(refused).rejects.toThrow(`holds ${what}, but no checkpoint to go on from`);
+        expect(contentOf(folder)).toEqual(before);
+      }
+    }
+  });
+
+  test('other settings than those of the checkpoint are refused; a checkpoint without any is not', async () => {
+    const folder = temporaryFolder();
+    const settings = { model: { width: 8, heads: [1, 2] }, seed: 1 };
+    await session(on.device, folder, { settings, limits: { steps: 2, evaluateEvery: 2 } });
+    const other = { model: { width: 8, heads: [1, 3] }, seed: 2 };
+    const refused = session(on.device, folder, { resume: true, settings: other });
+    await expect(refused).rejects.toThrow(FormatError);
+    await expect(refused).rejects.toThrow(
+      'was made with other settings: model.heads was [1,2], is [1,3]; seed was 1, is 2.',
+    );
+    // a later version may know more
+    await session(on.device, folder, { resume: true, settings: { ...settings, rate: 3 } });
+    const older = temporaryFolder();
+    await session(on.device, older, { limits: { steps: 2, evaluateEvery: 2 } });
+    await session(on.device, older, { resume: true, settings });
+  });
+
+  test('a run that is made longer says where the rate goes; one shorter than what is done is refused', async () => {
+    const folder = temporaryFolder();
+    const troubles: string[] = [];
+    const given = { resume: true, onTrouble: (text: string) => void troubles.push(text) };
+    await session(on.device, folder);
+    await session(on.device, folder, given);
+    expect(troubles).toEqual([]);
+    const before = contentOf(folder);
+    const refused = session(on.device, folder, { ...given, limits: { steps: 5, evaluateEvery: 2 } });
+    await expect(refused).rejects.toThrow(OptionError);
+    await expect(refused).rejects.toThrow('has 6 steps done, so it cannot have 5 in all; ask for 6 or more.');
+    expect(contentOf(folder)).toEqual(before);
+    const steps = metricsOf(folder).flatMap((metric) => (metric.kind === 'step' ? [metric.learningRate] : []));
+    await session(on.device, folder, {
+      ...given,
+      limits: { steps: 8, evaluateEvery: 2 },
+      training: { schedule: () => 0.5 },
+    });
+    expect(troubles).toEqual([
+      `train: the run was to have 6 steps and now has 8; the schedule is that of 8, so the rate goes from ${steps[5]!.toExponential(2)} ` +
+        'in step 6 to 5.00e-1 in the next.',
+    ]);
+  });
+
+  test('a last evaluation that is not finite is an error', async () => {
+    const folder = temporaryFolder();
+    const ended = session(on.device, folder, { evaluate: async () => ({ loss: NaN, windows: 1 }) });
+    await expect(ended).rejects.toThrow(NumericsError);
+    await expect(ended).rejects.toThrow('the validation loss after step 6 is NaN.');
+    expect(metricsOf(folder).at(-1)).toMatchObject({ kind: 'stop', reason: 'not finite', step: 6 });
   });
 });

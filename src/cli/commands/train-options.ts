@@ -53,7 +53,7 @@ export const options = {
     help: `instead of steps: the first are timed, which fixes\ntheir number; default ${DEFAULT_MINUTES}`,
   },
   optimiser: { takes: 'choice', choices: optimiserNames, help: 'default adamW' },
-  rate: { takes: 'number', value: 'R', range: [0, 1000], help: 'highest learning rate; default by the optimiser' },
+  rate: { takes: 'number', value: 'R', range: [1e-9, 1000], help: 'highest learning rate; default by the optimiser' },
   'warm-up': {
     takes: 'integer',
     value: 'N',

@@ -1,7 +1,7 @@
 import { basename, join, relative, resolve } from 'node:path';
 import { train as study, type TrainResult } from '../../studies/train.js';
 import { MetricsFile } from '../../train/metrics.js';
-import { exportModel, loadModel } from '../../train/model-file.js';
+import { checkExport, exportModel, loadModel } from '../../train/model-file.js';
 import { printable, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { readBytes } from '../byte-size.js';
@@ -45,6 +45,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const memoryLimit = readBytes(WHO, 'memory-limit', values['memory-limit']);
   const json = jsonOutput(WHO, values.json, io);
   const exported = values.export === undefined ? undefined : new OutputFile(WHO, 'export', values.export, io);
+  if (exported) checkExport(exported.path);
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (text: string) => io.out(text);
   const progress = new TrainProgress(io, config.train.minutes);
