@@ -4,7 +4,7 @@ import { bench, faultsOf, rowOf } from '../../src/studies/bench.js';
 import { machine } from '../../src/studies/machine.js';
 import { namedMask } from '../../src/studies/mask-names.js';
 import { doubtOf, higher, measurePeak, type Peak, shareOf } from '../../src/studies/peak.js';
-import { liveTensors } from '../../src/tensor/index.js';
+import { tensorsFromNow } from '../support/devices.js';
 
 test.each([1, 2])('the peak of %i threads is measured and its memory returned', async (threads) => {
   const device = await createDevice({ kind: 'wasm', threads });
@@ -83,6 +83,7 @@ describe('a measurement at fault', () => {
 describe('bench', () => {
   test('has a checked row for every case, in plain data, and leaves no tensor', async () => {
     const device = await createDevice({ kind: 'wasm', threads: 1, poison: true });
+    const made = tensorsFromNow();
     const result = await bench(device, {
       ops: ['matmul', 'attend'],
       batch: 2,
@@ -117,7 +118,7 @@ describe('bench', () => {
         ['strided:4', true],
       ].flatMap((mask) => ['forward', 'forward+backward'].map((pass) => [...mask, pass])),
     );
-    expect(liveTensors()).toBe(0);
+    expect(made()).toBe(0);
     await device.dispose();
   });
 });

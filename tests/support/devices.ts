@@ -99,6 +99,13 @@ export async function withThreads<T>(
   return results;
 }
 
+/** How many tensors were made and not disposed from now on, whether or not the collector has found them. */
+export function tensorsFromNow(): () => number {
+  const count = (): number => liveTensors() + leakedTensors();
+  const before = count();
+  return () => count() - before;
+}
+
 interface Held {
   readonly tensors: number;
   readonly bytes: number;

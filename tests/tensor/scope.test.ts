@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { add, mul } from '../../src/ops/index.js';
-import { disposeAll, keep, liveTensors, scope, tensor, type Tensor } from '../../src/tensor/index.js';
-import { onEveryDevice } from '../support/devices.js';
+import { disposeAll, keep, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import { onEveryDevice, tensorsFromNow } from '../support/devices.js';
 
 onEveryDevice((on) => {
+  let made: () => number;
+  beforeEach(() => {
+    made = tensorsFromNow();
+  });
   const one = (value = 1): Tensor => tensor([value], [1], { device: on.device });
   const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
@@ -12,7 +16,7 @@ onEveryDevice((on) => {
       const x = one();
       return mul(add(x, x), x);
     });
-    expect(liveTensors()).toBe(1);
+    expect(made()).toBe(1);
     y.dispose();
   });
 
@@ -27,17 +31,17 @@ onEveryDevice((on) => {
       holder.self = holder;
       return holder;
     });
-    expect(liveTensors()).toBe(5);
+    expect(made()).toBe(5);
     disposeAll(result);
   });
 
   test('nested: results belong to the scope around', () => {
     scope(() => {
       const inner = scope(() => add(one(), one()));
-      expect(liveTensors()).toBe(1);
+      expect(made()).toBe(1);
       expect(inner.disposed).toBe(false);
     });
-    expect(liveTensors()).toBe(0);
+    expect(made()).toBe(0);
   });
 
   test('tensors from outside are left alone, even when returned', () => {
@@ -55,7 +59,7 @@ onEveryDevice((on) => {
         throw new Error('stop');
       }),
     ).toThrow('stop');
-    expect(liveTensors()).toBe(0);
+    expect(made()).toBe(0);
   });
 
   test('keep: out of every scope', () => {
@@ -65,7 +69,7 @@ onEveryDevice((on) => {
         kept = keep(one());
       });
     });
-    expect(liveTensors()).toBe(1);
+    expect(made()).toBe(1);
     kept!.dispose();
   });
 
@@ -75,7 +79,7 @@ onEveryDevice((on) => {
       x.dispose();
       return x;
     });
-    expect(liveTensors()).toBe(0);
+    expect(made()).toBe(0);
   });
 
   test('async: until the promise settles', async () => {
@@ -88,7 +92,7 @@ onEveryDevice((on) => {
       return z;
     });
     expect(await y.item()).toBe(9);
-    expect(liveTensors()).toBe(1);
+    expect(made()).toBe(1);
     y.dispose();
     await expect(
       scope(async () => {
@@ -97,7 +101,7 @@ onEveryDevice((on) => {
         throw new Error('later');
       }),
     ).rejects.toThrow('later');
-    expect(liveTensors()).toBe(0);
+    expect(made()).toBe(0);
   });
 
   test('overlapping async scopes are refused, not mixed up silently', async () => {
@@ -118,6 +122,6 @@ onEveryDevice((on) => {
     ].map((promise) => promise.then(String, (error: Error) => error.message));
     const texts = await Promise.all(settled);
     expect(texts[0]).toContain('an async scope ended while one opened after it was still running');
-    expect(liveTensors()).toBe(0);
+    expect(made()).toBe(0);
   });
 });

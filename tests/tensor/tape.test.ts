@@ -1,17 +1,8 @@
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { add, exp, mul, reshape, softmax, square, sum } from '../../src/ops/index.js';
-import {
-  empty,
-  gradients,
-  liveTensors,
-  noGradient,
-  operation,
-  scope,
-  tensor,
-  type Tensor,
-} from '../../src/tensor/index.js';
-import { onEveryDevice } from '../support/devices.js';
+import { empty, gradients, noGradient, operation, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import { onEveryDevice, tensorsFromNow } from '../support/devices.js';
 
 onEveryDevice((on) => {
   const leaf = (...values: number[]): Tensor =>
@@ -129,8 +120,7 @@ onEveryDevice((on) => {
   });
 
   test('a long history is freed without recursion', () => {
-    // files of one process share the count
-    const before = liveTensors();
+    const made = tensorsFromNow();
     const x = leaf(1);
     const y = scope(() => {
       let current = x;
@@ -139,7 +129,7 @@ onEveryDevice((on) => {
     });
     const [dx] = gradients([y], [x]);
     for (const one of [x, y, dx!]) one.dispose();
-    expect(liveTensors()).toBe(before);
+    expect(made()).toBe(0);
   });
 
   test('release frees what was saved during the sweep, once', () => {
