@@ -10,6 +10,8 @@ import type {
 } from '../../src/devices/device.js';
 import { Ledger, type Category } from '../../src/devices/ledger.js';
 
+const ALIGNMENT = 64;
+
 /**
  * A device that answers later, as a GPU does: it notes what it is asked and does it, in order and on WebAssembly, when something is
  * awaited. Memory that is freed stays what it was for work noted before, and fresh memory is poisoned. There is no way to read at once.
@@ -68,6 +70,10 @@ export class QueueDevice implements Device {
   run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void {
     const own = [...args];
     this.counters.dispatches++;
+    const scratch = Math.ceil((options?.scratchBytes ?? 0) / ALIGNMENT) * ALIGNMENT;
+    const bytes = scratch * (tasks <= (options?.grain ?? 1) ? 1 : this.info.threads);
+    this.ledger.add('workspace', bytes);
+    this.ledger.remove('workspace', bytes);
     this.#noted.push(() => this.#below.run(kernel, own, tasks, options));
   }
 
