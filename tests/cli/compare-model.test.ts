@@ -2,13 +2,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createDevice } from '../../src/devices/index.js';
-import type { Swaps } from '../../src/cli/swaps.js';
+import type { Swaps } from '../../src/report/swaps.js';
 import { createModel, readConfig } from '../../src/models/index.js';
 import { BUNDLED_MODEL } from '../../src/studies/bundled.js';
 import type { Comparison } from '../../src/studies/compare.js';
 import { exportModel } from '../../src/train/model-file.js';
 import { cli, temporaryFolder } from './io.js';
-import { malformed } from './well-formed.js';
+import { malformed } from '../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 const cwd = temporaryFolder();

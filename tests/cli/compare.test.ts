@@ -5,7 +5,7 @@ import { mechanisms } from '../../src/attention/index.js';
 import type { Comparison } from '../../src/studies/compare.js';
 import { coreSet } from '../../src/studies/mechanisms.js';
 import { cli, temporaryFolder } from './io.js';
-import { malformed } from './well-formed.js';
+import { malformed } from '../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 const small = ['--heads', '2', '--head-dim', '8'];

@@ -4,7 +4,7 @@ import { inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { mechanisms } from '../../src/attention/index.js';
 import { cli, temporaryFolder } from './io.js';
-import { malformed } from './well-formed.js';
+import { malformed } from '../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 

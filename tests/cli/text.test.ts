@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { printed, styleFor } from '../../src/cli/ansi.js';
 import { fitLengths } from '../../src/cli/commands/compare-text.js';
-import * as format from '../../src/cli/format.js';
+import * as format from '../../src/report/format.js';
 import { Progress } from '../../src/cli/progress.js';
 import { table } from '../../src/cli/table.js';
 import type { Io } from '../../src/cli/io.js';

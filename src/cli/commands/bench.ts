@@ -11,7 +11,7 @@ import {
   threadsOption,
   withDevice,
 } from '../common-options.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';

@@ -2,8 +2,8 @@ import type { DeviceInfo } from '../../devices/device.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
 import { baselines } from '../../studies/mechanisms.js';
 import { printable, type Style } from '../ansi.js';
-import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../findings.js';
-import * as format from '../format.js';
+import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../../report/findings.js';
+import * as format from '../../report/format.js';
 import { type Column, table } from '../table.js';
 
 /** The lengths that a text of `size` bytes has; in place of longer ones, once, the whole text. */

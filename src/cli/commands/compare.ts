@@ -10,7 +10,7 @@ import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
-import { report } from '../report/report.js';
+import { report } from '../../report/report.js';
 import { readText } from '../text-file.js';
 import { version } from '../version.js';
 import { planFeatures } from './compare-features.js';

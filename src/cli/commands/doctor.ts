@@ -4,7 +4,7 @@ import { doubtOf, measurePeak } from '../../studies/peak.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, noPositionals, threadsOption, withDevice } from '../common-options.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { Progress } from '../progress.js';

@@ -10,7 +10,7 @@ import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';

@@ -14,7 +14,7 @@ import { parseOptions } from '../arguments.js';
 import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
 import { fold } from '../fold.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
@@ -22,7 +22,7 @@ import { readSettings } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
-import { extrapolationReport, extrapolationSvg } from '../report/extrapolation.js';
+import { extrapolationReport, extrapolationSvg } from '../../report/extrapolation.js';
 import { table } from '../table.js';
 import { version } from '../version.js';
 

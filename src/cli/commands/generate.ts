@@ -14,7 +14,7 @@ import { loadModel } from '../../train/model-file.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import { deviceOption, noPositionals, seedOption, threadsOption, withDevice } from '../common-options.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';

@@ -5,7 +5,7 @@ import { styleFor, type Style } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import { readBytes } from '../byte-size.js';
 import { longestLength, noPositionals, withDevice } from '../common-options.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { Progress } from '../progress.js';

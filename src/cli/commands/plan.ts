@@ -13,7 +13,7 @@ import {
   threadsOption,
   withDevice,
 } from '../common-options.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';

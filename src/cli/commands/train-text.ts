@@ -3,7 +3,7 @@ import type { TrainResult, TrainStart } from '../../studies/train.js';
 import type { Metric, StepMetric } from '../../train/metrics.js';
 import type { Limits } from '../../train/run.js';
 import type { Style } from '../ansi.js';
-import * as format from '../format.js';
+import * as format from '../../report/format.js';
 import type { Io } from '../io.js';
 import { Progress } from '../progress.js';
 

@@ -11,7 +11,7 @@ import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import type { Command } from '../program.js';
-import { trainingReport } from '../report/training.js';
+import { trainingReport } from '../../report/training.js';
 import { version } from '../version.js';
 import { options, readAsked } from './train-options.js';
 import { closing, heading, lasting, TrainProgress } from './train-text.js';

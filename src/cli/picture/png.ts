@@ -1,6 +1,6 @@
 import { crc32, deflateSync } from 'node:zlib';
-import type { Grid } from './grid.js';
-import { colour } from './svg.js';
+import type { Grid } from '../../report/picture/grid.js';
+import { colour } from '../../report/picture/svg.js';
 
 const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 

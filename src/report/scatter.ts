@@ -1,5 +1,5 @@
-import type { CompareRow } from '../../studies/compare.js';
-import * as format from '../format.js';
+import type { CompareRow } from '../studies/compare.js';
+import * as format from './format.js';
 import { errorTick } from './dot-chart.js';
 import { label, markup, type Markup, px, stroke } from './html.js';
 import { letter, longestName, shorten } from './line-chart.js';

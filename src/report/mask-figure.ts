@@ -1,4 +1,4 @@
-import type { MaskPicture } from '../../studies/picture.js';
+import type { MaskPicture } from '../studies/picture.js';
 import { markup, type Markup, stroke } from './html.js';
 
 /** Runs of equal marks in lines of characters, as one path per mark; empty ones ('0') are left out. */

@@ -1,6 +1,6 @@
-import type { CompareRow } from '../../studies/compare.js';
-import { bySize, foreseen } from '../findings.js';
-import * as format from '../format.js';
+import type { CompareRow } from '../studies/compare.js';
+import { bySize, foreseen } from './findings.js';
+import * as format from './format.js';
 import { label, markup, type Markup, px, stroke } from './html.js';
 import { letter, longestName, shorten } from './line-chart.js';
 import { linearScale } from './linear-scale.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { linearScale } from '../../src/cli/report/linear-scale.js';
-import { quantile, smoothed, thinned } from '../../src/cli/report/series.js';
-import { trainingReport } from '../../src/cli/report/training.js';
+import { linearScale } from '../../src/report/linear-scale.js';
+import { quantile, smoothed, thinned } from '../../src/report/series.js';
+import { trainingReport } from '../../src/report/training.js';
 import type { Metric, StepMetric } from '../../src/train/metrics.js';
 import { malformed } from './well-formed.js';
 

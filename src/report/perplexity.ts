@@ -1,6 +1,6 @@
-import type { SwapRow } from '../../studies/compare-perplexity.js';
-import * as format from '../format.js';
-import { change, modelWords, refusals, swapFindings, swapRemark, type Swaps } from '../swaps.js';
+import type { SwapRow } from '../studies/compare-perplexity.js';
+import * as format from './format.js';
+import { change, modelWords, refusals, swapFindings, swapRemark, type Swaps } from './swaps.js';
 import { dotChart } from './dot-chart.js';
 import { markup, type Markup } from './html.js';
 import { legend, looks, type Look, swatch } from './marks.js';

@@ -1,6 +1,6 @@
-import type { Comparison, CompareRow } from '../../studies/compare.js';
-import { baselines } from '../../studies/mechanisms.js';
-import * as format from '../format.js';
+import type { Comparison, CompareRow } from '../studies/compare.js';
+import { baselines } from '../studies/mechanisms.js';
+import * as format from './format.js';
 import { errorChart, workChart } from './dot-chart.js';
 import { markup, type Markup } from './html.js';
 import { lineChart, type LineChart } from './line-chart.js';

@@ -1,6 +1,6 @@
-import type { Comparison } from '../../studies/compare.js';
-import { findings, omissions } from '../findings.js';
-import * as format from '../format.js';
+import type { Comparison } from '../studies/compare.js';
+import { findings, omissions } from './findings.js';
+import * as format from './format.js';
 import { charts } from './charts.js';
 import { markup, Markup } from './html.js';
 import { legend, looks } from './marks.js';

@@ -1,6 +1,6 @@
-import type { Comparison, CompareRow } from '../../studies/compare.js';
-import type { MaskPicture } from '../../studies/picture.js';
-import * as format from '../format.js';
+import type { Comparison, CompareRow } from '../studies/compare.js';
+import type { MaskPicture } from '../studies/picture.js';
+import * as format from './format.js';
 import { card } from './charts.js';
 import { markup, type Markup } from './html.js';
 import { maskFigure } from './mask-figure.js';

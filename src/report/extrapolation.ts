@@ -1,6 +1,6 @@
-import type { Extrapolation } from '../../studies/extrapolate.js';
-import { change, extrapolationFindings, summarise, type Summary } from '../../studies/extrapolate-summary.js';
-import * as format from '../format.js';
+import type { Extrapolation } from '../studies/extrapolate.js';
+import { change, extrapolationFindings, summarise, type Summary } from '../studies/extrapolate-summary.js';
+import * as format from './format.js';
 import { curveChart, type CurveChart } from './curve-chart.js';
 import { markup, type Markup } from './html.js';
 import type { Look } from './marks.js';

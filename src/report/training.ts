@@ -1,5 +1,5 @@
-import type { EvaluationMetric, Metric, SessionMetric, StepMetric, StopMetric } from '../../train/metrics.js';
-import * as format from '../format.js';
+import type { EvaluationMetric, Metric, SessionMetric, StepMetric, StopMetric } from '../train/metrics.js';
+import * as format from './format.js';
 import { card } from './charts.js';
 import { type Curve, curveChart, type CurveChart, type Point } from './curve-chart.js';
 import { markup, type Markup } from './html.js';

@@ -1,7 +1,7 @@
-import type { Comparison, CompareRow } from '../../studies/compare.js';
-import { baselines } from '../../studies/mechanisms.js';
-import { bySpeed, crossover, foreseen, likeness, remark } from '../findings.js';
-import * as format from '../format.js';
+import type { Comparison, CompareRow } from '../studies/compare.js';
+import { baselines } from '../studies/mechanisms.js';
+import { bySpeed, crossover, foreseen, likeness, remark } from './findings.js';
+import * as format from './format.js';
 import { markup, type Markup } from './html.js';
 import { swatch } from './marks.js';
 
