@@ -7,7 +7,7 @@ import ts from 'typescript';
 /** Circles of files that there may be, or smaller ones of the same files, and why. All close by the import of a type. */
 const allowedCircles = [
   {
-    files: names('tensor', 'accumulate create elementwise integers scope tape tensor'),
+    files: names('tensor', 'accumulate create describe elementwise integers scope tape tensor'),
     reason: 'a tensor holds its Track, which the tape makes, and everything that makes tensors names their type',
   },
   {

@@ -1,11 +1,9 @@
 import { dilationSchedule, windowSchedule } from '../attention/index.js';
 import type { DilationStep } from '../attention/patterns/schedules.js';
 import { OptionError } from '../core/errors.js';
-import type { ModelConfig } from './config.js';
+import { layerSections, type LayerConfig, type ModelConfig } from './model-config.js';
 
-/** What may differ from layer to layer. */
-export type LayerConfig = Pick<ModelConfig, (typeof layerSections)[number]>;
-export const layerSections = ['mechanism', 'position', 'feedForward', 'norm', 'residual'] as const;
+export type { LayerConfig } from './model-config.js';
 
 /** What layer `index` is, counted from 0: the model's, or its place in the pattern, which repeats. */
 export const layerOf = (config: ModelConfig, index: number): LayerConfig =>

@@ -1,61 +1,26 @@
 import { knownMechanisms, mechanisms, pluginOf, unknownMechanism } from '../attention/index.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { flag, fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
-import { activations, type ActivationName, type NormKind, type PositionOptions } from '../nn/index.js';
-import { layerSections, splitLayers, withLayer, type LayerConfig } from './config-layers.js';
+import { activations } from '../nn/index.js';
+import { splitLayers, withLayer } from './config-layers.js';
+import {
+  kinds,
+  layerSections,
+  positionNames,
+  residualKinds,
+  type LayerConfig,
+  type ModelConfig,
+  type ModelKind,
+} from './model-config.js';
 
-export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
-export type ModelKind = (typeof kinds)[number];
-export const positionNames = ['none', 'sinusoidal', 'learned', 'rope', 'alibi', 't5', 'transformer-xl'] as const;
-export const residualKinds = ['plain', 'reversible', 'checkpointed'] as const;
-export type ResidualKind = (typeof residualKinds)[number];
-
-/** A whole model: complete, as `readConfig` gives it, and as it is written beside the weights. */
-export interface ModelConfig {
-  readonly kind: ModelKind;
-  /** Number of different tokens. */
-  readonly vocabulary: number;
-  /** Tokens of a training window; of a segment, for models with memory. */
-  readonly length: number;
-  /** Number of layers. */
-  readonly layers: number;
-  /** What layers are that are not all alike, again and again until there are enough; see `splitLayers` for the short forms. */
-  readonly pattern?: readonly LayerConfig[];
-  /** Size of the stream between the layers. */
-  readonly width: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly mechanism: {
-    readonly name: string;
-    readonly options: Readonly<Record<string, unknown>>;
-    /** The file that a mechanism of your own comes from, where `registerMechanism` was told. */
-    readonly plugin?: string;
-  };
-  readonly position: PositionOptions;
-  readonly feedForward: {
-    readonly hidden: number;
-    readonly activation: ActivationName;
-    readonly gated: boolean;
-    /** Tokens whose hidden activations live at a time; 0: all. */
-    readonly chunk: number;
-  };
-  readonly norm: { readonly kind: NormKind; readonly place: 'pre' | 'post'; readonly epsilon: number };
-  readonly residual: {
-    readonly kind: ResidualKind;
-    /** Layers of a group whose input alone is kept, for `checkpointed`; 0: by the memory limit, else 1. */
-    readonly every: number;
-  };
-  readonly dropout: number;
-  /** Whether projections of attention have biases. */
-  readonly bias: boolean;
-  /** Whether logits are taken with the table of embeddings. */
-  readonly tied: boolean;
-  /** Tokens whose logits live at a time in the loss; 0: all. */
-  readonly lossChunk: number;
-  /** Of models with memory: tokens of the segments before, and those kept compressed. */
-  readonly memory: { readonly length: number; readonly compressed: number; readonly ratio: number };
-}
+export {
+  kinds,
+  positionNames,
+  residualKinds,
+  type ModelConfig,
+  type ModelKind,
+  type ResidualKind,
+} from './model-config.js';
 
 type Given = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Given =>
