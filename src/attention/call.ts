@@ -91,7 +91,8 @@ export function checkCall<O extends OptionSpecs>(
       throw new OptionError(`${who}: ${name} must be a tensor; make one with tensor(data, shape).`);
   }
   const { q, k, v } = tensors;
-  commonDevice(who, [q, k, v]);
+  const further = [given['parameters'], given['inputs']].flatMap((some) => Object.values((some ?? {}) as Given));
+  commonDevice(who, [q, k, v, ...further.filter((x) => x instanceof Tensor)]);
   const got = `q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
   const faults = noFaults();
   if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
@@ -177,7 +178,16 @@ function checkTensors<O extends OptionSpecs>(
   }
 }
 
-const projectionShapes = ({ B, H, G, L, S, D, E }: AttentionShape): Record<'q' | 'k' | 'v', readonly number[]> => ({
+/** Shapes of the projections of a call. */
+export const projectionShapes = ({
+  B,
+  H,
+  G,
+  L,
+  S,
+  D,
+  E,
+}: AttentionShape): Record<'q' | 'k' | 'v', readonly number[]> => ({
   q: [B, H, L, D],
   k: [B, G, S, D],
   v: [B, G, S, E],

@@ -1,18 +1,25 @@
-import { OptionError, ShapeError } from '../core/errors.js';
+import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { isFloat } from '../core/dtype.js';
 import { sameShape, show } from '../core/shape.js';
-import type { Device } from '../devices/device.js';
 import { cast } from '../ops/cast.js';
-import { commonDevice, disposeAll, keep, noGradient, scope, type Tensor } from '../tensor/index.js';
-import { checkCall, ownOptions, type CommonOptions } from './call.js';
-import { CopiedCache, FixedCache, RecurrentState } from './decode/fixed.js';
-import type { Memory, PlainAttention } from './decode/memory.js';
-import { decoderOptions, isPlain, type DecoderOptions, type Kept } from './decode/options.js';
-import { RingCache } from './decode/ring.js';
+import { commonDevice, disposeAll, noGradient, scope, Tensor } from '../tensor/index.js';
+import { checkCall } from './call.js';
+import type { Step } from './decode/memory.js';
+import { openDecoder, settleDecoder, type Opened, type Setting } from './decode/open.js';
+import { decoderOptions, type DecoderOptions } from './decode/options.js';
 import type { ForwardResult } from './definition.js';
 import type { AnyOptions, AttentionResult, Mechanism } from './mechanism.js';
 import type { AttentionShape } from './options.js';
 
 export type { CacheKind, DecoderOptions } from './decode/options.js';
+
+export interface StepOptions {
+  /** Further projections of the tokens, as of `run`; the same ones in every step. */
+  readonly inputs?: Readonly<Record<string, Tensor>>;
+}
+
+/** The next tokens as they are given. */
+type Given = Omit<Step, 'start'>;
 
 /**
  * Causal attention with memory: `step` takes the next tokens' q, k and v, one or many (a prefill), and returns what a pass over
@@ -34,21 +41,16 @@ export type { CacheKind, DecoderOptions } from './decode/options.js';
  * decoder.dispose();
  */
 export class Decoder {
-  readonly #mechanism: Mechanism;
-  readonly #options: AnyOptions;
-  readonly #kept: Kept;
-  readonly #maxLength: number;
+  readonly #setting: Setting;
   #opened: Opened | undefined;
   #length = 0;
+  /** Whether a step failed after it had changed what cannot be changed back. */
+  #lost = false;
   #disposed = false;
 
   /** Use `mechanism.decoder(…)`. @internal */
   constructor(mechanism: Mechanism, given: DecoderOptions & AnyOptions) {
-    const { maxLength, kept, options } = decoderOptions(mechanism.definition, given);
-    this.#mechanism = mechanism;
-    this.#options = options;
-    this.#kept = kept;
-    this.#maxLength = maxLength;
+    this.#setting = { mechanism, ...decoderOptions(mechanism.definition, given) };
   }
 
   /** Tokens so far. */
@@ -57,126 +59,109 @@ export class Decoder {
   }
 
   /**
-   * Attention of the next tokens: `q` `[B,H,T,D]`, `k` `[B,G,T,D]`, `v` `[B,G,T,E]`.
+   * Attention of the next tokens: `q` `[B,H,T,D]`, `k` `[B,G,T,D]`, `v` `[B,G,T,E]`. A step that throws leaves the decoder as it was;
+   * where that cannot be, since memory ran out in the middle of a ring or a recurrence, it asks for `reset()`.
    *
    * @throws OptionError beyond `maxLength`; ShapeError unless all but T is as in the first step; CapabilityError, at the first
    * step, for a pattern that a ring is too short for; what `run` throws.
    */
-  step(q: Tensor, k: Tensor, v: Tensor): AttentionResult {
-    const { name } = this.#mechanism;
+  step(q: Tensor, k: Tensor, v: Tensor, options: StepOptions = {}): AttentionResult {
+    const { mechanism, maxLength, options: own } = this.#setting;
+    const { name } = mechanism;
     if (this.#disposed) throw new OptionError(`${name}: the decoder was disposed; make another one.`);
-    this.#check(q, k, v);
+    if (this.#lost) {
+      throw new OptionError(`${name}: a step failed half way, so what came before is lost; reset() the decoder.`);
+    }
+    checkOptions(`${name}: step`, options, ['inputs']);
+    const inputs = Object.entries(options.inputs ?? {}).filter(([, x]) => x !== undefined);
+    const given = { q, k, v, inputs: Object.fromEntries(inputs) };
+    this.#check(given);
     const tokens = q.shape[2]!;
-    if (this.#length + tokens > this.#maxLength) {
+    if (this.#length + tokens > maxLength) {
       throw new OptionError(
-        `${name}: ${this.#length} tokens and ${tokens} more exceed the decoder's maxLength of ${this.#maxLength}; ` +
+        `${name}: ${this.#length} tokens and ${tokens} more exceed the decoder's maxLength of ${maxLength}; ` +
           'make one with a larger maxLength, or reset() it.',
       );
     }
-    const result = scope(() => noGradient(() => this.#advance(q, k, v)));
-    this.#length += tokens;
-    return { notes: [], ...result, drawn: [], seed: this.#options.seed ?? 0 };
+    try {
+      const result = scope(() => noGradient(() => this.#advance(given)));
+      this.#length += tokens;
+      return { notes: [], ...result, drawn: [], seed: own.seed ?? 0 };
+    } catch (error) {
+      if (this.#length === 0) this.#close();
+      else this.#lost = !this.#opened!.memory.rewinds;
+      throw error;
+    }
   }
 
   /** Forgets all tokens and keeps the memory: for the next sequence. */
   reset(): void {
     this.#opened?.memory.reset();
     this.#length = 0;
+    this.#lost = false;
   }
 
   /** Frees keys, values and state. Idempotent. */
   dispose(): void {
-    disposeAll([this.#opened?.memory.tensors, this.#opened?.drawn]);
-    this.#opened = undefined;
+    this.#close();
     this.#disposed = true;
   }
 
+  /** As `step` for heads of these sizes would refuse the first one. @internal */
+  expect(heads: Pick<AttentionShape, 'B' | 'H' | 'G' | 'D' | 'E'>): void {
+    const { maxLength } = this.#setting;
+    settleDecoder(this.#setting, { ...heads, L: maxLength, S: maxLength });
+  }
+
+  /** Forgets the tokens from `length` on, or asks for `reset()` where it cannot. @internal */
+  rewind(length: number): void {
+    if (length === this.#length) return;
+    if (length === 0) return this.reset();
+    this.#length = length;
+    this.#lost = !this.#opened!.memory.rewinds;
+  }
+
+  #close(): void {
+    disposeAll([this.#opened?.memory.tensors, this.#opened?.drawn]);
+    this.#opened = undefined;
+  }
+
   /** What the first step passed is not looked at again. */
-  #check(q: Tensor, k: Tensor, v: Tensor): void {
-    const { name } = this.#mechanism;
-    if (this.#opened === undefined) {
-      checkCall(this.#mechanism.definition, { q, k, v }, this.#options);
+  #check({ q, k, v, inputs }: Given): void {
+    const { mechanism, options } = this.#setting;
+    const { name, definition } = mechanism;
+    const opened = this.#opened;
+    if (opened === undefined) {
+      checkCall(definition, { q, k, v }, { ...options, inputs });
       return;
     }
-    const device = commonDevice(name, [q, k, v]);
-    const { B, H, G, D, E } = this.#opened.whole;
-    const T = q.shape[2] ?? 0;
-    if (device !== this.#opened.device) {
-      throw new OptionError(`${name}: a step must be on the device of the first one.`);
-    }
-    if (sameShape(q.shape, [B, H, T, D]) && sameShape(k.shape, [B, G, T, D]) && sameShape(v.shape, [B, G, T, E]))
-      return;
+    const given = Object.entries<Tensor>({ q, k, v, ...inputs });
+    const wrong = given.find(([, x]) => !(x instanceof Tensor && isFloat(x.dtype)));
+    if (wrong)
+      throw new OptionError(`${name}: ${wrong[0]} must be a tensor of f32, f16 or bf16, as in the first step.`);
+    const device = commonDevice(name, [...given.map(([, x]) => x), ...opened.read]);
+    if (device !== opened.device) throw new OptionError(`${name}: a step must be on the device of the first one.`);
+    const { B, H, G, D, E } = opened.whole;
+    const shapes = (T: number | 'T') => ({ q: [B, H, T, D], k: [B, G, T, D], v: [B, G, T, E] });
+    const of = { q: 'q', k: 'k', v: 'v', ...opened.inputs } as Readonly<Record<string, 'q' | 'k' | 'v'>>;
+    const own = shapes(q.shape[2] ?? 0) as Readonly<Record<'q' | 'k' | 'v', readonly number[]>>;
+    const fits = given.every(([one, x]) => Object.hasOwn(of, one) && sameShape(x.shape, own[of[one]!]));
+    const names = Object.keys(of);
+    if (fits && given.length === names.length) return;
+    const rule = names.map((one) => `${one}=[${shapes('T')[of[one]!].join()}]`);
     throw new ShapeError(
-      `${name}: a step must be q=[${B},${H},T,${D}], k=[${B},${G},T,${D}] and v=[${B},${G},T,${E}], as the first one; ` +
-        `got q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}.`,
+      `${name}: a step must be ${rule.slice(0, -1).join(', ')} and ${rule.at(-1)}, as the first one; ` +
+        `got ${given.map(([one, x]) => `${one}=${show(x.shape)}`).join(', ')}.`,
     );
   }
 
-  #advance(q: Tensor, k: Tensor, v: Tensor): ForwardResult {
+  #advance(given: Given): ForwardResult {
     const wide = (x: Tensor): Tensor => (x.dtype === 'f32' ? x : cast(x, 'f32'));
-    const given = { q: wide(q), k: wide(k), v: wide(v) };
-    this.#opened ??= this.#open(given);
-    const result = this.#opened.memory.step({ ...given, start: this.#length });
+    const inputs = Object.fromEntries(Object.entries(given.inputs).map(([name, x]) => [name, wide(x)]));
+    const { q } = given;
+    const step = { q: wide(q), k: wide(given.k), v: wide(given.v), inputs, start: this.#length };
+    this.#opened ??= openDecoder(this.#setting, step);
+    const result = this.#opened.memory.step(step);
     return q.dtype === 'f32' ? result : { ...result, out: cast(result.out, q.dtype) };
   }
-
-  #open({ q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor }): Opened {
-    const mechanism = this.#mechanism;
-    const { definition } = mechanism;
-    const [B, H, , D] = q.shape as [number, number, number, number];
-    const whole: AttentionShape = {
-      B,
-      H,
-      G: k.shape[1]!,
-      L: this.#maxLength,
-      S: this.#maxLength,
-      D,
-      E: v.shape[3]!,
-    };
-    const settings = mechanism.settle(whole, this.#options as never);
-    const own = this.#options.parameters ?? {};
-    const all = Object.entries(mechanism.parameters(whole, { ...this.#options, device: q.device } as never));
-    const drawn = Object.fromEntries<Tensor>(all.filter(([name]) => own[name] === undefined));
-    const options: CommonOptions = { ...this.#options, parameters: { ...drawn, ...own } };
-    const opened = (memory: Memory): Opened => {
-      keep([memory.tensors, drawn]);
-      return { memory, drawn, whole, device: q.device };
-    };
-    const { recurrence } = definition;
-    if (recurrence !== undefined) {
-      return opened(
-        new RecurrentState((step, state) => {
-          const tokens = step.q.shape[2]!;
-          const shape = { ...whole, L: tokens, S: tokens };
-          return recurrence.step(mechanism.call(step.q, step.k, step.v, options, { shape, settings }), state);
-        }),
-      );
-    }
-    if (!isPlain(definition)) {
-      const values = { ...options, ...ownOptions(settings.values), causal: true };
-      return opened(
-        new CopiedCache((rows) => mechanism.run(rows.q, rows.k, rows.v, values as never), { k, v }, whole.S),
-      );
-    }
-    const attention: PlainAttention = {
-      name: mechanism.name,
-      whole,
-      scale: options.scale ?? 1 / Math.sqrt(D),
-      pattern: mechanism.pattern(whole, this.#options as never),
-      score: options.score?.expression(whole),
-    };
-    const kept = this.#kept;
-    return opened(
-      kept.cache === 'fixed' ? new FixedCache(attention, { k, v }) : new RingCache(attention, kept, { k, v }),
-    );
-  }
-}
-
-/** What the first step settles for all. */
-interface Opened {
-  readonly memory: Memory;
-  /** Parameters that the caller did not give. */
-  readonly drawn: Readonly<Record<string, Tensor>>;
-  readonly whole: AttentionShape;
-  readonly device: Device;
 }

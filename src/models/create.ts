@@ -39,8 +39,10 @@ export function openSession(model: LanguageModel, options: SessionOptions): Text
   if (model instanceof Transformer) return new Session(model, options);
   if (!(model instanceof TransformerXl))
     throw new CapabilityError('openSession: this model does not decode step by step.');
-  if (options.cache !== undefined) {
-    throw new OptionError(`openSession: the memory of kind ${model.config.kind} is its cache; leave cache out.`);
+  const { maxLength, ...cache } = options;
+  if (Object.values(cache).some((value) => value !== undefined)) {
+    const names = Object.keys(cache).join(', ');
+    throw new OptionError(`openSession: the memory of kind ${model.config.kind} is its cache; leave out ${names}.`);
   }
-  return new SegmentSession(model);
+  return new SegmentSession(model, { maxLength });
 }

@@ -1,8 +1,9 @@
 import type { Attention } from '../nn/index.js';
 import type { CacheKind, Decoder } from '../attention/index.js';
-import { CapabilityError, OptionError } from '../core/errors.js';
+import { CapabilityError, checkOptions, OptionError } from '../core/errors.js';
 import { cast, reshape, slice } from '../ops/index.js';
 import { noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
+import { nextTokens, pieces, PREFILL } from './next-tokens.js';
 import type { Transformer } from './transformer.js';
 
 export interface SessionOptions {
@@ -18,7 +19,11 @@ export interface SessionOptions {
 export interface TextSession {
   /** Tokens so far. */
   readonly length: number;
-  /** Logits of the token after `tokens`, `[vocabulary]`; the caller disposes of them. */
+  /**
+   * Logits of the token after `tokens`, `[vocabulary]`; the caller disposes of them. A step that throws leaves the text as it was.
+   *
+   * @throws OptionError for what are no tokens of the vocabulary, and more than `maxLength` in all.
+   */
   step(tokens: ArrayLike<number>): Tensor;
   /** Forgets the text. */
   reset(): void;
@@ -26,70 +31,70 @@ export interface TextSession {
   dispose(): void;
 }
 
-/** Tokens of a prompt that go through the layers at a time. */
-const PREFILL = 512;
-
 /**
  * One text that a decoder goes on with, token by token: a cache for each layer, allocated once. What `step` gives equals `logits` of
  * the whole text at its last token, up to rounding, where the cache keeps all that the mechanism sees.
  *
- * @throws CapabilityError for a mechanism or position that does not decode step by step; OptionError for a `maxLength` beyond learned
- * positions.
+ * @throws CapabilityError for a mechanism or position that does not decode step by step, or not with this cache; OptionError for a
+ * `maxLength` that the mechanism or the positions do not reach, or at which those of tokens before would change.
  */
 export class Session implements TextSession {
   readonly #model: Transformer;
-  readonly #options: SessionOptions;
+  readonly #maxLength: number;
   readonly #decoders: ReadonlyMap<Attention, Decoder>;
   #length = 0;
 
   constructor(model: Transformer, options: SessionOptions) {
+    checkOptions('session', options, ['maxLength', 'cache', 'window', 'sinks']);
     const { kind, position } = model.config;
     if (kind !== 'decoder' || position.method === 'transformer-xl') {
       throw new CapabilityError(
         `session: kind ${kind} with position ${position.method} does not decode with caches; take a decoder with another position.`,
       );
     }
-    if (position.method === 'learned' && options.maxLength > model.length) {
-      throw new OptionError(
-        `session: the model learned ${model.length} positions, so a text has at most ${model.length} tokens; got maxLength ${options.maxLength}.`,
-      );
-    }
+    const { layers, positions } = model.stack;
+    const against = positions.against(options.maxLength);
+    if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${options.maxLength}.`);
     this.#model = model;
-    this.#options = options;
+    this.#maxLength = options.maxLength;
     this.#decoders = new Map(
-      model.stack.layers.map(({ attention }) => [
+      layers.map(({ attention }) => [
         attention,
         attention.mechanism.decoder({ ...attention.callOptions(), ...options } as never),
       ]),
     );
+    for (const [{ heads, kvHeads, headDim }, decoder] of this.#decoders) {
+      decoder.expect({ B: 1, H: heads, G: kvHeads, D: headDim, E: headDim });
+    }
   }
 
   get length(): number {
     return this.#length;
   }
 
-  /** @throws OptionError for no tokens, or more than `maxLength` in all. */
   step(tokens: ArrayLike<number>): Tensor {
-    const { maxLength } = this.#options;
-    if (tokens.length === 0) throw new OptionError('session: a step takes at least one token.');
-    if (this.#length + tokens.length > maxLength) {
-      throw new OptionError(
-        `session: ${this.#length} tokens and ${tokens.length} more exceed its maxLength of ${maxLength}; make one with more.`,
-      );
+    const { ends } = this.#model;
+    const { vocabulary } = ends.config;
+    const before = this.#length;
+    const all = nextTokens(tokens, { vocabulary, length: before, maxLength: this.#maxLength });
+    try {
+      return scope(() => {
+        let last: Tensor | undefined;
+        for (const piece of pieces(all, PREFILL)) {
+          last?.dispose();
+          last = this.#advance(piece);
+        }
+        const row = slice(last!, { axis: 1, start: -1 });
+        return reshape(
+          noGradient(() => ends.logits(cast(row, 'f32'))),
+          [vocabulary],
+        );
+      });
+    } catch (error) {
+      for (const decoder of this.#decoders.values()) decoder.rewind(before);
+      this.#length = before;
+      throw error;
     }
-    const all = Int32Array.from(tokens);
-    for (let start = 0; start < all.length - PREFILL; start += PREFILL) {
-      this.#advance(all.subarray(start, start + PREFILL)).dispose();
-    }
-    const rest = all.length % PREFILL || PREFILL;
-    const last = this.#advance(all.subarray(all.length - rest));
-    return scope(() => {
-      const { ends } = this.#model;
-      const row = slice(last, { axis: 1, start: -1 });
-      last.dispose();
-      const logits = noGradient(() => ends.logits(cast(row, 'f32')));
-      return reshape(logits, [ends.config.vocabulary]);
-    });
   }
 
   /** Forgets the text and keeps the memory. */
@@ -108,8 +113,8 @@ export class Session implements TextSession {
     const device = ends.embedding.weight.value.device;
     const offset = this.#length;
     const attend = (attention: Attention, rows: Tensor): Tensor => {
-      const { q, k, v } = attention.project(rows, { offset });
-      return attention.combine(this.#decoders.get(attention)!.step(q, k, v).out);
+      const { q, k, v, inputs } = attention.project(rows, { offset });
+      return attention.combine(this.#decoders.get(attention)!.step(q, k, v, { inputs }).out);
     };
     const out = scope(() =>
       noGradient(() =>

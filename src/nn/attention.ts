@@ -140,14 +140,15 @@ export class Attention extends Module {
   }
 
   #relativeParameters(): Record<'weight' | 'contentBias' | 'positionBias', Parameter> {
-    const { supports, pattern, exactness } = this.mechanism.definition;
+    const { supports, pattern, exactness, inputs } = this.mechanism.definition;
     if (
       !this.causal ||
+      inputs ||
       !(exactness === 'exact' || (pattern && exactness === 'exact on its support')) ||
       !supports.score
     ) {
       throw new OptionError(
-        `Attention: position transformer-xl takes causal attention that is exact on its pairs; got ${this.mechanism.name}` +
+        `Attention: position transformer-xl takes causal attention that is exact on its pairs, with no projections but q, k and v; got ${this.mechanism.name}` +
           `${this.causal ? '' : ', not causal'}. Use flash or sliding-window, or another position.`,
       );
     }
@@ -177,14 +178,16 @@ export class Attention extends Module {
       const [q, k, v] = this.#query
         ? [...splitHeads(this.#query.forward(x), [heads]), ...splitHeads(projected, [kvHeads, kvHeads])]
         : splitHeads(projected, [heads, kvHeads, kvHeads]);
-      const inputs = this.#further.map(([name, of, projection]) => [
-        name,
-        splitHeads(projection.forward(of === 'q' ? x : keyRows), [of === 'q' ? heads : kvHeads])[0]!,
-      ]);
       const first = this.#query && !this.causal ? offset : offset + keyRows.shape[1]! - x.shape[1]!;
+      const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor =>
+        of === 'v' ? heads : (this.#positions?.rotate(heads, of === 'q' ? first : offset) ?? heads);
+      const inputs = this.#further.map(([name, of, projection]) => {
+        const [split] = splitHeads(projection.forward(of === 'q' ? x : keyRows), [of === 'q' ? heads : kvHeads]);
+        return [name, placed(of, split!)];
+      });
       return {
-        q: this.#positions?.rotate(q!, first) ?? q!,
-        k: this.#positions?.rotate(k!, offset) ?? k!,
+        q: placed('q', q!),
+        k: placed('k', k!),
         v: v!,
         inputs: Object.fromEntries(inputs) as Record<string, Tensor>,
       };
@@ -197,7 +200,7 @@ export class Attention extends Module {
     return scope(() => this.#out.forward(reshape(transpose(out, [0, 2, 1, 3]), [B, L, H * D])));
   }
 
-  /** Everything a call of the mechanism takes beside q, k and v: also what its decoder is made with. */
+  /** Everything a call of the mechanism takes beside tensors of the tokens: also what its decoder is made with. */
   callOptions(): AnyOptions {
     const parameters = Object.fromEntries(Object.entries(this.#own).map(([name, { value }]) => [name, value]));
     const score = this.#positions?.score();

@@ -5,6 +5,7 @@ import {
   learnedPositions,
   rope,
   ropeAngles,
+  ropeFrequencies,
   rotatePairs,
   sinusoidal,
   t5Bias,
@@ -52,6 +53,8 @@ export class Positions extends Module {
     if (options.method === 'rope' && headDim % 2 !== 0) {
       throw new OptionError(`Positions: rope turns pairs of components; headDim must be even; got ${headDim}.`);
     }
+    // refused now, not at the first rotation
+    if (options.method === 'rope') ropeFrequencies({ rotaryDim: headDim, ...this.#rope });
     if (options.method === 'learned') {
       this.#table = this.parameter('table', learned([length, features], normalOf(0.02)));
     } else if (options.method === 't5') {
@@ -79,10 +82,8 @@ export class Positions extends Module {
 
   /** Queries or keys `[B, H, L, D]` from position `offset` on, turned where the method turns them. */
   rotate(x: Tensor, offset: number): Tensor {
-    const { options } = this;
-    if (options.method !== 'rope') return x;
-    const { base, scaling } = options;
-    const rule = { ...(base !== undefined && { base }), ...(scaling && { scaling }) };
+    if (this.method !== 'rope') return x;
+    const rule = this.#rope;
     const length = x.shape[2]!;
     if (length === 1) return rope(x, { offset, ...rule });
     const angles = this.#remember(`angles ${offset} ${length}`, x.device, () =>
@@ -98,6 +99,29 @@ export class Positions extends Module {
     if (options.method !== 't5') return undefined;
     const { buckets = 32, maxDistance = 128 } = options;
     return t5Bias(this.#table!.value, { buckets, maxDistance, bidirectional: !sizes.causal });
+  }
+
+  /** What a text that grows to `maxLength` tokens, those before kept as they are, breaks; undefined where it breaks nothing. */
+  against(maxLength: number): string | undefined {
+    const { options, sizes } = this;
+    if (options.method === 'learned' && maxLength > sizes.length) {
+      return `the model learned ${sizes.length} positions, so a text has at most ${sizes.length} tokens`;
+    }
+    const { scaling } = this.#rope;
+    if (scaling?.type !== 'dynamic' || scaling.length !== undefined || !(maxLength > scaling.originalLength))
+      return undefined;
+    return (
+      `dynamic scaling turns all tokens anew at each length beyond ${scaling.originalLength}, and those before are kept as they were; ` +
+      `set position.scaling.length, take another scaling, or a maxLength of at most ${scaling.originalLength}`
+    );
+  }
+
+  /** The options of rotary positions; none for another method. */
+  get #rope(): { readonly base?: number; readonly scaling?: RopeScaling } {
+    const { options } = this;
+    if (options.method !== 'rope') return {};
+    const { base, scaling } = options;
+    return { ...(base !== undefined && { base }), ...(scaling && { scaling }) };
   }
 
   override dispose(): void {

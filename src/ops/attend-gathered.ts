@@ -67,6 +67,7 @@ export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: Gathere
   checkValues(who, options);
   const { B, H, G, L, S, D, E } = checkInputs(who, q, k, v);
   const { mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
+  commonDevice(who, [q, ...[options.queryOrder, options.keyOrder].filter((order) => order instanceof Tensor)]);
   if (rule !== undefined && typeof rule !== 'function') {
     throw new OptionError(`${who}: score must be a function of { score, queryPosition, keyPosition, … }.`);
   }

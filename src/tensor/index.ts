@@ -4,7 +4,7 @@ export { full, tensor, useDevice, zeros, type TensorOptions } from './create.js'
 export { decided, recordDecisions, repeatDecisions, type Decisions } from './decisions.js';
 export { checkLeaves } from './leaves.js';
 export { leakedTensors, liveTensors } from './registry.js';
-export { disposeAll, keep, scope } from './scope.js';
+export { disposeAll, keep, scope, tensorsIn } from './scope.js';
 export {
   arrivals,
   gradients,

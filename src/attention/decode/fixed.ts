@@ -4,10 +4,11 @@ import { combineMasks } from '../../ops/attend/plan.js';
 import { disposeAll, empty, keep, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
 import type { Memory, PlainAttention, Step } from './memory.js';
-import { copyRows, Room, type Rows } from './room.js';
+import { copyRows, Room, roomFor, type Rows } from './room.js';
 
 /** All tokens in room that is taken once; attention reads them where they lie. */
 export class FixedCache implements Memory {
+  readonly rewinds = true;
   readonly #room: Room;
   readonly #attention: PlainAttention;
   /** Of steps of one token, which sees all before it, and of more. */
@@ -51,39 +52,61 @@ export class FixedCache implements Memory {
   }
 }
 
+/** What a mechanism with a way of its own reads: all keys, values and projections of their rows, and the new queries. */
+type SoFar = Omit<Step, 'start'>;
+
 /** All tokens, for mechanisms with a way of their own to read them: they get a copy of those so far at every step. */
 export class CopiedCache implements Memory {
-  readonly #room: Room;
+  readonly rewinds = true;
+  /** Rooms of keys, values, and the projections that go with them. */
+  readonly #rooms: ReadonlyMap<string, Tensor>;
 
+  /** `kept` names the further projections of keys and values; those of queries are of the new tokens alone. */
   constructor(
-    readonly run: (rows: Rows & Pick<Step, 'q'>) => ForwardResult,
-    rows: Rows,
+    readonly run: (rows: SoFar) => ForwardResult,
+    first: SoFar,
+    readonly kept: readonly string[],
     capacity: number,
   ) {
-    this.#room = new Room(rows, capacity);
+    const rooms = Object.entries(this.#rows(first)).map(([name, x]) => [name, roomFor(x, capacity)] as const);
+    this.#rooms = new Map(rooms);
   }
 
-  step({ q, k, v, start }: Step): ForwardResult {
+  step(step: Step): ForwardResult {
+    const { q, inputs, start } = step;
     const length = start + q.shape[2]!;
-    this.#room.write({ k, v }, 0, start, q.shape[2]!);
-    const soFar = (x: Tensor): Tensor => {
-      const [B, G, , columns] = x.shape as [number, number, number, number];
-      const copy = empty([B, G, length, columns], 'f32', x.device);
-      copyRows(x, 0, copy, 0, length);
+    const soFar = (name: string, x: Tensor): Tensor => {
+      const room = this.#rooms.get(name)!;
+      copyRows(x, 0, room, start, q.shape[2]!);
+      const [B, G, , columns] = room.shape as [number, number, number, number];
+      const copy = empty([B, G, length, columns], 'f32', room.device);
+      copyRows(room, 0, copy, 0, length);
       return copy;
     };
-    return this.run({ q, k: soFar(this.#room.k), v: soFar(this.#room.v) });
+    const { k, v, ...further } = mapped(this.#rows(step), soFar);
+    return this.run({ q, k: k!, v: v!, inputs: { ...inputs, ...further } });
   }
 
   reset(): void {}
 
   get tensors(): readonly Tensor[] {
-    return this.#room.tensors;
+    return [...this.#rooms.values()];
+  }
+
+  #rows({ k, v, inputs }: SoFar): Readonly<Record<string, Tensor>> {
+    return { k, v, ...Object.fromEntries(this.kept.map((name) => [name, inputs[name]!])) };
   }
 }
 
+const mapped = (
+  tensors: Readonly<Record<string, Tensor>>,
+  change: (name: string, x: Tensor) => Tensor,
+): Readonly<Record<string, Tensor>> =>
+  Object.fromEntries(Object.entries(tensors).map(([name, x]) => [name, change(name, x)]));
+
 /** A state of fixed size: each step returns the next, in as many bytes. */
 export class RecurrentState implements Memory {
+  readonly rewinds = false;
   #state: Readonly<Record<string, Tensor>> | undefined;
 
   constructor(

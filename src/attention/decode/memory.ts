@@ -8,6 +8,8 @@ export interface Step {
   readonly q: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
+  /** Further projections of the same tokens, f32. */
+  readonly inputs: Readonly<Record<string, Tensor>>;
   readonly start: number;
 }
 
@@ -15,6 +17,8 @@ export interface Step {
 export interface Memory {
   /** Takes the tokens in and attends from them to all that it has. */
   step(step: Step): ForwardResult;
+  /** Whether tokens taken in last are forgotten by writing others over them. */
+  readonly rewinds: boolean;
   /** Forgets everything and keeps the room. */
   reset(): void;
   /** What it holds, for the decoder to keep and to dispose of. */

@@ -61,6 +61,13 @@ export function decoderOptions(
     const where = unused.includes('sinks') ? '"sink"' : '"ring" or "sink"';
     faults.push(`${unused.join(' and ')} belong to cache: ${where}; got cache: ${show(cache)}`);
   }
+  if (rest.inputs !== undefined) {
+    faults.push(
+      definition.inputs === undefined
+        ? 'it has no inputs'
+        : 'inputs belong to the tokens of each step: decoder.step(q, k, v, { inputs })',
+    );
+  }
   if (rest.lengths !== undefined) faults.push('it takes no lengths; decode sequences of different lengths apart');
   if (faults.length > 0) throw new OptionError(`${name}: decoder: ${faults.join('; ')}.`);
   const options = { ...rest, ...shared, causal: true };

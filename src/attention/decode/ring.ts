@@ -36,6 +36,7 @@ function seen({ window, sinks }: Pick<KeptInRing, 'window' | 'sinks'>): Mask {
  * the newest token, which the kernel reads from the device, so that expressions, plan and kernel stay the same objects.
  */
 export class RingCache implements Memory {
+  readonly rewinds = false;
   readonly #attention: PlainAttention;
   readonly #kept: KeptInRing;
   readonly #seen: Mask;
@@ -166,7 +167,7 @@ const checked = new WeakMap<Mask, Map<string, boolean>>();
  *
  * @throws CapabilityError where it sees what the ring has forgotten.
  */
-function checkPattern({ name, whole, pattern }: PlainAttention, kept: KeptInRing): boolean {
+export function checkPattern({ name, whole, pattern }: PlainAttention, kept: KeptInRing): boolean {
   if (pattern === undefined) return false;
   const ofPattern = checked.get(pattern) ?? new Map<string, boolean>();
   checked.set(pattern, ofPattern);

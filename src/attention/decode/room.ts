@@ -17,6 +17,10 @@ export function copyRows(source: Tensor, from: number, target: Tensor, to: numbe
   runCopy([B * G, count, columns], source, walk(held, from), target, walk(target.shape[2]!, to));
 }
 
+/** Room for `capacity` rows of every head of `x`; belongs to the current scope. */
+export const roomFor = (x: Tensor, capacity: number): Tensor =>
+  empty([x.shape[0]!, x.shape[1]!, capacity, x.shape[3]!], 'f32', x.device, 'cache');
+
 /** Room for keys and values, taken once. Remembers whether values that came in were NaN or Inf. */
 export class Room implements Rows, NonFiniteFlags {
   readonly k: Tensor;
@@ -28,10 +32,8 @@ export class Room implements Rows, NonFiniteFlags {
     { k, v }: Rows,
     readonly capacity: number,
   ) {
-    const roomFor = (x: Tensor): Tensor =>
-      empty([x.shape[0]!, x.shape[1]!, capacity, x.shape[3]!], 'f32', x.device, 'cache');
-    this.k = roomFor(k);
-    this.v = roomFor(v);
+    this.k = roomFor(k, capacity);
+    this.v = roomFor(v, capacity);
     this.#flags = empty([flagCount], 'i32', k.device, 'cache');
     this.clear();
   }

@@ -1,12 +1,13 @@
-import { hostData } from '../../codegen/expression/index.js';
-import { OptionError } from '../../core/errors.js';
+import { hostData, tableOf, type Table } from '../../codegen/expression/index.js';
+import { OptionError, ShapeError } from '../../core/errors.js';
+import { show, sizeOf } from '../../core/shape.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
 import { findNonFinite, finiteParameters } from '../../kernels/finite.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import { keeping } from '../../kernels/philox.js';
 import type { AttendShape } from '../../masks/index.js';
 import { tileClass, type TileMap } from '../../masks/tiles.js';
-import { Tensor } from '../../tensor/tensor.js';
+import { storageOf, Tensor } from '../../tensor/tensor.js';
 import type { AttendPlan } from './plan.js';
 
 export interface Dropout {
@@ -114,10 +115,39 @@ function splitSeed(seed: number): readonly [number, number] {
   return [seed | 0, Math.floor(seed / 2 ** 32) | 0];
 }
 
+/**
+ * Where a kernel finds the tensor of a table. Kernels read it by this address alone, and every launch asks for it here.
+ *
+ * @throws OptionError for what is no tensor, was disposed, or lies on another device.
+ */
+function addressOf({ name, source }: Table, device: Device): number {
+  const who = `attend: the score reads "${name}"`;
+  if (!(source instanceof Tensor)) {
+    throw new OptionError(`${who}, which is no tensor; make one with tensor(data, shape).`);
+  }
+  const { buffer } = storageOf(source, who);
+  if (source.device === device) return buffer.address;
+  throw new OptionError(
+    `${who}, a tensor on another device (${source.device.info.kind}) than the queries (${device.info.kind}); ` +
+      'copy it with tensor(await x.data(), …).',
+  );
+}
+
+/** Refuses a table whose source does not hold what it says: kernels would read what lies beyond. */
+function checkTable({ name, dtype, shape, source }: Table): void {
+  const data = hostData({ name, dtype, shape, source });
+  const own = data === undefined ? (source instanceof Tensor ? source : undefined) : tableOf(name, data);
+  if (own === undefined || (own.dtype === dtype && sizeOf(own.shape) === sizeOf(shape))) return;
+  throw new ShapeError(
+    `attend: the table "${name}" says ${dtype}${show(shape)}, but holds ${own.dtype}${show(own.shape)}.`,
+  );
+}
+
 /** The small tables of a call, in one buffer. */
 function uploadTables(workspace: Workspace, { plan, opens }: AttendCall) {
   const { tiles, constants } = plan;
   const { tables } = plan.spec;
+  tables.forEach(checkTable);
   const onHost = tables.map(hostData);
   let end = 0;
   const room = (byteLength: number): number => {
@@ -146,15 +176,9 @@ function uploadTables(workspace: Workspace, { plan, opens }: AttendCall) {
     else view.setInt32(at.constants + 4 * slot, value, true);
   });
   tables.forEach((table, i) => {
-    const { source } = table;
     const data = onHost[i];
     if (data) put(data, ofTables[i]!);
-    else if (!(source instanceof Tensor)) {
-      throw new OptionError(
-        `attend: the score reads "${table.name}", which is no tensor; make one with tensor(data, shape).`,
-      );
-    }
-    const address = source instanceof Tensor ? source.buffer.address : buffer.address + ofTables[i]!;
+    const address = data ? buffer.address + ofTables[i]! : addressOf(table, workspace.device);
     const slot = at.tables + tableSlot * i;
     view.setBigUint64(slot, BigInt(address), true);
     table.shape.forEach((extent, d) => view.setInt32(slot + 8 + 4 * d, extent, true));

@@ -4,7 +4,7 @@ import { sameShape, show } from '../../core/shape.js';
 import { runElementwise } from '../../tensor/elementwise.js';
 import { scope } from '../../tensor/scope.js';
 import { operation } from '../../tensor/tape.js';
-import { empty, share, type Tensor } from '../../tensor/tensor.js';
+import { commonDevice, empty, share, type Tensor } from '../../tensor/tensor.js';
 import { stored } from '../cast.js';
 import { floatResult } from '../map.js';
 import { sumTo } from '../reduce.js';
@@ -47,8 +47,11 @@ export function mergeAttention(...parts: readonly PartialAttention[]): PartialAt
     const shapes = parts.map(({ out, logsumexp }) => `${show(out.shape)} with ${show(logsumexp.shape)}`).join(', ');
     throw new ShapeError(`mergeAttention: all parts must have the same shapes [B,H,L,E] and [B,H,L]; got ${shapes}.`);
   }
+  const device = commonDevice(
+    'mergeAttention',
+    parts.flatMap(({ out, logsumexp }) => [out, logsumexp]),
+  );
   if (others.length === 0) return first;
-  const { device } = first.out;
   const rows = [...first.logsumexp.shape, 1];
   const column = (x: Tensor): Tensor => share(x, rows);
   const compute = (expression: Expression, shape: readonly number[], ...inputs: Tensor[]): Tensor => {
