@@ -78,7 +78,8 @@ for (const length of values.lengths.split(',').map(Number)) {
       `${(predicted.parameters / 1e6).toFixed(2)} M parameters, ${batchSize} × ${length} tokens, ${precision}, loss ${first.loss.toFixed(3)}`,
       `${median(steps).toFixed(3)} s a step, ${(tokens / median(steps)).toFixed(0)} tokens/s`,
       `${rate.toFixed(0)} GFLOP/s, ${share === null ? 'which cannot be more than' : `${(100 * share).toFixed(0)} % of`} matmul's ${peak.toFixed(0)}`,
-      `peak ${(first.peakBytes / 1e6).toFixed(1)} MB, predicted ${(predicted.peakBytes / 1e6).toFixed(1)} MB`,
+      // the ledger holds the square beside what the step takes
+      `peak ${((first.peakBytes - square.byteLength) / 1e6).toFixed(1)} MB, predicted ${(predicted.peakBytes / 1e6).toFixed(1)} MB`,
     ].join('; '),
   );
   if (process.env.PROFILE) await profile(trainer);

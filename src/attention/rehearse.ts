@@ -1,6 +1,7 @@
 import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
 import { RehearsalDevice } from '../devices/index.js';
 import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, type Tensor } from '../tensor/index.js';
+import { projectionShapes } from './call.js';
 import type { AttentionShape } from './options.js';
 import type { AnyOptions, Mechanism } from './mechanism.js';
 
@@ -35,6 +36,8 @@ export interface RehearseOptions {
   readonly training?: boolean;
   /** The device that is rehearsed for. */
   readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  /** Whether the mechanism is given further projections of their own; default false: q, k and v stand in. */
+  readonly inputs?: boolean;
   /** Whether `neededMultiplyAdds` leaves out pairs that masks hide, which may take long to count; default true. */
   readonly countPairs?: boolean;
 }
@@ -48,34 +51,30 @@ export function rehearse(
   mechanism: Mechanism,
   shape: AttentionShape,
   options: AnyOptions,
-  { training = false, like, countPairs = true }: RehearseOptions,
+  { training = false, like, inputs: own = false, countPairs = true }: RehearseOptions,
 ): Rehearsal {
   const device = new RehearsalDevice({ like, countPairs });
-  const inputs = placeholders(device, shape, training);
+  const shapes = projectionShapes(shape);
+  const make = (of: 'q' | 'k' | 'v'): Tensor => {
+    const x = empty(shapes[of], 'f32', device);
+    if (training) trackLeaf(x);
+    return x;
+  };
+  const qkv: Inputs = [make('q'), make('k'), make('v')];
+  const further = Object.entries<'q' | 'k' | 'v'>((own && mechanism.definition.inputs) || {});
+  const inputs = Object.fromEntries(further.map(([name, of]) => [name, make(of)]));
   try {
-    return { ...measure(device, mechanism, inputs, options, training), work: device.work };
+    return { ...measure(device, mechanism, qkv, { ...options, inputs }, training), work: device.work };
   } finally {
-    disposeAll(inputs);
+    disposeAll([qkv, inputs]);
   }
 }
 
 type Inputs = readonly [q: Tensor, k: Tensor, v: Tensor];
 
-function placeholders(device: Device, { B, H, G, L, S, D, E }: AttentionShape, training: boolean): Inputs {
-  return [
-    [B, H, L, D],
-    [B, G, S, D],
-    [B, G, S, E],
-  ].map((extents) => {
-    const x = empty(extents, 'f32', device);
-    if (training) trackLeaf(x);
-    return x;
-  }) as unknown as Inputs;
-}
-
 /**
- * Runs a call once and reads from the device's ledger and counters what it took. Works on every device; the inputs require
- * gradients when `training`.
+ * Runs a call once and reads from the device's ledger and counters what it took. Works on every device; q, k, v and `options.inputs`
+ * require gradients when `training`.
  */
 export function measure(
   device: Device,
@@ -85,6 +84,7 @@ export function measure(
   training: boolean,
 ): Taken {
   const { ledger, counters } = device;
+  const given = [q, k, v, ...Object.values(options.inputs ?? {}).filter((x) => x !== undefined)];
   const shape = {
     B: q.shape[0]!,
     H: q.shape[1]!,
@@ -110,13 +110,13 @@ export function measure(
     const savedBytes = training ? ledger.live() - start - outputBytes : 0;
     let gradientBytes = 0;
     if (training && out.requiresGradient) {
-      const leaves = [q, k, v, ...Object.values(parameters)].filter((x) => x.requiresGradient);
+      const leaves = [...given, ...Object.values(parameters)].filter((x) => x.requiresGradient);
       const cotangent = empty(out.shape, 'f32', device);
       if (device.info.kind !== 'rehearsal') device.write(cotangent.buffer, new Float32Array(cotangent.size).fill(1));
       gradients([out], leaves, [cotangent], { release: true });
       gradientBytes = total(leaves) + cotangent.byteLength;
     }
-    const inputBytes = total([q, k, v]);
+    const inputBytes = total(given);
     return {
       inputBytes,
       parameterBytes,

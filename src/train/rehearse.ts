@@ -18,7 +18,7 @@ export interface RehearseTrainingOptions {
   readonly precision?: FloatDtype;
 }
 
-/** What a training step takes. */
+/** What a training step takes; of steps that differ, the one that holds most. */
 export interface TrainingCost {
   /** Numbers that are learned or drawn. */
   readonly parameters: number;
@@ -57,12 +57,16 @@ export async function rehearseTraining(config: ModelConfig, options: RehearseTra
     // a model with memory holds most once that is full
     for (let steps = Math.ceil(remembered(config) / (accumulate * config.length)); steps > 0; steps--)
       await trainer.step();
-    const before = device.counters.multiplyAdds;
-    const earlier = new Map([...device.work].map(([name, own]) => [name, { ...own }]));
-    const { peakBytes } = await trainer.step();
+    const steps: Pick<TrainingCost, 'peakBytes' | 'multiplyAdds' | 'work'>[] = [];
+    for (let phase = phases(config); phase > 0; phase--) {
+      const before = device.counters.multiplyAdds;
+      const earlier = new Map([...device.work].map(([name, own]) => [name, { ...own }]));
+      const { peakBytes } = await trainer.step();
+      steps.push({ peakBytes, multiplyAdds: device.counters.multiplyAdds - before, work: since(earlier, device.work) });
+    }
     const parameters = [...model.namedParameters().values()].reduce((sum, { value }) => sum + value.size, 0);
-    const multiplyAdds = device.counters.multiplyAdds - before;
-    return { parameters, restBytes, peakBytes, multiplyAdds, work: since(earlier, device.work) };
+    const largest = steps.reduce((most, step) => (step.peakBytes > most.peakBytes ? step : most));
+    return { parameters, restBytes, ...largest };
   } finally {
     trainer.dispose();
     model.dispose();
@@ -74,6 +78,9 @@ function remembered({ memory }: ModelConfig): number {
   const { length, compressed, ratio } = memory;
   return length + (compressed > 0 ? (compressed + 1) * ratio - 1 : 0);
 }
+
+/** Steps until a memory is as long as it was: rows are compressed in whole groups, so some of one wait for the next step. */
+const phases = ({ memory: { compressed, ratio } }: ModelConfig): number => (compressed > 0 ? ratio : 1);
 
 /** What was done between two counts, by kernel. */
 function since(

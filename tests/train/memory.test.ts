@@ -102,7 +102,7 @@ onEveryDevice((on) => {
     const foretold = await rehearseTraining(config, { batchSize, like, precision: 'bf16' });
     const peaks: number[] = [];
     for (let step = 0; step < segments; step++) peaks.push((await trainer.step()).peakBytes);
-    expect(Math.abs(foretold.peakBytes / peaks.at(-1)! - 1)).toBeLessThan(0.02);
+    expect(Math.max(...peaks.slice(-3))).toBe(foretold.peakBytes);
     // and before it is full it takes less than that
     expect(peaks[1]! / foretold.peakBytes).toBeLessThan(0.95);
     const counted = [...foretold.work.values()].reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);

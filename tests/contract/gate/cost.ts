@@ -6,7 +6,7 @@ import { run } from './run.js';
 import type { Case, Check, Gated } from './spec.js';
 import { patternOf, visible } from './weights.js';
 
-/** How far a prediction may be off. */
+/** How far a formula may be off. */
 const share = 0.05;
 
 const near = (got: number, want: number): boolean => Math.abs(got - want) <= share * Math.abs(want);
@@ -61,19 +61,23 @@ const compared = [
   'dispatches',
 ] as const satisfies readonly (keyof Taken)[];
 
-/** What a rehearsal predicts, bytes above all, is what the device's ledger and counters then say, within 5 %. */
+/** What a rehearsal predicts is what the device's ledger and counters then say, to the byte. */
 export const bytes: Check = async (gated, { device }) => {
   const { mechanism, spec } = gated;
   // a length of its own may be cut into other tiles, which are other kernels to compile
   const length = sizesOf(spec)[spec.brief ? 0 : 1];
   const cases = plainCases(gated).map((one) => ({ ...one, shape: { ...one.shape, L: length, S: length } }));
-  for (const one of cases.filter((each) => admits(mechanism, each))) {
+  // with projections of its own, and without
+  const ways = mechanism.definition.inputs ? [{}, { plain: true }] : [{}];
+  const all = cases.flatMap((one) => ways.map((way): Case => ({ ...one, ...way })));
+  for (const one of all.filter((each) => admits(mechanism, each))) {
     for (const training of [false, true]) {
       const options = callOptions(one) as never;
-      const predicted = rehearse(mechanism, one.shape, options, { training, like: device.info });
+      const inputs = one.plain !== true;
+      const predicted = rehearse(mechanism, one.shape, options, { training, inputs, like: device.info });
       const real = measureOn(gated, device, one, training);
       for (const name of compared) {
-        if (near(predicted[name], real[name])) continue;
+        if (predicted[name] === real[name]) continue;
         throw new Error(
           `${mechanism.name} ${describeCase(one)}${training ? ', training' : ''}: ${name} is predicted as ${predicted[name]}, measured as ${real[name]}`,
         );
@@ -89,14 +93,17 @@ function measureOn(
   training: boolean,
 ): Taken {
   const { B, H, G, L, S, D, E } = one.shape;
-  const { q, k, v } = answers.data(one);
+  const { q, k, v, inputs: further } = answers.data(one);
   const create = (x: Float32Array, shape: readonly number[]): ReturnType<typeof tensor> =>
     tensor(x, shape, { device, requiresGradient: training });
-  const inputs = [create(q, [B, H, L, D]), create(k, [B, G, S, D]), create(v, [B, G, S, E])] as const;
+  const qkv = [create(q, [B, H, L, D]), create(k, [B, G, S, D]), create(v, [B, G, S, E])] as const;
+  const inputs = Object.fromEntries(
+    Object.entries(further).map(([name, { data, shape }]) => [name, create(data, shape)]),
+  );
   try {
-    return measure(device, mechanism, inputs, callOptions(one), training);
+    return measure(device, mechanism, qkv, { ...callOptions(one), inputs }, training);
   } finally {
-    disposeAll(inputs);
+    disposeAll([qkv, inputs]);
   }
 }
 

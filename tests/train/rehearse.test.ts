@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest';
+import { mechanisms } from '../../src/attention/index.js';
+import { CapabilityError, OptionError } from '../../src/core/errors.js';
+import {
+  createModel,
+  positionNames,
+  readConfig,
+  type LanguageModel,
+  type ModelConfig,
+} from '../../src/models/index.js';
+import { lossScaler } from '../../src/train/loss-scale.js';
+import { adamW } from '../../src/train/optimisers/index.js';
+import { rehearseTraining, type RehearseTrainingOptions } from '../../src/train/rehearse.js';
+import { constantRate } from '../../src/train/schedules.js';
+import { Trainer } from '../../src/train/trainer.js';
+import { fewNatively, onEveryDevice } from '../support/devices.js';
+import { chains } from './support/trainer.js';
+
+const [batchSize, vocabulary] = [2, 32];
+// beyond a tile of any mechanism's, and no multiple of one
+const base = { vocabulary, length: 70, layers: 2, width: 16, heads: 2, feedForward: { hidden: 32 } };
+
+/** With window and globals that make a difference at this length. */
+const longformer = { name: 'longformer', options: { radius: 5, globals: [0, 1, 2] } };
+
+type Case = readonly [what: string, config: object, options: Partial<RehearseTrainingOptions>];
+
+const cases: readonly Case[] = [
+  ['longformer', { mechanism: longformer }, {}],
+  ...mechanisms.map(({ name }): Case => [name, { mechanism: name }, {}]),
+  ...positionNames.map((position): Case => [`position ${position}`, { position, mechanism: 'sliding-window' }, {}]),
+  ['longformer, reversible', { mechanism: longformer, residual: 'reversible' }, {}],
+  ['longformer, checkpointed, chunks', { mechanism: longformer, residual: 'checkpointed', lossChunk: 32 }, {}],
+  ['longformer, bf16, grouped heads', { mechanism: longformer, kvHeads: 1, position: 't5' }, { precision: 'bf16' }],
+  ['longformer, f16, dropout', { mechanism: longformer, dropout: 0.1, bias: true }, { precision: 'f16' }],
+  ['longformer, two batches a step', { mechanism: longformer, position: 'alibi' }, { accumulate: 2 }],
+  ['gated', { feedForward: { hidden: 32, gated: true, chunk: 32 }, norm: { place: 'post' } }, {}],
+  ['transformer-xl', { kind: 'transformer-xl', memory: { length: 75 } }, {}],
+  ['compressive-transformer', { kind: 'compressive-transformer', memory: { length: 75, compressed: 3, ratio: 3 } }, {}],
+];
+
+/** The model, unless a causal model has no such mechanism. */
+function modelOf(config: object): { readonly model: LanguageModel; readonly config: ModelConfig } | undefined {
+  try {
+    const whole = readConfig({ ...base, ...config });
+    return { model: createModel(whole), config: whole };
+  } catch (error) {
+    if (error instanceof OptionError || error instanceof CapabilityError) return undefined;
+    throw error;
+  }
+}
+
+const trainable = cases.filter(([, config]) => modelOf(config));
+
+describe('what a training step takes is foretold to the byte', () => {
+  test('by every mechanism but those that are not causal', () => {
+    const left = mechanisms.filter(({ definition }) => definition.supports.causal !== false).map(({ name }) => name);
+    expect(trainable.map(([what]) => what)).toEqual(expect.arrayContaining(left));
+    expect(cases.length - trainable.length).toBe(mechanisms.length - left.length);
+  });
+
+  onEveryDevice((on) => {
+    test.each(fewNatively(on.kind, trainable, 1))('%s', async (_, json, options) => {
+      const { model, config } = modelOf(json)!;
+      const { device } = on;
+      model.initialise({ device, seed: 1 });
+      const { accumulate = 1, precision = 'f32' } = options;
+      const trainer = new Trainer({
+        device,
+        model,
+        optimiser: adamW,
+        schedule: constantRate(1e-3),
+        batches: { ...chains(batchSize, config.length, vocabulary), startsAnew: (step) => step === 0 },
+        clip: 1,
+        accumulate,
+        precision,
+        lossScale: precision === 'f16' ? lossScaler() : undefined,
+      });
+      const foretold = await rehearseTraining(config, { batchSize, like: device.info, ...options });
+      expect(device.ledger.live(), 'held all the time').toBe(foretold.restBytes);
+      const { length, ratio } = config.memory;
+      const peaks: number[] = [];
+      // until a memory is full, and then as many as differ
+      for (let step = 0; step < (length > 0 ? 3 + ratio : 2); step++) peaks.push((await trainer.step()).peakBytes);
+      expect(Math.max(...peaks.slice(-ratio)), 'most in a step').toBe(foretold.peakBytes);
+      trainer.dispose();
+      model.dispose();
+    });
+  });
+});
