@@ -1,3 +1,4 @@
+import { isFloat } from '../core/dtype.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
 import { Score } from '../scores/index.js';
@@ -89,6 +90,10 @@ export function checkCall<O extends OptionSpecs>(
   for (const [name, x] of Object.entries(tensors)) {
     if (!(x instanceof Tensor))
       throw new OptionError(`${who}: ${name} must be a tensor; make one with tensor(data, shape).`);
+  }
+  for (const [name, { dtype, shape }] of Object.entries(tensors)) {
+    if (isFloat(dtype)) continue;
+    throw new OptionError(`${who}: ${name} must be f32, f16 or bf16; got ${dtype}${show(shape)}. Use cast.`);
   }
   const { q, k, v } = tensors;
   const further = [given['parameters'], given['inputs']].flatMap((some) => Object.values((some ?? {}) as Given));

@@ -39,10 +39,11 @@ export function openSession(model: LanguageModel, options: SessionOptions): Text
   if (model instanceof Transformer) return new Session(model, options);
   if (!(model instanceof TransformerXl))
     throw new CapabilityError('openSession: this model does not decode step by step.');
-  const { maxLength, ...cache } = options;
-  if (Object.values(cache).some((value) => value !== undefined)) {
-    const names = Object.keys(cache).join(', ');
-    throw new OptionError(`openSession: the memory of kind ${model.config.kind} is its cache; leave out ${names}.`);
+  const { maxLength, ...rest } = options;
+  // window and sinks belong to a cache
+  const given = ['cache', ...Object.keys(rest)].find((name) => rest[name as keyof typeof rest] !== undefined);
+  if (given !== undefined) {
+    throw new OptionError(`openSession: the memory of kind ${model.config.kind} is its cache; leave ${given} out.`);
   }
   return new SegmentSession(model, { maxLength });
 }

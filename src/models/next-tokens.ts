@@ -13,8 +13,9 @@ export interface TokenRule {
  * @throws OptionError for no tokens, more than there is room for, and the first that is none of the vocabulary.
  */
 export function nextTokens(tokens: ArrayLike<number>, { vocabulary, length, maxLength }: TokenRule): Int32Array {
-  const count = typeof tokens === 'object' ? (tokens as ArrayLike<number> | null)?.length : undefined;
-  if (count === undefined || !(count >= 1)) {
+  const given: unknown = typeof tokens === 'object' ? (tokens as ArrayLike<number> | null)?.length : undefined;
+  const count = Number.isSafeInteger(given) ? (given as number) : 0;
+  if (count < 1) {
     throw new OptionError('session: a step takes a list of at least one token.');
   }
   if (length + count > maxLength) {

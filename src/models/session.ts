@@ -43,6 +43,7 @@ export class Session implements TextSession {
   readonly #maxLength: number;
   readonly #decoders: ReadonlyMap<Attention, Decoder>;
   #length = 0;
+  #disposed = false;
 
   constructor(model: Transformer, options: SessionOptions) {
     checkOptions('session', options, ['maxLength', 'cache', 'window', 'sinks']);
@@ -73,6 +74,7 @@ export class Session implements TextSession {
   }
 
   step(tokens: ArrayLike<number>): Tensor {
+    if (this.#disposed) throw new OptionError('session: it was disposed; open another one.');
     const { ends } = this.#model;
     const { vocabulary } = ends.config;
     const before = this.#length;
@@ -105,6 +107,7 @@ export class Session implements TextSession {
 
   dispose(): void {
     for (const decoder of this.#decoders.values()) decoder.dispose();
+    this.#disposed = true;
   }
 
   /** What the layers give for the next tokens, normalised, `[1, T, width]`. */

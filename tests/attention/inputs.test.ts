@@ -10,6 +10,7 @@ import {
 import { CapabilityError, OptionError, ShapeError } from '../../src/core/errors.js';
 import { createModel, EncoderDecoder, openSession, readConfig, type Transformer } from '../../src/models/index.js';
 import { noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import type { Device } from '../../src/devices/index.js';
 import { fill, resultsOf } from '../nn/check.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
@@ -40,32 +41,26 @@ const configs: readonly (readonly [what: string, config: object])[] = [
 ];
 
 /** A model whose further projections are those of q, k and v: it then is its twin's. */
-function pair(
-  device: Parameters<typeof fill>[1],
-  { name }: Mechanism,
-  config: object,
-): readonly [Transformer, Transformer] {
+function pair(device: Device, { name }: Mechanism, config: object): readonly [Transformer, Transformer] {
   const make = (own: object): Transformer =>
     createModel(readConfig({ ...base, ...config, mechanism: own })) as Transformer;
   const [model, twin] = [make({ name, options: telling[name] }), make(twins[name]!)];
-  fill(twin, device, 3);
+  const numbers = fill(twin, device, 3);
   const { heads, kvHeads, headDim } = model.config;
+  const columns = { q: [0, heads], k: [heads, kvHeads], v: [heads + kvHeads, kvHeads] } as const;
+  const width = (heads + 2 * kvHeads) * headDim;
+  const ofName = (path: string): Float32Array => {
+    const [, layer, projection, rest] = /^(.*\.attention)\.(\w+)(\.\w+)$/.exec(path) ?? [];
+    const of = projection === undefined ? undefined : mechanism(name).definition.inputs?.[projection];
+    if (of === undefined) return numbers.get(path)!;
+    const [from, count] = columns[of].map((many) => many * headDim) as [number, number];
+    return numbers.get(`${layer}.qkv${rest}`)!.filter((_, i) => i % width >= from && i % width < from + count);
+  };
   scope(() => {
-    const plain = twin.stateDict();
-    const columns = { q: [0, heads], k: [heads, kvHeads], v: [heads + kvHeads, kvHeads] } as const;
-    const state = [...model.namedParameters()].map(([path, { spec }]) => {
-      const [layer, projection] = /^(.*\.attention)\.(\w+)\.\w+$/.exec(path)?.slice(1) ?? [];
-      const of = projection === undefined ? undefined : mechanism(name).definition.inputs?.[projection];
-      if (of === undefined) return [path, plain.get(path)!] as const;
-      const whole = plain.get(path.replace(`${layer}.${projection}`, `${layer}.qkv`))!;
-      const [from, count] = columns[of].map((many) => many * headDim) as [number, number];
-      const all = device.bytes(whole.buffer);
-      const numbers = new Float32Array(all.slice().buffer);
-      const width = whole.shape.at(-1)!;
-      const own = numbers.filter((_, i) => i % width >= from && i % width < from + count);
-      return [path, tensor(own, spec.shape, { device })] as const;
-    });
-    model.load(new Map(state));
+    const all = [...model.namedParameters()].map(
+      ([path, { spec }]) => [path, tensor(ofName(path), spec.shape, { device })] as const,
+    );
+    model.load(new Map(all));
   });
   return [model, twin];
 }
@@ -207,7 +202,7 @@ test('where they cannot go they are refused', () => {
   }
 });
 
-function batch(device: Parameters<typeof fill>[1]): [Tensor, Tensor] {
+function batch(device: Device): [Tensor, Tensor] {
   const shifted = tokens.map((_, i) => tokens[(i + 1) % tokens.length]!);
   return [tensor(tokens, [2, length], { device }), tensor(shifted, [2, length], { device })];
 }
