@@ -38,6 +38,17 @@ describe('bands', () => {
       '00101',
     ]);
     expect(picture(m.dilated({ dilation: 2, causalSlots: 2 }), square(4))).toEqual(['1000', '0100', '1010', '0101']);
+    for (const dilation of [1, 2, 3, 5]) {
+      for (const causalSlots of [1, 2, 3, 6]) {
+        for (const { L, S } of [square(31), { L: 9, S: 31 }, { L: 14, S: 11 }]) {
+          const slots = new Set(Array.from({ length: causalSlots }, (_, slot) => slot * dilation));
+          const rows = Array.from({ length: L }, (_, i) =>
+            Array.from({ length: S }, (_, j) => Number(slots.has(i + S - L - j))).join(''),
+          );
+          expect(picture(m.dilated({ dilation, causalSlots }), { ...square(1), L, S })).toEqual(rows);
+        }
+      }
+    }
     expect(picture(m.dilated({ dilation: 1, radiusSlots: 1 }), square(4))).toEqual(
       picture(m.within({ radius: 1 }), square(4)),
     );

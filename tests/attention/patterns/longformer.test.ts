@@ -3,7 +3,8 @@ import { longformer } from '../../../src/attention/patterns/longformer.js';
 import { dilationSchedule, windowSchedule } from '../../../src/attention/patterns/schedules.js';
 import { OptionError } from '../../../src/core/errors.js';
 import { causal as onlyPast, countPairs } from '../../../src/masks/index.js';
-import { alibi, t5Bias } from '../../../src/scores/index.js';
+import { attend } from '../../../src/ops/index.js';
+import { alibi, score, t5Bias } from '../../../src/scores/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
 import {
@@ -179,9 +180,15 @@ onEveryDevice((on) => {
     const [q, k, v] = [create(1), create(2), create(3)];
     const [globalQ, globalK, globalV] = [create(1), create(2), create(3)];
     const table = tensor(normal(9, 32 * H), [32, H], { device: on.device });
-    const score = alibi().then(t5Bias(table));
+    const change = alibi().then(t5Bias(table));
     const run = (dilations: number[], inputs = {}): Tensor => {
-      const { out, logsumexp } = longformer.run(q, k, v, { radius: 30, globals: [0, 9], dilations, score, inputs });
+      const { out, logsumexp } = longformer.run(q, k, v, {
+        radius: 30,
+        globals: [0, 9],
+        dilations,
+        score: change,
+        inputs,
+      });
       logsumexp!.dispose();
       return out;
     };
@@ -194,6 +201,33 @@ onEveryDevice((on) => {
     expectClose('three heads', heads(b), heads(a), { budget: reordered(a) });
     expectClose('projections apart', c, a, { budget: reordered(a) });
     disposeAll([q, k, v, globalQ, globalK, globalV, table, whole, parts, own]);
+  });
+
+  test('a score is given the positions of the text: of global rows, of some heads, and of the last rows of a longer text', async () => {
+    // tells row, column and head themselves, which softmax does not shift away
+    const place = score(({ score: s, h, q, k }) => s.add(q.add(1).mul(k).add(h.mul(5)).mod(7).toF32()));
+    for (const [causal, globals, L] of [
+      [false, [0, 9, 30], n],
+      [true, [0, 1, 2, 3], n],
+      [true, [0, 1, 2, 3], n - 2],
+      [true, [0, 1, 2, 3], n - 4],
+    ] as const) {
+      const [q, k, v] = [create(1, [B, H, L, D]), create(2), create(3)];
+      const inputs = { globalQ: create(1, [B, H, L, D]), globalK: create(2), globalV: create(3) };
+      for (const dilations of [[2], [1, 1, 2, 3]]) {
+        for (const own of [{}, inputs]) {
+          const options = { radius: 3, globals, dilations, causal };
+          const got = longformer.run(q, k, v, { ...options, score: place, inputs: own });
+          const mask = longformer.pattern({ B, H, G: H, L, S: n, D, E: D }, options)!;
+          const want = attend(q, k, v, { causal, mask, score: place });
+          const numbers = await want.out.data();
+          const what = JSON.stringify({ ...options, L, own: own === inputs });
+          expectClose(what, await got.out.data(), numbers, { budget: reordered(numbers) });
+          disposeAll([got.out, got.logsumexp!, want.out, want.logsumexp]);
+        }
+      }
+      disposeAll([q, k, v, inputs]);
+    }
   });
 
   test('without global tokens the global projections get no gradient', async () => {
