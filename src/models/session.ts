@@ -47,15 +47,18 @@ export class Session implements TextSession {
 
   constructor(model: Transformer, options: SessionOptions) {
     checkOptions('session', options, ['maxLength', 'cache', 'window', 'sinks']);
-    const { kind, position } = model.config;
-    if (kind !== 'decoder' || position.method === 'transformer-xl') {
-      throw new CapabilityError(
-        `session: kind ${kind} with position ${position.method} does not decode with caches; take a decoder with another position.`,
-      );
+    const { kind } = model.config;
+    const { layers } = model.stack;
+    for (const { attention } of layers) {
+      const method = attention.positions?.method;
+      if (kind !== 'decoder' || method === 'transformer-xl') {
+        throw new CapabilityError(
+          `session: kind ${kind} with position ${method} does not decode with caches; take a decoder with another position.`,
+        );
+      }
+      const against = attention.positions?.against(options.maxLength);
+      if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${options.maxLength}.`);
     }
-    const { layers, positions } = model.stack;
-    const against = positions.against(options.maxLength);
-    if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${options.maxLength}.`);
     this.#model = model;
     this.#maxLength = options.maxLength;
     this.#decoders = new Map(

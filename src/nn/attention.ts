@@ -85,8 +85,8 @@ export class Attention extends Module {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly causal: boolean;
+  readonly positions: Positions | undefined;
   readonly #settings: Readonly<Record<string, unknown>>;
-  readonly #positions: Positions | undefined;
   readonly #query: Linear | undefined;
   readonly #projection: Linear;
   readonly #out: Linear;
@@ -110,7 +110,7 @@ export class Attention extends Module {
       headDim,
       causal,
     ];
-    this.#positions = positions;
+    this.positions = positions;
     const { definition } = mechanism;
     const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: headDim, E: headDim };
     const { values } = mechanism.settle(shape, {
@@ -180,7 +180,7 @@ export class Attention extends Module {
         : splitHeads(projected, [heads, kvHeads, kvHeads]);
       const first = this.#query && !this.causal ? offset : offset + keyRows.shape[1]! - x.shape[1]!;
       const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor =>
-        of === 'v' ? heads : (this.#positions?.rotate(heads, of === 'q' ? first : offset) ?? heads);
+        of === 'v' ? heads : (this.positions?.rotate(heads, of === 'q' ? first : offset) ?? heads);
       const inputs = this.#further.map(([name, of, projection]) => {
         const [split] = splitHeads(projection.forward(of === 'q' ? x : keyRows), [of === 'q' ? heads : kvHeads]);
         return [name, placed(of, split!)];
@@ -203,7 +203,7 @@ export class Attention extends Module {
   /** Everything a call of the mechanism takes beside tensors of the tokens: also what its decoder is made with. */
   callOptions(): AnyOptions {
     const parameters = Object.fromEntries(Object.entries(this.#own).map(([name, { value }]) => [name, value]));
-    const score = this.#positions?.score();
+    const score = this.positions?.score();
     return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
   }
 
@@ -221,7 +221,7 @@ export class Attention extends Module {
     const shape = { B, H, G: k.shape[1]!, L: S, S, D, E: D };
     const mask = this.mechanism.pattern(shape, { ...this.#settings, causal: true });
     const parameters = { weight: weight.value, contentBias: contentBias.value, positionBias: positionBias.value };
-    const { clamp } = this.#positions!.options as { readonly clamp?: number };
+    const { clamp } = this.positions!.options as { readonly clamp?: number };
     return relativeAttend(q, k, v, parameters, { ...(mask && { mask }), ...(clamp !== undefined && { clamp }) }).out;
   }
 }

@@ -57,6 +57,13 @@ const cases: readonly Case[] = [
   ['dynamic scaling', rope({ type: 'dynamic', factor: 3, originalLength: trained })],
   ['dynamic scaling within the trained length', rope({ type: 'dynamic', factor: 3, originalLength: maxLength })],
   ['dynamic scaling of a length', rope({ type: 'dynamic', factor: 3, originalLength: trained, length: maxLength })],
+  ['layers apart', { pattern: [rope({ type: 'linear', factor: 3 }), { position: 'alibi' }] }],
+  [
+    'a layer with dynamic scaling',
+    { pattern: [{ position: 'none' }, rope({ type: 'dynamic', factor: 3, originalLength: trained })] },
+  ],
+  ['a layer as Transformer-XL', { pattern: [{ position: 'none' }, { position: 'transformer-xl' }] }],
+  ['a layer that does not decode', { pattern: [{ mechanism: 'flash' }, { mechanism: 'reformer' }] }],
   ['learned positions for all', { position: 'learned', length: maxLength }],
   ['transformer-xl', { kind: 'transformer-xl', memory: { length: maxLength } }],
   [
@@ -74,6 +81,9 @@ const refused: ReadonlySet<string> = new Set([
   'an image that ends',
   'a ring that forgets what is seen',
   'dynamic scaling',
+  'a layer with dynamic scaling',
+  'a layer as Transformer-XL',
+  'a layer that does not decode',
   'transformer-xl of random blocks',
   'transformer-xl without memory',
   ...mechanisms.filter(({ definition }) => definition.supports.decode === false).map(({ name }) => name),
