@@ -86,6 +86,17 @@ describe('a configuration with a plugin', () => {
     );
   });
 
+  test('the same in one layer of a pattern', () => {
+    const layers = [{ mechanism: 'flash' }, { mechanism: 'mine' }];
+    const forget = registerMechanism(define(), { plugin: '/a/mine.mjs' });
+    const config = readConfig({ width: 8, heads: 2, layers });
+    expect(config.pattern!.map(({ mechanism: { plugin } }) => plugin)).toEqual([undefined, '/a/mine.mjs']);
+    forget();
+    expect(() => readConfig(JSON.parse(JSON.stringify(config)))).toThrow(
+      'layer 1 of the pattern: mechanism "mine" came from /a/mine.mjs, which is not loaded',
+    );
+  });
+
   test('names the file of now; a mechanism of the package in its place is refused', () => {
     register(define(), { plugin: '/new/mine.mjs' });
     expect(readConfig(json).mechanism.plugin).toBe('/new/mine.mjs');

@@ -143,6 +143,15 @@ console.log(JSON.stringify(found));`,
     ]);
   });
 
+  test('a run goes on with a plugin that was moved', async () => {
+    const line = `train --resume run --steps 6 --plugin mine.mjs ${on}`;
+    expect(await node(join(dist, 'cli/main.js'), ...line.split(' '))).toContain('finished after 6 steps');
+    const { model } = JSON.parse(readFileSync(join(cwd, 'run/config.json'), 'utf8')) as {
+      model: { mechanism: { plugin: string } };
+    };
+    expect(model.mechanism.plugin).toBe(join(cwd, 'mine.mjs'));
+  });
+
   test('a plugin anywhere imports the package that runs, in the thread that works', async () => {
     const line = `generate run --prompt a --tokens 3 --plugin=mine.mjs ${on}`;
     expect(await node(join(dist, 'cli/main.js'), ...line.split(' '))).toMatch(/^a/);
