@@ -197,6 +197,15 @@ describe('bad input gets one sentence', () => {
     (mask: m.Mask, shape: Partial<m.AttendShape> = {}): (() => unknown) =>
     () =>
       mask.expression({ ...square(4), ...shape });
+  it.each(['[[[0]]]', '[[[1.5],[0]]]', '[[[-1],[0]]]', '[[[2],[0]]]', '[[[0,1],[0]]]', '[[[],[]]]', '[]'])(
+    'picks of %s',
+    (json) => {
+      const run = () => m.pickedBlocks({ numBlocks: 2, picks: JSON.parse(json) as number[][][] });
+      expect(run).toThrow(OptionError);
+      expect(run).toThrow(/2 lists of equally many blocks from 0 to 1/);
+    },
+  );
+
   it.each<[string, () => unknown, new (message: string) => Error, RegExp]>([
     ['negative radius', () => m.within({ radius: -1 }), OptionError, /radius must be an integer ≥ 0; got -1/],
     ['fractional radius', () => m.within({ radius: 1.5 }), OptionError, /got 1\.5/],

@@ -30,6 +30,21 @@ const more: readonly Case[] = [
 ];
 
 onEveryDevice((on) => {
+  test.skipIf(on.kind === 'native')('on a grid, tiles of every residue class are visited, of whatever length', () => {
+    const visited = (n: number, mask: masks.Mask): [pairs: number, tiles: number] => {
+      const x = zeros([1, 1, n, D], { device: on.device });
+      const { out, logsumexp, counters } = attend(x, x, x, { mask });
+      disposeAll([x, out, logsumexp]);
+      const { full, partial, empty } = counters.tiles;
+      return [counters.pairsVisited, full + partial + empty];
+    };
+    for (let n = 198; n <= 204; n++) {
+      const classes = [0, 1, 2].map((first) => visited(Math.ceil((n - first) / 3), masks.within({ radius: 9 })));
+      const sums = [0, 1].map((i) => classes.reduce((sum, one) => sum + one[i]!, 0));
+      expect([n, ...visited(n, masks.dilated({ dilation: 3, radiusSlots: 9 }))]).toEqual([n, ...sums]);
+    }
+  });
+
   const make = (n: number, columns: number, seed: number): Tensor =>
     tensor(normal(seed, 2 * n * columns), [1, 2, n, columns], { device: on.device, requiresGradient: true });
 

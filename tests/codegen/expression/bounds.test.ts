@@ -114,6 +114,63 @@ describe('bounds', () => {
     );
   });
 
+  it('stay as they are while others are computed in memory that was used before', () => {
+    // as many boxes as intermediate results are kept for
+    const boxes = fc.array(fc.tuple(point, widths), { minLength: 16, maxLength: 18 });
+    const lanesOf = (list: readonly (readonly [Point, { x: number; q: number; k: number; side: number }])[]) => {
+      const all = list.map(([at, width]) => around(at, width));
+      const lanes = ['x', 'y', 'q', 'k'].map((name) => [
+        name,
+        {
+          lo: Float64Array.from(all, (box) => box[name]![0]),
+          hi: Float64Array.from(all, (box) => box[name]![1]),
+        },
+      ]);
+      return Object.fromEntries(lanes) as Parameters<typeof boundLanes>[1];
+    };
+    fc.assert(
+      fc.property(fc.array(anyExpression, { minLength: 2, maxLength: 4 }), boxes, (several, list) => {
+        const lanes = lanesOf(list);
+        const held = several.map((e) => boundLanes(e, lanes));
+        held.forEach(({ lo, hi }, n) => {
+          list.forEach(([at, width], i) => {
+            const [low, high] = bounds(several[n]!, around(at, width));
+            expect(lo[Math.min(i, lo.length - 1)]!).toBeLessThanOrEqual(low);
+            expect(hi[Math.min(i, hi.length - 1)]!).toBeGreaterThanOrEqual(high);
+          });
+        });
+        const again = several.map((e) => boundLanes(e, lanes));
+        expect(held).toEqual(again);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('grow by four units in the last place of f32, of IEEE operations only where they round', () => {
+    const ulps = (e: Expression, value: number): number[] => {
+      const [low, high] = bounds(e, { x: [1.25, 1.25] });
+      return [(value - low) / Math.abs(value), (high - value) / Math.abs(value)];
+    };
+    for (const [e, value] of [
+      [x.exp(), Math.exp(1.25)],
+      [x.log(), Math.log(1.25)],
+      [x.tanh(), Math.tanh(1.25)],
+      [x.sin(), Math.sin(1.25)],
+      [x.add(0.1), 1.25 + 0.1],
+      [x.mul(0.1), 1.25 * 0.1],
+    ] as const) {
+      for (const grown of ulps(e, value)) expect(grown).toBeGreaterThan(0.99 * 2 ** -21);
+    }
+    for (const [e, value] of [
+      [x.sqrt().mul(x.sqrt()).floor(), 1],
+      [x.mul(4).sqrt().mul(0), 0],
+      [x.add(0.5), 1.75],
+      [x.div(2), 0.625],
+    ] as const) {
+      expect(bounds(e, { x: [1.25, 1.25] })).toEqual([value, value]);
+    }
+  });
+
   it.each<[string, Expression, Interval]>([
     ['a sum', q.add(k), [1, 30]],
     ['a difference', q.sub(k), [-9, 20]],
