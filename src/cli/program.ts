@@ -137,6 +137,9 @@ function sentence(error: Error): string {
   if (syscall !== undefined && codeOf(error) !== '') {
     return `subquad: ${path === undefined ? `the system cannot ${syscall}` : `"${path}" cannot be used`} (${reasonOf(error)}).`;
   }
+  if (codeOf(error) === 'ERR_INVALID_ARG_VALUE' && error.message.includes('null bytes')) {
+    return 'subquad: a path has a byte in it that is 0; no file has such a name.';
+  }
   return isFault(error)
     ? `${error.message} (unexpected; SUBQUAD_DEBUG=1 shows where, please report it)`
     : error.message;

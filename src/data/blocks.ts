@@ -10,6 +10,8 @@ export interface SourceFile {
   readonly size: number;
   /** When it was last changed, in milliseconds. */
   readonly modified: number;
+  /** All of them, of what can be read once only. */
+  readonly bytes?: Uint8Array;
 }
 
 /**
@@ -30,6 +32,7 @@ export class BlockReader {
 
   /** Fills `into` with the bytes of `file` from `position` on, one an element. */
   read(file: SourceFile, position: number, into: Uint8Array | Int32Array): void {
+    if (file.bytes !== undefined) return into.set(file.bytes.subarray(position, position + into.length));
     let filled = 0;
     while (filled < into.length) {
       const index = Math.floor((position + filled) / this.#blockSize);

@@ -1,4 +1,5 @@
 import { checkOptions, FormatError, OptionError } from '../core/errors.js';
+import { isStream, readWhole } from '../core/files/read.js';
 import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
@@ -112,7 +113,7 @@ export class Corpus implements TokenSource {
 }
 
 /**
- * Opens files as one text, in the order given; each is a document.
+ * Opens files as one text, in the order given; each is a document. A pipe, and `/dev/stdin`, are read to their end, up to 2²⁸ bytes.
  *
  * @throws FormatError naming every path that is missing, unreadable, no regular file, or empty; OptionError for no
  * paths at all or options out of range.
@@ -147,10 +148,22 @@ export function openCorpus(paths: readonly string[], options: CorpusOptions = {}
   return new Corpus(parts, new BlockReader(blockSize, blocks));
 }
 
+/** Bytes of a stream, which memory has to hold. */
+const LONGEST_STREAM = 2 ** 28;
+
+function streamed(path: string): SourceFile | string {
+  const bytes = readWhole(path, LONGEST_STREAM);
+  if (bytes.length === 0) return 'is empty';
+  // in place of a time of change, a number that other bytes have not
+  const modified = createHash('sha256').update(bytes).digest().readUIntBE(0, 6);
+  return { path, size: bytes.length, modified, bytes };
+}
+
 /** The file at a path, or what is wrong with it. */
 function inspect(path: string): SourceFile | string {
   try {
-    // before it is opened: opening a pipe would wait for its writer
+    if (isStream(path)) return streamed(path);
+    // before it is opened: opening a device may do something
     const status = statSync(path);
     if (status.isDirectory()) return 'is a folder';
     if (!status.isFile()) return 'is not a regular file';

@@ -1,4 +1,5 @@
 import { FormatError, OptionError } from '../core/errors.js';
+import { isStream } from '../core/files/read.js';
 import { requireNode } from '../core/node.js';
 import { reasonOf } from '../core/system-errors.js';
 
@@ -11,7 +12,7 @@ const ENDINGS = ['.txt', '.md', '.text'];
  * The texts that paths stand for, in the order of the paths. A file stands for itself, whatever its name; a folder
  * for the files in it and in its folders that end in `.txt`, `.md` or `.text`, sorted by path (by code units, so that
  * the order is the same everywhere). Hidden and empty files and hidden folders of a folder are left out, and links to
- * folders are not followed. A file that is named twice is taken once.
+ * folders are not followed. A file that is named twice is taken once. A pipe, and `/dev/stdin`, stand for what they bring.
  *
  * @throws FormatError naming every path that is missing, unreadable, neither file nor folder, an empty file, or a
  * folder without texts; OptionError for no paths.
@@ -22,6 +23,10 @@ export function findTexts(paths: readonly string[]): string[] {
   const found = new Map<string, string>();
   for (const path of paths) {
     try {
+      if (isStream(path)) {
+        found.set(path, path);
+        continue;
+      }
       const status = statSync(path);
       const texts = status.isDirectory() ? textsIn(path).sort() : [path];
       if (texts.length === 0) problems.push(`"${path}" has no ${ENDINGS.join(', ')} files`);

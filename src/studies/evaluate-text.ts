@@ -1,7 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { OptionError } from '../core/errors.js';
+import { temporaries } from '../core/files/temporaries.js';
 import {
   type Corpus,
   findTexts,
@@ -51,8 +53,12 @@ export async function openEvaluationText(
   const known = { bytes, training: own?.train, heldOut: named === undefined };
   if (data === undefined || data.tokeniser === null) return { ...known, source: bytes, close: () => undefined };
   const tokeniser = await loadTokeniser(resolve(cwd, data.tokeniser));
-  const folder = mkdtempSync(join(tmpdir(), 'subquad-tokens-'));
-  const close = (): void => rmSync(folder, { recursive: true, force: true });
+  const folder = join(tmpdir(), `subquad-tokens-${randomBytes(6).toString('hex')}`);
+  const forget = temporaries().hold(folder, () => mkdirSync(folder, { mode: 0o700 }));
+  const close = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    forget();
+  };
   try {
     return { ...known, source: tokeniseCorpus(bytes, tokeniser, join(folder, 'tokens')), close };
   } catch (error) {

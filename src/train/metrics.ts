@@ -1,8 +1,10 @@
 import { FormatError } from '../core/errors.js';
+import { replaceFile } from '../core/files/replace.js';
+import { parseJson } from '../core/json.js';
 import { requireNode } from '../core/node.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 
-const { appendFileSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } = requireNode('node:fs');
+const { appendFileSync, readFileSync, statSync, truncateSync } = requireNode('node:fs');
 
 /** A step of the optimiser. Numbers that are not finite are null, as JSON has none. */
 export interface StepMetric {
@@ -91,7 +93,7 @@ export function parseMetrics(text: string): Metric[] {
 
 function parse(line: string): unknown {
   try {
-    return JSON.parse(line) as unknown;
+    return parseJson(line);
   } catch {
     return null;
   }
@@ -135,9 +137,7 @@ export class MetricsFile {
   cutBack(step: number): Metric[] {
     const kept = this.read().filter((metric) => metric.step <= step);
     try {
-      const part = `${this.path}.part`;
-      writeFileSync(part, kept.map(lineOf).join(''));
-      renameSync(part, this.path);
+      replaceFile(this.path, kept.map(lineOf).join(''));
     } catch (error) {
       throw this.#failed('written', error);
     }

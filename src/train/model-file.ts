@@ -1,5 +1,7 @@
 import { encode } from '../core/dtype.js';
 import { FormatError, NumericsError, OptionError } from '../core/errors.js';
+import { readWholeText } from '../core/files/read.js';
+import { replaceFile, Replacement } from '../core/files/replace.js';
 import { requireNode } from '../core/node.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import type { Device } from '../devices/device.js';
@@ -31,7 +33,7 @@ import { type LoadedModel, modelOf } from './model-of.js';
 import { after } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
 
-const { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } = requireNode('node:fs');
+const { existsSync, statSync } = requireNode('node:fs');
 const { join } = requireNode('node:path');
 
 export interface LoadModelOptions {
@@ -118,11 +120,14 @@ async function weightsOf(
   );
 }
 
+/** Bytes of a configuration, longer than any. */
+const LONGEST = 2 ** 24;
+
 /** The object that a JSON file holds. @throws FormatError for a file that is missing, or holds something else. */
 export function readJson(path: string): JsonObject {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readWholeText(path, LONGEST);
   } catch (error) {
     throw new FormatError(`"${path}" cannot be read (${reasonOf(error)}).`, { cause: error });
   }
@@ -131,12 +136,9 @@ export function readJson(path: string): JsonObject {
 
 /** Writes an object as JSON, in place of the file that is there in one step. @throws FormatError when that fails. */
 export function writeJson(path: string, value: object): void {
-  const part = `${path}.part`;
   try {
-    writeFileSync(part, `${JSON.stringify(value, undefined, 2)}\n`);
-    renameSync(part, path);
+    replaceFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
   } catch (error) {
-    rmSync(part, { force: true });
     throw new FormatError(`"${path}" cannot be written (${reasonOf(error)}).`, { cause: error });
   }
 }
@@ -182,7 +184,6 @@ const isGiven = (value: Json | undefined): boolean => typeof value === 'object' 
  */
 export async function exportModel(path: string, model: LanguageModel, json: ExportedJson): Promise<void> {
   checkExport(path);
-  const part = `${path}.part`;
   const entries = [...model.stateDict()].map(([name, tensor]): [string, TensorSource] => {
     const bytes = async (): Promise<ArrayBufferView> => {
       const numbers = await tensor.data();
@@ -193,17 +194,19 @@ export async function exportModel(path: string, model: LanguageModel, json: Expo
     return [name, { dtype: 'f16', shape: tensor.shape, bytes }];
   });
   let written: Written;
+  let replacement: Replacement | undefined;
   try {
-    const file = await nodeFiles.open(part, 'write');
+    replacement = new Replacement(path);
+    const file = await nodeFiles.open(replacement.part, 'write');
     try {
       written = await writeSafetensors(file, Object.fromEntries(entries), { format: 'subquad model' });
-      await file.sync();
+      if (replacement.isFile) await file.sync();
     } finally {
       await file.close();
     }
-    await nodeFiles.rename(part, path);
+    replacement.commit();
   } catch (error) {
-    await nodeFiles.remove(part).catch(() => undefined);
+    replacement?.discard();
     if (codeOf(error) === '') throw error;
     throw new FormatError(`exportModel: "${path}" cannot be written (${reasonOf(error)}).`, { cause: error });
   }

@@ -1,3 +1,4 @@
+import { parseJson as parseValue } from '../core/json.js';
 import { FormatError, OptionError } from '../core/errors.js';
 import { isNode, requireNode } from '../core/node.js';
 import type { Device } from '../devices/device.js';
@@ -54,7 +55,7 @@ export function writtenOf(name: string, { weights }: JsonObject): Written | unde
 export function parseJson(name: string, text: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseValue(text);
   } catch (error) {
     throw new FormatError(`"${name}" is not JSON: ${(error as Error).message}.`);
   }

@@ -14,6 +14,7 @@ import { Progress } from '../progress.js';
 import { perplexityReport } from '../../report/perplexity.js';
 import type { Subject } from '../../report/swaps.js';
 import { subjectText, swapClosing, swapTable } from '../swaps.js';
+import { textPath } from '../text-file.js';
 import { version } from '../version.js';
 import { modelPath } from './compare-features.js';
 import { readVariants } from './compare-mechanisms.js';
@@ -42,7 +43,7 @@ export async function comparePerplexities(values: CompareValues, { who, file, co
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
   const progress = new Progress(io);
-  const text = await openEvaluationText(about, filesOf(file, about), io.cwd);
+  const text = await openEvaluationText(about, filesOf(file && textPath(file, io), about), io.cwd);
   try {
     // a window has a target behind its last byte
     const { lengths, note } = fitWindows(values.lengths ?? [L], text.source.size - 1);

@@ -19,6 +19,7 @@ import { pluginOption } from '../plugins.js';
 import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
+import { textPath } from '../text-file.js';
 
 const WHO = 'subquad evaluate';
 
@@ -132,10 +133,11 @@ function modelAndFiles(
   io: Io,
 ): { readonly path: string; readonly files: readonly string[] } {
   const [first, ...rest] = positionals;
+  const at = (file: string): string => textPath(file, io);
   if (first !== undefined && (first.endsWith('.safetensors') || existsSync(resolve(io.cwd, first, 'config.json')))) {
-    return { path: first, files: rest };
+    return { path: first, files: rest.map(at) };
   }
-  if (existsSync(BUNDLED_MODEL)) return { path: BUNDLED_MODEL, files: positionals };
+  if (existsSync(BUNDLED_MODEL)) return { path: BUNDLED_MODEL, files: positionals.map(at) };
   const found = first === undefined ? '' : `; "${first}" is neither`;
   throw new UsageError(`${WHO}: name a model, the folder of a run or a .safetensors file${found}.`);
 }
@@ -147,7 +149,7 @@ function baselineOf(
   io: Io,
 ): { readonly corpus?: Corpus | undefined; readonly note?: string } {
   if (path === 'none') return {};
-  if (path !== undefined) return { corpus: openCorpus([resolve(io.cwd, path)]) };
+  if (path !== undefined) return { corpus: openCorpus([textPath(path, io)]) };
   if (training === undefined || training.size <= MOST_COUNTED) return { corpus: training };
   const size = format.bytes(training.size);
   return { note: `no 5-gram: the ${size} it was trained on take minutes to count; --baseline FILE counts a file` };

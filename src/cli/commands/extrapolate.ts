@@ -24,6 +24,7 @@ import type { Command } from '../program.js';
 import { Progress } from '../progress.js';
 import { extrapolationReport, extrapolationSvg } from '../../report/extrapolation.js';
 import { table } from '../table.js';
+import { textPath } from '../text-file.js';
 import { version } from '../version.js';
 
 const WHO = 'subquad extrapolate';
@@ -95,7 +96,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   const mechanism = find(values.mechanism);
   const settings = readSettings(WHO, mechanism, values.set);
-  const paths = positionals.length === 0 ? [BUNDLED_TEXT] : findTexts(positionals.map((path) => resolve(io.cwd, path)));
+  const paths = positionals.length === 0 ? [BUNDLED_TEXT] : findTexts(positionals.map((path) => textPath(path, io)));
   const text = splitCorpus(openCorpus(paths), values.validation);
   const folder = resolve(io.cwd, values.out);
   makeFolder(folder, values.out);

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { mechanism as find } from '../../attention/index.js';
+import { isStream } from '../../core/files/read.js';
 import { vocabularyOf } from '../../data/index.js';
 import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
 import { CONFIG, configOf } from '../../studies/train.js';
@@ -17,6 +18,7 @@ import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption } from '../common-options.js';
 import { FailureError, type Io, UsageError } from '../io.js';
 import { readSettings } from '../mechanism-options.js';
+import { textPath } from '../text-file.js';
 import { pluginOption } from '../plugins.js';
 
 const count = (help: string, most = 2 ** 20) => ({ takes: 'integer', value: 'N', range: [1, most], help }) as const;
@@ -119,7 +121,7 @@ export function readWanted(
   base: Section = beginning(values, io),
 ): TrainConfig {
   const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
-  const data: Section = { ...sections.data, ...dataFlags(values, texts, io) };
+  const data: Section = { ...sections.data, ...dataFlags(who, values, texts, io) };
   const tokeniser = data['tokeniser'];
   const vocabulary = typeof tokeniser === 'string' ? vocabularyOf(resolve(io.cwd, tokeniser)) : undefined;
   return readTrainConfig({
@@ -180,12 +182,20 @@ function mechanismFlag(who: string, values: Values<typeof options>, before: unkn
   return { name, options: { ...kept, ...readSettings(who, find(name), values.set) } };
 }
 
-function dataFlags(values: Values<typeof options>, texts: readonly string[], io: Io): Section {
+function dataFlags(who: string, values: Values<typeof options>, texts: readonly string[], io: Io): Section {
   const { validation, tokeniser } = values;
+  const places = texts.map((path) => textPath(path, io));
+  const once = texts.filter((_, i) => existsSync(places[i]!) && isStream(places[i]!));
+  if (once.length > 0) {
+    throw new UsageError(
+      `${who}: ${once.map((path) => `"${path}"`).join(', ')} can be read once only, and a run that goes on reads its text again; ` +
+        'write it to a file, and name that.',
+    );
+  }
   return given({
     validation,
     tokeniser: tokeniser && resolve(io.cwd, tokeniser),
-    texts: texts.length === 0 ? undefined : texts.map((path) => resolve(io.cwd, path)),
+    texts: texts.length === 0 ? undefined : places,
   });
 }
 

@@ -12,7 +12,7 @@ export const STDIN = '/dev/stdin';
 /** Bytes of a block that is read at once. */
 const BLOCK = 65_536;
 /** Milliseconds for somebody to write to a pipe that has no writer yet. */
-const GRACE = 2000;
+const GRACE = 1000;
 
 export interface Start {
   readonly bytes: Uint8Array;
@@ -60,7 +60,7 @@ export function openRegular(path: string): number {
   const kind = kindOf(fstatSync(handle));
   if (kind === undefined) return handle;
   closeSync(handle);
-  throw new FormatError(`it is ${kind}, no regular file`);
+  throw new FormatError(`it is ${kind}`);
 }
 
 /** What a path stands for, where that is no regular file. */

@@ -43,6 +43,11 @@ export class Replacement {
     this.#forget = temporaries().hold(this.part, () => makeLike(this.part, this.#target, there));
   }
 
+  /** Whether it is written beside the target. */
+  get isFile(): boolean {
+    return this.#forget !== undefined;
+  }
+
   commit(): void {
     if (this.#forget === undefined) return;
     renameSync(this.part, this.#target);
@@ -51,7 +56,11 @@ export class Replacement {
 
   discard(): void {
     if (this.#forget === undefined) return;
-    rmSync(this.part, { force: true });
+    try {
+      rmSync(this.part, { force: true });
+    } catch {
+      // why it is discarded says more
+    }
     this.#forget();
   }
 }

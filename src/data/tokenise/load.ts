@@ -1,11 +1,13 @@
 import { CapabilityError, FormatError, OptionError } from '../../core/errors.js';
+import { openRegular, readWholeText } from '../../core/files/read.js';
+import { parseJson } from '../../core/json.js';
 import { requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { ByteDecoder } from '../byte-decoder.js';
 import type { TextStream, Tokeniser } from './tokeniser.js';
 
 const { createHash } = requireNode('node:crypto');
-const { readFileSync } = requireNode('node:fs');
+const { closeSync } = requireNode('node:fs');
 const { basename } = requireNode('node:path');
 
 /** The part of a tokenizer of the library that is used here. */
@@ -18,6 +20,8 @@ type Load = () => Promise<{ readonly Tokenizer: new (tokenizer: object, config: 
 
 const WHO = 'loadTokeniser';
 const PACKAGE = '@huggingface/tokenizers';
+/** Bytes of a file, many times those of any there is. */
+const LONGEST = 2 ** 28;
 /** A character has at most four bytes: when so many tokens do not complete one, they are no UTF-8. */
 const MOST_HELD = 8;
 
@@ -38,7 +42,7 @@ export async function loadTokeniser(
   let text: string;
   let json: object;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTokeniser(path);
   } catch (error) {
     throw new FormatError(`${WHO}: "${path}" cannot be read (${reasonOf(error)}); name a tokenizer.json file.`);
   }
@@ -47,7 +51,7 @@ export async function loadTokeniser(
       cause: why,
     });
   try {
-    json = JSON.parse(text) as object;
+    json = parseJson(text) as object;
   } catch (error) {
     throw wrong(error);
   }
@@ -66,12 +70,18 @@ export async function loadTokeniser(
   }
 }
 
+/** It is read more than once, now and when training goes on. */
+function readTokeniser(path: string): string {
+  closeSync(openRegular(path));
+  return readWholeText(path, LONGEST);
+}
+
 /**
  * How many tokens a `tokenizer.json` has, read without the library; undefined for a file that is none, which `loadTokeniser` refuses.
  */
 export function vocabularyOf(path: string): number | undefined {
   try {
-    const { model, added_tokens: added = [] } = JSON.parse(readFileSync(path, 'utf8')) as {
+    const { model, added_tokens: added = [] } = parseJson(readTokeniser(path)) as {
       readonly model: { readonly vocab: object };
       readonly added_tokens?: readonly { readonly id: number }[];
     };

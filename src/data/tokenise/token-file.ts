@@ -1,11 +1,13 @@
 import { FormatError, OptionError } from '../../core/errors.js';
+import { openRegular } from '../../core/files/read.js';
+import { parseJson } from '../../core/json.js';
 import { requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { BlockReader, type SourceFile } from '../blocks.js';
 import type { Document } from '../corpus.js';
 import { documentAt, type TokenSource } from '../tokens.js';
 
-const { closeSync, fstatSync, openSync, readSync } = requireNode('node:fs');
+const { closeSync, fstatSync, readSync } = requireNode('node:fs');
 const { resolve } = requireNode('node:path');
 
 const WHO = 'tokenFile';
@@ -92,7 +94,7 @@ function describe(path: string): { readonly file: SourceFile; readonly descripti
     new FormatError(`${WHO}: "${path}" ${why}; make it again from the text, where no other file is.`);
   let handle: number;
   try {
-    handle = openSync(path, 'r');
+    handle = openRegular(path);
   } catch (error) {
     throw wrong(`cannot be read (${reasonOf(error)})`);
   }
@@ -110,7 +112,7 @@ function describe(path: string): { readonly file: SourceFile; readonly descripti
     if (length > size - END) throw wrong('has a description longer than itself');
     let description: Description;
     try {
-      description = { ...(JSON.parse(tail(length, END).toString()) as Description) };
+      description = { ...(parseJson(tail(length, END).toString()) as Description) };
     } catch {
       throw wrong('has a description that is no JSON');
     }

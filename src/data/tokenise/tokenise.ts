@@ -1,4 +1,5 @@
 import { checkOptions, FormatError, OptionError } from '../../core/errors.js';
+import { Replacement } from '../../core/files/replace.js';
 import { makeFolders } from '../../core/folders.js';
 import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
@@ -7,8 +8,8 @@ import { CHUNK, textsOf } from './texts.js';
 import { formatDescription, TokenFile, widthOf } from './token-file.js';
 import type { Tokeniser } from './tokeniser.js';
 
-const { createHash, randomBytes } = requireNode('node:crypto');
-const { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } = requireNode('node:fs');
+const { createHash } = requireNode('node:crypto');
+const { closeSync, existsSync, fsyncSync, openSync, writeSync } = requireNode('node:fs');
 const { dirname } = requireNode('node:path');
 
 export interface TokeniseOptions {
@@ -45,13 +46,14 @@ export function tokeniseCorpus(
     const there = new TokenFile(path);
     if (there.key === key) return there;
   }
-  const part = `${path}.${randomBytes(6).toString('hex')}.part`;
+  let file: Replacement | undefined;
   try {
     makeFolders(dirname(path));
-    write(part, corpus, tokeniser, key, chunk, progress);
-    renameSync(part, path);
+    file = new Replacement(path);
+    write(file.part, corpus, tokeniser, key, chunk, progress);
+    file.commit();
   } catch (error) {
-    remove(part);
+    file?.discard();
     if (codeOf(error) === '') throw error;
     throw new FormatError(`${who}: "${path}" cannot be written (${reasonOf(error)}); name a place that can.`, {
       cause: error,
@@ -68,7 +70,7 @@ function write(
   chunk: number,
   progress: TokeniseOptions['progress'],
 ): void {
-  const handle = openSync(part, 'wx');
+  const handle = openSync(part, 'w');
   try {
     const { vocabulary } = tokeniser;
     const narrow = widthOf(vocabulary) === 2;
@@ -90,15 +92,6 @@ function write(
     fsyncSync(handle);
   } finally {
     closeSync(handle);
-  }
-}
-
-/** Where its folder cannot be made, there is nothing to remove. */
-function remove(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // the first error says more
   }
 }
 

@@ -1,8 +1,11 @@
+import { FormatError } from '../../core/errors.js';
+import { kindOf } from '../../core/files/read.js';
 import { makeFolders } from '../../core/folders.js';
 import { requireNode } from '../../core/node.js';
 import type { ByteSource } from './bytes.js';
 import type { FileHandle } from 'node:fs/promises';
 
+const { constants } = requireNode('node:fs');
 const { open, readdir, rename, rm } = requireNode('node:fs/promises');
 const { dirname, resolve } = requireNode('node:path');
 
@@ -16,7 +19,7 @@ export interface OpenFile extends ByteSource {
 
 /** What checkpoints ask of a file system. A parameter, so that a test can stop it at any operation. */
 export interface Files {
-  /** For `'write'` the file is made, or emptied. */
+  /** For `'write'` the file is made, or emptied; for `'read'` it has to be a regular one. */
   open(path: string, mode: 'read' | 'write'): Promise<OpenFile>;
   /** Replaces `to` in one step. */
   rename(from: string, to: string): Promise<void>;
@@ -84,7 +87,15 @@ async function syncFolder(path: string): Promise<void> {
 
 /** The file system of this machine. */
 export const nodeFiles: Files = {
-  open: async (path, mode) => new NodeFile(await open(path, mode === 'read' ? 'r' : 'w')),
+  async open(path, mode) {
+    if (mode === 'write') return new NodeFile(await open(path, 'w'));
+    // nothing waits for the writer of a pipe
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const kind = kindOf(await handle.stat());
+    if (kind === undefined) return new NodeFile(handle);
+    await handle.close();
+    throw new FormatError(`it is ${kind}`);
+  },
   rename,
   remove: (path) => rm(path, { force: true }),
   list: readdir,

@@ -1,3 +1,4 @@
+import { parseJson as parseValue } from '../../core/json.js';
 import { bytesPerElement, checkDtype, type Dtype } from '../../core/dtype.js';
 import { FormatError, OptionError } from '../../core/errors.js';
 import { show, sizeOf } from '../../core/shape.js';
@@ -177,7 +178,7 @@ function parseJson(who: string, bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    value = JSON.parse(text);
+    value = parseValue(text);
   } catch {
     throw new FormatError(`${who}: the header is not JSON in UTF-8.`);
   }

@@ -1,3 +1,4 @@
+import { parseJson } from '../../core/json.js';
 import { FormatError } from '../../core/errors.js';
 import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
@@ -53,7 +54,7 @@ export async function readManifest(who: string, folder: string, files: Files): P
     new FormatError(`${who}: "${path}" is damaged (${why}); restore the folder from a copy, or train anew.`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     throw damaged('it is not JSON: cut short, or changed');
   }

@@ -136,7 +136,7 @@ describe('a malformed file is refused in one sentence', () => {
     await expect(openSafetensors(join(temporaryFolder(), 'no'))).rejects.toThrow(
       'cannot be opened (it does not exist)',
     );
-    await expect(openSafetensors(temporaryFolder())).rejects.toThrow('cannot be read (it is a folder)');
+    await expect(openSafetensors(temporaryFolder())).rejects.toThrow('cannot be opened (it is a folder)');
     const path = fileOf(byHand(w('[0,8]'), eight));
     const file = await openSafetensors(path);
     await expect(file.read('W')).rejects.toThrow('has no tensor "W" (did you mean "w"?).');
