@@ -7,15 +7,15 @@ const folder = installed();
 
 /** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
 const budgets: Readonly<Record<string, number>> = {
-  subquad: 146,
-  'subquad/attention': 125,
+  subquad: 148,
+  'subquad/attention': 127,
   'subquad/data': 13,
   'subquad/masks': 21,
-  'subquad/models': 144,
+  'subquad/models': 148,
   'subquad/nn': 77,
   'subquad/positions': 65,
   'subquad/scores': 10,
-  'subquad/train': 160,
+  'subquad/train': 168,
 };
 
 async function kilobytes(source: string): Promise<number> {
@@ -31,8 +31,8 @@ test.each(entryPoints)('%s keeps to its budget', async (name) => {
 
 test('attend alone, and everything together, keep to theirs', async () => {
   const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
-  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(53);
+  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(54);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(190);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(197);
 });
