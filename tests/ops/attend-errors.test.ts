@@ -22,6 +22,8 @@ const shapes: readonly (readonly [what: string, shapes: Shapes, kind: Kind, word
     ShapeError,
     ['q must be [B,H,L,D]', 'q=[2,5,8]', 'k=[1,2,7,8]', 'v=[1,2,7,4]'],
   ],
+  ['k of rank 3', [good[0], [2, 7, 8], good[2]], ShapeError, ['k [B,G,S,D]', 'k=[2,7,8]']],
+  ['v of rank 5', [good[0], good[1], [1, 1, 2, 7, 4]], ShapeError, ['v [B,G,S,E]', 'v=[1,1,2,7,4]']],
   ['other batches', [good[0], [2, 2, 7, 8], [2, 2, 7, 4]], ShapeError, ['one batch size B', 'k=[2,2,7,8]']],
   ['other head sizes', [good[0], [1, 2, 7, 9], good[2]], ShapeError, ['head size D', 'k=[1,2,7,9]']],
   ['v longer than k', [good[0], good[1], [1, 2, 6, 4]], ShapeError, ['length S of k', 'v=[1,2,6,4]']],

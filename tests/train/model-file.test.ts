@@ -113,6 +113,16 @@ onEveryDevice((on) => {
     await expect(exported).rejects.toThrow(NumericsError);
     await expect(exported).rejects.toThrow('exportModel: ends.embedding.weight holds 1000000, which f16 does not');
     expect(readdirSync(folder)).toEqual([]);
+    // the nearest f16 is finite below 65520, half a step above the largest
+    const weight = model.namedParameters().get('ends.embedding.weight')!.value;
+    const path = join(folder, 'm.safetensors');
+    for (const edge of [65520, -65520]) {
+      on.device.write(weight.buffer, Float32Array.of(edge));
+      await expect(exportModel(path, model, { model: config })).rejects.toThrow(`holds ${edge}`);
+    }
+    on.device.write(weight.buffer, Float32Array.of(65519.996));
+    await exportModel(path, model, { model: config });
+    expect(storedAs.f16(Math.fround(65519.996))).toBe(65504);
     model.dispose();
   });
 

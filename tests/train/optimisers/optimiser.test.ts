@@ -224,7 +224,10 @@ onEveryDevice((on) => {
     expect(both).toContain('p2x3.mean must be f32[2,3]; got f32[3,2]');
     expect(both).toContain('p2x3.square is there twice');
     expect(both).toContain('steps must be a whole number of at least 0; got 0.5');
-    expect(messageOf(OptionError, () => optimiser.load({} as OptimiserState))).toContain('what state() gave');
+    const none = [undefined, null, 7, {}, { updates: {} }, { updates: null, tensors: [] }, { tensors: [] }];
+    for (const value of [...none, { updates: {}, tensors: 3 }, { updates: 3, tensors: [] }]) {
+      expect(messageOf(OptionError, () => optimiser.load(value as never))).toContain('what state() gave');
+    }
     for (const one of [optimiser, other]) one.dispose();
     disposeAll([here, there, reshaped]);
   });
