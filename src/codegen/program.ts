@@ -35,6 +35,7 @@ export type Special =
   | 'reduceAdd'
   | 'reduceMax'
   | 'reduceMin'
+  | 'keep'
   | 'offset';
 export type Operation = Arithmetic | Bitwise | Unary | Comparison | Special;
 

@@ -44,8 +44,6 @@ export class VectorBuilder {
     return { name: this.kernel.name, kinds: this.#kinds, body: this.#block };
   }
 
-  // ---- values -------------------------------------------------------------------------------------------------
-
   #local<K extends Kind>(kind: K): Value<K> {
     this.#kinds.push(kind);
     return { kind, id: this.#kinds.length - 1 };
@@ -94,8 +92,6 @@ export class VectorBuilder {
   assign<K extends Kind>(to: Variable<K>, value: Numeric<K>): void {
     this.#emit({ do: 'assign', to, value: this.#as(to.kind, value) });
   }
-
-  // ---- arithmetic ---------------------------------------------------------------------------------------------
 
   #binary<K extends Kind>(op: Operation, a: Value<K>, b: Numeric<K>): Value<K> {
     return this.#operation(op, a.kind, [a, this.#as(a.kind, b)]);
@@ -176,8 +172,6 @@ export class VectorBuilder {
     return this.#operation('fma', a.kind, [a, this.#as(a.kind, b), this.#as(a.kind, c)]);
   }
 
-  // ---- comparison and choice ----------------------------------------------------------------------------------
-
   #compare<K extends Scalar | 'vf' | 'vi'>(op: Comparison, a: Value<K>, b: Numeric<K>): Value<Mask<K>> {
     const kind = (a.kind === 'vf' || a.kind === 'vi' ? 'vi' : 'i32') as Mask<K>;
     return this.#operation(op, kind, [a, this.#as(a.kind, b)]);
@@ -208,8 +202,6 @@ export class VectorBuilder {
   any(a: VI): I32 {
     return this.#operation('any', 'i32', [a]);
   }
-
-  // ---- lanes and conversions ----------------------------------------------------------------------------------
 
   splat(a: F32): VF;
   splat(a: I32): VI;
@@ -264,7 +256,10 @@ export class VectorBuilder {
     return a.kind === 'i32' ? this.#operation('fromBits', 'f32', [a]) : this.#operation('fromBits', 'vf', [a]);
   }
 
-  // ---- memory -------------------------------------------------------------------------------------------------
+  /** The same value, from here on in a register: a C compiler may else read it anew from memory for each use. */
+  keep(a: VF): VF {
+    return this.#operation('keep', 'vf', [a]);
+  }
 
   /** `pointer + index·stride` bytes, computed in the width of an address. */
   offset(pointer: Pointer, index: Numeric<'i32'>, stride: Numeric<'i32'> = 1): Pointer {
@@ -359,8 +354,6 @@ export class VectorBuilder {
   storeVU16(to: Pointer, value: VI, offset = 0, count?: I32): void {
     this.#store('vu16', to, value, offset, count);
   }
-
-  // ---- control ------------------------------------------------------------------------------------------------
 
   #record(body: () => void): Instruction[] {
     const outer = this.#block;

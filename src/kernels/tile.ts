@@ -54,14 +54,14 @@ export function multiplyTile(
 ): void {
   const pa = k.variable('pointer', a.pointer);
   const pb = k.variable('pointer', b.pointer);
-  // measured: V8 spills accumulators in longer blocks (45 GFLOP/s by single steps, 20 by four); C compilers do not
-  const unroll = k.width > 4 && skipZeros === undefined ? 4 : 1;
+  // measured: V8 spills accumulators in longer blocks (45 GFLOP/s by single steps, 20 by four), and so does gcc with 16 registers
+  const unroll = skipZeros !== undefined ? 1 : k.width === 16 ? 4 : k.width === 8 ? 2 : 1;
   depthLoop(
     k,
     depth,
     unroll,
     (step) => {
-      const vectors = c[0]!.map((_, v) => k.loadVF(pb, step * b.step + v * b.stride));
+      const vectors = c[0]!.map((_, v) => k.keep(k.loadVF(pb, step * b.step + v * b.stride)));
       c.forEach((row, r) => {
         const scalar = k.loadSplat(pa, step * a.step + r * a.stride);
         row.forEach((sum, v) => {

@@ -4,6 +4,8 @@ import { renderC } from '../../src/codegen/render/c.js';
 import type { Pointer, VectorBuilder, VF } from '../../src/codegen/vector.js';
 import { findCompiler } from '../../src/devices/cpu/compiler.js';
 import type { Kernel } from '../../src/codegen/kernel.js';
+import { attendForward } from '../../src/kernels/attend/forward.js';
+import { plainAttention } from './specimen.js';
 
 /** Everything that a vector or a part of it can go through. */
 const operations: Readonly<Record<string, (k: VectorBuilder, x: VF, p: Pointer) => VF>> = {
@@ -13,6 +15,7 @@ const operations: Readonly<Record<string, (k: VectorBuilder, x: VF, p: Pointer) 
   any: (k, x) => k.splat(k.toFloat(k.any(k.bits(x)))),
   min: (k, x) => k.min(x, 1),
   max: (k, x) => k.max(x, 1),
+  keep: (k, x) => k.keep(x),
   select: (k, x) => k.select(k.lt(x, 1), x, 2),
   abs: (k, x) => k.abs(x),
   sqrt: (k, x) => k.sqrt(x),
@@ -42,8 +45,10 @@ const operations: Readonly<Record<string, (k: VectorBuilder, x: VF, p: Pointer) 
   'store part u16': (k, x, p) => (k.storeVU16(p, k.toInt(x), 0, k.end), x),
 };
 
-/** Each operation stands alone between a load and a store, so that there is a register for everything. */
-const kernel: Kernel = {
+const compiler = await findCompiler();
+
+/** Each operation in a task of its own, between a load and a store, so that there is a register for everything. */
+const every: Kernel = {
   name: 'operations',
   key: '',
   parameters: ['pointer', 'pointer'],
@@ -57,7 +62,22 @@ const kernel: Kernel = {
   },
 };
 
-const compiler = await findCompiler();
+/** The lines of a kernel's assembly that use vector registers. */
+function vectorLines(kernel: Kernel, width: number, target: readonly string[]): readonly string[] {
+  const { command, flags } = compiler as Exclude<typeof compiler, string>;
+  const kept = flags.filter((flag) => !/^-(m|shared)/.test(flag));
+  const assembly = execFileSync(command, [...kept, ...target, '-S', '-x', 'c', '-o', '-', '-'], {
+    input: renderC(kernel, { width }),
+    encoding: 'utf8',
+  });
+  expect(assembly).toContain('subquad_run');
+  return assembly.split('\n').filter((line) => /%[xyz]mm/.test(line));
+}
+
+const stack = /\(%[re][sb]p/;
+
+const forward = attendForward({ ...plainAttention, D: 64, E: 64, queryTile: 64, keyBlock: 16 });
+
 const targets = [
   [4, ['-march=x86-64-v2']],
   [8, ['-march=x86-64-v3']],
@@ -66,14 +86,14 @@ const targets = [
 
 describe.skipIf(typeof compiler === 'string' || process.arch !== 'x64')('generated C', () => {
   test.each(targets)('keeps vectors of %i lanes in registers, whatever is done to them', (width, target) => {
-    const { command, flags } = compiler as Exclude<typeof compiler, string>;
-    const kept = flags.filter((flag) => !/^-(m|shared)/.test(flag));
-    const assembly = execFileSync(command, [...kept, ...target, '-S', '-x', 'c', '-o', '-', '-'], {
-      input: renderC(kernel, { width }),
-      encoding: 'utf8',
-    });
-    expect(assembly).toContain('subquad_run');
-    // %xmm … %zmm beside an address on the stack
-    expect(assembly.split('\n').filter((line) => /%[xyz]mm/.test(line) && /\(%[re][sb]p/.test(line))).toEqual([]);
+    expect(vectorLines(every, width, target).filter((line) => stack.test(line))).toEqual([]);
+  });
+
+  test.each(targets.slice(1))('reads a vector of %i lanes once for all rows of a register tile', (width, target) => {
+    const products = vectorLines(forward, width, target).filter((line) => line.includes('vfmadd'));
+    expect(products.length).toBeGreaterThan(100);
+    // constants may lie in memory, and a scalar may come with its multiply-add, broadcast on the way
+    const fromMemory = products.filter((line) => line.includes('(') && !/%rip|\{1to/.test(line) && !stack.test(line));
+    expect(fromMemory).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import { renderWasm } from '../../src/codegen/render/wasm.js';
 import { attendForward } from '../../src/kernels/attend/forward.js';
 import type { AttendSpec } from '../../src/kernels/attend/spec.js';
 import { disassemble } from './disassemble.js';
-import { specimen } from './specimen.js';
+import { plainAttention, specimen } from './specimen.js';
 
 const golden = (text: string, file: string): Promise<void> => {
   expect(text, 'no path of this machine').not.toContain(process.cwd());
@@ -15,23 +15,8 @@ const golden = (text: string, file: string): Promise<void> => {
 const withoutNumbers = (text: string): string => text.replace(/\bv\d+\b/g, 'v').replace(/\$\d+/g, '$');
 
 const [q, k] = [variable('q', 'i32'), variable('k', 'i32')];
-const plain: AttendSpec = {
-  D: 8,
-  E: 8,
-  score: undefined,
-  slope: undefined,
-  hides: false,
-  mask: undefined,
-  constantTypes: [],
-  tables: [],
-  checked: new Set(),
-  dropout: false,
-  period: 1,
-  queryTile: 32,
-  keyBlock: 24,
-};
 const window = liftConstants(k.le(q).and(q.sub(k).lt(256)));
-const masked: AttendSpec = { ...plain, mask: window.expression, constantTypes: window.types };
+const masked: AttendSpec = { ...plainAttention, mask: window.expression, constantTypes: window.types };
 
 test('specimen in C', () => golden(renderC(specimen, { width: 16 }), 'specimen.c'));
 
@@ -39,7 +24,7 @@ test('specimen in WebAssembly', () =>
   golden(disassemble(renderWasm(specimen, { relaxed: true })), 'specimen.wasm.txt'));
 
 test.each([
-  ['attend-forward', plain],
+  ['attend-forward', plainAttention],
   ['attend-forward-masked', masked],
 ])('%s in C', (name, spec) => {
   const text = renderC(attendForward(spec), { width: 16 });
@@ -47,6 +32,6 @@ test.each([
 });
 
 test('attend-forward in WebAssembly', () => {
-  const module = renderWasm(attendForward(plain), { relaxed: true });
+  const module = renderWasm(attendForward(plainAttention), { relaxed: true });
   return golden(withoutNumbers(disassemble(module)), 'attend-forward.wasm.txt');
 });

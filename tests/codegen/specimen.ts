@@ -1,5 +1,6 @@
 import type { VI } from '../../src/codegen/vector.js';
 import type { Kernel } from '../../src/codegen/kernel.js';
+import type { AttendSpec } from '../../src/kernels/attend/spec.js';
 
 /** A kernel with one of everything the builder records: what the golden files show of the renderers. */
 export const specimen: Kernel = {
@@ -56,4 +57,21 @@ export const specimen: Kernel = {
       k.store(to, k.toInt(k.nearest(k.min(k.sqrt(factor), k.toFloat(count)))), 60);
     });
   },
+};
+
+/** Attention without mask and score. */
+export const plainAttention: AttendSpec = {
+  D: 8,
+  E: 8,
+  score: undefined,
+  slope: undefined,
+  hides: false,
+  mask: undefined,
+  constantTypes: [],
+  tables: [],
+  checked: new Set(),
+  dropout: false,
+  period: 1,
+  queryTile: 32,
+  keyBlock: 24,
 };

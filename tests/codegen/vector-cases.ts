@@ -75,6 +75,7 @@ export const floatCases: readonly OperationCase[] = [
   { name: 'min', build: (k, a: VF, b: VF) => k.min(a, b), want: less },
   { name: 'max', build: (k, a: VF, b: VF) => k.max(a, b), want: more },
   { name: 'neg', build: (k, a: VF) => k.neg(a), want: (a) => -a },
+  { name: 'keep', only: 'vector', build: (k, a: VF) => k.keep(a), want: (a) => a },
   { name: 'abs', build: (k, a: VF) => k.abs(a), want: Math.abs },
   { name: 'sqrt', build: (k, a: VF) => k.sqrt(a), want: Math.sqrt },
   { name: 'floor', build: (k, a: VF) => k.floor(a), want: Math.floor },

@@ -76,6 +76,13 @@ LANES(trunc, __builtin_truncf)
 INLINE vi mul_high_vi(vi a, vi b) {
   return (vi)__builtin_convertvector((__builtin_convertvector((vu)a, vu64) * __builtin_convertvector((vu)b, vu64)) >> 32, vu);
 }
+#if defined(__SSE__)
+INLINE vf keep_vf(vf a) { __asm__("" : "+v"(a)); return a; }
+#elif defined(__aarch64__)
+INLINE vf keep_vf(vf a) { __asm__("" : "+w"(a)); return a; }
+#else
+INLINE vf keep_vf(vf a) { return a; }
+#endif
 #define REDUCE(vector, scalar, name, f) \\
   INLINE scalar name(vector a) { ${halves(width)} return a[0]; }
 #define ADD(a, b) ((a) + (b))

@@ -70,6 +70,7 @@ const forms: Record<Operation, Form> = {
   reduceAdd: call('reduce_add'),
   reduceMax: call('reduce_max'),
   reduceMin: call('reduce_min'),
+  keep: call('keep'),
   offset: (_, [p, index, stride]) => `${p} + (int64_t)${index} * ${stride}`,
 };
 

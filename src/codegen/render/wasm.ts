@@ -49,6 +49,7 @@ const plain: { readonly [O in Operation]?: { readonly [K in Numeric]?: readonly 
   toFloat: { i32: [0xb2], vi: simd(0xfa) },
   toInt: { f32: [0xfc, 0x00], vf: simd(0xf8) },
   bits: { f32: [0xbc], vf: [] },
+  keep: { vf: [] },
   fromBits: { i32: [0xbe], vi: [] },
   any: { vi: simd(0x53) },
 };

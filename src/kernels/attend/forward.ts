@@ -102,14 +102,16 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
         },
       );
 
-      // beside the products of each group of keys: their values, the keys to come, and a share of this tile's outputs and
-      // of the next tile's queries
+      // beside the products of each group of keys: a share of the next step's keys and values, which the panels divide among them,
+      // and of this tile's outputs and the next tile's queries
       const nextTile = rowsOf.tile(head, k.max(k.sub(q0, t.queryTile), 0), t.queryTile);
       const fetched = k.variable('i32', 0);
-      const fetch = (key: I32, rows: number): void => {
+      const fetch = (k0: I32, panel: I32, first: I32, rows: number): void => {
         if (rows === 1) return;
-        prefetch(k, { rows: values, pitch: pitch(E), columns: E }, key, rows);
-        prefetch(k, { rows: keys, pitch: pitch(D), columns: D }, k.add(key, 2 * rows), rows);
+        const own = k.add(k.mul(panel, t.keyTile / t.panels), k.div(first, t.panels));
+        const key = k.add(k.add(k0, t.keyTile), own);
+        prefetch(k, { rows: values, pitch: pitch(E), columns: E }, key, Math.ceil(rows / t.panels));
+        prefetch(k, { rows: keys, pitch: pitch(D), columns: D }, key, Math.ceil(rows / t.panels));
         k.if(k.lt(fetched, t.queryTile), () => {
           prefetch(k, rowsOfTile(p.out, E), fetched, 2, 'write');
           prefetch(k, nextTile(p.q, D), fetched, 2);
@@ -129,7 +131,7 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
             panel: k.offset(queries, panel, 4 * t.panel * D),
             out: scores,
             count,
-            ahead: (first, rows) => fetch(k.add(k0, first), rows),
+            ahead: (first, rows) => fetch(k0, panel, first, rows),
           });
           const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
           const change = (masked: boolean): void => changeScores(k, t, expressions, masked, scores, count, at);

@@ -463,6 +463,13 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
             const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
             const int32_t v = 0;
             for (int32_t v = v; v < v; v += 8) {
+              const int32_t v = 96;
+              const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
+              const int32_t v = 1;
+              const int32_t v = v / v;
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
+              const int32_t v = 96;
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const int32_t v = 32;
               char * v = v + (int64_t)v * v;
@@ -474,8 +481,6 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               __builtin_prefetch(v + 160, 0, 2);
               __builtin_prefetch(v + 192, 0, 2);
               __builtin_prefetch(v + 224, 0, 2);
-              const int32_t v = 16;
-              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const int32_t v = 32;
               char * v = v + (int64_t)v * v;
               __builtin_prefetch(v, 0, 2);
@@ -555,7 +560,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               const int32_t v = 8;
               for (int32_t v = v; v < v; v += 4) {
                 const vf v = *(const vfu *)(v);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 64);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v));
                 const vf v = v * v + v;
                 v = v;
@@ -597,7 +604,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 128);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 192);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 4));
                 const vf v = v * v + v;
                 v = v;
@@ -639,7 +648,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 256);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 320);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 8));
                 const vf v = v * v + v;
                 v = v;
@@ -681,7 +692,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 384);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 448);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 12));
                 const vf v = v * v + v;
                 v = v;
@@ -751,7 +764,6 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               *(vfu *)(v + 960) = v;
             }
             for (int32_t v = v; v < v; v += 1) {
-              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const vf v = splat_vf(0.0f);
               v = v;
               const vf v = splat_vf(0.0f);
@@ -764,28 +776,36 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               const int32_t v = 8;
               for (int32_t v = v; v < v; v += 4) {
                 const vf v = *(const vfu *)(v);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 64);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v));
                 const vf v = v * v + v;
                 v = v;
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 128);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 192);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 4));
                 const vf v = v * v + v;
                 v = v;
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 256);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 320);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 8));
                 const vf v = v * v + v;
                 v = v;
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 384);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 448);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 12));
                 const vf v = v * v + v;
                 v = v;
@@ -1081,7 +1101,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                   const int32_t v = 0;
                   for (int32_t v = v; v < v; v += 1) {
                     const vf v = *(const vfu *)(v);
+                    const vf v = keep_vf(v);
                     const vf v = *(const vfu *)(v + 64);
+                    const vf v = keep_vf(v);
                     const vf v = splat_vf(*(const f32u *)(v));
                     const vf v = v * v + v;
                     const vf v = splat_vf(0.0f);
@@ -1160,7 +1182,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                   const int32_t v = 0;
                   for (int32_t v = v; v < v; v += 4) {
                     const vf v = *(const vfu *)(v);
+                    const vf v = keep_vf(v);
                     const vf v = *(const vfu *)(v + 64);
+                    const vf v = keep_vf(v);
                     const vf v = splat_vf(*(const f32u *)(v));
                     const vf v = v * v + v;
                     v = v;
@@ -1202,7 +1226,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                     const vf v = v * v + v;
                     v = v;
                     const vf v = *(const vfu *)(v + 128);
+                    const vf v = keep_vf(v);
                     const vf v = *(const vfu *)(v + 192);
+                    const vf v = keep_vf(v);
                     const vf v = splat_vf(*(const f32u *)(v + 32));
                     const vf v = v * v + v;
                     v = v;
@@ -1244,7 +1270,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                     const vf v = v * v + v;
                     v = v;
                     const vf v = *(const vfu *)(v + 256);
+                    const vf v = keep_vf(v);
                     const vf v = *(const vfu *)(v + 320);
+                    const vf v = keep_vf(v);
                     const vf v = splat_vf(*(const f32u *)(v + 64));
                     const vf v = v * v + v;
                     v = v;
@@ -1286,7 +1314,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                     const vf v = v * v + v;
                     v = v;
                     const vf v = *(const vfu *)(v + 384);
+                    const vf v = keep_vf(v);
                     const vf v = *(const vfu *)(v + 448);
+                    const vf v = keep_vf(v);
                     const vf v = splat_vf(*(const f32u *)(v + 96));
                     const vf v = v * v + v;
                     v = v;
@@ -1338,7 +1368,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                   }
                   for (int32_t v = v; v < v; v += 1) {
                     const vf v = *(const vfu *)(v);
+                    const vf v = keep_vf(v);
                     const vf v = *(const vfu *)(v + 64);
+                    const vf v = keep_vf(v);
                     const vf v = splat_vf(*(const f32u *)(v));
                     const vf v = v * v + v;
                     v = v;

@@ -446,6 +446,13 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
             const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
             const int32_t v = 0;
             for (int32_t v = v; v < v; v += 8) {
+              const int32_t v = 96;
+              const int32_t v = (int32_t)((uint32_t)v * (uint32_t)v);
+              const int32_t v = 1;
+              const int32_t v = v / v;
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
+              const int32_t v = 96;
+              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const int32_t v = 32;
               char * v = v + (int64_t)v * v;
@@ -457,8 +464,6 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               __builtin_prefetch(v + 160, 0, 2);
               __builtin_prefetch(v + 192, 0, 2);
               __builtin_prefetch(v + 224, 0, 2);
-              const int32_t v = 16;
-              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const int32_t v = 32;
               char * v = v + (int64_t)v * v;
               __builtin_prefetch(v, 0, 2);
@@ -538,7 +543,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               const int32_t v = 8;
               for (int32_t v = v; v < v; v += 4) {
                 const vf v = *(const vfu *)(v);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 64);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v));
                 const vf v = v * v + v;
                 v = v;
@@ -580,7 +587,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 128);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 192);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 4));
                 const vf v = v * v + v;
                 v = v;
@@ -622,7 +631,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 256);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 320);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 8));
                 const vf v = v * v + v;
                 v = v;
@@ -664,7 +675,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 384);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 448);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 12));
                 const vf v = v * v + v;
                 v = v;
@@ -734,7 +747,6 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               *(vfu *)(v + 960) = v;
             }
             for (int32_t v = v; v < v; v += 1) {
-              const int32_t v = (int32_t)((uint32_t)v + (uint32_t)v);
               const vf v = splat_vf(0.0f);
               v = v;
               const vf v = splat_vf(0.0f);
@@ -747,28 +759,36 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
               const int32_t v = 8;
               for (int32_t v = v; v < v; v += 4) {
                 const vf v = *(const vfu *)(v);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 64);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v));
                 const vf v = v * v + v;
                 v = v;
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 128);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 192);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 4));
                 const vf v = v * v + v;
                 v = v;
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 256);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 320);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 8));
                 const vf v = v * v + v;
                 v = v;
                 const vf v = v * v + v;
                 v = v;
                 const vf v = *(const vfu *)(v + 384);
+                const vf v = keep_vf(v);
                 const vf v = *(const vfu *)(v + 448);
+                const vf v = keep_vf(v);
                 const vf v = splat_vf(*(const f32u *)(v + 12));
                 const vf v = v * v + v;
                 v = v;
@@ -1061,7 +1081,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 const int32_t v = 0;
                 for (int32_t v = v; v < v; v += 4) {
                   const vf v = *(const vfu *)(v);
+                  const vf v = keep_vf(v);
                   const vf v = *(const vfu *)(v + 64);
+                  const vf v = keep_vf(v);
                   const vf v = splat_vf(*(const f32u *)(v));
                   const vf v = v * v + v;
                   v = v;
@@ -1103,7 +1125,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                   const vf v = v * v + v;
                   v = v;
                   const vf v = *(const vfu *)(v + 128);
+                  const vf v = keep_vf(v);
                   const vf v = *(const vfu *)(v + 192);
+                  const vf v = keep_vf(v);
                   const vf v = splat_vf(*(const f32u *)(v + 32));
                   const vf v = v * v + v;
                   v = v;
@@ -1145,7 +1169,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                   const vf v = v * v + v;
                   v = v;
                   const vf v = *(const vfu *)(v + 256);
+                  const vf v = keep_vf(v);
                   const vf v = *(const vfu *)(v + 320);
+                  const vf v = keep_vf(v);
                   const vf v = splat_vf(*(const f32u *)(v + 64));
                   const vf v = v * v + v;
                   v = v;
@@ -1187,7 +1213,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                   const vf v = v * v + v;
                   v = v;
                   const vf v = *(const vfu *)(v + 384);
+                  const vf v = keep_vf(v);
                   const vf v = *(const vfu *)(v + 448);
+                  const vf v = keep_vf(v);
                   const vf v = splat_vf(*(const f32u *)(v + 96));
                   const vf v = v * v + v;
                   v = v;
@@ -1239,7 +1267,9 @@ void subquad_run(const char *params, char *scratch, int32_t begin, int32_t end) 
                 }
                 for (int32_t v = v; v < v; v += 1) {
                   const vf v = *(const vfu *)(v);
+                  const vf v = keep_vf(v);
                   const vf v = *(const vfu *)(v + 64);
+                  const vf v = keep_vf(v);
                   const vf v = splat_vf(*(const f32u *)(v));
                   const vf v = v * v + v;
                   v = v;

@@ -70,6 +70,13 @@ LANES(trunc, __builtin_truncf)
 INLINE vi mul_high_vi(vi a, vi b) {
   return (vi)__builtin_convertvector((__builtin_convertvector((vu)a, vu64) * __builtin_convertvector((vu)b, vu64)) >> 32, vu);
 }
+#if defined(__SSE__)
+INLINE vf keep_vf(vf a) { __asm__("" : "+v"(a)); return a; }
+#elif defined(__aarch64__)
+INLINE vf keep_vf(vf a) { __asm__("" : "+w"(a)); return a; }
+#else
+INLINE vf keep_vf(vf a) { return a; }
+#endif
 #define REDUCE(vector, scalar, name, f) \
   INLINE scalar name(vector a) { a = f(a, SHUFFLE(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); a = f(a, SHUFFLE(a, a, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3)); a = f(a, SHUFFLE(a, a, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1)); a = f(a, SHUFFLE(a, a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0)); return a[0]; }
 #define ADD(a, b) ((a) + (b))
