@@ -1,5 +1,6 @@
 import type { F32, I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import type { Kernel } from '../../codegen/kernel.js';
+import { eachVector } from '../lanes.js';
 import { parameterList } from '../parameters.js';
 import type { Operand } from '../tile.js';
 import { dropTile } from './dropout.js';
@@ -18,6 +19,9 @@ export const backwardParameters = parameterList({
   dq: 'pointer',
   dk: 'pointer',
   dv: 'pointer',
+  /** The key chunks of this step: those that have a pair with their query chunk. */
+  chunks: 'pointer',
+  chunkCount: 'i32',
   /** Key chunks, query chunks, and how far each key chunk's query chunk is ahead in this step. */
   keyChunks: 'i32',
   queryChunks: 'i32',
@@ -83,8 +87,8 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
   const guard = guardOf(k, spec, p.flags);
 
   k.loop(k.begin, k.end, (task) => {
-    const keyChunk = k.rem(task, p.keyChunks);
-    const [kvHead, residue] = divide(k, k.div(task, p.keyChunks), period);
+    const keyChunk = k.loadI32(k.offset(p.chunks, k.rem(task, p.chunkCount), 4));
+    const [kvHead, residue] = divide(k, k.div(task, p.chunkCount), period);
     const queryChunk = k.rem(k.add(keyChunk, p.ahead), rotation);
     const b = k.div(kvHead, p.G);
     const rowsOf = rowsOfClass(k, period, residue, p.L, p.S);
@@ -96,7 +100,9 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
     const blocks = chunk / t.keyBlock;
     const range = { first: k.mul(keyChunk, blocks), last: k.mul(k.add(keyChunk, 1), blocks) };
 
-    const touched = k.variable('i32', 0);
+    // rows of the chunk that were visited
+    const low = k.variable('i32', chunk);
+    const high = k.variable('i32', 0);
 
     const queryTile = (head: I32, h: I32, tile: I32): void => {
       const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
@@ -106,11 +112,13 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
       const valid = k.min(k.sub(L, q0), t.queryTile);
       const packed = k.variable('i32', 0);
       forEachKeyTile(k, t, map, range, (k0, count, partial) => {
-        k.if(k.eq(touched, 0), () => {
+        k.if(k.eq(high, 0), () => {
           fill(k, part.dk, k.mul(keyCount, pitchD), 0);
           fill(k, part.dv, k.mul(keyCount, pitchE), 0);
-          k.assign(touched, 1);
         });
+        const local = k.sub(k0, firstKey);
+        k.assign(low, k.min(low, local));
+        k.assign(high, k.max(high, k.add(local, count)));
         k.if(k.eq(packed, 0), () => {
           pack(k, t, { ...rows(p.q, D), panels: part.q }, p.scale);
           pack(k, t, { ...rows(p.dout, E), panels: part.dout });
@@ -167,7 +175,6 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
               weights: 'b',
               careful,
             });
-            const local = k.sub(k0, firstKey);
             const source = (base: Pointer, columns: number): Operand =>
               vectorRows(
                 k,
@@ -204,11 +211,17 @@ function text(k: VectorBuilder, spec: AttendSpec): void {
         const h = k.add(k.mul(k.rem(kvHead, p.G), group), member);
         k.loop(firstTile, lastTile, (tile) => queryTile(k.add(k.mul(b, p.H), h), h, tile));
       });
-      const to = (base: Pointer, columns: number): Pointer =>
-        k.offset(start(base, kvHead, p.S, columns), firstKey, pitch(columns));
-      k.if(touched, () => {
-        addRows(k, { to: to(p.dk, D), from: part.dk, count: keyCount, columns: D, pitch: pitch(D) }, p.scale);
-        addRows(k, { to: to(p.dv, E), from: part.dv, count: keyCount, columns: E, pitch: pitch(E) });
+      const first = k.add(firstKey, low);
+      const visited = (base: Pointer, from: Pointer, columns: number) => ({
+        to: k.offset(start(base, kvHead, p.S, columns), first, pitch(columns)),
+        from: k.offset(from, low, 4 * padded(columns, k.width)),
+        count: k.sub(high, low),
+        columns,
+        pitch: pitch(columns),
+      });
+      k.if(high, () => {
+        addRows(k, visited(p.dk, part.dk, D), p.scale);
+        addRows(k, visited(p.dv, part.dv, E));
       });
     });
   });
@@ -251,9 +264,10 @@ function addRows(
   k.loop(0, x.count, (j) => {
     const from = k.offset(x.from, j, 4 * padded(x.columns, k.width));
     const to = k.offset(x.to, j, x.pitch);
-    k.loop(0, x.columns, (c) => {
-      const [value, cell] = [k.loadF32(k.offset(from, c, 4)), k.offset(to, c, 4)];
-      k.store(cell, factor ? k.fma(value, factor, k.loadF32(cell)) : k.add(value, k.loadF32(cell)));
+    eachVector(k, k.constant('i32', 0), k.constant('i32', x.columns), (c, lanes) => {
+      const [value, cell] = [k.loadVF(k.offset(from, c, 4)), k.offset(to, c, 4)];
+      const old = k.loadVF(cell, 0, lanes);
+      k.store(cell, factor ? k.fma(value, k.splat(factor), old) : k.add(value, old), 0, lanes);
     });
   });
 }

@@ -62,16 +62,18 @@ export function runBackward(
       dv: zeros(v.shape, { device }),
     };
     const kernel = attendBackward(call.plan.spec);
-    for (const ahead of steps(
-      call.plan.tiles,
-      chunk / t.queryTile,
-      chunk / t.keyBlock,
-      Math.max(keyChunks, queryChunks),
-    )) {
-      const own = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, keyChunks, queryChunks, ahead };
-      device.run(kernel, backwardParameters.pack({ ...args, ...own }), B * G * period * keyChunks, {
-        scratchBytes: backwardScratch(width, call.plan.spec),
-      });
+    const rotation = Math.max(keyChunks, queryChunks);
+    const steps = stepsOf(call.plan.tiles, chunk / t.queryTile, chunk / t.keyBlock, rotation);
+    const chunks = workspace.upload(Int32Array.from(steps.flatMap(({ chunks }) => chunks)));
+    const gradients = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer };
+    let listed = 0;
+    for (const step of steps) {
+      const chunkCount = step.chunks.length;
+      const own = { chunks: { buffer: chunks, byteOffset: 4 * listed }, chunkCount, ahead: step.ahead };
+      const packed = backwardParameters.pack({ ...args, ...gradients, ...own, keyChunks, queryChunks });
+      const scratchBytes = backwardScratch(width, call.plan.spec);
+      device.run(kernel, packed, B * G * period * chunkCount, { scratchBytes });
+      listed += chunkCount;
     }
     device.counters.multiplyAdds += call.plan.visited.pairs * (3 * D + 2 * E);
     const dtables = learned.map((table, i) => {
@@ -90,20 +92,31 @@ export function runBackward(
 
 const [x0, x1] = [variable('x0', 'f32'), variable('x1', 'f32')];
 
-/** The distances between key chunk and query chunk (modulo `chunks`) at which some pair of chunks has a tile to visit. */
-function steps(tiles: TileMap, tilesPerChunk: number, blocksPerChunk: number, chunks: number): readonly number[] {
-  const found = new Set<number>();
+interface Step {
+  readonly ahead: number;
+  /** Key chunks with a tile to visit in the query chunk that is `ahead` of them (modulo `chunks`). */
+  readonly chunks: readonly number[];
+}
+
+/** The steps in which some pair of chunks has a tile to visit, and which: where few have, the others cost nothing. */
+function stepsOf(tiles: TileMap, tilesPerChunk: number, blocksPerChunk: number, chunks: number): readonly Step[] {
+  const found = new Map<number, Set<number>>();
   const { rows, rowOffsets, runs } = tiles;
-  for (let index = 0; index < rowOffsets.length - 1 && found.size < chunks; index++) {
+  for (let index = 0; index < rowOffsets.length - 1; index++) {
     const queryChunk = Math.floor((index % rows) / tilesPerChunk);
     for (let run = rowOffsets[index]!; run < rowOffsets[index + 1]!; run++) {
       const last = Math.floor((runs[3 * run + 1]! - 1) / blocksPerChunk);
       for (let keyChunk = Math.floor(runs[3 * run]! / blocksPerChunk); keyChunk <= last; keyChunk++) {
-        found.add((queryChunk - keyChunk + chunks) % chunks);
+        const ahead = (queryChunk - keyChunk + chunks) % chunks;
+        let step = found.get(ahead);
+        if (step === undefined) found.set(ahead, (step = new Set()));
+        step.add(keyChunk);
       }
     }
   }
-  return [...found].sort((a, b) => a - b);
+  return [...found]
+    .sort(([a], [b]) => a - b)
+    .map(([ahead, step]) => ({ ahead, chunks: [...step].sort((a, b) => a - b) }));
 }
 
 /** Tables up to this many elements get a copy per task. */
