@@ -25,7 +25,15 @@ export {
   type AttentionShape,
 } from './attention/index.js';
 export type { Dtype } from './core/dtype.js';
-export * from './core/errors.js';
+export {
+  CapabilityError,
+  DeviceError,
+  FormatError,
+  NumericsError,
+  OptionError,
+  OutOfMemoryError,
+  ShapeError,
+} from './core/errors.js';
 export * from './ops/index.js';
 export {
   blocks,
@@ -49,4 +57,20 @@ export {
 } from './masks/index.js';
 export * from './positions/index.js';
 export * from './scores/index.js';
-export { constant, lookup, select, tableOf, variable, print, type Expression } from './codegen/expression/index.js';
+export {
+  constant,
+  lookup,
+  print,
+  select,
+  tableOf,
+  variable,
+  type Bool,
+  type BoolLike,
+  type Expression,
+  type F32,
+  type F32Like,
+  type HostTable,
+  type I32,
+  type I32Like,
+  type Table,
+} from './codegen/expression/index.js';

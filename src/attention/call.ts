@@ -1,19 +1,15 @@
+import { describe, isPlainObject } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
-import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
+import { CapabilityError, notOptions, OptionError, ShapeError } from '../core/errors.js';
+import { checkValue } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { Score } from '../scores/index.js';
-import { commonDevice, Tensor } from '../tensor/index.js';
+import { commonDevice, someTensor, Tensor } from '../tensor/index.js';
 import type { AttentionDefinition, Supports } from './definition.js';
-import {
-  resolveOptions,
-  show as showValue,
-  type AttentionShape,
-  type OptionSpecs,
-  type OptionValues,
-} from './options.js';
+import { checkSizes, resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from './options.js';
 
-/** Options of every call; a mechanism's own stand beside them. */
-export interface CommonOptions<P extends string = string, I extends string = string, S extends Supports = Supports> {
+/** Options of every call; a mechanism's own stand beside them. (A type and no interface, so that it is a record as well.) */
+export type CommonOptions<P extends string = string, I extends string = string, S extends Supports = Supports> = {
   /** Query i sees keys j ≤ i + S − L. Default false, or true where there is no other form. */
   readonly causal?: S['causal'] extends false ? false : boolean;
   /** Factor of q·k; default 1/√D. */
@@ -27,7 +23,7 @@ export interface CommonOptions<P extends string = string, I extends string = str
   readonly parameters?: Readonly<Partial<Record<P, Tensor>>>;
   /** Further projections by name. */
   readonly inputs?: Readonly<Partial<Record<I, Tensor>>>;
-}
+};
 
 export const commonOptions: readonly string[] = [
   'causal',
@@ -70,6 +66,8 @@ export function settle<O extends OptionSpecs>(
   shape: AttentionShape,
   given: Given,
 ): Settings<O> {
+  checkSizes(definition.name, shape);
+  checkCallOptions(definition, given);
   const faults = noFaults();
   const settings = collect(definition, shape, given, faults);
   report(definition.name, faults, `B=${shape.B}, H=${shape.H}, G=${shape.G}, L=${shape.L}, S=${shape.S}`);
@@ -87,14 +85,12 @@ export function checkCall<O extends OptionSpecs>(
   given: Given,
 ): { readonly shape: AttentionShape; readonly settings: Settings<O> } {
   const who = definition.name;
-  for (const [name, x] of Object.entries(tensors)) {
-    if (!(x instanceof Tensor))
-      throw new OptionError(`${who}: ${name} must be a tensor; make one with tensor(data, shape).`);
-  }
+  for (const [name, x] of Object.entries(tensors)) checkValue(who, name, x, someTensor);
   for (const [name, { dtype, shape }] of Object.entries(tensors)) {
     if (isFloat(dtype)) continue;
     throw new OptionError(`${who}: ${name} must be f32, f16 or bf16; got ${dtype}${show(shape)}. Use cast.`);
   }
+  checkCallOptions(definition, given);
   const { q, k, v } = tensors;
   const further = [given['parameters'], given['inputs']].flatMap((some) => Object.values((some ?? {}) as Given));
   commonDevice(who, [q, k, v, ...further.filter((x) => x instanceof Tensor)]);
@@ -116,6 +112,16 @@ export function checkCall<O extends OptionSpecs>(
   return { shape, settings };
 }
 
+function checkCallOptions({ name, options }: AttentionDefinition, given: unknown): void {
+  if (!isPlainObject(given))
+    throw new OptionError(`${name}: ${notOptions(given, [...commonOptions, ...Object.keys(options)])}.`);
+  for (const bag of ['parameters', 'inputs']) {
+    const value = given[bag];
+    if (value !== undefined && !isPlainObject(value))
+      throw new OptionError(`${name}: ${bag} must be an object of tensors by name; got ${describe(value)}.`);
+  }
+}
+
 const noFaults = (): Faults => ({ shape: [], capability: [], option: [] });
 
 function collect<O extends OptionSpecs>(
@@ -130,13 +136,13 @@ function collect<O extends OptionSpecs>(
   const { causal = supports.causal === 'only', scale, score, lengths, seed = 0 } = given;
   if (typeof causal !== 'boolean') option.push('causal must be true or false');
   if (scale !== undefined && !Number.isFinite(scale))
-    option.push(`scale must be a finite number; got ${showValue(scale)}`);
+    option.push(`scale must be a finite number; got ${describe(scale)}`);
   if (score !== undefined && !(score instanceof Score)) option.push('score must be a Score, such as softcap(30)');
   if (!Number.isSafeInteger(seed) || (seed as number) < 0) {
-    option.push(`seed must be a whole number of at least 0; got ${String(seed)}`);
+    option.push(`seed must be a whole number of at least 0; got ${describe(seed)}`);
   }
   if (lengths !== undefined && !areLengths(lengths, B, S)) {
-    option.push(`lengths must be ${B} whole numbers from 1 to ${S}, one a batch row; got ${JSON.stringify(lengths)}`);
+    option.push(`lengths must be ${B} whole numbers from 1 to ${S}, one a batch row; got ${describe(lengths)}`);
   }
   if (causal === true && supports.causal === false) capability.push('it has no causal form');
   if (causal === false && supports.causal === 'only') capability.push('it has a causal form only');

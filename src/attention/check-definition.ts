@@ -1,17 +1,21 @@
-import { callable, flag, reasonsAgainst, type Requirement, type Requirements } from '../core/requirements.js';
+import { describe } from '../core/describe.js';
+import {
+  callable,
+  flag,
+  oneOf,
+  reasonsAgainst,
+  text,
+  type Requirement,
+  type Requirements,
+} from '../core/requirements.js';
 import { commonOptions } from './call.js';
 import { type AttentionDefinition, exactnesses, families } from './definition.js';
 import { optionTypes } from './options.js';
 
-const text: Requirement = { must: 'a text', holds: (value) => typeof value === 'string' };
 const object: Requirement = {
   must: 'an object',
   holds: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
 };
-const oneOf = (words: readonly unknown[]): Requirement => ({
-  must: words.map((word) => JSON.stringify(word)).join(', '),
-  holds: (value) => words.includes(value),
-});
 
 const definition: Requirements = {
   name: { must: 'lower case with hyphens', holds: (x) => typeof x === 'string' && /^[a-z][a-z0-9-]*$/.test(x) },
@@ -70,7 +74,7 @@ const within = (part: string, reasons: readonly string[]): string[] => reasons.m
 const inputFaults = (inputs: AttentionDefinition['inputs'] = {}): readonly string[] =>
   Object.entries(inputs)
     .filter(([, of]) => !['q', 'k', 'v'].includes(of))
-    .map(([name, of]) => `${name} must be "q", "k" or "v"; got ${of}`);
+    .map(([name, of]) => `${name} must be "q", "k" or "v"; got ${describe(of)}`);
 
 function optionFaults(spec: unknown): readonly string[] {
   if (!object.holds(spec)) return ['make it with integer, number, integers, flag or choice'];

@@ -17,8 +17,11 @@ export function defineAttention<
   P extends string = never,
   I extends string = never,
 >(definition: AttentionDefinition<O, P, I, S>): Mechanism<O, P, I, S> {
-  const own = (definition ?? {}) as AttentionDefinition;
+  const own = Object(definition) as AttentionDefinition;
   const faults = definitionFaults(own);
-  if (faults.length > 0) throw new OptionError(`defineAttention: ${own.name}: ${faults.join('; ')}.`);
+  if (faults.length > 0)
+    throw new OptionError(
+      `defineAttention: ${typeof own.name === 'string' ? `${own.name}: ` : ''}${faults.join('; ')}.`,
+    );
   return new Mechanism(definition);
 }

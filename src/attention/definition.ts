@@ -79,12 +79,14 @@ export interface Cost {
 /** A state of fixed size that replaces the cache of keys and values. */
 export interface Recurrence<O extends OptionSpecs, P extends string, I extends string> {
   /** Attends to the tokens so far, `state` being what `step` returned before, undefined at first. */
-  readonly step: (
+  step(
+    this: void,
     call: Call<O, P, I>,
     state: Readonly<Record<string, Tensor>> | undefined,
-  ) => ForwardResult & { readonly state: Readonly<Record<string, Tensor>> };
+  ): ForwardResult & { readonly state: Readonly<Record<string, Tensor>> };
 }
 
+/** Functions are written as methods, so that a mechanism with options of its own is a `Mechanism` too. */
 export interface AttentionDefinition<
   O extends OptionSpecs = OptionSpecs,
   P extends string = string,
@@ -108,23 +110,21 @@ export interface AttentionDefinition<
   readonly options: O;
   readonly supports: S;
   /** Tensors beside q, k and v. */
-  readonly parameters?: (
-    shape: AttentionShape,
-    options: OptionValues<O>,
-  ) => Readonly<Record<P, ParameterSpecs[string]>>;
+  parameters?(this: void, shape: AttentionShape, options: OptionValues<O>): Readonly<Record<P, ParameterSpecs[string]>>;
   /** Further projections it wants, and which of q, k, v stands in where the caller has none. */
   readonly inputs?: Readonly<Record<I, 'q' | 'k' | 'v'>>;
   /** Pairs that may see each other, without causality and padding. */
-  readonly pattern?: (
+  pattern?(
+    this: void,
     shape: AttentionShape,
     options: OptionValues<O>,
     call: { readonly causal: boolean; readonly seed: number },
-  ) => Mask;
+  ): Mask;
   /** Reasons not to run a shape, a sentence each: what is wrong and what would do. */
-  readonly refuse?: (shape: AttentionShape, options: OptionValues<O>, causal: boolean) => readonly string[];
-  readonly cost: (shape: AttentionShape, options: OptionValues<O>, causal: boolean) => Cost;
+  refuse?(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): readonly string[];
+  cost(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): Cost;
   /** Default: exact attention under `pattern`. */
-  readonly forward?: (call: Call<O, P, I>) => ForwardResult;
+  forward?(this: void, call: Call<O, P, I>): ForwardResult;
   /**
    * Whether `forward` takes f16 and bf16, and keeps what it keeps for gradients in them; else it is given f32, and its output is
    * stored as q is. Default: where there is no `forward`.

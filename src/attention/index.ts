@@ -14,19 +14,34 @@ export {
 export type { CommonOptions } from './call.js';
 export type { CacheKind, Decoder, DecoderOptions } from './decoder.js';
 export { Mechanism, type AnyOptions, type AttentionResult, type CallOptions } from './mechanism.js';
-export * from './options.js';
-export * from './parameters.js';
-export { allPairs, costOfPairs, headPairs } from './pairs.js';
 export {
-  knownMechanisms,
-  mechanism,
-  mechanisms,
-  pluginOf,
-  registerMechanism,
-  unknownMechanism,
-  type RegisterOptions,
-} from './registry.js';
-export { measure, rehearse, type Rehearsal, type RehearseOptions, type Taken } from './rehearse.js';
+  choice,
+  flag,
+  integer,
+  integers,
+  number,
+  type AttentionShape,
+  type Default,
+  type OptionSpec,
+  type OptionSpecs,
+  type OptionValues,
+  type Range,
+} from './options.js';
+export {
+  constantOf,
+  drawn,
+  identity,
+  learned,
+  normalOf,
+  orthogonalRows,
+  uniformOf,
+  type Initialiser,
+  type ParameterSpec,
+  type ParameterSpecs,
+} from './parameters.js';
+export { allPairs, costOfPairs, headPairs } from './pairs.js';
+export { knownMechanisms, mechanism, mechanisms, registerMechanism, type RegisterOptions } from './registry.js';
+export { rehearse, type Rehearsal, type RehearseOptions, type Taken } from './rehearse.js';
 export * from './exact/index.js';
 export * from './hashing/index.js';
 export * from './kernels/index.js';

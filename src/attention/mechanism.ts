@@ -1,7 +1,8 @@
 import { lengths as lengthsMask, type Mask } from '../masks/index.js';
 import type { Device } from '../devices/device.js';
 import { cast } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { checkValues } from '../core/requirements.js';
+import { scope, someDevice, type Tensor } from '../tensor/index.js';
 import { checkCall, settle, type CommonOptions, type Settings } from './call.js';
 import { Decoder, type DecoderOptions } from './decoder.js';
 import {
@@ -16,13 +17,13 @@ import type { AttentionShape, OptionSpecs, OptionValues } from './options.js';
 import { drawParameter, type ParameterSpecs } from './parameters.js';
 import { checkedCost, checkResult } from './returned.js';
 
-/** Options of one call: those of every mechanism and its own. */
+/** Options of one call: those of every mechanism and its own; any, where it is not known which mechanism it is. */
 export type CallOptions<
   O extends OptionSpecs,
   P extends string = string,
   I extends string = string,
   S extends Supports = Supports,
-> = CommonOptions<P, I, S> & Partial<OptionValues<O>>;
+> = string extends keyof O ? AnyOptions : CommonOptions<P, I, S> & Partial<OptionValues<O>>;
 
 export interface AttentionResult extends ForwardResult {
   readonly notes: readonly string[];
@@ -128,8 +129,10 @@ export class Mechanism<
    */
   parameters(
     shape: AttentionShape,
-    { device, ...options }: { readonly device: Device } & CallOptions<O, P, I, S>,
+    given: { readonly device: Device } & CallOptions<O, P, I, S>,
   ): Readonly<Record<P, Tensor>> {
+    checkValues(this.name, { device: Object(given).device as unknown }, { device: someDevice }, ['device']);
+    const { device, ...options } = given;
     const settings = this.settle(shape, options as unknown as CallOptions<O, P, I, S>);
     return scope(
       () =>
@@ -148,7 +151,7 @@ export class Mechanism<
    * @throws CapabilityError for a mechanism that does not decode, or not with such a cache; OptionError for values out of range.
    */
   decoder(options: DecoderOptions & CallOptions<O, P, I, S>): Decoder {
-    return new Decoder(this as unknown as Mechanism, options);
+    return new Decoder(this, options);
   }
 
   #specs(shape: AttentionShape, { values }: Settings<O>): ParameterSpecs {

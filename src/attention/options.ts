@@ -1,4 +1,16 @@
-import { nearest } from '../core/errors.js';
+import { describe } from '../core/describe.js';
+import { nearest, ShapeError } from '../core/errors.js';
+import {
+  anything,
+  checkValue,
+  checkValues,
+  flag as aFlag,
+  oneOf,
+  someNumber,
+  text,
+  type Requirement,
+  type Requirements,
+} from '../core/requirements.js';
 
 /** Sizes of an attention: batch, query heads, key/value heads, queries, keys, size of a key, size of a value. */
 export interface AttentionShape {
@@ -55,31 +67,46 @@ export interface Range<T> {
   readonly help: string;
 }
 
-export const integer = (spec: Range<number>): Range<number> & { readonly type: 'integer' } => ({
-  type: 'integer',
-  ...spec,
-});
-export const number = (spec: Range<number>): Range<number> & { readonly type: 'number' } => ({
-  type: 'number',
-  ...spec,
-});
+/** The entry of an option, complete; what a default must be is seen where it is used. */
+function specOf<T extends string, S extends object>(
+  type: T,
+  spec: S,
+  more: Requirements = range,
+): S & { readonly type: T } {
+  checkValues(`option of type ${type}`, spec, { default: anything, help: text, ...more }, ['default', 'help']);
+  return { type, ...spec };
+}
+const range: Requirements = { min: someNumber, max: someNumber };
+
+export const integer = (spec: Range<number>): Range<number> & { readonly type: 'integer' } => specOf('integer', spec);
+export const number = (spec: Range<number>): Range<number> & { readonly type: 'number' } => specOf('number', spec);
 /** A list of whole numbers; on the command line `1+2+3`. */
-export const integers = (spec: Range<readonly number[]>): Range<readonly number[]> & { readonly type: 'integers' } => ({
-  type: 'integers',
-  ...spec,
-});
+export const integers = (spec: Range<readonly number[]>): Range<readonly number[]> & { readonly type: 'integers' } =>
+  specOf('integers', spec);
 export const flag = (spec: {
   readonly default: boolean;
   readonly help: string;
-}): Described<boolean> & { readonly type: 'boolean' } => ({ type: 'boolean', ...spec });
+}): Described<boolean> & { readonly type: 'boolean' } => specOf('boolean', spec, { default: aFlag });
 export const choice = <const C extends readonly string[]>(
   choices: C,
   spec: { readonly default: C[number]; readonly help: string },
-): { readonly type: 'choice'; readonly choices: C; readonly default: C[number]; readonly help: string } => ({
-  type: 'choice',
-  choices,
-  ...spec,
-});
+): { readonly type: 'choice'; readonly choices: C; readonly default: C[number]; readonly help: string } => {
+  checkValue('option of type choice', 'choices', choices, words);
+  return { choices, ...specOf('choice', spec, { default: oneOf(choices) }) };
+};
+const words: Requirement = {
+  must: 'a list of one or more words',
+  holds: (list) => Array.isArray(list) && list.length > 0 && list.every((word) => typeof word === 'string'),
+};
+
+/** @throws ShapeError unless every size of a shape is a whole number from 1 on. */
+export function checkSizes(who: string, shape: AttentionShape): void {
+  const { B, H, G, L, S, D, E } = Object(shape) as AttentionShape;
+  const sizes = Object.entries({ B, H, G, L, S, D, E });
+  if (sizes.every(([, size]) => Number.isInteger(size) && size > 0 && size < 2 ** 31)) return;
+  const got = sizes.map(([name, size]) => `${name}=${describe(size)}`).join(', ');
+  throw new ShapeError(`${who}: the shape must be { B, H, G, L, S, D, E }, whole numbers from 1 on; got ${got}.`);
+}
 
 /** What a value must be, as a phrase. */
 export function requirement(spec: OptionSpec): string {
@@ -123,8 +150,6 @@ function accepts(spec: OptionSpec, value: unknown): boolean {
 const inRange = ({ min, max = Infinity }: { readonly min: number; readonly max?: number }, x: number): boolean =>
   x >= min && x <= max;
 
-export const show = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : String(value));
-
 /** The default of an option for a shape. */
 export function defaultOf(spec: OptionSpec, shape: AttentionShape): unknown {
   return typeof spec.default === 'function' ? spec.default(shape) : spec.default;
@@ -144,8 +169,8 @@ export function resolveOptions<O extends OptionSpecs>(
     refused.push(`unknown option ${name}${guess === undefined ? '' : ` (did you mean ${guess}?)`}; it has ${known}`);
   }
   const values = Object.entries(specs).map(([name, spec]) => {
-    const value = given[name] ?? defaultOf(spec, shape);
-    if (!accepts(spec, value)) refused.push(`${name} must be ${requirement(spec)}; got ${show(value)}`);
+    const value = given[name] === undefined ? defaultOf(spec, shape) : given[name];
+    if (!accepts(spec, value)) refused.push(`${name} must be ${requirement(spec)}; got ${describe(value)}`);
     return [name, value];
   });
   return { values: Object.fromEntries(values) as OptionValues<O>, refused };

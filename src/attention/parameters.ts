@@ -1,5 +1,7 @@
 import { normal, uniform } from '../core/random.js';
-import { sizeOf } from '../core/shape.js';
+import { ShapeError } from '../core/errors.js';
+import { callable, checkValue, finite, someNumber } from '../core/requirements.js';
+import { checkShape, show, sizeOf } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
 import { empty, tensor, trackLeaf, type Tensor } from '../tensor/index.js';
 
@@ -15,8 +17,18 @@ export interface ParameterSpec {
 }
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
-export const learned = (shape: readonly number[], init: Initialiser): ParameterSpec => ({ shape, init, learned: true });
-export const drawn = (shape: readonly number[], init: Initialiser): ParameterSpec => ({ shape, init, learned: false });
+/** A tensor that training changes. */
+export const learned = (shape: readonly number[], init: Initialiser): ParameterSpec =>
+  parameter('learned', shape, init, true);
+/** A tensor that is drawn once from the seed and kept. */
+export const drawn = (shape: readonly number[], init: Initialiser): ParameterSpec =>
+  parameter('drawn', shape, init, false);
+
+function parameter(who: string, shape: readonly number[], init: Initialiser, learned: boolean): ParameterSpec {
+  checkShape(who, shape);
+  checkValue(who, 'init', init, callable);
+  return { shape, init, learned };
+}
 
 /** Draws a parameter on a device. */
 export function drawParameter(
@@ -33,27 +45,34 @@ export function drawParameter(
   return tensor(init(shape, seed, purpose), shape, { device, requiresGradient: tracked, category: 'parameter' });
 }
 
-export const constantOf =
-  (value: number): Initialiser =>
-  (shape) =>
-    new Float32Array(sizeOf(shape)).fill(value);
+export function constantOf(value: number): Initialiser {
+  checkValue('constantOf', 'value', value, someNumber);
+  return (shape) => new Float32Array(elements('constantOf', shape)).fill(value);
+}
 
 /** N(0, std²). */
-export const normalOf =
-  (std = 1): Initialiser =>
-  (shape, seed, purpose) =>
-    normal(seed, purpose, sizeOf(shape)).map((x) => std * x);
+export function normalOf(std = 1): Initialiser {
+  checkValue('normalOf', 'std', std, finite);
+  return (shape, seed, purpose) => normal(seed, purpose, elements('normalOf', shape)).map((x) => std * x);
+}
 
 /** Uniform on [−bound, bound). */
-export const uniformOf =
-  (bound: number): Initialiser =>
-  (shape, seed, purpose) =>
-    uniform(seed, purpose, sizeOf(shape)).map((x) => bound * (2 * x - 1));
+export function uniformOf(bound: number): Initialiser {
+  checkValue('uniformOf', 'bound', bound, finite);
+  return (shape, seed, purpose) => uniform(seed, purpose, elements('uniformOf', shape)).map((x) => bound * (2 * x - 1));
+}
+
+function elements(who: string, shape: readonly number[], axes = 0): number {
+  checkShape(who, shape);
+  if (shape.length < axes) throw new ShapeError(`${who}: takes a shape of at least ${axes} axes; got ${show(shape)}.`);
+  return sizeOf(shape);
+}
 
 /** The identity in the last two axes. */
 export const identity: Initialiser = (shape) => {
+  const length = elements('identity', shape, 2);
   const [rows, columns] = [shape.at(-2)!, shape.at(-1)!];
-  return Float32Array.from({ length: sizeOf(shape) }, (_, i) =>
+  return Float32Array.from({ length }, (_, i) =>
     Math.floor((i % (rows * columns)) / columns) === i % columns ? 1 : 0,
   );
 };
@@ -64,8 +83,9 @@ export const identity: Initialiser = (shape) => {
  * last of ⌈M/D⌉ blocks is cut. (Orthogonal random features: Yu et al. 2016, arXiv:1610.09072.)
  */
 export const orthogonalRows: Initialiser = (shape, seed, purpose) => {
+  const size = elements('orthogonalRows', shape, 2);
   const [rows, columns] = [shape.at(-2)!, shape.at(-1)!];
-  const matrices = sizeOf(shape) / (rows * columns);
+  const matrices = size / (rows * columns);
   const source = Float64Array.from(normal(seed, purpose, matrices * Math.ceil(rows / columns) * columns * columns));
   const norms = normal(seed, `${purpose} norms`, matrices * rows * columns);
   const out = new Float32Array(sizeOf(shape));

@@ -1,4 +1,5 @@
 import { nearest, OptionError } from '../core/errors.js';
+import { checkValue, checkValues, text } from '../core/requirements.js';
 import type { AttentionDefinition, Supports } from './definition.js';
 import * as exact from './exact/index.js';
 import * as hashing from './hashing/index.js';
@@ -35,11 +36,13 @@ const registered = new Map<string, Registered>();
  */
 export function registerMechanism<O extends OptionSpecs, P extends string, I extends string, S extends Supports>(
   own: Mechanism<O, P, I, S>,
-  { plugin }: RegisterOptions = {},
+  options: RegisterOptions = {},
 ): () => void {
   const who = 'registerMechanism';
+  checkValues(who, options, { plugin: text });
+  const { plugin } = options;
   if (!(own instanceof Mechanism)) throw new OptionError(`${who}: takes what defineAttention returns; ${whatIs(own)}.`);
-  const one = own as unknown as Mechanism;
+  const one: Mechanism = own;
   const { name } = one;
   const other = find(name);
   if (other !== undefined && other !== one) {
@@ -75,6 +78,7 @@ const find = (name: string): Mechanism | undefined => knownMechanisms().find((on
 
 /** The mechanism of a name, of this package or registered. @throws OptionError for an unknown one, with the nearest. */
 export function mechanism(name: string): Mechanism {
+  checkValue('mechanism', 'name', name, text);
   const found = find(name);
   if (found === undefined) throw new OptionError(`mechanism: ${unknownMechanism(name)}`);
   return found;

@@ -1,9 +1,12 @@
+import { describe, isPlainObject } from '../core/describe.js';
+import { notOptions, OptionError } from '../core/errors.js';
+import { checkValues, flag, type Requirement } from '../core/requirements.js';
 import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
 import { RehearsalDevice } from '../devices/index.js';
 import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, type Tensor } from '../tensor/index.js';
 import { projectionShapes } from './call.js';
 import type { AttentionShape } from './options.js';
-import type { AnyOptions, Mechanism } from './mechanism.js';
+import { Mechanism, type AnyOptions } from './mechanism.js';
 
 /** What a run takes, in bytes and operations. */
 export interface Taken {
@@ -42,6 +45,12 @@ export interface RehearseOptions {
   readonly countPairs?: boolean;
 }
 
+const someMachine: Requirement = {
+  must: 'the info of a device, or { width, threads }',
+  holds: (like) =>
+    [Object(like).width, Object(like).threads].every((count) => Number.isInteger(count) && (count as number) > 0),
+};
+
 /**
  * What a call would take, without computing it: the mechanism runs on a device that only counts.
  *
@@ -51,8 +60,15 @@ export function rehearse(
   mechanism: Mechanism,
   shape: AttentionShape,
   options: AnyOptions,
-  { training = false, like, inputs: own = false, countPairs = true }: RehearseOptions,
+  given: RehearseOptions,
 ): Rehearsal {
+  const wanted = { training: flag, like: someMachine, countPairs: flag, inputs: flag };
+  checkValues('rehearse', given, wanted, ['like']);
+  const { training = false, like, inputs: own = false, countPairs = true } = given;
+  if (!(mechanism instanceof Mechanism))
+    throw new OptionError(`rehearse: takes a mechanism; got ${describe(mechanism)}.`);
+  if (!isPlainObject(options)) throw new OptionError(`rehearse: ${notOptions(options, [])}.`);
+  mechanism.settle(shape, options);
   const device = new RehearsalDevice({ like, countPairs });
   const shapes = projectionShapes(shape);
   const make = (of: 'q' | 'k' | 'v'): Tensor => {
@@ -95,13 +111,13 @@ export function measure(
     E: v.shape[3]!,
   };
   return scope(() => {
-    const parameters = mechanism.parameters(shape, { ...options, device } as never);
+    const parameters = mechanism.parameters(shape, { ...options, device });
     const parameterBytes = total(Object.values(parameters));
     const call = { ...options, parameters: { ...parameters, ...options.parameters } };
     const start = ledger.mark();
     const before = { ...counters };
     const run = (): Tensor => {
-      const { out, logsumexp } = mechanism.run(q, k, v, call as never);
+      const { out, logsumexp } = mechanism.run(q, k, v, call);
       logsumexp?.dispose();
       return out;
     };

@@ -1,4 +1,5 @@
-import { knownMechanisms, mechanism as find, parseOption, requirement, type Mechanism } from '../attention/index.js';
+import { knownMechanisms, mechanism as find, type Mechanism } from '../attention/index.js';
+import { parseOption, requirement } from '../attention/options.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { UsageError } from './io.js';
 

@@ -1,4 +1,6 @@
+import { describe, isList } from './describe.js';
 import { OptionError } from './errors.js';
+import { checkValue, list } from './requirements.js';
 
 /** How an element is stored. Arithmetic is f32 (or i32); `f16` and `bf16` are storage. */
 export type Dtype = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8';
@@ -16,7 +18,7 @@ export const isFloat = (dtype: Dtype): dtype is FloatDtype => dtype === 'f32' ||
 /** @throws OptionError unless `dtype` names a dtype. */
 export function checkDtype(who: string, dtype: unknown): asserts dtype is Dtype {
   if (typeof dtype === 'string' && Object.hasOwn(bytesPerElement, dtype)) return;
-  throw new OptionError(`${who}: dtype must be one of ${dtypes.join(', ')}; got ${String(dtype)}.`);
+  throw new OptionError(`${who}: dtype must be one of ${dtypes.join(', ')}; got ${describe(dtype)}.`);
 }
 
 const scratch = new Float32Array(1);
@@ -82,6 +84,18 @@ export function encode(who: string, data: ArrayLike<number>, dtype: Dtype): Arra
   }
 }
 
+/** @throws OptionError for a list that holds anything but numbers: nested arrays and texts would become NaN. */
+export function checkNumbers(who: string, data: ArrayLike<number>): void {
+  checkValue(who, 'data', data, list);
+  // typed arrays hold nothing else
+  if (ArrayBuffer.isView(data)) return;
+  for (let i = 0; i < data.length; i++) {
+    if (typeof data[i] === 'number') continue;
+    const remedy = isList(data[i]) ? ' Flatten it: data is one list in row-major order, beside its shape.' : '';
+    throw new OptionError(`${who}: data must be a list of numbers; got ${describe(data[i])} at index ${i}.${remedy}`);
+  }
+}
+
 function integers<A extends Int32Array | Uint8Array>(
   who: string,
   data: ArrayLike<number>,
@@ -95,7 +109,7 @@ function integers<A extends Int32Array | Uint8Array>(
     const value = data[i]!;
     if (!(Number.isInteger(value) && value >= low && value <= high)) {
       throw new OptionError(
-        `${who}: ${dtype} data must be whole numbers from ${low} to ${high}; got ${value} at index ${i}.`,
+        `${who}: ${dtype} data must be whole numbers from ${low} to ${high}; got ${describe(value)} at index ${i}.`,
       );
     }
     out[i] = value;

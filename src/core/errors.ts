@@ -1,3 +1,5 @@
+import { describe, isPlainObject } from './describe.js';
+
 /** Shapes, ranks or lengths that do not fit together. */
 export class ShapeError extends Error {
   override readonly name = 'ShapeError';
@@ -50,13 +52,22 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** Throws an OptionError for every key of `options` that is not in `known`, with the nearest known name. */
-export function checkOptions(who: string, options: object, known: readonly string[]): void {
-  const unknown = Object.keys(options).filter((key) => !known.includes(key));
-  if (unknown.length === 0) return;
+/**
+ * Throws an OptionError for options that are no plain object, and for every key that is not in `known`, with the nearest known
+ * name: `softmax(x, -1)` and `attend(q, k, v, causal())` are mistakes, not calls without options.
+ */
+export function checkOptions(who: string, options: unknown, known: readonly string[]): void {
+  if (!isPlainObject(options)) throw new OptionError(`${who}: ${notOptions(options, known)}.`);
+  let unknown: string[] | undefined;
+  for (const key of Object.keys(options)) if (!known.includes(key)) (unknown ??= []).push(key);
+  if (unknown === undefined) return;
   const hints = unknown.map((key) => {
     const guess = nearest(key, known);
     return guess ? `"${key}" (did you mean "${guess}"?)` : `"${key}"`;
   });
   throw new OptionError(`${who}: unknown option ${hints.join(', ')}; known options: ${known.join(', ')}.`);
 }
+
+/** Why a value is refused where an object of options stands. */
+export const notOptions = (value: unknown, known: readonly string[]): string =>
+  `takes its options as an object${known.length === 0 ? '' : ` { ${known.join(', ')} }`}; got ${describe(value)}`;

@@ -1,4 +1,6 @@
+import { describe } from './describe.js';
 import { OptionError } from './errors.js';
+import { checkValue, text } from './requirements.js';
 
 /**
  * Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
@@ -52,13 +54,14 @@ export function philox(counter: readonly [number, number, number, number], key: 
 /** The key of a seed: its low and high word. A seed is a whole number from 0 to 2⁵³ − 1. */
 export function seedKey(seed: number): [number, number] {
   if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new OptionError(`random: seed must be a whole number from 0 to 2^53 - 1; got ${seed}.`);
+    throw new OptionError(`random: seed must be a whole number from 0 to 2^53 - 1; got ${describe(seed)}.`);
   }
   return [seed >>> 0, Math.floor(seed / TWO_32)];
 }
 
 /** Two words that stand for a purpose in the counter: two FNV-like hashes over UTF-16 units, then mixed. */
 export function purposeWords(purpose: string): [number, number] {
+  checkValue('random', 'purpose', purpose, text);
   let a = 0x811c9dc5;
   let b = 0x9747b28c;
   for (let i = 0; i < purpose.length; i++) {
@@ -74,7 +77,7 @@ export function purposeWords(purpose: string): [number, number] {
 
 function length(n: number): number {
   if (Number.isSafeInteger(n) && n >= 0) return n;
-  throw new OptionError(`random: the number of values must be a whole number of at least 0; got ${n}.`);
+  throw new OptionError(`random: the number of values must be a whole number of at least 0; got ${describe(n)}.`);
 }
 
 function* blocks(seed: number, purpose: string, n: number): Generator<Words4, void> {

@@ -1,4 +1,5 @@
-import { nearest, OptionError } from './errors.js';
+import { describe, isList, isPlainObject } from './describe.js';
+import { nearest, notOptions, OptionError } from './errors.js';
 
 /** What a value must be, as a phrase, and the test of it. */
 export interface Requirement {
@@ -18,26 +19,54 @@ export const positive = number('a number above 0', (x) => x > 0);
 export const atLeast = (least: number): Requirement => number(`a number of at least ${least}`, (x) => x >= least);
 export const wholeFrom = (least: number): Requirement =>
   number(`a whole number of at least ${least}`, (x) => Number.isSafeInteger(x) && x >= least);
+/** NaN and infinities too. */
+export const someNumber: Requirement = { must: 'a number', holds: (value) => typeof value === 'number' };
+export const finite = number('a finite number', () => true);
+export const wholeNumber = number('a whole number', Number.isSafeInteger);
 export const flag: Requirement = { must: 'true or false', holds: (value) => typeof value === 'boolean' };
 export const callable: Requirement = { must: 'a function', holds: (value) => typeof value === 'function' };
+export const text: Requirement = { must: 'a text', holds: (value) => typeof value === 'string' };
+export const listOfNumbers: Requirement = {
+  must: 'a list of numbers',
+  // typed arrays hold nothing else
+  holds: (value) =>
+    isList(value) && (ArrayBuffer.isView(value) || Array.from(value).every((x) => typeof x === 'number')),
+};
+/** What has a length; its entries are looked at where they are used. */
+export const list: Requirement = { must: 'a list', holds: isList };
+export const oneOf = (values: readonly unknown[]): Requirement => ({
+  must: values
+    .map(describe)
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' or $1'),
+  holds: (value) => values.includes(value),
+});
+export const wholeNumbers: Requirement = {
+  must: 'a whole number or a list of them',
+  holds: (value) => wholeNumber.holds(value) || (isList(value) && Array.from(value).every(Number.isSafeInteger)),
+};
+/** What is looked at where it is used. */
+export const anything: Requirement = { must: 'anything', holds: () => true };
 
 /** A sentence for each option that is unknown, missing, or not what it must be; undefined stands for one not given. */
 export function reasonsAgainst(
-  options: object,
+  options: unknown,
   requirements: Requirements,
   required: readonly string[] = [],
 ): readonly string[] {
-  const known = Object.keys(requirements);
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const missing = required.filter((name) => !given.some(([key]) => key === name));
-  return [
-    ...given.flatMap(([name, value]) => {
-      const requirement = Object.hasOwn(requirements, name) ? requirements[name] : undefined;
-      if (requirement === undefined) return unknown(name, known);
-      return requirement.holds(value) ? [] : `${name} must be ${requirement.must}; got ${String(value)}`;
-    }),
-    ...missing.map((name) => `${name} is missing; it must be ${requirements[name]!.must}`),
-  ];
+  if (!isPlainObject(options)) return [notOptions(options, Object.keys(requirements))];
+  const reasons: string[] = [];
+  for (const name of Object.keys(options)) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const requirement = Object.hasOwn(requirements, name) ? requirements[name] : undefined;
+    if (requirement === undefined) reasons.push(unknown(name, Object.keys(requirements)));
+    else if (!requirement.holds(value)) reasons.push(`${name} must be ${requirement.must}; got ${describe(value)}`);
+  }
+  for (const name of required) {
+    if (options[name] === undefined) reasons.push(`${name} is missing; it must be ${requirements[name]!.must}`);
+  }
+  return reasons;
 }
 
 function unknown(name: string, known: readonly string[]): string {
@@ -48,4 +77,17 @@ function unknown(name: string, known: readonly string[]): string {
 /** @throws OptionError with all reasons, if there are any. */
 export function refuse(who: string, reasons: readonly string[]): void {
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
+}
+
+/** @throws OptionError for options that are no object, unknown, missing, or not what they must be. */
+export const checkValues = (
+  who: string,
+  options: unknown,
+  requirements: Requirements,
+  required?: readonly string[],
+): void => refuse(who, reasonsAgainst(options, requirements, required));
+
+/** One value in a place of its own. @throws OptionError unless it is what it must be. */
+export function checkValue(who: string, name: string, value: unknown, { must, holds }: Requirement): void {
+  if (!holds(value)) throw new OptionError(`${who}: ${name} must be ${must}; got ${describe(value)}.`);
 }

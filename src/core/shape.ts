@@ -1,3 +1,4 @@
+import { describe, isList } from './describe.js';
 import { OptionError, ShapeError } from './errors.js';
 
 /** Extents of the axes, outermost first; elements are contiguous in row-major order. `[]` is one number. */
@@ -17,16 +18,24 @@ export const sameShape = (a: Shape, b: Shape): boolean =>
 /** @throws ShapeError unless every extent is a positive integer and the whole has fewer than 2³¹ elements. */
 export function checkShape(who: string, shape: Shape): void {
   if (!Array.isArray(shape))
-    throw new ShapeError(`${who}: shape must be an array of positive integers; got ${String(shape)}.`);
+    throw new ShapeError(`${who}: shape must be an array of integers; got ${describe(shape)}.`);
   if (!shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
     const remedy = shape.includes(0) ? ' Empty tensors are not defined: leave the call out.' : '';
-    throw new ShapeError(`${who}: every extent of a shape must be a positive integer; got ${show(shape)}.${remedy}`);
+    throw new ShapeError(
+      `${who}: every extent of a shape must be a positive integer; got ${describe(shape)}.${remedy}`,
+    );
   }
   if (sizeOf(shape) > LARGEST) {
     throw new ShapeError(
       `${who}: a tensor has at most 2^31 - 1 elements; ${show(shape)} has ${sizeOf(shape)}. Split it.`,
     );
   }
+}
+
+/** @throws ShapeError unless extents, axes or the like come as an array: `reshape(x, [2, 1])`, not `reshape(x, 2, 1)`. */
+export function checkList(who: string, name: string, list: unknown): asserts list is readonly number[] {
+  if (Array.isArray(list) && list.every(Number.isInteger)) return;
+  throw new ShapeError(`${who}: ${name} must be an array of integers; got ${describe(list)}.`);
 }
 
 /** Steps in elements along each axis of a contiguous tensor. */
@@ -75,7 +84,7 @@ export function resolveAxis(who: string, axis: number, shape: Shape): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
     const range =
       rank === 0 ? 'a tensor of shape [] has no axes' : `it must be an integer from ${-rank} to ${rank - 1}`;
-    throw new OptionError(`${who}: there is no axis ${axis} in shape ${show(shape)}; ${range}.`);
+    throw new OptionError(`${who}: there is no axis ${describe(axis)} in shape ${show(shape)}; ${range}.`);
   }
   return axis < 0 ? axis + rank : axis;
 }
@@ -83,17 +92,16 @@ export function resolveAxis(who: string, axis: number, shape: Shape): number {
 /** Distinct axes counted from the first, ascending; all of them by default. */
 export function resolveAxes(who: string, axes: number | readonly number[] | undefined, shape: Shape): number[] {
   if (axes === undefined) return shape.map((_, axis) => axis);
-  const resolved = (typeof axes === 'number' ? [axes] : [...axes]).map((axis) => resolveAxis(who, axis, shape));
+  const resolved = (isList(axes) ? Array.from(axes) : [axes]).map((axis) => resolveAxis(who, axis, shape));
   if (new Set(resolved).size < resolved.length) {
-    throw new OptionError(
-      `${who}: axes must be distinct; got ${show(axes as readonly number[])} for shape ${show(shape)}.`,
-    );
+    throw new OptionError(`${who}: axes must be distinct; got ${describe(axes)} for shape ${show(shape)}.`);
   }
   return resolved.sort((a, b) => a - b);
 }
 
 /** `shape` with one extent of −1 replaced by what makes `size` elements. @throws ShapeError when none does. */
 export function inferShape(who: string, shape: Shape, from: Shape): number[] {
+  checkList(who, 'shape', shape);
   const size = sizeOf(from);
   const unknown = shape.filter((extent) => extent === -1).length;
   const known = shape.reduce((product, extent) => (extent === -1 ? product : product * extent), 1);

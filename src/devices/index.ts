@@ -1,5 +1,6 @@
-import { CapabilityError, checkOptions, OptionError } from '../core/errors.js';
+import { CapabilityError } from '../core/errors.js';
 import { isNode } from '../core/node.js';
+import { checkValues, flag, oneOf, text, type Requirements } from '../core/requirements.js';
 import type { Backend } from './cpu/backend.js';
 import { MAX_THREADS } from './cpu/control.js';
 import { CpuDevice } from './cpu/device.js';
@@ -26,7 +27,19 @@ export interface DeviceOptions {
 }
 
 const KINDS = ['auto', 'native', 'wasm'] as const;
-const OPTIONS = ['kind', 'threads', 'memoryLimit', 'poison', 'cacheFolder'];
+const requirements: Requirements = {
+  kind: oneOf(KINDS),
+  threads: {
+    must: `a whole number from 1 to ${MAX_THREADS}, the calling thread included`,
+    holds: (count) => Number.isInteger(count) && (count as number) >= 1 && (count as number) <= MAX_THREADS,
+  },
+  memoryLimit: {
+    must: 'a whole number of bytes, at least 65536',
+    holds: (bytes) => Number.isSafeInteger(bytes) && (bytes as number) >= 65536,
+  },
+  poison: flag,
+  cacheFolder: text,
+};
 
 /**
  * A CPU device. `info.reasons` says why it is the kind it is.
@@ -40,16 +53,8 @@ const OPTIONS = ['kind', 'threads', 'memoryLimit', 'poison', 'cacheFolder'];
  * await device.dispose();
  */
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
-  checkOptions('createDevice', options, OPTIONS);
-  const { kind = 'auto', memoryLimit, poison = false } = options;
-  if (!KINDS.includes(kind)) {
-    throw new OptionError(`createDevice: kind must be "auto", "native" or "wasm"; got ${JSON.stringify(kind)}.`);
-  }
-  if (memoryLimit !== undefined && !(Number.isSafeInteger(memoryLimit) && memoryLimit >= 65536)) {
-    throw new OptionError(
-      `createDevice: memoryLimit must be a whole number of bytes, at least 65536; got ${memoryLimit}.`,
-    );
-  }
+  checkValues('createDevice', options, requirements);
+  const { kind = 'auto', poison = false } = options;
   const [threads, reason] = chooseThreads(options.threads);
   const [backend, why] = await chooseBackend(kind, options);
   try {
@@ -65,11 +70,6 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
 function chooseThreads(wanted: number | undefined): [threads: number, reason: string] {
   const machine = parallelism();
   if (wanted === undefined) return [Math.min(machine.threads, MAX_THREADS), machine.reason];
-  if (!Number.isInteger(wanted) || wanted < 1 || wanted > MAX_THREADS) {
-    throw new OptionError(
-      `createDevice: threads must be a whole number from 1 to ${MAX_THREADS}, the calling thread included; got ${wanted}.`,
-    );
-  }
   if (wanted > 1 && !machine.parallel)
     throw new CapabilityError(`createDevice: ${wanted} threads asked; ${machine.reason}`);
   return [wanted, `threads: ${wanted}, as asked.`];

@@ -1,5 +1,7 @@
+export const categories = ['tensor', 'parameter', 'saved', 'workspace', 'cache'] as const;
+
 /** What a byte is held for. */
-export type Category = 'tensor' | 'parameter' | 'saved' | 'workspace' | 'cache';
+export type Category = (typeof categories)[number];
 
 /** Bytes held on a device, by category, with the peak since the last `mark`. */
 export class Ledger {

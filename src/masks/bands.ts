@@ -1,7 +1,8 @@
+import { describe } from '../core/describe.js';
 import { checkOptions, OptionError } from '../core/errors.js';
 import { constant } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
-import { alternatives, integer, show } from './options.js';
+import { alternatives, integer } from './options.js';
 import { place } from './place.js';
 
 const { q, k } = place;
@@ -27,16 +28,17 @@ export type WithinOptions =
  */
 export function within(options: WithinOptions): Mask {
   checkOptions('within', options, ['radius', 'left', 'right', 'causalWindow']);
-  alternatives('within', options, [['radius'], ['left', 'right'], ['causalWindow']]);
-  if ('radius' in options) {
-    const radius = integer('within', 'radius', options.radius, 0);
+  const [form] = alternatives('within', options, [['radius'], ['left', 'right'], ['causalWindow']]);
+  const { radius: each, causalWindow, left: before, right: after } = options as Partial<Record<string, number>>;
+  if (form === 'radius') {
+    const radius = integer('within', 'radius', each, 0);
     return new Mask(`within({ radius: ${radius} })`, () => distance.abs().le(radius));
   }
-  if ('causalWindow' in options) {
-    const window = integer('within', 'causalWindow', options.causalWindow, 1);
+  if (form === 'causalWindow') {
+    const window = integer('within', 'causalWindow', causalWindow, 1);
     return new Mask(`within({ causalWindow: ${window} })`, () => distance.ge(0).and(distance.lt(window)));
   }
-  const [left, right] = [bound('left', options.left), bound('right', options.right)];
+  const [left, right] = [bound('left', before), bound('right', after)];
   if (left + right < 0)
     throw new OptionError(`within: left ${left} and right ${right} leave no key: −right must be ≤ left.`);
   const all = constant(true);
@@ -48,7 +50,7 @@ export function within(options: WithinOptions): Mask {
 
 function bound(name: string, value: unknown): number {
   if (value === Infinity || (Number.isInteger(value) && Math.abs(value as number) < 2 ** 31)) return value as number;
-  throw new OptionError(`within: ${name} must be an integer or Infinity; got ${show(value)}.`);
+  throw new OptionError(`within: ${name} must be an integer or Infinity; got ${describe(value)}.`);
 }
 
 export type DilatedOptions =
@@ -67,16 +69,17 @@ export function dilated(options: DilatedOptions): Mask {
     ['dilation', 'radiusSlots'],
     ['dilation', 'causalSlots'],
   ]);
+  const { radiusSlots, causalSlots } = options as Partial<Record<string, number>>;
   const dilation = integer('dilated', 'dilation', options.dilation, 1);
   const onGrid = distance.mod(dilation).eq(0);
-  if ('causalSlots' in options) {
-    const reach = (integer('dilated', 'causalSlots', options.causalSlots, 1) - 1) * dilation;
-    return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${options.causalSlots} })`, () =>
+  if (slots === 'causalSlots') {
+    const reach = (integer('dilated', 'causalSlots', causalSlots, 1) - 1) * dilation;
+    return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${causalSlots} })`, () =>
       onGrid.and(distance.ge(0)).and(distance.le(reach)),
     );
   }
-  const reach = integer('dilated', 'radiusSlots', options.radiusSlots, 0) * dilation;
-  return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${options.radiusSlots} })`, () =>
+  const reach = integer('dilated', 'radiusSlots', radiusSlots, 0) * dilation;
+  return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${radiusSlots} })`, () =>
     onGrid.and(distance.abs().le(reach)),
   );
 }

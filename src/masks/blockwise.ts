@@ -49,13 +49,12 @@ export function pickedBlocks(options: {
   checkOptions('pickedBlocks', options, ['numBlocks', 'picks']);
   const count = integer('pickedBlocks', 'numBlocks', options.numBlocks, 1);
   const { picks } = options;
-  const slots = picks[0]?.[0]?.length ?? 0;
-  const fits = picks.every(
-    (head) =>
-      head.length === count &&
-      head.every((list) => list.length === slots && list.every((x) => Number.isInteger(x) && x >= 0 && x < count)),
-  );
-  if (picks.length === 0 || slots === 0 || !fits) {
+  const slots = (picks as typeof picks | undefined)?.[0]?.[0]?.length ?? 0;
+  const isBlock = (x: unknown): boolean => Number.isInteger(x) && (x as number) >= 0 && (x as number) < count;
+  const lists = (value: unknown, length: number, each: (entry: unknown) => boolean): boolean =>
+    Array.isArray(value) && value.length === length && value.every(each);
+  const fits = lists(picks, picks?.length, (head) => lists(head, count, (list) => lists(list, slots, isBlock)));
+  if (slots === 0 || !fits) {
     throw new OptionError(
       `pickedBlocks: picks must be, for each head, ${count} lists of equally many blocks from 0 to ${count - 1}.`,
     );

@@ -1,3 +1,4 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import { Mask } from './mask.js';
 import { place } from './place.js';
@@ -9,6 +10,8 @@ import { place } from './place.js';
  * @example byHead([within({ radius: 64 }), dilated({ dilation: 4, radiusSlots: 64 })])
  */
 export function byHead(masks: readonly Mask[]): Mask {
+  const all = Array.isArray(masks) && masks.every((mask) => mask instanceof Mask);
+  if (!all) throw new OptionError(`byHead: takes a list of masks; got ${describe(masks)}.`);
   if (masks.length === 0) throw new OptionError('byHead: takes at least one mask.');
   if (masks.length === 1) return masks[0]!;
   return new Mask(`byHead([${masks.map(String).join(', ')}])`, (shape) => {

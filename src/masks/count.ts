@@ -7,8 +7,8 @@ import {
   substitute,
   type Expression,
 } from '../codegen/expression/index.js';
-import type { Mask } from './mask.js';
-import type { AttendShape } from './place.js';
+import { Mask } from './mask.js';
+import { checkBool, checkPlace, type AttendShape } from './place.js';
 import { axisRuns } from './axis.js';
 import { needsBoxes, planMask, scansRows, Sources, type Plan } from './plan.js';
 import { EMPTY, FULL, type Runs } from './runs.js';
@@ -23,8 +23,10 @@ const tile = 64;
  * their partial tiles.
  */
 export function countPairs(mask: Mask | Expression | null, shape: AttendShape): number {
+  checkPlace('countPairs', shape);
   const { B, H, L, S } = shape;
-  const expression = mask === null || 'op' in mask ? mask : mask.expression(shape);
+  const expression = mask instanceof Mask ? mask.expression(shape) : mask;
+  if (expression !== null) checkBool('countPairs', expression);
   if (expression === null) return B * H * L * S;
   const plan = planMask(expression);
   const alongDiagonals = plan.kind === 'part' && [...freeVariables(plan.expression)].every((name) => name === 'd');

@@ -1,4 +1,6 @@
-import { ShapeError } from '../core/errors.js';
+import { describe, isList } from '../core/describe.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkShape, sizeOf } from '../core/shape.js';
 import { lookup, tableOf, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
 import { integer, integers } from './options.js';
@@ -28,9 +30,9 @@ function renumbered(ids: Int32Array): Int32Array {
  * @throws OptionError for ids that are no integers; ShapeError when their number is neither S nor B·S.
  */
 export function document(ids: ArrayLike<number> | readonly ArrayLike<number>[]): Mask {
-  const rows = Array.isArray(ids) && typeof ids[0] === 'object' ? (ids as readonly ArrayLike<number>[]) : undefined;
-  if (rows?.some((row) => row.length !== rows[0]!.length))
-    throw new ShapeError('document: the rows of ids must be of one length.');
+  const rows = Array.isArray(ids) && isList(ids[0]) ? (ids as readonly ArrayLike<number>[]) : undefined;
+  if (rows?.some((row) => !isList(row) || row.length !== rows[0]!.length))
+    throw new ShapeError('document: the rows of ids must be lists of one length.');
   const list = rows === undefined ? (ids as ArrayLike<number>) : rows.flatMap((row) => Array.from(row));
   const flat = renumbered(integers('document', 'ids', list));
   return new Mask('document(ids)', (shape) => {
@@ -75,10 +77,22 @@ export function prefix(length: number | ArrayLike<number>): Mask {
   );
 }
 
-/** Padding: keys from `lengths[b]` on are seen by nobody, `k < lengths[b]`. The rows of padding queries are computed. */
+/**
+ * Padding: keys from `lengths[b]` on are seen by nobody, `k < lengths[b]`. The rows of padding queries are computed.
+ *
+ * @throws OptionError for lengths that are no integers ≥ 0; ShapeError for one beyond the keys, or unless there is one a batch row.
+ */
 export function lengths(perBatchLengths: ArrayLike<number>): Mask {
-  const limit = perBatch('lengths', 'lengths', Array.from(perBatchLengths), 0);
-  return new Mask('lengths(perBatch)', (shape) => k.lt(limit(shape)));
+  const counts = integers('lengths', 'lengths', perBatchLengths, 0);
+  const limit = perBatch('lengths', 'lengths', counts, 0);
+  return new Mask('lengths(perBatch)', (shape) => {
+    const most = counts.findIndex((count) => count > shape.S);
+    if (most >= 0)
+      throw new ShapeError(
+        `lengths: lengths[${most}] is ${counts[most]}, and there are ${shape.S} keys (S=${shape.S}).`,
+      );
+    return k.lt(limit(shape));
+  });
 }
 
 /**
@@ -88,13 +102,20 @@ export function lengths(perBatchLengths: ArrayLike<number>): Mask {
  * @throws ShapeError when `data` does not fill `shape`, or `shape` does not fit the attention's.
  */
 export function dense(data: ArrayLike<number | boolean>, shape: readonly number[]): Mask {
-  const size = shape.reduce((product, extent) => product * extent, 1);
-  if (shape.length < 2 || shape.length > 4 || size !== data.length || size === 0) {
+  if (!isList(data)) throw new OptionError(`dense: data must be a list of numbers or booleans; got ${describe(data)}.`);
+  checkShape('dense', shape);
+  const size = sizeOf(shape);
+  if (shape.length < 2 || shape.length > 4 || size !== data.length) {
     throw new ShapeError(
       `dense: shape must be [L,S], [H,L,S] or [B,H,L,S] and hold the data; got [${shape.join(',')}] for ${data.length} entries.`,
     );
   }
-  const allowed = Uint8Array.from(data as ArrayLike<number>, (value) => Number(Boolean(value)));
+  const allowed = Uint8Array.from(data as ArrayLike<unknown>, (value, i) => {
+    // a NaN is neither
+    if (typeof value !== 'boolean' && !(typeof value === 'number' && value === value))
+      throw new OptionError(`dense: data must be numbers or booleans; got ${describe(value)} at index ${i}.`);
+    return Number(Boolean(value));
+  });
   const full = [...Array<number>(4 - shape.length).fill(1), ...shape];
   return new Mask('dense(data)', ({ B, H, L, S }) => {
     const fits = [B, H, L, S].every((extent, dim) => full[dim] === extent || (dim < 2 && full[dim] === 1));

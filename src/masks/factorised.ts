@@ -21,7 +21,8 @@ export type Part = (typeof parts)[number];
 export function strided(options: { readonly stride: number; readonly part?: Part }): Mask {
   checkOptions('strided', options, ['stride', 'part']);
   const stride = integer('strided', 'stride', options.stride, 1);
-  const part = oneOf('strided', 'part', options.part ?? 'union', parts);
+  const { part = 'union' } = options;
+  oneOf('strided', 'part', part, parts);
   const local = q.sub(k).abs().lt(stride);
   const summary = q.sub(k).mod(stride).eq(0);
   return new Mask(
@@ -50,14 +51,15 @@ export function fixed(options: {
   const columns = integer('fixed', 'columns', options.columns, 1);
   if (columns > stride)
     throw new OptionError(`fixed: columns must be at most stride; got columns ${columns}, stride ${stride}.`);
-  const group = integer('fixed', 'group', options.group ?? 0, 0);
+  const { group = 0, part = 'union' } = options;
+  integer('fixed', 'group', group, 0);
   const first = stride - (group + 1) * columns;
   if (first < 0) {
     throw new OptionError(
       `fixed: group ${group} of ${columns} columns is outside the stride of ${stride}; the last one is ${Math.floor(stride / columns) - 1}.`,
     );
   }
-  const part = oneOf('fixed', 'part', options.part ?? 'union', parts);
+  oneOf('fixed', 'part', part, parts);
   const local = q.floorDiv(stride).eq(k.floorDiv(stride));
   const inBlock = k.mod(stride);
   const summary = group === 0 ? inBlock.ge(first) : inBlock.ge(first).and(inBlock.lt(first + columns));

@@ -1,3 +1,4 @@
+import { isList, isPlainObject } from '../core/describe.js';
 import { checkOptions, ShapeError } from '../core/errors.js';
 import { constant, lookup, tableOf, type Bool, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
@@ -24,9 +25,9 @@ export function global(
   options: { readonly access?: GlobalAccess } = {},
 ): Mask {
   checkOptions('global', options, ['access']);
-  const access = oneOf('global', 'access', options.access ?? 'symmetric', accesses);
-  const set =
-    'first' in Object(positions) ? firstOf(positions as { first: number }) : listed(positions as ArrayLike<number>);
+  const { access = 'symmetric' } = options;
+  oneOf('global', 'access', access, accesses);
+  const set = isPlainObject(positions) ? firstOf(positions) : listed(positions);
   const suffix = access === 'symmetric' ? '' : `, { access: '${access}' }`;
   return new Mask(`global(${set.name}${suffix})`, (shape) => {
     const holds = set.within(shape);
@@ -48,7 +49,7 @@ function firstOf(options: { readonly first: number }): PositionSet {
 }
 
 function listed(list: ArrayLike<number>): PositionSet {
-  const positions = list?.length === 0 ? new Int32Array(0) : integers('global', 'positions', list, 0);
+  const positions = isList(list) && list.length === 0 ? new Int32Array(0) : integers('global', 'positions', list, 0);
   const sorted = Array.from(new Set(positions)).sort((a, b) => a - b);
   const stretches: { from: number; to: number }[] = [];
   for (const position of sorted) {

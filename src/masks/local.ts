@@ -56,8 +56,8 @@ export function localImage(options: LocalImageOptions): Mask {
   checkOptions(who, options, [...sizes, ...flanges, 'order']);
   for (const name of sizes) integer(who, name, options[name], 1);
   for (const name of flanges) integer(who, name, options[name], 0);
-  const order = oneOf(who, 'order', options.order ?? 'raster', orders);
-  const { height, width, blockHeight, blockWidth, flangeHeight, flangeWidth } = options;
+  const { order = 'raster', height, width, blockHeight, blockWidth, flangeHeight, flangeWidth } = options;
+  oneOf(who, 'order', order, orders);
   const shown = [...sizes, ...flanges].map((name) => `${name}: ${options[name]}`).join(', ');
   return new Mask(`localImage({ ${shown}, order: '${order}' })`, ({ S }) => {
     if (S > height * width) {

@@ -1,4 +1,6 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import { callable, checkValue, text } from '../core/requirements.js';
 import {
   Bool,
   bounds,
@@ -10,7 +12,7 @@ import {
   wrap,
   type Expression,
 } from '../codegen/expression/index.js';
-import { checkTables, checkVariables, describe, place, ranges, type AttendShape, type Place } from './place.js';
+import { checkPlace, checkTables, checkVariables, place, ranges, type AttendShape, type Place } from './place.js';
 
 // shapes whose expressions a mask keeps
 const maxKnown = 16;
@@ -28,6 +30,8 @@ export class Mask {
 
   /** `name` is the code that builds the mask: it names the mask in messages and reports. */
   constructor(name: string, build: (shape: AttendShape) => Bool) {
+    checkValue('Mask', 'name', name, text);
+    checkValue('Mask', 'build', build, callable);
     this.#name = name;
     this.#build = build;
   }
@@ -54,6 +58,7 @@ export class Mask {
    * ShapeError where a table or option does not fit the shape.
    */
   expression(shape: AttendShape): Bool {
+    checkPlace(`mask ${this.#name}`, shape);
     const key = `${shape.B},${shape.H},${shape.L},${shape.S}`;
     let expression = this.#known.get(key);
     if (expression === undefined) {

@@ -12,6 +12,7 @@ import {
   type Bool,
   type Expression,
 } from '../codegen/expression/index.js';
+import { checkBool } from './place.js';
 
 /** A mask that only lets positions of one residue class modulo `period` see each other. */
 export interface Periodicity {
@@ -32,6 +33,7 @@ export interface Periodicity {
  * gathered matrix is then full where the original had one pair in `period`. Position p goes to ⌊p / period⌋ of class p mod period.
  */
 export function periodicity(expression: Expression): Periodicity | undefined {
+  checkBool('periodicity', expression);
   const mask = differences(expression);
   const period = impliedPeriod(mask);
   if (period <= 1 || !Number.isFinite(period)) return undefined;

@@ -1,7 +1,9 @@
+import { describe } from '../core/describe.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import {
   bounds,
   freeVariables,
+  isExpression,
   print,
   topological,
   variable,
@@ -39,8 +41,26 @@ export const place: Place = {
 
 /** The values each variable takes. */
 export function ranges(shape: AttendShape): Readonly<Record<'b' | 'h' | 'q' | 'k', Interval>> {
+  checkPlace('ranges', shape);
   const { B, H, L, S } = shape;
   return { b: [0, B - 1], h: [0, H - 1], q: [S - L, S - 1], k: [0, S - 1] };
+}
+
+/** @throws ShapeError unless B, H, L and S are whole numbers from 1 on. */
+export function checkPlace(who: string, shape: AttendShape): void {
+  const { B, H, L, S } = Object(shape) as AttendShape;
+  for (const extent of [B, H, L, S]) {
+    if (Number.isInteger(extent) && extent > 0 && extent < 2 ** 31) continue;
+    throw new ShapeError(
+      `${who}: B, H, L and S must be integers ≥ 1 and below 2^31; got B=${describe(B)}, H=${describe(H)}, L=${describe(L)}, S=${describe(S)}.`,
+    );
+  }
+}
+
+/** @throws OptionError unless a value is a boolean expression. */
+export function checkBool(who: string, value: unknown): void {
+  if (isExpression(value) && value.type === 'bool') return;
+  throw new OptionError(`${who}: takes a boolean expression, as mask.expression(shape) is; got ${describe(value)}.`);
 }
 
 /** Refuses variables other than `known`. */
@@ -64,10 +84,4 @@ export function checkTables(who: string, expression: Expression, shape: AttendSh
       );
     });
   }
-}
-
-export function describe(value: unknown): string {
-  if (value !== null && typeof value === 'object' && 'type' in value)
-    return `an expression of type ${String(value.type)}`;
-  return value === null ? 'null' : `a value of type ${typeof value}`;
 }

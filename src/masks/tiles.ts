@@ -1,5 +1,8 @@
-import { OptionError, ShapeError } from '../core/errors.js';
+import { describe, isPlainObject } from '../core/describe.js';
+import { notOptions, OptionError } from '../core/errors.js';
+import { checkValue, wholeFrom } from '../core/requirements.js';
 import { freeVariables, type Expression } from '../codegen/expression/index.js';
+import { checkBool, checkPlace } from './place.js';
 import { planMask, Sources } from './plan.js';
 import { RunList } from './run-list.js';
 import { EMPTY, FULL, PARTIAL, type Runs } from './runs.js';
@@ -32,9 +35,13 @@ export interface TileMap {
   readonly pairs: { readonly full: number; readonly partial: number };
 }
 
-/** The class of a head of a batch. */
+/** The class of a head of a batch. @throws OptionError for what is no tile map, or numbers that are not whole. */
 export function tileClass(map: TileMap, H: number, b: number, h: number): number {
-  const { perBatch, perHead } = map.classes;
+  const { classes } = Object(map) as Partial<TileMap>;
+  if (classes === undefined)
+    throw new OptionError(`tileClass: takes what classifyTiles returns; got ${describe(map)}.`);
+  for (const [name, value] of Object.entries({ H, b, h })) checkValue('tileClass', name, value, wholeFrom(0));
+  const { perBatch, perHead } = classes;
   return perBatch ? (perHead ? b * H + h : b) : perHead ? h : 0;
 }
 
@@ -112,21 +119,23 @@ export function headClasses(
   return Array.from({ length: batches * heads }, (_, i) => ({ b: Math.floor(i / heads), h: i % heads }));
 }
 
+const tileOptions = ['B', 'H', 'L', 'S', 'queryTile', 'keyTile', 'queryOffset'];
+
 function checkedClasses(expression: Expression | null, options: TileOptions): { perBatch: boolean; perHead: boolean } {
-  const { B, H, L, S, queryTile, keyTile, queryOffset } = options;
-  const shape = `B=${B}, H=${H}, L=${L}, S=${S}`;
-  if (![B, H, L, S].every((extent) => Number.isInteger(extent) && extent > 0)) {
-    throw new ShapeError(`classifyTiles: B, H, L and S must be integers ≥ 1; got ${shape}.`);
-  }
+  if (!isPlainObject(options)) throw new OptionError(`classifyTiles: ${notOptions(options, tileOptions)}.`);
+  const { queryTile, keyTile, queryOffset } = options;
+  checkPlace('classifyTiles', { G: options.H, ...options });
   if (![queryTile, keyTile].every((size) => Number.isInteger(size) && size > 0) || !Number.isInteger(queryOffset)) {
-    const got = `queryTile ${queryTile}, keyTile ${keyTile}, queryOffset ${queryOffset}`;
+    const got = `queryTile ${describe(queryTile)}, keyTile ${describe(keyTile)}, queryOffset ${describe(queryOffset)}`;
     throw new OptionError(`classifyTiles: tile sizes must be integers ≥ 1 and queryOffset an integer; got ${got}.`);
   }
+  if (expression !== null) checkBool('classifyTiles', expression);
   const names: ReadonlySet<string> = expression === null ? new Set() : freeVariables(expression);
   const unknown = [...names].filter((name) => !['b', 'h', 'q', 'k'].includes(name));
-  if (expression !== null && (expression.type !== 'bool' || unknown.length > 0)) {
-    const got = unknown.length > 0 ? `variable ${unknown.join(', ')}` : `type ${expression.type}`;
-    throw new OptionError(`classifyTiles: takes a boolean expression of b, h, q and k; got ${got}.`);
+  if (unknown.length > 0) {
+    throw new OptionError(
+      `classifyTiles: takes a boolean expression of b, h, q and k; got variable ${unknown.join(', ')}.`,
+    );
   }
   return { perBatch: names.has('b'), perHead: names.has('h') };
 }

@@ -1,4 +1,5 @@
-import { knownMechanisms, mechanisms, pluginOf, unknownMechanism } from '../attention/index.js';
+import { knownMechanisms, mechanisms } from '../attention/index.js';
+import { pluginOf, unknownMechanism } from '../attention/registry.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { flag, fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
 import { activations } from '../nn/index.js';

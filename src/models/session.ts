@@ -64,7 +64,7 @@ export class Session implements TextSession {
     this.#decoders = new Map(
       layers.map(({ attention }) => [
         attention,
-        attention.mechanism.decoder({ ...attention.callOptions(), ...options } as never),
+        attention.mechanism.decoder({ ...attention.callOptions(), ...options }),
       ]),
     );
     for (const [{ heads, kvHeads, headDim }, decoder] of this.#decoders) {

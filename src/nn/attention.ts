@@ -117,7 +117,7 @@ export class Attention extends Module {
       ...settings,
       causal,
       ...(positions?.changesScores && { score: alibi() }),
-    } as never);
+    });
     this.#settings = values;
     const query = heads * headDim;
     const keyValue = 2 * kvHeads * headDim;
@@ -210,7 +210,7 @@ export class Attention extends Module {
   #attend({ q, k, v, inputs }: Projected, { lengths }: AttendOver): Tensor {
     if (this.#relative) return this.#attendRelative(q, k, v);
     const options = { ...this.callOptions(), inputs, ...(lengths && { lengths }) };
-    return this.mechanism.run(q, k, v, options as never).out;
+    return this.mechanism.run(q, k, v, options).out;
   }
 
   #attendRelative(q: Tensor, k: Tensor, v: Tensor): Tensor {

@@ -1,28 +1,39 @@
-import { select, type F32 } from '../codegen/expression/index.js';
-import { checkOptions, OptionError } from '../core/errors.js';
+import { F32, select } from '../codegen/expression/index.js';
+import { describe } from '../core/describe.js';
+import { OptionError } from '../core/errors.js';
+import { checkValues, oneOf } from '../core/requirements.js';
 import type { Tensor } from '../tensor/index.js';
 import { argument, mapNamed } from './map.js';
 
 // Activations as expressions, so that fused kernels can use them too. Each is written so that value and derivative stay
 // finite for every x up to 1e18 in size.
 
+/** `f`, which refuses what is no f32 expression, such as a tensor: those take `relu` and the like. */
+function expressionOf(who: string, f: (x: F32) => F32): (x: F32) => F32 {
+  return (x) => {
+    if (!(x instanceof F32)) throw new OptionError(`${who}: takes an f32 expression; got ${describe(x)}.`);
+    return f(x);
+  };
+}
+
 /** `1 / (1 + e^−x)`, by the exponential that cannot overflow. */
-export function sigmoidOf(x: F32): F32 {
+export const sigmoidOf = expressionOf('sigmoidOf', (x) => {
   const small = x.abs().neg().exp();
   return select(x.lt(0), small, 1).div(small.add(1));
-}
+});
 /** `max(x, 0)`; a NaN stays. */
-export const reluOf = (x: F32): F32 => select(x.le(0), 0, x);
-export const siluOf = (x: F32): F32 => x.mul(sigmoidOf(x));
-export const geluOf = (x: F32): F32 => x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
-export const geluTanhOf = (x: F32): F32 =>
+export const reluOf = expressionOf('reluOf', (x) => select(x.le(0), 0, x));
+export const siluOf = expressionOf('siluOf', (x) => x.mul(sigmoidOf(x)));
+export const geluOf = expressionOf('geluOf', (x) => x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1)));
+export const geluTanhOf = expressionOf('geluTanhOf', (x) =>
   x.mul(0.5).mul(
     x
       .add(x.mul(x).mul(x).mul(0.044715))
       .mul(Math.sqrt(2 / Math.PI))
       .tanh()
       .add(1),
-  );
+  ),
+);
 
 const x0 = argument(0);
 const expressions = {
@@ -57,10 +68,7 @@ export interface GeluOptions {
  * @throws OptionError for an unknown option.
  */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
-  checkOptions('gelu', options, ['approximate']);
+  checkValues('gelu', options, { approximate: oneOf(['none', 'tanh']) });
   const { approximate = 'none' } = options;
-  if (approximate !== 'none' && approximate !== 'tanh') {
-    throw new OptionError(`gelu: approximate must be "none" or "tanh"; got ${JSON.stringify(approximate)}.`);
-  }
   return mapNamed('gelu', expressions.gelu[approximate], [x]);
 }

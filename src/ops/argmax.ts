@@ -1,4 +1,4 @@
-import { checkOptions } from '../core/errors.js';
+import { checkValues, flag, wholeNumber } from '../core/requirements.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
 import { argmax as kernel, argmaxParameters } from '../kernels/rowwise/argmax.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
@@ -22,7 +22,8 @@ export interface ArgmaxOptions {
  * argmax(tensor([3, 9, 4], [3], { device })); // 1
  */
 export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
-  checkOptions('argmax', options, ['axis', 'keepDims']);
+  const device = commonDevice('argmax', [x]);
+  checkValues('argmax', options, { axis: wholeNumber, keepDims: flag });
   const { axis, keepDims = false } = options;
   const at = axis === undefined ? 0 : resolveAxis('argmax', axis, x.shape);
   const rows = sizeOf(x.shape.slice(0, at));
@@ -35,7 +36,7 @@ export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
   const inner = columns === 1;
   const perTask = inner ? rowsPerTask(length) : Math.min(columns, 256);
   const tasks = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);
-  return produce(shape, 'i32', commonDevice('argmax', [x]), (out) => {
+  return produce(shape, 'i32', device, (out) => {
     const args = argmaxParameters.pack({ x: x.buffer, out: out.buffer, rows, length, columns, perTask });
     x.device.run(kernel(inner, x.dtype), args, tasks);
     x.device.counters.bytesMoved += x.byteLength + out.byteLength;

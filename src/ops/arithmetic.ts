@@ -1,5 +1,6 @@
 import { constant, select, type Expression, type F32 } from '../codegen/expression/index.js';
 import { OptionError } from '../core/errors.js';
+import { checkValue, finite } from '../core/requirements.js';
 import type { Tensor } from '../tensor/index.js';
 import { argument, mapNamed } from './map.js';
 
@@ -81,7 +82,7 @@ export const erf = unary('erf', (x) => x.erf());
  * @throws OptionError when the exponent is not a finite number.
  */
 export function pow(x: Tensor, exponent: number): Tensor {
-  if (!Number.isFinite(exponent)) throw new OptionError(`pow: exponent must be a finite number; got ${exponent}.`);
+  checkValue('pow', 'exponent', exponent, finite);
   return mapNamed('pow', power(argument(0), exponent), [x]);
 }
 

@@ -9,7 +9,7 @@ import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.
 import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
 import { runBackward } from './attend/backward.js';
 import { callsOf, guarded, type AttendCall, type AttendInputs, type Dropout } from './attend/bind.js';
-import { checkInputs, checkValues } from './attend/check.js';
+import { checkInputs, checkSettings } from './attend/check.js';
 import { countersOf, tally } from './attend/counters.js';
 import { runForward } from './attend/forward.js';
 import { inFull } from './attend/in-full.js';
@@ -64,7 +64,7 @@ export interface GatheredOptions {
  */
 export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: GatheredOptions = {}): Attended {
   checkOptions(who, options, ['queryOrder', 'keyOrder', 'mask', 'score', 'causal', 'scale', 'dropout']);
-  checkValues(who, options);
+  checkSettings(who, options);
   const { B, H, G, L, S, D, E } = checkInputs(who, q, k, v);
   const { mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
   commonDevice(who, [q, ...[options.queryOrder, options.keyOrder].filter((order) => order instanceof Tensor)]);

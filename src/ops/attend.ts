@@ -6,7 +6,7 @@ import { operation } from '../tensor/tape.js';
 import { commonDevice, Tensor } from '../tensor/tensor.js';
 import type { AttendGradients } from './attend/backward.js';
 import { callsOf, guarded, type AttendCall, type AttendInputs } from './attend/bind.js';
-import { checkInputs, checkScore, checkValues } from './attend/check.js';
+import { checkInputs, checkScore, checkSettings } from './attend/check.js';
 import type { AttendValues } from './attend/forward.js';
 import { backwardOfPart, forwardOfPart } from './attend/gathered-keys.js';
 import { countersOf, tally } from './attend/counters.js';
@@ -40,7 +40,7 @@ const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
  */
 export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions = {}): Attended {
   checkOptions('attend', options, optionNames);
-  checkValues('attend', options);
+  checkSettings('attend', options);
   checkScore('attend', options.score);
   const { B, H, G, L, S, D, E } = checkInputs('attend', q, k, v);
   const shape = { B, H, G, L, S };

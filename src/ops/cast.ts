@@ -15,8 +15,8 @@ const integer = variable('x0', 'i32');
  * @throws OptionError for an unknown dtype.
  */
 export function cast(x: Tensor, dtype: Dtype): Tensor {
-  checkDtype('cast', dtype);
   const device = commonDevice('cast', [x]);
+  checkDtype('cast', dtype);
   const expression = isFloat(x.dtype) || isFloat(dtype) ? float : integer;
   const out = dtype === x.dtype ? share(x) : produce(x.shape, dtype, device, (y) => runElementwise(expression, [x], y));
   if (isFloat(dtype)) operation('cast', [x], [out], ([d]) => [share(d!)]);

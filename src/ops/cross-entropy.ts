@@ -1,5 +1,6 @@
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { crossEntropyGradientProgram, crossEntropyProgram } from '../kernels/cross-entropy.js';
 import { rowsPerTask as rowsFor } from '../kernels/rowwise/plan.js';
@@ -18,8 +19,14 @@ export interface CrossEntropyOptions {
   readonly reduction?: 'mean' | 'sum' | 'none';
 }
 
-const OPTIONS = ['ignoreIndex', 'labelSmoothing', 'reduction'];
-const REDUCTIONS = ['mean', 'sum', 'none'] as const;
+const requirements: Requirements = {
+  ignoreIndex: { must: 'a 32-bit whole number', holds: (index) => typeof index === 'number' && (index | 0) === index },
+  labelSmoothing: {
+    must: 'a number from 0 to 1',
+    holds: (share) => typeof share === 'number' && share >= 0 && share <= 1,
+  },
+  reduction: oneOf(['mean', 'sum', 'none']),
+};
 
 /**
  * `−Σ_c y_c · log softmax(logits)_c` of every row, where y is 1 − s at the target plus s/V everywhere, s the label smoothing:
@@ -35,9 +42,8 @@ const REDUCTIONS = ['mean', 'sum', 'none'] as const;
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   const who = 'crossEntropy';
-  checkOptions(who, options, OPTIONS);
+  checkValues(who, options, requirements);
   const { ignoreIndex, labelSmoothing: smoothing = 0, reduction = 'mean' } = options;
-  checkNumbers(ignoreIndex, smoothing, reduction);
   const device = commonDevice(who, [logits, targets]);
   if (logits.rank === 0 || !sameShape(logits.shape.slice(0, -1), targets.shape)) {
     throw new ShapeError(
@@ -86,17 +92,4 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     operation(who, [logits], [loss], vjp, saved);
     return loss;
   });
-}
-
-function checkNumbers(ignoreIndex: number | undefined, smoothing: number, reduction: string): void {
-  const who = 'crossEntropy';
-  if (ignoreIndex !== undefined && (ignoreIndex | 0) !== ignoreIndex) {
-    throw new OptionError(`${who}: ignoreIndex must be a 32-bit whole number; got ${ignoreIndex}.`);
-  }
-  if (!(smoothing >= 0 && smoothing <= 1)) {
-    throw new OptionError(`${who}: labelSmoothing must be from 0 to 1; got ${smoothing}.`);
-  }
-  if (!REDUCTIONS.includes(reduction as 'mean')) {
-    throw new OptionError(`${who}: reduction must be "mean", "sum" or "none"; got ${JSON.stringify(reduction)}.`);
-  }
 }

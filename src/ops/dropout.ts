@@ -1,6 +1,7 @@
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
 import { purposeWords, seedKey } from '../core/random.js';
+import { anything, checkValue, checkValues, fraction, text, wholeFrom } from '../core/requirements.js';
 import { dropoutProgram } from '../kernels/dropout.js';
 import { keeping } from '../kernels/philox.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
@@ -24,12 +25,13 @@ export interface DropoutOptions {
  * @throws OptionError for integers, or a rate out of range.
  */
 export function dropout(x: Tensor, options: DropoutOptions): Tensor {
-  checkOptions('dropout', options, ['rate', 'seed', 'purpose', 'firstRow']);
+  const device = commonDevice('dropout', [x]);
+  const requirements = { rate: anything, seed: anything, purpose: text, firstRow: wholeFrom(0) };
+  checkValues('dropout', options, requirements, ['rate', 'seed', 'purpose']);
   const { rate, seed, purpose, firstRow = 0 } = options;
   checkRate('dropout', rate);
   if (!isFloat(x.dtype)) throw new OptionError(`dropout (${purpose}): takes f32, f16 or bf16; got ${x.dtype}.`);
   if (rate === 0) return x;
-  const device = commonDevice('dropout', [x]);
   const [seedLow, seedHigh] = seedKey(seed);
   const [purposeLow, purposeHigh] = purposeWords(purpose);
   const words = {
@@ -54,5 +56,5 @@ export function dropout(x: Tensor, options: DropoutOptions): Tensor {
 
 /** @throws OptionError unless 0 ≤ rate < 1. */
 export function checkRate(who: string, rate: number): void {
-  if (!(rate >= 0 && rate < 1)) throw new OptionError(`${who}: rate must be at least 0 and below 1; got ${rate}.`);
+  checkValue(who, 'rate', rate, fraction);
 }

@@ -1,7 +1,7 @@
 import { OptionError, ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { isFloat } from '../core/dtype.js';
-import type { Tensor } from '../tensor/index.js';
+import { commonDevice, type Tensor } from '../tensor/index.js';
 import { gatherNamed } from './gather.js';
 
 /**
@@ -16,6 +16,7 @@ import { gatherNamed } from './gather.js';
  * embedding(table, tensor(Int32Array.of(1, 1), [2], { device })); // [[3, 4], [3, 4]]
  */
 export function embedding(table: Tensor, indices: Tensor): Tensor {
+  commonDevice('embedding', [table, indices]);
   if (table.rank !== 2) {
     throw new ShapeError(
       `embedding: table must be [V,D]; got table=${show(table.shape)}, indices=${show(indices.shape)}.`,

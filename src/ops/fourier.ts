@@ -1,6 +1,7 @@
 import { isFloat } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
-import { resolveAxis, sameShape, show, sizeOf } from '../core/shape.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { anything, checkValues, wholeNumber } from '../core/requirements.js';
+import { checkShape, resolveAxis, sameShape, show, sizeOf } from '../core/shape.js';
 import { columnProducts, launchColumns, launchMix, mixes, mixProducts } from '../kernels/fourier/launch.js';
 import {
   commonDevice,
@@ -45,7 +46,8 @@ const FEW = 16;
  * fourier({ re: tensor([1, 2, 3, 4], [4], { device }) }).im; // [0, 2, 0, -2]
  */
 export function fourier(x: { readonly re: Tensor; readonly im?: Tensor }, options: FourierOptions = {}): Complex {
-  checkOptions('fourier', options, ['axis']);
+  checkValues('fourier', options, { axis: wholeNumber });
+  checkValues('fourier', x, { re: anything, im: anything }, ['re']);
   const { re, im } = x;
   const inputs = im === undefined ? [re] : [re, im];
   commonDevice('fourier', inputs);
@@ -116,6 +118,8 @@ export function fourierMix(x: Tensor): Tensor {
 
 /** Multiply-adds of `fourierMix` on `batches` matrices `[n, D]`, 4 for a complex product. */
 export function fourierMixCost(batches: number, n: number, D: number): number {
+  // sizes that no tensor has would be factorised for ever
+  checkShape('fourierMixCost', [batches, n, D]);
   if (mixes(D)) return mixProducts(batches, n, D);
   return batches * n * D * 2 * D + columnProducts({ batches, n, columns: D });
 }

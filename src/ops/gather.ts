@@ -1,5 +1,6 @@
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, wholeNumber } from '../core/requirements.js';
 import { checkShape, resolveAxis, sameShape, show, sizeOf, type Shape } from '../core/shape.js';
 import { launchGather, launchScatterAdd, type RowShape } from '../kernels/gather/launch.js';
 import { runElementwise } from '../tensor/elementwise.js';
@@ -30,14 +31,14 @@ function rowShape(shape: Shape, axis: number, count: number): RowShape {
  * gather(x, tensor(Int32Array.of(2, 0), [2], { device })); // [[30, 31], [10, 11]]
  */
 export function gather(x: Tensor, indices: Tensor, options: GatherOptions = {}): Tensor {
-  checkOptions('gather', options, ['axis']);
+  checkValues('gather', options, { axis: wholeNumber });
   return gatherNamed('gather', x, indices, options.axis ?? 0);
 }
 
 /** `gather` that names the calling operation in messages. */
 export function gatherNamed(who: string, x: Tensor, indices: Tensor, axisOption: number, name = 'x'): Tensor {
-  const axis = resolveAxis(who, axisOption, x.shape);
   commonDevice(who, [x, indices]);
+  const axis = resolveAxis(who, axisOption, x.shape);
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   checkShape(who, shape);
   const rule = { name: 'indices', bound: x.shape[axis]!, of: `axis ${axis} of ${name}=${show(x.shape)}` };
@@ -92,9 +93,9 @@ function picked(who: string, x: Tensor, indices: Tensor, shape: Shape, rows: Row
  */
 export function scatterAdd(x: Tensor, indices: Tensor, updates: Tensor, options: GatherOptions = {}): Tensor {
   const who = 'scatterAdd';
-  checkOptions(who, options, ['axis']);
-  const axis = resolveAxis(who, options.axis ?? 0, x.shape);
+  checkValues(who, options, { axis: wholeNumber });
   const device = commonDevice(who, [x, indices, updates]);
+  const axis = resolveAxis(who, options.axis ?? 0, x.shape);
   const wanted = x.shape.map((extent, i) => (i === axis ? indices.size : extent));
   if (indices.rank !== 1 || !sameShape(updates.shape, wanted)) {
     throw new ShapeError(

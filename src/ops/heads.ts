@@ -1,5 +1,6 @@
+import { describe } from '../core/describe.js';
 import { ShapeError } from '../core/errors.js';
-import { show, stridesOf } from '../core/shape.js';
+import { checkList, show, stridesOf } from '../core/shape.js';
 import { runCopy, type Walk } from '../tensor/copy.js';
 import { commonDevice, empty, operation, produce, scope, zeros, type Tensor } from '../tensor/index.js';
 
@@ -13,13 +14,21 @@ import { commonDevice, empty, operation, produce, scope, zeros, type Tensor } fr
  * splitHeads(x, [1, 1])[1]; // [2, 4]
  */
 export function splitHeads(x: Tensor, heads: readonly number[]): Tensor[] {
+  const device = commonDevice('splitHeads', [x]);
+  checkList('splitHeads', 'heads', heads);
   const all = heads.reduce((sum, count) => sum + count, 0);
   const [B = 0, L = 0, columns = 0] = x.shape;
   const D = columns / all;
-  if (x.rank !== 3 || !Number.isInteger(D) || !heads.every((count) => Number.isInteger(count) && count > 0)) {
-    throw new ShapeError(`splitHeads: x must be [B,L,C] with C a multiple of the ${all} heads; got ${show(x.shape)}.`);
+  if (
+    x.rank !== 3 ||
+    !Number.isInteger(D) ||
+    heads.length === 0 ||
+    !heads.every((count) => Number.isInteger(count) && count > 0)
+  ) {
+    throw new ShapeError(
+      `splitHeads: x must be [B,L,C] with C a multiple of the ${describe(all)} heads; got ${show(x.shape)}.`,
+    );
   }
-  const device = commonDevice('splitHeads', [x]);
   let first = 0;
   const parts = heads.map((count) => {
     const start = first;

@@ -24,6 +24,11 @@ export interface LinearAttendOptions {
   readonly chunk?: number;
   /** Keys of each batch that exist; the others, and their decay, are ignored. Default S. */
   readonly lengths?: readonly number[];
+  /**
+   * Told how many rows see keys and are 0 because their divisor is, where there are any: at once on a CPU, else before the next read
+   * from the device resolves.
+   */
+  readonly onRowsLost?: (rows: number) => void;
 }
 
 export interface LinearAttended {
@@ -74,7 +79,7 @@ export function linearAttend(q: Tensor, k: Tensor, v: Tensor, options: LinearAtt
       chunk: options.chunk ?? defaultChunk(q.device.info.width),
       lengths: options.lengths ?? new Array<number>(B).fill(S),
     };
-    return attendOnce(problem);
+    return attendOnce(problem, options.onRowsLost);
   });
 }
 
@@ -86,7 +91,7 @@ function repeatHeads(x: Tensor, H: number): Tensor {
 }
 
 /** On the tape, with q, k and v as they were given. */
-function attendOnce(problem: LinearProblem): LinearAttended {
+function attendOnce(problem: LinearProblem, onRowsLost?: LinearAttendOptions['onRowsLost']): LinearAttended {
   const { q, k, v, initialState, decay, B, H, L, M, E, normalise } = problem;
   const { device } = q;
   const wide = inFull(problem);
@@ -113,6 +118,7 @@ function attendOnce(problem: LinearProblem): LinearAttended {
   } finally {
     device.free(lengths.buffer);
   }
+  if (norm && onRowsLost) reportLost(norm, problem, onRowsLost);
   const out = stored(sums, q.dtype as FloatDtype);
   const roles = [q, k, v, initialState, decay];
   const inputs = roles.filter((x) => x !== undefined);
@@ -141,4 +147,18 @@ function attendOnce(problem: LinearProblem): LinearAttended {
   );
   norm?.dispose();
   return { out, state };
+}
+
+/** Counts rows whose divisor is 0 though they see keys: their features have underflowed, or are all 0. */
+function reportLost(norm: Tensor, { B, H, L, S, causal }: LinearProblem, tell: (rows: number) => void): void {
+  // the first rows of a causal call with L > S see no key
+  const blind = causal ? Math.max(0, L - S) : 0;
+  norm.device.guard(norm.buffer, (bytes) => {
+    const divisors = new Float32Array(bytes.buffer, bytes.byteOffset, B * H * L);
+    let lost = 0;
+    for (let head = 0; head < B * H; head++) {
+      for (let row = blind; row < L; row++) if (divisors[head * L + row] === 0) lost++;
+    }
+    if (lost > 0) tell(lost);
+  });
 }

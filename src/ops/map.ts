@@ -1,6 +1,7 @@
 import {
   differentiate,
   freeVariables,
+  isExpression,
   simplify,
   topological,
   variable,
@@ -8,6 +9,7 @@ import {
   type Expression,
   type F32,
 } from '../codegen/expression/index.js';
+import { describe } from '../core/describe.js';
 import { isFloat, type Dtype, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { broadcastShapes, sameShape } from '../core/shape.js';
@@ -39,9 +41,9 @@ export function map(f: Scalar, ...inputs: readonly Tensor[]): Tensor {
 /** `map` that names the calling operation in messages. */
 export function mapNamed(who: string, f: Scalar, inputs: readonly Tensor[], dtype?: Dtype): Tensor {
   if (inputs.length === 0) throw new OptionError(`${who}: takes at least one tensor; use full for a constant.`);
-  const expression = typeof f === 'function' ? f(...inputs.map((_, i) => argument(i))) : f;
-  checkExpression(who, expression, inputs);
   const device = commonDevice(who, inputs);
+  const expression = scalarOf(who, typeof f === 'function' ? f(...inputs.map((_, i) => argument(i))) : f);
+  checkExpression(who, expression, inputs);
   const shape = broadcastShapes(
     who,
     inputs.map((input) => input.shape),
@@ -56,6 +58,12 @@ export function mapNamed(who: string, f: Scalar, inputs: readonly Tensor[], dtyp
 const inputVariables: F32[] = [];
 /** The f32 variable of input i. */
 export const argument = (i: number): F32 => (inputVariables[i] ??= variable(`x${i}`, 'f32'));
+
+/** @throws OptionError for what is no expression, such as a tensor or the number of a plain function. */
+export function scalarOf(who: string, value: unknown): Expression {
+  if (isExpression(value)) return value;
+  throw new OptionError(`${who}: takes a scalar expression, such as (x) => x.mul(2); got ${describe(value)}.`);
+}
 
 function checkExpression(who: string, expression: Expression, inputs: readonly Tensor[]): void {
   for (const { op, type, name, table } of topological(expression)) {
@@ -86,7 +94,7 @@ export function floatResult(inputs: readonly Tensor[]): FloatDtype {
 /** An option that says how floats are stored. @throws OptionError for a dtype that holds none. */
 export function checkStorage(who: string, dtype: unknown): FloatDtype | undefined {
   if (dtype === undefined || isFloat(dtype as Dtype)) return dtype as FloatDtype | undefined;
-  throw new OptionError(`${who}: dtype must be f32, f16 or bf16; got ${JSON.stringify(dtype)}.`);
+  throw new OptionError(`${who}: dtype must be f32, f16 or bf16; got ${describe(dtype)}.`);
 }
 
 function resultDtype(expression: Expression, inputs: readonly Tensor[]): Dtype {

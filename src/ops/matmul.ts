@@ -1,12 +1,13 @@
 import { differentiate, F32, simplify, topological, type Expression } from '../codegen/expression/index.js';
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { anything, checkValues, flag, type Requirements } from '../core/requirements.js';
 import { broadcastShapes, sameShape, show, sizeOf } from '../core/shape.js';
 import { launchMatmul } from '../kernels/matmul/launch.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, operation, records, scope, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, records, scope, share, someTensor, type Tensor } from '../tensor/index.js';
 import { stored } from './cast.js';
-import { argument, checkStorage, floatResult, type Scalar } from './map.js';
+import { argument, checkStorage, floatResult, scalarOf, type Scalar } from './map.js';
 import { sumTo } from './reduce.js';
 
 export interface MatmulOptions {
@@ -22,7 +23,13 @@ export interface MatmulOptions {
   readonly dtype?: FloatDtype;
 }
 
-const OPTIONS = ['transposeA', 'transposeB', 'bias', 'activation', 'dtype'];
+const requirements: Requirements = {
+  transposeA: flag,
+  transposeB: flag,
+  bias: someTensor,
+  activation: anything,
+  dtype: anything,
+};
 
 /**
  * `activation(a·b + bias)`: the matrix product over the last two axes, `[…, M, K]·[…, K, N] → […, M, N]`. The axes before
@@ -40,7 +47,7 @@ const OPTIONS = ['transposeA', 'transposeB', 'bias', 'activation', 'dtype'];
  * matmul(x, x, { transposeB: true }); // [[5, 11], [11, 25]]
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  checkOptions('matmul', options, OPTIONS);
+  checkValues('matmul', options, requirements);
   const { transposeA = false, transposeB = false, bias } = options;
   const inputs = bias === undefined ? [a, b] : [a, b, bias];
   commonDevice('matmul', inputs);
@@ -111,7 +118,7 @@ const activations = new WeakMap<Scalar, Expression>();
 function activationOf(activation: Scalar): Expression {
   const known = activations.get(activation);
   if (known !== undefined) return known;
-  const expression = typeof activation === 'function' ? activation(argument(0)) : activation;
+  const expression = scalarOf('matmul', typeof activation === 'function' ? activation(argument(0)) : activation);
   const strange = topological(expression).find(
     ({ op, name }) => op === 'table' || (op === 'variable' && name !== 'x0'),
   );

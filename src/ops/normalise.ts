@@ -1,5 +1,6 @@
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { anything, checkValues, positive } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import {
   normaliseBackward,
@@ -11,7 +12,7 @@ import {
   type Normalise,
 } from '../kernels/rowwise/normalise.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
-import { commonDevice, empty, operation, scope, share, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, scope, share, someTensor, type Tensor } from '../tensor/index.js';
 import { checkStorage, floatResult } from './map.js';
 import { sum } from './reduce.js';
 
@@ -28,6 +29,8 @@ export interface LayerNormOptions extends NormOptions {
   readonly bias?: Tensor;
 }
 
+const requirements = { weight: someTensor, epsilon: positive, dtype: anything };
+
 /**
  * `(x − mean) / √(variance + epsilon) · weight + bias` over the last axis of `x [..., D]`, with the variance of all D
  * numbers (Ba, Kiros, Hinton 2016, arXiv 1607.06450). Computed in f32, whatever the storage of x.
@@ -35,7 +38,7 @@ export interface LayerNormOptions extends NormOptions {
  * @throws ShapeError when weight or bias is not `[D]`; OptionError for dtypes that are not floats, or epsilon ≤ 0.
  */
 export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
-  checkOptions('layerNorm', options, ['weight', 'bias', 'epsilon', 'dtype']);
+  checkValues('layerNorm', options, { ...requirements, bias: someTensor });
   return normalise('layerNorm', true, x, options);
 }
 
@@ -45,12 +48,13 @@ export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {
  * @throws as `layerNorm` does.
  */
 export function rmsNorm(x: Tensor, options: NormOptions = {}): Tensor {
-  checkOptions('rmsNorm', options, ['weight', 'epsilon', 'dtype']);
+  checkValues('rmsNorm', options, requirements);
   return normalise('rmsNorm', false, x, options);
 }
 
-function check(who: string, x: Tensor, { weight, bias, epsilon = 1e-5 }: LayerNormOptions): void {
+function check(who: string, x: Tensor, { weight, bias }: LayerNormOptions): void {
   const given = [weight, bias].filter((tensor) => tensor !== undefined);
+  commonDevice(who, [x, ...given]);
   const features = x.shape.at(-1);
   if (features === undefined || given.some((tensor) => tensor.rank !== 1 || tensor.shape[0] !== features)) {
     const shapes = [`x=${show(x.shape)}`, weight && `weight=${show(weight.shape)}`, bias && `bias=${show(bias.shape)}`];
@@ -60,9 +64,6 @@ function check(who: string, x: Tensor, { weight, bias, epsilon = 1e-5 }: LayerNo
     throw new OptionError(
       `${who}: takes f32, f16 or bf16; got ${[x, ...given].map(({ dtype }) => dtype).join(', ')}. Use cast first.`,
     );
-  }
-  if (!(Number.isFinite(epsilon) && epsilon > 0)) {
-    throw new OptionError(`${who}: epsilon must be a positive number; got ${epsilon}.`);
   }
 }
 

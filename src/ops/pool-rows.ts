@@ -1,5 +1,6 @@
 import { isFloat } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { launchPoolRows, launchPoolRowsWeights, type PoolShape } from '../kernels/pool-rows/launch.js';
 import { commonDevice, empty, operation, produce, records, scope, type Tensor } from '../tensor/index.js';
@@ -25,7 +26,7 @@ export interface PoolRowsOptions {
  * poolRows(x, full([1, 1, 3, 2], 0.5, { device }), { stride: 2 }); // [[[[1.5], [3.5], [2.5]]]]
  */
 export function poolRows(x: Tensor, weights: Tensor, options: PoolRowsOptions): Tensor {
-  checkOptions('poolRows', options, ['stride']);
+  checkValues('poolRows', options, { stride: wholeFrom(1) }, ['stride']);
   const device = commonDevice('poolRows', [x, weights]);
   const shape = check(x, weights, options.stride);
   if (x.dtype !== 'f32') return scope(() => cast(poolRows(cast(x, 'f32'), weights, options), x.dtype));
@@ -63,9 +64,6 @@ function check(x: Tensor, weights: Tensor, stride: number): PoolShape {
     throw new OptionError(
       `poolRows: takes f32, f16 or bf16; got x ${x.dtype}, weights ${weights.dtype}. Use cast first.`,
     );
-  }
-  if (!Number.isInteger(stride) || stride < 1) {
-    throw new OptionError(`poolRows: stride must be a whole number from 1 on; got ${stride}.`);
   }
   const [batch = 0, heads = 0, n = 0, columns = 0] = x.shape;
   const [weightBatch = 0, weightHeads = 0, slots = 0, taps = 0] = weights.shape;

@@ -1,7 +1,7 @@
 import { select, variable } from '../codegen/expression/index.js';
 import { isFloat, type Dtype } from '../core/dtype.js';
-import { checkOptions } from '../core/errors.js';
-import { resolveAxes, sizeOf, type Shape } from '../core/shape.js';
+import { checkValues, flag, wholeNumbers } from '../core/requirements.js';
+import { checkList, resolveAxes, sizeOf, type Shape } from '../core/shape.js';
 import { planReduce } from '../kernels/rowwise/plan.js';
 import { reduce, reduceParameters, type Reduction } from '../kernels/rowwise/reduce.js';
 import { runElementwise } from '../tensor/elementwise.js';
@@ -13,6 +13,8 @@ export interface ReduceOptions {
   /** Keep the reduced axes with extent 1; default false. */
   readonly keepDims?: boolean;
 }
+
+const requirements = { axes: wholeNumbers, keepDims: flag };
 
 /** An axis of the merged shape: neighbours that are treated alike are one. */
 interface Group {
@@ -47,8 +49,8 @@ const extentOf = (groups: readonly Group[]): number => sizeOf(groups.map(({ exte
  * operations depends on the shape only.
  */
 function run(who: string, reduction: Reduction, x: Tensor, options: ReduceOptions, divide: boolean): Reduced {
-  checkOptions(who, options, ['axes', 'keepDims']);
   commonDevice(who, [x]);
+  checkValues(who, options, requirements);
   const axes = resolveAxes(who, options.axes, x.shape);
   const kept = x.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent));
   const shape = options.keepDims === true ? kept : x.shape.filter((_, axis) => !axes.includes(axis));
@@ -189,6 +191,8 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 /** The sum of `x` over the axes along which `shape` was broadcast to `x`'s shape: the gradient of broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
+  commonDevice('sumTo', [x]);
+  checkList('sumTo', 'shape', shape);
   const missing = x.rank - shape.length;
   const axes = x.shape
     .map((_, axis) => axis)

@@ -1,7 +1,8 @@
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { runningMaxKernel, runningMaxParameters } from '../kernels/linear-attend/running-max.js';
-import { commonDevice, empty, scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, scope, someTensor, type Tensor } from '../tensor/index.js';
 
 export interface RunningMax {
   /** `[..., n]`: the largest number so far. */
@@ -23,7 +24,7 @@ export interface RunningMax {
  * fall; // [0, -2, 0, -4]
  */
 export function runningMax(x: Tensor, options: { readonly initial?: Tensor } = {}): RunningMax {
-  checkOptions('runningMax', options, ['initial']);
+  checkValues('runningMax', options, { initial: someTensor });
   const { initial } = options;
   const given = initial ? [x, initial] : [x];
   const device = commonDevice('runningMax', given);

@@ -1,9 +1,9 @@
 import { isFloat } from '../core/dtype.js';
-import { checkOptions } from '../core/errors.js';
+import { checkValues, flag, wholeNumber } from '../core/requirements.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
 import { launchScan, type ScanDirection } from '../kernels/scan/launch.js';
 import { scanDtype } from '../kernels/scan/scan.js';
-import { empty, operation, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, operation, type Tensor } from '../tensor/index.js';
 
 export interface CumulativeSumOptions {
   /** Default −1, the last. */
@@ -25,7 +25,8 @@ export interface CumulativeSumOptions {
  * cumulativeSum(tensor([1, 2, 3], [3], { device })); // [1, 3, 6]
  */
 export function cumulativeSum(x: Tensor, options: CumulativeSumOptions = {}): Tensor {
-  checkOptions('cumulativeSum', options, ['axis', 'exclusive', 'reverse']);
+  commonDevice('cumulativeSum', [x]);
+  checkValues('cumulativeSum', options, { axis: wholeNumber, exclusive: flag, reverse: flag });
   const axis = resolveAxis('cumulativeSum', options.axis ?? -1, x.shape);
   const direction = { exclusive: options.exclusive === true, reverse: options.reverse === true };
   const out = run(x, axis, direction);

@@ -1,4 +1,6 @@
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { describe } from '../core/describe.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, listOfNumbers } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { max, mean, type ReduceOptions } from './reduce.js';
@@ -33,8 +35,8 @@ export const segmentMax = (x: Tensor, m: number, options: SegmentOptions = {}): 
 type Reduce = (x: Tensor, options: ReduceOptions) => Tensor;
 
 function segmented(who: string, reduce: Reduce, x: Tensor, m: number, options: SegmentOptions): Tensor {
-  checkOptions(who, options, ['lengths']);
   commonDevice(who, [x]);
+  checkValues(who, options, { lengths: listOfNumbers });
   check(who, x, m, options.lengths);
   const segments = (part: Tensor, length: number): Tensor => reduceSegments(reduce, part, length, m);
   const { lengths } = options;
@@ -77,13 +79,13 @@ function check(who: string, x: Tensor, m: number, lengths: ArrayLike<number> | u
   }
   const all = Array.from(lengths ?? [n]);
   if (!all.every((length) => Number.isInteger(length) && length >= 1 && length <= n)) {
-    throw new OptionError(`${who}: lengths must be whole numbers from 1 to n=${n}; got ${show(all)}.`);
+    throw new OptionError(`${who}: lengths must be whole numbers from 1 to n=${n}; got ${describe(all)}.`);
   }
   const least = Math.min(...all);
   if (!Number.isInteger(m) || m < 1 || m > least) {
     throw new OptionError(
       `${who}: m must be a whole number from 1 to ${least}, the rows there are (x=${show(x.shape)}` +
-        `${lengths === undefined ? '' : `, lengths=${show(all)}`}); got ${m}. Take fewer segments.`,
+        `${lengths === undefined ? '' : `, lengths=${show(all)}`}); got ${describe(m)}. Take fewer segments.`,
     );
   }
 }

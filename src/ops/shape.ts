@@ -1,8 +1,11 @@
 import { variable } from '../codegen/expression/index.js';
+import { describe } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, flag, someNumber, wholeFrom, wholeNumber } from '../core/requirements.js';
 import {
   broadcastShapes,
+  checkList,
   checkShape,
   inferShape,
   resolveAxis,
@@ -15,6 +18,7 @@ import { runCopy } from '../tensor/copy.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { noteAmong } from '../tensor/integers.js';
 import {
+  checkTensors,
   commonDevice,
   full,
   noGradient,
@@ -34,6 +38,7 @@ import { sumTo } from './reduce.js';
  * @throws ShapeError when the shape does not hold the numbers.
  */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  commonDevice('reshape', [x]);
   const out = share(x, inferShape('reshape', shape, x.shape));
   operation('reshape', [x], [out], ([d]) => [share(d!, x.shape)]);
   return out;
@@ -50,6 +55,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
  * transpose(zeros([2, 5, 3, 4], { device }), [0, 2, 1, 3]).shape; // [2, 3, 5, 4]
  */
 export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
+  commonDevice('transpose', [x]);
   const order = resolvePermutation(x, permutation);
   const out = permute(x, order);
   const inverse = order.map((_, axis) => order.indexOf(axis));
@@ -65,10 +71,11 @@ function resolvePermutation(x: Tensor, permutation: readonly number[] | undefine
       axis === x.rank - 1 ? x.rank - 2 : axis === x.rank - 2 ? x.rank - 1 : axis,
     );
   }
+  checkList('transpose', 'permutation', permutation);
   const order = permutation.map((axis) => resolveAxis('transpose', axis, x.shape));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
     throw new OptionError(
-      `transpose: the permutation must name each axis of ${show(x.shape)} once; got ${show(permutation)}.`,
+      `transpose: the permutation must name each axis of ${show(x.shape)} once; got ${describe(permutation)}.`,
     );
   }
   return order;
@@ -108,26 +115,24 @@ export interface SliceOptions {
  * slice(x, { axis: -1, start: -2 }); // [[2, 3], [5, 6]]
  */
 export function slice(x: Tensor, options: SliceOptions): Tensor {
-  checkOptions('slice', options, ['axis', 'start', 'end', 'step']);
+  const device = commonDevice('slice', [x]);
+  checkValues('slice', options, { axis: wholeNumber, start: wholeNumber, end: wholeNumber, step: wholeFrom(1) });
   const axis = resolveAxis('slice', options.axis ?? 0, x.shape);
   const extent = x.shape[axis]!;
   const { start = 0, end = extent, step = 1 } = options;
   const [first, last] = [start, end].map((index) => (index < 0 ? index + extent : index)) as [number, number];
-  if (![first, last].every(Number.isInteger) || !(first >= 0 && first < last && last <= extent)) {
+  if (!(first >= 0 && first < last && last <= extent)) {
     throw new ShapeError(
       `slice: start and end must be integers with 0 ≤ start < end ≤ ${extent}, the extent of axis ${axis} of ${show(x.shape)}; ` +
         `got start=${start}, end=${end}.`,
     );
   }
-  if (!Number.isInteger(step) || step < 1)
-    throw new OptionError(`slice: step must be a positive integer; got ${step}.`);
   const shape = x.shape.map((size, i) => (i === axis ? Math.ceil((last - first) / step) : size));
   const strides = stridesOf(x.shape);
   const walk = {
     offset: first * strides[axis]!,
     steps: strides.map((stride, i) => (i === axis ? stride * step : stride)),
   };
-  const device = commonDevice('slice', [x]);
   const out = moved(
     [x],
     produce(shape, x.dtype, device, (y) => runCopy(shape, x, walk, y, whole(shape))),
@@ -153,12 +158,14 @@ const whole = (shape: readonly number[]): { offset: number; steps: number[] } =>
 
 /** Cuts x along an axis into pieces of the given extents, which must add up to its own. */
 export function split(x: Tensor, extents: readonly number[], options: { readonly axis?: number } = {}): Tensor[] {
-  checkOptions('split', options, ['axis']);
+  commonDevice('split', [x]);
+  checkValues('split', options, { axis: wholeNumber });
+  checkList('split', 'extents', extents);
   const axis = resolveAxis('split', options.axis ?? 0, x.shape);
   const positive = extents.every((extent) => Number.isInteger(extent) && extent > 0);
   if (!positive || extents.reduce((total, extent) => total + extent, 0) !== x.shape[axis]) {
     throw new ShapeError(
-      `split: extents must be positive integers that add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${show(extents)}.`,
+      `split: extents must be positive integers that add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${describe(extents)}.`,
     );
   }
   let start = 0;
@@ -181,7 +188,8 @@ export function split(x: Tensor, extents: readonly number[], options: { readonly
  * @throws ShapeError or OptionError when they are not.
  */
 export function concat(tensors: readonly Tensor[], options: { readonly axis?: number } = {}): Tensor {
-  checkOptions('concat', options, ['axis']);
+  checkValues('concat', options, { axis: wholeNumber });
+  checkTensors('concat', 'tensors', tensors);
   if (tensors.length === 0) throw new OptionError('concat: takes at least one tensor; got none.');
   const device = commonDevice('concat', tensors);
   const [first] = tensors as [Tensor];
@@ -232,14 +240,10 @@ export function pad(
   widths: readonly (readonly [number, number])[],
   options: { readonly value?: number } = {},
 ): Tensor {
-  checkOptions('pad', options, ['value']);
-  if (widths.length !== x.rank || !widths.flat().every((width) => Number.isInteger(width) && width >= 0)) {
-    throw new ShapeError(
-      `pad: takes one pair [before, after] of integers ≥ 0 for each axis of ${show(x.shape)}; got ${JSON.stringify(widths)}.`,
-    );
-  }
-  const shape = x.shape.map((extent, i) => extent + widths[i]![0] + widths[i]![1]);
   const device = commonDevice('pad', [x]);
+  checkValues('pad', options, { value: someNumber });
+  checkWidths(x, widths);
+  const shape = x.shape.map((extent, i) => extent + widths[i]![0] + widths[i]![1]);
   const steps = stridesOf(shape);
   const inside = { offset: widths.reduce((offset, [before], i) => offset + before * steps[i]!, 0), steps };
   const out = scope(() => {
@@ -253,6 +257,16 @@ export function pad(
   return out;
 }
 
+function checkWidths(x: Tensor, widths: readonly (readonly [number, number])[]): void {
+  const pair = (entry: unknown): boolean =>
+    Array.isArray(entry) && entry.length === 2 && entry.every((width) => Number.isInteger(width) && width >= 0);
+  if (Array.isArray(widths) && widths.length === x.rank && widths.every(pair)) return;
+  const got = Array.isArray(widths) ? `[${widths.map(describe).join()}]` : describe(widths);
+  throw new ShapeError(
+    `pad: takes one pair [before, after] of integers ≥ 0 for each axis of ${show(x.shape)}; got ${got}.`,
+  );
+}
+
 const asFloat = variable('x0', 'f32');
 const asInteger = variable('x0', 'i32');
 
@@ -262,13 +276,13 @@ const asInteger = variable('x0', 'i32');
  * @throws ShapeError when x does not broadcast to the shape.
  */
 export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
+  const device = commonDevice('broadcastTo', [x]);
   checkShape('broadcastTo', shape);
   if (!sameShape(broadcastShapes('broadcastTo', [x.shape, shape]), shape)) {
     throw new ShapeError(
       `broadcastTo: ${show(x.shape)} does not repeat to ${show(shape)}: every extent must be 1 or equal.`,
     );
   }
-  const device = commonDevice('broadcastTo', [x]);
   const expression = isFloat(x.dtype) ? asFloat : asInteger;
   const out =
     sizeOf(shape) === x.size
@@ -288,12 +302,12 @@ export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor {
  * @throws OptionError when gradients are asked of integers.
  */
 export function detach(x: Tensor, options: { readonly requiresGradient?: boolean } = {}): Tensor {
-  checkOptions('detach', options, ['requiresGradient']);
+  commonDevice('detach', [x]);
+  checkValues('detach', options, { requiresGradient: flag });
   const { requiresGradient = false } = options;
   if (requiresGradient && !isFloat(x.dtype)) {
     throw new OptionError(`detach: gradients need dtype f32, f16 or bf16; got ${x.dtype}.`);
   }
-  commonDevice('detach', [x]);
   const out = share(x);
   if (requiresGradient) trackLeaf(out);
   return out;

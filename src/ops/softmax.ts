@@ -1,5 +1,5 @@
-import { checkOptions } from '../core/errors.js';
 import { isFloat } from '../core/dtype.js';
+import { checkValues, wholeNumber } from '../core/requirements.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
 import { softmax as kernel, softmaxParameters } from '../kernels/rowwise/softmax.js';
@@ -20,9 +20,9 @@ export interface SoftmaxOptions {
  * softmax(tensor([0, 0, 0, 0], [2, 2], { device })); // [0.5, 0.5, 0.5, 0.5]
  */
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
-  checkOptions('softmax', options, ['axis']);
-  const axis = resolveAxis('softmax', options.axis ?? -1, x.shape);
   const device = commonDevice('softmax', [x]);
+  checkValues('softmax', options, { axis: wholeNumber });
+  const axis = resolveAxis('softmax', options.axis ?? -1, x.shape);
   // the forward kernel reads no gradient; it is given x in its place
   const y = produce(x.shape, isFloat(x.dtype) ? x.dtype : 'f32', device, (out) => launch('forward', x, x, out, axis));
   operation(

@@ -1,7 +1,8 @@
-import { checkOptions, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
+import { checkValues, flag } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { launchSort } from '../kernels/sort/launch.js';
-import { empty, scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, scope, type Tensor } from '../tensor/index.js';
 import { noteBelow } from '../tensor/integers.js';
 import { takeChecked } from './gather.js';
 
@@ -48,7 +49,7 @@ export function sort(x: Tensor, options: SortOptions = {}): Sorted {
 }
 
 function order(who: string, x: Tensor, options: SortOptions): Tensor {
-  checkOptions(who, options, ['descending']);
+  checkValues(who, options, { descending: flag });
   checkRows(who, x);
   const out = empty(x.shape, 'i32', x.device);
   const length = x.shape.at(-1)!;
@@ -59,6 +60,7 @@ function order(who: string, x: Tensor, options: SortOptions): Tensor {
 }
 
 export function checkRows(who: string, x: Tensor): void {
+  commonDevice(who, [x]);
   if (x.rank > 0) return;
   throw new OptionError(`${who}: takes a tensor with at least one axis; got ${show(x.shape)}. Reshape it to [1].`);
 }

@@ -1,3 +1,4 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { launchTopK } from '../kernels/sort/launch.js';
@@ -22,7 +23,7 @@ export function topK(x: Tensor, count: number): Sorted {
   const length = x.shape.at(-1)!;
   if (!Number.isInteger(count) || count < 1 || count > length) {
     throw new OptionError(
-      `${who}: count must be a whole number from 1 to ${length}, the last axis of x=${show(x.shape)}; got ${count}.`,
+      `${who}: count must be a whole number from 1 to ${length}, the last axis of x=${show(x.shape)}; got ${describe(count)}.`,
     );
   }
   return scope(() => {

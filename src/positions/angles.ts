@@ -1,4 +1,7 @@
+import { describe, isList } from '../core/describe.js';
 import { checkOptions, OptionError } from '../core/errors.js';
+import { checkValue, wholeFrom } from '../core/requirements.js';
+import { checkShape } from '../core/shape.js';
 import { tensor, type Tensor, type TensorOptions } from '../tensor/index.js';
 import { frequenciesOf } from './frequencies.js';
 import type { RopeScaling } from './scaling.js';
@@ -27,8 +30,11 @@ export function ropeAngles(length: number | ArrayLike<number>, options: AngleOpt
   const who = 'ropeAngles';
   checkOptions(who, options, ['offset', 'base', 'rotaryDim', 'scaling', 'device']);
   const { offset, rotaryDim, device } = options;
-  if (typeof length === 'number' && !(Number.isSafeInteger(length) && length > 0)) {
-    throw new OptionError(`${who}: length must be an integer ≥ 1, or the positions; got ${length}.`);
+  if (offset !== undefined) checkValue(who, 'offset', offset, wholeFrom(0));
+  if (typeof length === 'number' && typeof rotaryDim === 'number' && rotaryDim > 0)
+    checkShape(who, [length, rotaryDim]);
+  if (!isList(length) && !(Number.isSafeInteger(length) && length > 0)) {
+    throw new OptionError(`${who}: length must be an integer ≥ 1, or the positions; got ${describe(length)}.`);
   }
   if (typeof length !== 'number' && (offset !== undefined || length.length === 0)) {
     throw new OptionError(
@@ -89,7 +95,7 @@ function highest(who: string, positions: ArrayLike<number>): number {
   for (let i = 0; i < positions.length; i++) {
     const position = positions[i]!;
     if (!(Number.isSafeInteger(position) && position >= 0)) {
-      throw new OptionError(`${who}: positions must be integers ≥ 0; got ${String(position)} in row ${i}.`);
+      throw new OptionError(`${who}: positions must be integers ≥ 0; got ${describe(position)} in row ${i}.`);
     }
     if (position > most) most = position;
   }

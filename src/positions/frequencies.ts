@@ -1,4 +1,6 @@
+import { describe } from '../core/describe.js';
 import { checkOptions, OptionError } from '../core/errors.js';
+import { checkValue, wholeFrom } from '../core/requirements.js';
 import { checkScaling, yarnMagnitude, yarnRange, type RopeScaling, type YarnScaling } from './scaling.js';
 
 export interface FrequencyOptions {
@@ -10,6 +12,9 @@ export interface FrequencyOptions {
   /** The length at hand, which dynamic scaling reads unless it has its own; default its trained length. */
   readonly length?: number;
 }
+
+// no head is that wide
+const mostPairs = 2 ** 20;
 
 export interface RopeFrequencies {
   /** The angle of each of the R/2 pairs at position 1, in radians. */
@@ -36,11 +41,15 @@ export function ropeFrequencies(options: FrequencyOptions): RopeFrequencies {
 /** `ropeFrequencies` that names the calling operation in messages. */
 export function frequenciesOf(who: string, options: FrequencyOptions): RopeFrequencies {
   const { rotaryDim, base = 10000, scaling, length } = options;
-  if (!(Number.isInteger(rotaryDim) && rotaryDim >= 2 && rotaryDim % 2 === 0)) {
-    throw new OptionError(`${who}: rotaryDim must be an even integer ≥ 2; got ${String(rotaryDim)}.`);
+  if (!(Number.isInteger(rotaryDim) && rotaryDim >= 2 && rotaryDim <= mostPairs && rotaryDim % 2 === 0)) {
+    throw new OptionError(
+      `${who}: rotaryDim must be an even integer ≥ 2 and at most 2^20; got ${describe(rotaryDim)}.`,
+    );
   }
-  if (!(Number.isFinite(base) && base > 1)) throw new OptionError(`${who}: base must be a number > 1; got ${base}.`);
+  if (!(Number.isFinite(base) && base > 1))
+    throw new OptionError(`${who}: base must be a number > 1; got ${describe(base)}.`);
   if (scaling !== undefined) checkScaling(who, scaling);
+  if (length !== undefined) checkValue(who, 'length', length, wholeFrom(1));
   const plain = powers(base, rotaryDim);
   switch (scaling?.type) {
     case undefined:

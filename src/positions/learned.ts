@@ -1,9 +1,10 @@
+import { describe } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
-import { show } from '../core/shape.js';
+import { checkShape, show } from '../core/shape.js';
 import { gather, gatherNamed } from '../ops/gather.js';
 import { slice } from '../ops/shape.js';
-import { scope, tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, tensor, Tensor } from '../tensor/index.js';
 
 export interface LearnedOptions {
   /** Row of the table that position 0 reads: 2 in RoBERTa, Longformer and BART, default 0 as in BERT. */
@@ -28,16 +29,16 @@ export function learnedPositions(table: Tensor, positions: number | Tensor, opti
   const { offset = 0 } = options;
   const rows = table.shape[0]!;
   if (!(Number.isInteger(offset) && offset >= 0 && offset < rows)) {
-    throw new OptionError(`${who}: offset must be an integer from 0 to ${rows - 1}; got ${String(offset)}.`);
+    throw new OptionError(`${who}: offset must be an integer from 0 to ${rows - 1}; got ${describe(offset)}.`);
   }
-  if (typeof positions !== 'number') {
+  if (positions instanceof Tensor) {
     // without the rows before, position p is row p, and a position before 0 reads none
     return scope(() => gatherNamed(who, offset === 0 ? table : slice(table, { start: offset }), positions, 0, 'table'));
   }
   if (!(Number.isInteger(positions) && positions > 0 && offset + positions <= rows)) {
     throw new OptionError(
       `${who}: the table ${show(table.shape)} holds positions 0 … ${rows - offset - 1} from row ${offset} on; ` +
-        `got a length of ${positions}. Shorten the input, or extend the table with extendPositions.`,
+        `got a length of ${describe(positions)}. Shorten the input, or extend the table with extendPositions.`,
     );
   }
   return slice(table, { start: offset, end: offset + positions });
@@ -67,11 +68,12 @@ export function extendPositions(table: Tensor, rows: number, options: ExtendOpti
   const { reserved = 0 } = options;
   const before = table.shape[0]!;
   if (!(Number.isInteger(reserved) && reserved >= 0 && reserved < before)) {
-    throw new OptionError(`${who}: reserved must be an integer from 0 to ${before - 1}; got ${String(reserved)}.`);
+    throw new OptionError(`${who}: reserved must be an integer from 0 to ${before - 1}; got ${describe(reserved)}.`);
   }
   if (!(Number.isInteger(rows) && rows >= before)) {
-    throw new OptionError(`${who}: rows must be an integer of at least ${before}, the table's; got ${String(rows)}.`);
+    throw new OptionError(`${who}: rows must be an integer of at least ${before}, the table's; got ${describe(rows)}.`);
   }
+  checkShape(who, [rows, table.shape[1]!]);
   const from = Int32Array.from({ length: rows }, (_, row) =>
     row < reserved ? row : reserved + ((row - reserved) % (before - reserved)),
   );
@@ -79,6 +81,7 @@ export function extendPositions(table: Tensor, rows: number, options: ExtendOpti
 }
 
 function checkTable(who: string, table: Tensor): void {
+  commonDevice(who, [table]);
   if (table.rank !== 2) throw new ShapeError(`${who}: table must be [P,D]; got table=${show(table.shape)}.`);
   if (!isFloat(table.dtype)) throw new OptionError(`${who}: table must be f32, f16 or bf16; got ${table.dtype}.`);
 }

@@ -1,7 +1,8 @@
+import { describe } from '../core/describe.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
-import { show } from '../core/shape.js';
+import { checkShape, show } from '../core/shape.js';
 import { gather } from '../ops/gather.js';
-import { scope, tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, tensor, type Tensor } from '../tensor/index.js';
 import { checkLayout, type PairLayout } from './rotate.js';
 
 export interface RopePermutation {
@@ -35,9 +36,10 @@ function permutationOf(who: string, { heads, headDim, rotaryDim = headDim, to }:
   if (![heads, headDim, rotaryDim].every((size) => Number.isInteger(size) && size > 0) || rotaryDim > headDim) {
     throw new OptionError(
       `${who}: heads, headDim and rotaryDim must be integers ≥ 1, and rotaryDim ≤ headDim; ` +
-        `got heads=${heads}, headDim=${headDim}, rotaryDim=${rotaryDim}.`,
+        `got heads=${describe(heads)}, headDim=${describe(headDim)}, rotaryDim=${describe(rotaryDim)}.`,
     );
   }
+  checkShape(who, [heads, headDim]);
   if (rotaryDim % 2 !== 0) throw new OptionError(`${who}: rotaryDim must be even; got ${rotaryDim}.`);
   const half = rotaryDim / 2;
   const toHalf = (i: number): number => (i < half ? 2 * i : 2 * (i - half) + 1);
@@ -59,6 +61,7 @@ export function permuteRopeWeight(weight: Tensor, options: RopePermutation): Ten
   const who = 'permuteRopeWeight';
   checkOptions(who, options, ['heads', 'headDim', 'rotaryDim', 'to']);
   const order = permutationOf(who, options);
+  commonDevice(who, [weight]);
   if (weight.shape[0] !== order.length) {
     throw new ShapeError(
       `${who}: weight must be [heads·headDim,...]=[${order.length},...]; got weight=${show(weight.shape)}.`,

@@ -1,6 +1,7 @@
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { anything, checkValues, listOfNumbers, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, tensor, type Tensor } from '../tensor/index.js';
 import { angleTable, countFrom } from './angles.js';
 import { checkLayout, rotated, type PairLayout } from './rotate.js';
 import type { RopeScaling } from './scaling.js';
@@ -19,7 +20,14 @@ export interface RopeOptions {
   readonly scaling?: RopeScaling;
 }
 
-const optionNames = ['offset', 'positions', 'layout', 'base', 'rotaryDim', 'scaling'];
+const requirements = {
+  offset: wholeFrom(0),
+  positions: listOfNumbers,
+  layout: anything,
+  base: anything,
+  rotaryDim: wholeFrom(2),
+  scaling: anything,
+};
 
 /**
  * Rotary position embedding: pair i of the row at position p turns by `p · base^(−2i/R)`, for `x` `[..., L, D]`. Apply it to
@@ -37,7 +45,8 @@ const optionNames = ['offset', 'positions', 'layout', 'base', 'rotaryDim', 'scal
  */
 export function rope(x: Tensor, options: RopeOptions = {}): Tensor {
   const who = 'rope';
-  checkOptions(who, options, optionNames);
+  commonDevice(who, [x]);
+  checkValues(who, options, requirements);
   const { layout = 'half', offset, positions, rotaryDim = x.shape.at(-1) ?? 0 } = options;
   checkLayout(who, layout);
   if (x.rank < 2) throw new ShapeError(`${who}: x must be [...,L,D]; got x=${show(x.shape)}.`);

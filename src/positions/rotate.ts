@@ -1,3 +1,4 @@
+import { describe } from '../core/describe.js';
 import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show, sizeOf } from '../core/shape.js';
@@ -16,7 +17,7 @@ const layouts: readonly PairLayout[] = ['half', 'interleaved'];
 
 export function checkLayout(who: string, layout: PairLayout): void {
   if (!layouts.includes(layout))
-    throw new OptionError(`${who}: layout must be one of ${layouts.join(', ')}; got ${layout}.`);
+    throw new OptionError(`${who}: layout must be one of ${layouts.join(', ')}; got ${describe(layout)}.`);
 }
 
 /**

@@ -1,4 +1,6 @@
+import { describe, isPlainObject } from '../core/describe.js';
 import { checkOptions, OptionError } from '../core/errors.js';
+import { checkValue, oneOf } from '../core/requirements.js';
 
 /** Position interpolation: all angles divided by `factor`. (Chen et al. 2023, arXiv 2306.15595.) */
 export interface LinearScaling {
@@ -70,21 +72,20 @@ const known: { readonly [T in RopeScaling['type']]: readonly string[] } = {
 /** @throws OptionError for an unknown kind or option, or a number out of range. */
 export function checkScaling(who: string, scaling: RopeScaling): void {
   const own = `${who}: scaling`;
-  if (!Object.hasOwn(known, scaling.type)) {
-    throw new OptionError(`${own}.type must be one of ${Object.keys(known).join(', ')}; got ${scaling.type}.`);
-  }
+  if (!isPlainObject(scaling)) throw new OptionError(`${own} must be an object { type, … }; got ${describe(scaling)}.`);
+  checkValue(own, 'type', scaling.type, oneOf(Object.keys(known)));
   checkOptions(own, scaling, known[scaling.type]);
   const check = (name: string, value: number | undefined, ok: boolean, rule: string): void => {
     if (value !== undefined && !(Number.isFinite(value) && ok))
-      throw new OptionError(`${own}.${name} must be ${rule}; got ${value}.`);
+      throw new OptionError(`${own}.${name} must be ${rule}; got ${describe(value)}.`);
   };
   if (!(Number.isFinite(scaling.factor) && scaling.factor >= 1)) {
-    throw new OptionError(`${own}.factor must be a number ≥ 1; got ${String(scaling.factor)}.`);
+    throw new OptionError(`${own}.factor must be a number ≥ 1; got ${describe(scaling.factor)}.`);
   }
   if (scaling.type === 'linear' || scaling.type === 'ntk') return;
   const { originalLength } = scaling;
   if (!(Number.isInteger(originalLength) && originalLength > 0)) {
-    throw new OptionError(`${own}.originalLength must be an integer ≥ 1; got ${String(originalLength)}.`);
+    throw new OptionError(`${own}.originalLength must be an integer ≥ 1; got ${describe(originalLength)}.`);
   }
   if (scaling.type === 'dynamic') return check('length', scaling.length, scaling.length! >= 1, '≥ 1');
   const { betaFast = 32, betaSlow = 1, extrapolation } = scaling;

@@ -1,4 +1,7 @@
+import { describe, isList } from '../core/describe.js';
 import { checkOptions, OptionError } from '../core/errors.js';
+import { checkValue, listOfNumbers } from '../core/requirements.js';
+import { checkShape } from '../core/shape.js';
 import { tensor, type Tensor, type TensorOptions } from '../tensor/index.js';
 
 /**
@@ -32,6 +35,8 @@ export interface SinusoidalOptions {
 export function sinusoidal(length: number | ArrayLike<number>, dim: number, options: SinusoidalOptions = {}): Tensor {
   checkOptions('sinusoidal', options, ['variant', 'base', 'offset', 'device']);
   const { variant = 'paper', base = 10000, offset = 0, device } = options;
+  // before anything that large is made
+  if (typeof length === 'number' && length > 0 && Number.isInteger(dim)) checkShape('sinusoidal', [length, dim]);
   const frequencies = frequenciesOf(variant, dim, base);
   const positions = positionsOf(length, offset);
   const half = frequencies.length;
@@ -49,10 +54,12 @@ export function sinusoidal(length: number | ArrayLike<number>, dim: number, opti
 function frequenciesOf(variant: SinusoidalVariant, dim: number, base: number): Float64Array {
   const even = Number.isInteger(dim) && dim >= 2 && dim % 2 === 0;
   if (!(even || (variant === 'tensor2tensor' && Number.isInteger(dim) && dim >= 2))) {
-    throw new OptionError(`sinusoidal: dim must be an even integer ≥ 2 for variant ${variant}; got ${String(dim)}.`);
+    throw new OptionError(
+      `sinusoidal: dim must be an even integer ≥ 2 for variant ${describe(variant)}; got ${describe(dim)}.`,
+    );
   }
   if (!(Number.isFinite(base) && base > 1)) {
-    throw new OptionError(`sinusoidal: base must be a number > 1; got ${String(base)}.`);
+    throw new OptionError(`sinusoidal: base must be a number > 1; got ${describe(base)}.`);
   }
   const half = Math.floor(dim / 2);
   switch (variant) {
@@ -63,18 +70,19 @@ function frequenciesOf(variant: SinusoidalVariant, dim: number, base: number): F
       return Float64Array.from({ length: half }, (_, i) => base ** (-i / Math.max(half - 1, 1)));
     default:
       throw new OptionError(
-        `sinusoidal: variant must be one of paper, transformer-xl, tensor2tensor; got ${String(variant satisfies never)}.`,
+        `sinusoidal: variant must be one of paper, transformer-xl, tensor2tensor; got ${describe(variant satisfies never)}.`,
       );
   }
 }
 
 function positionsOf(length: number | ArrayLike<number>, offset: number): Float64Array {
   if (!Number.isFinite(offset)) {
-    throw new OptionError(`sinusoidal: offset must be a finite number; got ${String(offset)}.`);
+    throw new OptionError(`sinusoidal: offset must be a finite number; got ${describe(offset)}.`);
   }
-  if (typeof length === 'number' && !(Number.isInteger(length) && length > 0)) {
-    throw new OptionError(`sinusoidal: length must be an integer ≥ 1, or the positions; got ${length}.`);
+  if (!isList(length) && !(Number.isInteger(length) && length > 0)) {
+    throw new OptionError(`sinusoidal: length must be an integer ≥ 1, or the positions; got ${describe(length)}.`);
   }
+  if (typeof length !== 'number') checkValue('sinusoidal', 'positions', length, listOfNumbers);
   const positions =
     typeof length === 'number' ? Float64Array.from({ length }, (_, row) => row) : Float64Array.from(length);
   if (positions.length === 0 || !positions.every(Number.isFinite)) {

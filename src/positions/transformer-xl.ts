@@ -1,4 +1,5 @@
 import { lookup } from '../codegen/expression/index.js';
+import { describe } from '../core/describe.js';
 import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { mul, neg } from '../ops/arithmetic.js';
@@ -8,7 +9,7 @@ import { matmul } from '../ops/matmul.js';
 import { broadcastTo, concat, reshape, split, transpose } from '../ops/shape.js';
 import { Score } from '../scores/index.js';
 import { checkTensor, tensorTable, type TensorLike } from '../scores/tensor.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { ropeAngles } from './angles.js';
 import { rope } from './rope.js';
 import { sinusoidal } from './sinusoidal.js';
@@ -58,7 +59,7 @@ export function relativeAttend(
   checkSizes(who, q, k, parameters);
   const { clamp = Infinity, method = 'table', base = 10000, scale = 1 / Math.sqrt(q.shape[3]!), ...rest } = options;
   if (!(clamp === Infinity || (Number.isInteger(clamp) && clamp >= 0))) {
-    throw new OptionError(`${who}: clamp must be an integer ≥ 0; got ${String(clamp)}.`);
+    throw new OptionError(`${who}: clamp must be an integer ≥ 0; got ${describe(clamp)}.`);
   }
   const call = { q, k, v, ...parameters, clamp, base, scale, rest };
   switch (method) {
@@ -67,7 +68,7 @@ export function relativeAttend(
     case 'rotated':
       return withRotation(who, call);
     default:
-      throw new OptionError(`${who}: method must be table or rotated; got ${String(method satisfies never)}.`);
+      throw new OptionError(`${who}: method must be table or rotated; got ${describe(method satisfies never)}.`);
   }
 }
 
@@ -80,6 +81,7 @@ interface Call extends RelativeParameters, Readonly<Record<'q' | 'k' | 'v', Tens
 
 function checkSizes(who: string, q: Tensor, k: Tensor, parameters: RelativeParameters): void {
   const { weight, contentBias, positionBias } = parameters;
+  commonDevice(who, [q, k, weight, contentBias, positionBias]);
   const [, H, L, D] = q.shape;
   const S = k.shape[2];
   const biases = [contentBias, positionBias].every(

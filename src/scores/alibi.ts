@@ -1,14 +1,17 @@
+import { describe, isList } from '../core/describe.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { lookup, tableOf } from '../codegen/expression/index.js';
 import { Score } from './score.js';
+
+const mostHeads = 65536;
 
 /**
  * The official slopes for any number of heads: `2^(−8(h+1)/H)` for a power of two; else those of the power of two P
  * below, followed by every other slope of 2P. (Press, Smith, Lewis 2021, arXiv 2108.12409.)
  */
 export function alibiSlopes(heads: number): Float64Array {
-  if (!(Number.isInteger(heads) && heads > 0))
-    throw new OptionError(`alibiSlopes: heads must be an integer ≥ 1; got ${String(heads)}.`);
+  if (!(Number.isInteger(heads) && heads > 0 && heads <= mostHeads))
+    throw new OptionError(`alibiSlopes: heads must be an integer from 1 to ${mostHeads}; got ${describe(heads)}.`);
   const power = 2 ** Math.floor(Math.log2(heads));
   return Float64Array.from({ length: heads }, (_, h) =>
     h < power ? 2 ** ((-8 * (h + 1)) / power) : 2 ** ((-8 * (2 * (h - power) + 1)) / (2 * power)),
@@ -24,8 +27,10 @@ export function alibiSlopes(heads: number): Float64Array {
  * @throws OptionError for slopes that are not finite; ShapeError unless there is one per query head.
  */
 export function alibi(slopes?: ArrayLike<number>): Score {
+  if (slopes !== undefined && !(isList(slopes) && Array.from(slopes).every(Number.isFinite))) {
+    throw new OptionError(`alibi: slopes must be a list of finite numbers; got ${describe(slopes)}.`);
+  }
   const own = slopes === undefined ? undefined : Float32Array.from(slopes);
-  if (own?.every(Number.isFinite) === false) throw new OptionError('alibi: slopes must be finite numbers.');
   return new Score(own === undefined ? 'alibi()' : 'alibi(slopes)', ({ score, h, q, k }, { H }) => {
     if (own !== undefined && own.length !== H) {
       throw new ShapeError(`alibi: takes one slope per query head; got ${own.length} slopes for H=${H}.`);

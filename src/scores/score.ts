@@ -1,6 +1,8 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import { callable, checkValue, text } from '../core/requirements.js';
 import { F32, simplify, substitute, variable, wrap } from '../codegen/expression/index.js';
-import { checkTables, checkVariables, describe, place, type AttendShape, type Place } from '../masks/place.js';
+import { checkPlace, checkTables, checkVariables, place, type AttendShape, type Place } from '../masks/place.js';
 
 /** A scaled score `scale · q·k` and where it is; see `Place` for b, h, q and k. */
 export interface ScorePlace extends Place {
@@ -23,15 +25,17 @@ export class Score {
 
   /** `name` is the code that builds the change. */
   constructor(name: string, build: (place: ScorePlace, shape: AttendShape) => F32) {
+    checkValue('Score', 'name', name, text);
+    checkValue('Score', 'build', build, callable);
     this.#name = name;
     this.#build = build;
   }
 
-  /** This change, then `other` on its result. */
-  then(other: Score): Score {
+  /** This change, then `other` on its result. (Not `then`: await, and scope, would take a score for a promise.) */
+  andThen(other: Score): Score {
     if (!(other instanceof Score))
-      throw new OptionError(`score ${this.#name}.then: takes a score change; got ${describe(other)}.`);
-    return new Score(`${this.#name}.then(${other.#name})`, (_, shape) => {
+      throw new OptionError(`score ${this.#name}.andThen: takes a score change; got ${describe(other)}.`);
+    return new Score(`${this.#name}.andThen(${other.#name})`, (_, shape) => {
       const [inner, outer] = [this.expression(shape), other.expression(shape)];
       return wrap(substitute(outer, { score: inner })) as F32;
     });
@@ -43,6 +47,7 @@ export class Score {
    * @throws OptionError where the rule is no f32 expression of those; ShapeError where a table does not fit the shape.
    */
   expression(shape: AttendShape): F32 {
+    checkPlace(`score ${this.#name}`, shape);
     const key = `${shape.B},${shape.H},${shape.L},${shape.S}`;
     let expression = this.#known.get(key);
     if (expression === undefined) {

@@ -1,3 +1,4 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import { Score } from './score.js';
 
@@ -8,6 +9,6 @@ import { Score } from './score.js';
  */
 export function softcap(cap: number): Score {
   if (!(Number.isFinite(cap) && cap > 0))
-    throw new OptionError(`softcap: cap must be a finite number > 0; got ${String(cap)}.`);
+    throw new OptionError(`softcap: cap must be a finite number > 0; got ${describe(cap)}.`);
   return new Score(`softcap(${cap})`, ({ score }) => score.div(cap).tanh().mul(cap));
 }

@@ -1,4 +1,6 @@
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { describe } from '../core/describe.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { anything, checkValue, checkValues, flag, wholeNumber } from '../core/requirements.js';
 import { lookup, tableOf } from '../codegen/expression/index.js';
 import { Score } from './score.js';
 import { checkTensor, tensorTable, type TensorLike } from './tensor.js';
@@ -12,12 +14,17 @@ export interface T5Options {
   readonly bidirectional?: boolean;
 }
 
+const requirements = { buckets: anything, maxDistance: anything, bidirectional: flag };
+
 /**
  * The bucket of a distance by the published rule, for `relative` = key − query: single distances up to half of the buckets,
  * then logarithmic ones up to `maxDistance`. The logarithm is taken in f32, as in the reference code.
+ *
+ * @throws OptionError for a distance that is no integer, or options out of range.
  */
 export function t5Bucket(relative: number, options: Required<T5Options>): number {
-  const { buckets, maxDistance, bidirectional } = options;
+  checkValue('t5Bucket', 'relative', relative, wholeNumber);
+  const { buckets, maxDistance, bidirectional } = checkedRule('t5Bucket', options);
   const count = bidirectional ? buckets / 2 : buckets;
   const after = bidirectional && relative > 0 ? count : 0;
   const distance = bidirectional ? Math.abs(relative) : Math.max(-relative, 0);
@@ -28,6 +35,25 @@ export function t5Bucket(relative: number, options: Required<T5Options>): number
   return after + Math.min(count - 1, exact + Math.trunc(Math.fround(share * (count - exact))));
 }
 
+/** All of the options. @throws OptionError for one that is out of range. */
+function checkedRule(who: string, options: T5Options): Required<T5Options> {
+  checkValues(who, options, requirements);
+  const { buckets = 32, maxDistance = 128, bidirectional = true } = options;
+  const sides = bidirectional ? 2 : 1;
+  if (!Number.isInteger(buckets) || buckets < 2 * sides || buckets % sides !== 0) {
+    throw new OptionError(
+      `${who}: buckets must be an integer ≥ ${2 * sides}${bidirectional ? ', and even' : ''}; got ${describe(buckets)}.`,
+    );
+  }
+  const exact = Math.floor(buckets / sides / 2);
+  if (!Number.isInteger(maxDistance) || maxDistance <= exact || maxDistance >= 2 ** 24) {
+    throw new OptionError(
+      `${who}: maxDistance must be an integer above ${exact}, a distance with a bucket of its own; got ${describe(maxDistance)}.`,
+    );
+  }
+  return { buckets, maxDistance, bidirectional };
+}
+
 /**
  * T5's relative position bias: `score + table[bucket(k − q), h]`, a learned table `[buckets, H]`; gradients flow to it.
  * (Raffel et al. 2019, arXiv 1910.10683.) T5 itself uses `scale: 1`.
@@ -35,22 +61,9 @@ export function t5Bucket(relative: number, options: Required<T5Options>): number
  * @throws OptionError for options out of range; ShapeError unless the table is `[buckets, H]`.
  */
 export function t5Bias(table: TensorLike, options: T5Options = {}): Score {
-  checkOptions('t5Bias', options, ['buckets', 'maxDistance', 'bidirectional']);
   checkTensor('t5Bias', 'table', table);
-  const { buckets = 32, maxDistance = 128, bidirectional = true } = options;
-  const rule = { buckets, maxDistance, bidirectional };
-  const sides = bidirectional ? 2 : 1;
-  if (!Number.isInteger(buckets) || buckets < 2 * sides || buckets % sides !== 0) {
-    throw new OptionError(
-      `t5Bias: buckets must be an integer ≥ ${2 * sides}${bidirectional ? ', and even' : ''}; got ${String(buckets)}.`,
-    );
-  }
-  const exact = Math.floor(buckets / sides / 2);
-  if (!Number.isInteger(maxDistance) || maxDistance <= exact || maxDistance >= 2 ** 24) {
-    throw new OptionError(
-      `t5Bias: maxDistance must be an integer above ${exact}, a distance with a bucket of its own; got ${String(maxDistance)}.`,
-    );
-  }
+  const rule = checkedRule('t5Bias', options);
+  const { buckets, maxDistance, bidirectional } = rule;
   // every distance from maxDistance on has the bucket of maxDistance
   const lookups = tableOf(
     't5Buckets',

@@ -1,4 +1,6 @@
-import { OptionError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValue, text } from '../core/requirements.js';
+import { checkShape, show, sizeOf } from '../core/shape.js';
 import type { Table } from '../codegen/expression/index.js';
 
 /** What a score change needs to know of a tensor; gradients flow to it where it requires them. */
@@ -21,17 +23,26 @@ export function tensorTable(
 /**
  * A tensor of indices or flags, i32 or u8, for `lookup` in a score change; `shape` has as many entries, in the same order.
  *
- * @throws OptionError for another dtype.
+ * @throws OptionError for another dtype; ShapeError for a shape of another size.
  */
 export function integerTable(
   name: string,
   tensor: TensorLike,
-  shape: readonly number[] = tensor.shape,
+  shape?: readonly number[],
 ): Table & { readonly dtype: 'i32' | 'u8' } {
+  checkValue('integerTable', 'name', name, text);
+  checkTensor('integerTable', name, tensor);
   const { dtype } = tensor;
+  const extents = shape === undefined ? tensor.shape : shape;
+  checkShape('integerTable', extents);
+  if (sizeOf(extents) !== sizeOf(tensor.shape)) {
+    throw new ShapeError(
+      `integerTable: shape ${show(extents)} does not hold the entries of ${name}=${show(tensor.shape)}.`,
+    );
+  }
   if (dtype !== 'i32' && dtype !== 'u8')
     throw new OptionError(`integerTable: ${name} must be an i32 or u8 tensor; got ${dtype}. Use cast.`);
-  return { name, dtype, shape, source: tensor };
+  return { name, dtype, shape: extents, source: tensor };
 }
 
 /** Refuses what is no tensor. */

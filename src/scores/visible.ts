@@ -1,7 +1,7 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import { Bool, select } from '../codegen/expression/index.js';
 import type { AttendShape, Place } from '../masks/index.js';
-import { describe } from '../masks/place.js';
 import { Score } from './score.js';
 
 /**

@@ -40,7 +40,7 @@ export function planRow(variant: Variant, length: number, limits: Limits): Plan 
     tried = attempt({ ...call, headsAtATime });
   }
   const { rehearsal } = tried;
-  const cost = mechanism.cost(shape, tried.call as never);
+  const cost = mechanism.cost(shape, tried.call);
   const row = {
     ...blank,
     predicted: predictedOf(rehearsal, cost),

@@ -23,7 +23,7 @@ export async function check(scene: Scene, variant: Variant, call: AnyOptions, bl
   let parameters: Readonly<Record<string, Tensor>> = {};
   const release = (): void => disposeAll(parameters);
   try {
-    parameters = mechanism.parameters(scene.shape, { ...call, device: scene.device } as never);
+    parameters = mechanism.parameters(scene.shape, { ...call, device: scene.device });
     const all = Object.values<Tensor>(parameters);
     const player: Player = { variant, call: { ...call, parameters }, parameters: all };
     const found = await scope(() => runOnce(scene, player));
@@ -70,7 +70,7 @@ function compute(
   counting?: number,
 ): Computed {
   const forward = (): { out: Tensor; notes: readonly string[] } => {
-    const { out, logsumexp, notes } = variant.mechanism.run(...inputs, call as never);
+    const { out, logsumexp, notes } = variant.mechanism.run(...inputs, call);
     logsumexp?.dispose();
     return { out, notes };
   };

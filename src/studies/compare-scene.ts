@@ -58,7 +58,7 @@ export function supportOf(variant: Variant, shape: AttentionShape, options: Scen
   const causal = isCausal(variant, options.causal);
   if (exactness === 'exact') return { causal, mask: undefined };
   if (exactness !== 'exact on its support' || pattern === undefined) return undefined;
-  return { causal, mask: mechanism.pattern(shape, callOf(variant, options) as never) };
+  return { causal, mask: mechanism.pattern(shape, callOf(variant, options)) };
 }
 
 /** Uploads a problem and computes what its results are held to; `variants` are those that will run. */

@@ -218,7 +218,7 @@ function pictures(variants: readonly Variant[], length: number, options: Settled
     const { mechanism, name } = variant;
     let mask;
     try {
-      mask = mechanism.pattern(shape, callOf(variant, options) as never);
+      mask = mechanism.pattern(shape, callOf(variant, options));
     } catch {
       // the rows say why it does not take this length
       return [];

@@ -1,12 +1,12 @@
 import {
   mechanism as named,
-  resolveOptions,
   type AnyOptions,
   type AttentionShape,
   type Mechanism,
   type OptionSpecs,
   type Supports,
 } from '../attention/index.js';
+import { resolveOptions } from '../attention/options.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 
 /** A mechanism with the options that were asked for. */
@@ -43,7 +43,7 @@ export function variant<O extends OptionSpecs, P extends string, I extends strin
   options: Readonly<Record<string, unknown>> = {},
 ): Variant {
   const given = Object.entries(options).map(([name, value]) => `${name}=${optionText(value)}`);
-  return { name: [mechanism.name, ...given].join(':'), mechanism: mechanism as unknown as Mechanism, options };
+  return { name: [mechanism.name, ...given].join(':'), mechanism: mechanism, options };
 }
 
 /** An option value as the command line takes it. */
@@ -76,7 +76,7 @@ export const optionFaults = (variants: readonly Variant[], shape: AttentionShape
 /** Why a mechanism does not take a shape; undefined where it does. */
 export function refusal({ mechanism }: Variant, shape: AttentionShape, call: AnyOptions): string | undefined {
   try {
-    mechanism.settle(shape, call as never);
+    mechanism.settle(shape, call);
     return undefined;
   } catch (error) {
     if (!(error instanceof OptionError || error instanceof CapabilityError || error instanceof ShapeError)) throw error;

@@ -122,7 +122,7 @@ function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions
     workspace: rest - taken.savedBytes - gradients,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
-  const { multiplyAdds, pairs } = mechanism.cost(shape, call as never);
+  const { multiplyAdds, pairs } = mechanism.cost(shape, call);
   return {
     mechanism: mechanism.name,
     level: mechanism.definition.level ?? 'attention',

@@ -42,7 +42,7 @@ export async function effectiveWeights(
       Math.floor(i / length) === i % length ? 1 : 0,
     );
     const v = tensor(identity, [1, 1, length, length], { device });
-    return mechanism.run(q, k, v, options as never).out;
+    return mechanism.run(q, k, v, options).out;
   });
   const values = (await out.data()) as Float32Array;
   out.dispose();

@@ -1,8 +1,9 @@
+import { callable, checkValue } from '../core/requirements.js';
 import { recordDecisions, repeatDecisions } from './decisions.js';
 import { checkLeaves } from './leaves.js';
 import { disposeAll, scope } from './scope.js';
 import { arrivals, noGradient, operation, records, withGradient } from './tape.js';
-import { share, trackLeaf, type Tensor } from './tensor.js';
+import { checkTensors, share, trackLeaf, type Tensor } from './tensor.js';
 
 /**
  * `f(...inputs)` that keeps nothing for the backward pass but the inputs: the backward pass computes `f` again, then its gradients.
@@ -16,9 +17,11 @@ export function checkpoint(
   f: (...inputs: Tensor[]) => readonly Tensor[],
   inputs: readonly Tensor[],
 ): readonly Tensor[] {
-  if (!records(inputs)) return scope(() => f(...inputs));
+  checkValue('checkpoint', 'f', f, callable);
+  checkTensors('checkpoint', 'inputs', inputs);
+  if (!records(inputs)) return scope(() => outputsOf(f(...inputs)));
   // a result may be an input, or the same twice: each gets a history of its own
-  const first = (): Tensor[] => scope(() => f(...inputs).map((output) => share(output)));
+  const first = (): Tensor[] => scope(() => outputsOf(f(...inputs)).map((output) => share(output)));
   const { result: outputs, decisions } = scope(() => noGradient(() => recordDecisions(first)));
   const decided = decisions.flat();
   operation(
@@ -49,5 +52,10 @@ export function checkpoint(
     [...inputs, ...decided],
   );
   disposeAll(decided);
+  return outputs;
+}
+
+function outputsOf(outputs: readonly Tensor[]): readonly Tensor[] {
+  checkTensors('checkpoint', 'the results of f', outputs);
   return outputs;
 }

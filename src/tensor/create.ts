@@ -1,9 +1,18 @@
 import { variable } from '../codegen/expression/index.js';
-import { checkDtype, encode, isFloat, type Dtype } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { checkNumbers, dtypes, encode, isFloat, type Dtype } from '../core/dtype.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import {
+  checkValue,
+  checkValues,
+  flag,
+  oneOf,
+  someNumber,
+  type Requirement,
+  type Requirements,
+} from '../core/requirements.js';
 import { checkShape, show, sizeOf } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
-import type { Category } from '../devices/ledger.js';
+import { categories, type Category } from '../devices/ledger.js';
 import { runElementwise } from './elementwise.js';
 import { noteIntegers } from './integers.js';
 import { scope } from './scope.js';
@@ -19,30 +28,42 @@ export interface TensorOptions {
   readonly category?: Category;
 }
 
-const OPTIONS = ['device', 'dtype', 'requiresGradient', 'category'];
+/** What `createDevice` makes, or anything else that can hold numbers and run kernels. */
+export const someDevice: Requirement = {
+  must: 'a device, as createDevice makes',
+  holds: (value) =>
+    typeof value === 'object' && value !== null && typeof (value as Partial<Device>).allocate === 'function',
+};
+const requirements: Requirements = {
+  device: someDevice,
+  dtype: oneOf(dtypes),
+  requiresGradient: flag,
+  category: oneOf(categories),
+};
 
 let defaultDevice: Device | undefined;
 
 /** Sets the device of tensors created without one; `undefined` unsets it. Returns the device that was set before. */
 export function useDevice(device: Device | undefined): Device | undefined {
+  if (device !== undefined) checkValue('useDevice', 'device', device, someDevice);
   const before = defaultDevice;
   defaultDevice = device;
   return before;
 }
 
 function resolve(who: string, shape: readonly number[], options: TensorOptions, dtype: Dtype): Required<TensorOptions> {
-  checkOptions(who, options, OPTIONS);
+  checkValues(who, options, requirements);
   checkShape(who, shape);
   const device = options.device ?? defaultDevice;
   if (device === undefined) {
     throw new OptionError(`${who}: no device; pass { device }, or call useDevice(await createDevice()) first.`);
   }
   const kind = options.dtype ?? dtype;
-  checkDtype(who, kind);
   if (options.requiresGradient === true && !isFloat(kind)) {
     throw new OptionError(`${who}: gradients need dtype f32, f16 or bf16; got ${kind}.`);
   }
-  return { requiresGradient: false, category: 'tensor', dtype, ...options, device };
+  const { requiresGradient = false, category = 'tensor' } = options;
+  return { requiresGradient, category, dtype: kind, device };
 }
 
 /** f32 unless the array says otherwise. */
@@ -62,22 +83,20 @@ function dtypeOf(data: ArrayLike<number>): Dtype {
  * const x = tensor([1, 2, 3, 4, 5, 6], [2, 3], { device });
  * x.shape; // [2, 3]
  */
-export function tensor(
-  data: ArrayLike<number>,
-  shape: readonly number[] = [data.length],
-  options: TensorOptions = {},
-): Tensor {
-  const { device, dtype, category, requiresGradient } = resolve('tensor', shape, options, dtypeOf(data));
-  if (data.length !== sizeOf(shape)) {
+export function tensor(data: ArrayLike<number>, shape?: readonly number[], options: TensorOptions = {}): Tensor {
+  checkNumbers('tensor', data);
+  const extents = shape === undefined ? [data.length] : shape;
+  const { device, dtype, category, requiresGradient } = resolve('tensor', extents, options, dtypeOf(data));
+  if (data.length !== sizeOf(extents)) {
     throw new ShapeError(
-      `tensor: shape ${show(shape)} holds ${sizeOf(shape)} numbers; got ${data.length}. Make the two agree.`,
+      `tensor: shape ${show(extents)} holds ${sizeOf(extents)} numbers; got ${data.length}. Make the two agree.`,
     );
   }
   if (data instanceof Uint16Array && dtype !== 'f16' && dtype !== 'bf16') {
     throw new OptionError(`tensor: a Uint16Array holds f16 or bf16 bit patterns; name the dtype, not ${dtype}.`);
   }
   const bytes = encode('tensor', data, dtype);
-  const out = empty(shape, dtype, device, category);
+  const out = empty(extents, dtype, device, category);
   device.write(out.buffer, bytes);
   if (dtype === 'i32') noteIntegers(out, data);
   if (requiresGradient) trackLeaf(out);
@@ -91,6 +110,7 @@ export function tensor(
  */
 export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
   const { device, dtype, category, requiresGradient } = resolve('full', shape, options, 'f32');
+  checkValue('full', 'value', value, someNumber);
   const one = encode('full', [value], dtype);
   const out = scope(() => {
     const whole = empty(shape, dtype, device, category);

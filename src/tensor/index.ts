@@ -1,6 +1,6 @@
 export { accumulate } from './accumulate.js';
 export { checkpoint } from './checkpoint.js';
-export { full, tensor, useDevice, zeros, type TensorOptions } from './create.js';
+export { full, someDevice, tensor, useDevice, zeros, type TensorOptions } from './create.js';
 export { decided, recordDecisions, repeatDecisions, type Decisions } from './decisions.js';
 export { checkLeaves } from './leaves.js';
 export { leakedTensors, liveTensors } from './registry.js';
@@ -15,4 +15,15 @@ export {
   type GradientOptions,
   type Vjp,
 } from './tape.js';
-export { commonDevice, describeTensor, empty, nameTensor, produce, share, Tensor, trackLeaf } from './tensor.js';
+export {
+  checkTensors,
+  commonDevice,
+  describeTensor,
+  empty,
+  nameTensor,
+  produce,
+  share,
+  someTensor,
+  Tensor,
+  trackLeaf,
+} from './tensor.js';

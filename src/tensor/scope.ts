@@ -1,4 +1,5 @@
 import { OptionError } from '../core/errors.js';
+import { callable, checkValue } from '../core/requirements.js';
 import { closeFrame, innermostFrame, openFrame, type Frame } from './registry.js';
 import { internals, moveTo, Tensor } from './tensor.js';
 
@@ -15,6 +16,7 @@ import { internals, moveTo, Tensor } from './tensor.js';
  * const y = scope(() => mul(add(x, x), x)); // [18]
  */
 export function scope<T>(body: () => T): T {
+  checkValue('scope', 'body', body, callable);
   const frame = openFrame();
   let result: T;
   try {

@@ -1,11 +1,13 @@
+import { describe } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
+import { callable, checkValue, checkValues, flag } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { accumulate } from './accumulate.js';
 import { full } from './create.js';
 import { disposeAll, scope } from './scope.js';
 import { Lifetime } from './storage.js';
-import { describeTensor, internals, share, storageOf, type Tensor } from './tensor.js';
+import { checkTensors, describeTensor, internals, share, storageOf, type Tensor } from './tensor.js';
 
 /**
  * Vector-Jacobian product: from the gradients of the outputs (undefined where none arrived) to those of the inputs.
@@ -43,6 +45,7 @@ let order = 0;
 
 /** Runs `body` without recording: its results require no gradients. `body` must not be async. */
 export function noGradient<T>(body: () => T): T {
+  checkValue('noGradient', 'body', body, callable);
   const outer = recording;
   recording = false;
   try {
@@ -146,7 +149,7 @@ export function arrivals(
   cotangents: readonly (Tensor | undefined)[],
   options: GradientOptions,
 ): (Tensor | undefined)[] {
-  check(outputs, inputs, cotangents);
+  check(outputs, inputs, cotangents, options);
   return scope(() =>
     noGradient(() => {
       const sweep = new Sweep(new Set(inputs.map((input) => input[internals].track!)));
@@ -168,15 +171,23 @@ function check(
   outputs: readonly Tensor[],
   inputs: readonly Tensor[],
   cotangents: readonly (Tensor | undefined)[],
+  options: GradientOptions,
 ): void {
+  checkTensors('gradients', 'outputs', outputs);
+  checkTensors('gradients', 'inputs', inputs);
+  if (!Array.isArray(cotangents)) {
+    throw new OptionError(`gradients: cotangents must be an array, one for each output; got ${describe(cotangents)}.`);
+  }
+  checkValues('gradients', options, { release: flag });
+  for (const cotangent of cotangents as readonly (Tensor | undefined)[]) {
+    if (cotangent !== undefined) storageOf(cotangent, 'gradients');
+  }
   if (cotangents.length > outputs.length) {
     throw new ShapeError(
       `gradients: one cotangent per output; got ${cotangents.length} for ${outputs.length} outputs.`,
     );
   }
-  for (const input of inputs) storageOf(input);
   outputs.forEach((output, i) => {
-    storageOf(output);
     if (!output.requiresGradient) {
       throw new OptionError(
         `gradients: output ${i} ${show(output.shape)} depends on no tensor that requires gradients; ` +

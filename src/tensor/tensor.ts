@@ -1,5 +1,7 @@
 import { bytesPerElement, decode, type Dtype, type HostArray } from '../core/dtype.js';
+import { describe as describeValue } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import { callable, checkValue, type Requirement } from '../core/requirements.js';
 import { show, sizeOf } from '../core/shape.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
@@ -127,6 +129,7 @@ export class Tensor {
 
   /** `f(this, ...rest)`: chains the functions of `ops`. */
   pipe<Rest extends readonly unknown[], Result>(f: (x: Tensor, ...rest: Rest) => Result, ...rest: Rest): Result {
+    checkValue('pipe', 'f', f, callable);
     return f(this, ...rest);
   }
 
@@ -167,9 +170,12 @@ export function describeTensor(tensor: Tensor): string {
   return `${tensor[internals].name?.() ?? 'a tensor'} ${tensor.dtype}${show(tensor.shape)}`;
 }
 
-/** The storage of a live tensor. @throws OptionError once it was disposed. */
+/** The storage of a live tensor. @throws OptionError for what is no tensor, or once it was disposed. */
 export function storageOf(tensor: Tensor, who?: string): Storage {
-  const { disposed, revived, held } = tensor[internals];
+  // every operation comes through here, and before it reads a shape
+  const own = (tensor as Tensor | null | undefined)?.[internals];
+  if (own === undefined) throw noTensor(tensor, who);
+  const { disposed, revived, held } = own;
   if (disposed && revived === 0) {
     throw new OptionError(
       `${who === undefined ? '' : `${who}: `}${describeTensor(tensor)} was disposed, by dispose() or at the end of its scope; ` +
@@ -178,6 +184,9 @@ export function storageOf(tensor: Tensor, who?: string): Storage {
   }
   return held.storage;
 }
+
+const noTensor = (value: unknown, who = 'tensor'): OptionError =>
+  new OptionError(`${who}: takes tensors, such as tensor(data, shape) makes; got ${describeValue(value)}.`);
 
 /** Another tensor on the same storage. The shapes must have the same size; the tape does not see it. */
 export function share(tensor: Tensor, shape: readonly number[] = tensor.shape): Tensor {
@@ -221,6 +230,16 @@ export function commonDevice(who: string, tensors: readonly Tensor[]): Device {
   }
   return device;
 }
+
+/** @throws OptionError unless a value is an array of tensors that are not disposed. */
+export function checkTensors(who: string, name: string, tensors: unknown): asserts tensors is readonly Tensor[] {
+  if (!Array.isArray(tensors))
+    throw new OptionError(`${who}: ${name} must be an array of tensors; got ${describeValue(tensors)}.`);
+  for (const tensor of tensors as readonly Tensor[]) storageOf(tensor, who);
+}
+
+/** An option that is a tensor; whether it was disposed is seen where it is used. */
+export const someTensor: Requirement = { must: 'a tensor', holds: (value) => value instanceof Tensor };
 
 /** Gives a tensor to another scope, or to none. */
 export function moveTo(tensor: Tensor, frame: Frame | undefined): void {

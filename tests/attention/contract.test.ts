@@ -14,10 +14,9 @@ import {
   normalOf,
   number,
   orthogonalRows,
-  parseOption,
-  resolveOptions,
   type AttentionShape,
 } from '../../src/attention/index.js';
+import { parseOption, resolveOptions } from '../../src/attention/options.js';
 import { mul } from '../../src/ops/index.js';
 import { within } from '../../src/masks/index.js';
 import { disposeAll, full, gradients } from '../../src/tensor/index.js';
@@ -71,7 +70,7 @@ describe('options', () => {
       'rate must be a number from 0 to 1; got NaN',
       'mode must be "soft" or "hard"; got "sotf"',
       'strict must be true or false; got 1',
-      'places must be a list of whole numbers of at least 0; got 0.5',
+      'places must be a list of whole numbers of at least 0; got [0.5]',
     ]);
   });
 

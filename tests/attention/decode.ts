@@ -52,7 +52,7 @@ export async function decode(
   change: (x: Tensor, name: 'q' | 'k' | 'v', start: number) => Tensor = (x) => x,
 ): Promise<Decoded> {
   const { B, H, G, L, D, E } = data;
-  const decoder = mechanism.decoder(options as never);
+  const decoder = mechanism.decoder(options);
   const out = new Float32Array(B * H * L * E);
   const [live, peaks]: [number[], number[]] = [[], []];
   try {

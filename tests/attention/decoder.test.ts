@@ -171,7 +171,7 @@ describe('steps equal one pass', () => {
         cost: () => ({ multiplyAdds: 0 }),
       });
       for (const options of [sink, { sinks: 3 }]) {
-        const { out } = await decode(on.device, sinkWindow as never, { ...options, maxLength: L }, data, cuts(L)[1]!);
+        const { out } = await decode(on.device, sinkWindow, { ...options, maxLength: L }, data, cuts(L)[1]!);
         expectResult(JSON.stringify(options), 'out', out, expectedOf({ ...data, allowed: lastOf(6, 3) }));
       }
     });
@@ -240,7 +240,7 @@ describe('steps equal one pass', () => {
         decoder.dispose();
 
         const refusal = (one: unknown, options: AnyOptions): (() => unknown) => {
-          const short = (one as Mechanism).decoder({ maxLength: 64, ...options } as never);
+          const short = (one as Mechanism).decoder({ maxLength: 64, ...options });
           return () => short.step(x(1, 2, 3, 4), x(1, 2, 3, 4), x(1, 2, 3, 4));
         };
         const tooShort = refusal(slidingWindow, { ...ring, radius: 10 });

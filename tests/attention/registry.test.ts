@@ -28,7 +28,7 @@ const plain = {
   pattern: (_: unknown, { radius }: { readonly radius: number }) => within({ radius }),
   cost: (shape: { B: number; D: number; E: number }) => costOfPairs(shape as never, 1),
 } as const;
-const define = (change: object = {}): Mechanism => defineAttention({ ...plain, ...change } as never);
+const define = (change: object = {}): Mechanism => defineAttention({ ...plain, ...change });
 
 const registered: (() => void)[] = [];
 afterEach(() => registered.splice(0).forEach((forget) => forget()));
@@ -117,9 +117,9 @@ describe('a definition that no compiler has seen', () => {
     [{ cost: undefined }, 'cost is missing'],
     [{ forwards: () => 0 }, 'unknown option forwards (did you mean forward?)'],
     [{ supports: { causal: true } }, 'supports: cross is missing'],
-    [{ supports: { ...plain.supports, decode: 'ring' } }, 'supports: decode must be false, "cache", "recurrent"'],
+    [{ supports: { ...plain.supports, decode: 'ring' } }, 'supports: decode must be false, "cache" or "recurrent"'],
     [{ paper: { authors: '', title: '', year: '2026' } }, 'paper: year must be a year'],
-    [{ inputs: { q2: 'x' } }, 'inputs: q2 must be "q", "k" or "v"; got x'],
+    [{ inputs: { q2: 'x' } }, 'inputs: q2 must be "q", "k" or "v"; got "x"'],
     [{ options: { radius: 3 } }, 'option radius: make it with integer, number'],
     [{ options: { radius: { type: 'whole', help: '', default: 1 } } }, 'option radius: type must be'],
     [{ options: { radius: { type: 'integer', min: 0, help: '' } } }, 'option radius: default is missing'],

@@ -2,13 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import * as attention from '../../src/attention/index.js';
-import {
-  mechanism,
-  mechanisms,
-  resolveOptions,
-  type AttentionShape,
-  type Mechanism,
-} from '../../src/attention/index.js';
+import { mechanism, mechanisms, type AttentionShape, type Mechanism } from '../../src/attention/index.js';
+import { resolveOptions } from '../../src/attention/options.js';
 
 const root = join(import.meta.dirname, '../..');
 

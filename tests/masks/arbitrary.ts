@@ -53,7 +53,7 @@ export function atoms(shape: m.AttendShape): fc.Arbitrary<m.Mask> {
     fc.nat(100).map((first) => m.global({ first }, { access: 'readOnly' })),
     ids(S).map((list) => m.document(list)),
     ids(B * S).map((list) => m.document(list)),
-    fc.array(fc.nat(S + 3), { minLength: B, maxLength: B }).map((list) => m.lengths(list)),
+    fc.array(fc.nat(S), { minLength: B, maxLength: B }).map((list) => m.lengths(list)),
     fc.array(fc.boolean(), { minLength: L * S, maxLength: L * S }).map((data) => m.dense(data, [L, S])),
     fc.array(fc.constantFrom(0, 1), { minLength: B * H, maxLength: B * H }).map((data) =>
       m.dense(

@@ -251,7 +251,7 @@ describe('bad input gets one sentence', () => {
       OptionError,
       /must return a boolean expression; got an expression of type i32/,
     ],
-    ['a rule that returns nothing', at(m.mask(() => undefined as never)), OptionError, /got a value of type undefined/],
+    ['a rule that returns nothing', at(m.mask(() => undefined as never)), OptionError, /got undefined/],
     [
       'an unknown variable',
       at(m.mask(() => variable('j', 'i32').eq(0))),
@@ -262,7 +262,7 @@ describe('bad input gets one sentence', () => {
       'a function where a mask belongs',
       () => m.causal().and((() => true) as never),
       OptionError,
-      /and: takes a mask; got a value of type function/,
+      /and: takes a mask; got a function/,
     ],
   ])('%s', (_, run, type, message) => {
     expect(run).toThrow(type);

@@ -134,7 +134,7 @@ onEveryDevice((on) => {
   });
 
   test('refusals', () => {
-    expect(() => new Dropout(1)).toThrow('Dropout: rate must be at least 0 and below 1; got 1.');
+    expect(() => new Dropout(1)).toThrow('Dropout: rate must be a number from 0 to below 1; got 1.');
     expect(() => new Dropout(NaN)).toThrow('got NaN');
     scope(() => {
       const x = tensor(Int32Array.of(1), [1], { device: on.device });

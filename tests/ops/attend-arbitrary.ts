@@ -204,7 +204,7 @@ function setting(shape: Shape, c: Choice): RandomSetting {
       return {
         causal: isCausal,
         ...(mask && { mask: mask.mask }),
-        ...(made.length > 0 && { score: made.reduce((a, b) => a.then(b)) }),
+        ...(made.length > 0 && { score: made.reduce((a, b) => a.andThen(b)) }),
       };
     },
     cotangents: c.alsoLogsumexp ? data.cotangents : { dout: data.cotangents.dout },

@@ -98,7 +98,7 @@ onEveryDevice((on) => {
     expectSameBits('gradient', await dx!.data(), Float32Array.of(0.1, 3));
     dx!.dispose();
     expect(() => scope(() => cast(tensor([1], [1], { device }), 'f64' as Dtype))).toThrow(
-      'dtype must be one of f32, f16, bf16, i32, u8; got f64.',
+      'dtype must be one of f32, f16, bf16, i32, u8; got "f64".',
     );
   });
 });

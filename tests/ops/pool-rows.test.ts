@@ -151,7 +151,7 @@ onEveryDevice((on) => {
       }
       for (const stride of [0, 1.5, NaN]) {
         expect(() => poolRows(x, x, { stride })).toThrow(
-          `poolRows: stride must be a whole number from 1 on; got ${stride}.`,
+          `poolRows: stride must be a whole number of at least 1; got ${stride}.`,
         );
       }
       const integers = tensor(Int32Array.of(1, 1, 1), [1, 1, 3, 1], { device: on.device });

@@ -213,7 +213,7 @@ onEveryDevice((on) => {
       expect(() => slice(x, { axis: 1, start: 2, end: 2 })).toThrow(
         '0 ≤ start < end ≤ 3, the extent of axis 1 of [2,3]; got start=2, end=2.',
       );
-      expect(() => slice(x, { axis: 1, start: 0.5 })).toThrow('must be integers');
+      expect(() => slice(x, { axis: 1, start: 0.5 })).toThrow('start must be a whole number');
       expect(() => split(x, [1, 1], { axis: 1 })).toThrow(
         'split: extents must be positive integers that add up to 3, axis 1 of [2,3]; got [1,1].',
       );

@@ -48,11 +48,15 @@ onEveryDevice((on) => {
     });
 
     it.each<[string, () => unknown, RegExp]>([
-      ['an odd size', () => sinusoidal(3, 7, { device: on.device }), /even integer ≥ 2 for variant paper; got 7/],
+      ['an odd size', () => sinusoidal(3, 7, { device: on.device }), /even integer ≥ 2 for variant "paper"; got 7/],
       ['no length', () => sinusoidal(0, 8, { device: on.device }), /length must be an integer ≥ 1/],
       ['no positions', () => sinusoidal([], 8, { device: on.device }), /one or more finite numbers/],
       ['an infinite position', () => sinusoidal([Infinity], 8, { device: on.device }), /finite numbers/],
-      ['a variant nobody knows', () => sinusoidal(3, 8, { variant: 't2t' as never }), /must be one of paper.*got t2t/],
+      [
+        'a variant nobody knows',
+        () => sinusoidal(3, 8, { variant: 't2t' as never }),
+        /must be one of paper.*got "t2t"/,
+      ],
       ['a base of 1', () => sinusoidal(3, 8, { base: 1 }), /base must be a number > 1; got 1/],
     ])('refuses %s', (_, run, message) => expect(run).toThrow(message));
   });

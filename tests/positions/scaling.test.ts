@@ -102,7 +102,7 @@ describe('yarn', () => {
 
 describe('bad input gets one sentence', () => {
   it.each<[string, object, RegExp]>([
-    ['a kind nobody knows', { type: 'longrope', factor: 2 }, /linear, ntk, dynamic, yarn; got longrope/],
+    ['a kind nobody knows', { type: 'longrope', factor: 2 }, /"linear", "ntk", "dynamic" or "yarn"; got "longrope"/],
     ['a factor below 1', { type: 'linear', factor: 0.5 }, /factor must be a number ≥ 1; got 0\.5/],
     ['no factor', { type: 'ntk' }, /factor must be a number ≥ 1; got undefined/],
     ['no trained length', { type: 'dynamic', factor: 2 }, /originalLength must be an integer ≥ 1; got undefined/],
@@ -126,6 +126,6 @@ describe('bad input gets one sentence', () => {
 
   it('two components cannot be stretched', () => {
     expect(() => of(2, { type: 'ntk', factor: 2 })).toThrow(/needs rotaryDim ≥ 4/);
-    expect(() => of(7)).toThrow(/even integer ≥ 2; got 7/);
+    expect(() => of(7)).toThrow(/even integer ≥ 2 and at most 2\^20; got 7/);
   });
 });

@@ -1,13 +1,15 @@
-import { CapabilityError, OptionError } from '../../core/errors.js';
+import { describe } from '../../core/describe.js';
+import { CapabilityError, checkOptions, OptionError } from '../../core/errors.js';
+import { commonOptions } from '../call.js';
 import { attendWithin, type AttentionDefinition } from '../definition.js';
 import type { AnyOptions } from '../mechanism.js';
-import { show } from '../options.js';
 
 const kinds = ['fixed', 'ring', 'sink'] as const;
 /** What a decoder keeps of the tokens so far. */
 export type CacheKind = (typeof kinds)[number];
 
-export interface DecoderOptions {
+/** (A type and no interface, so that it is a record as well, as the options of a call are.) */
+export type DecoderOptions = {
   /** Tokens it will see at most: defaults and parameters that depend on the length are those of this length. */
   readonly maxLength: number;
   /**
@@ -19,7 +21,9 @@ export interface DecoderOptions {
   readonly window?: number;
   /** First tokens that a sink cache keeps besides. */
   readonly sinks?: number;
-}
+};
+
+const ownNames: readonly string[] = ['maxLength', 'cache', 'window', 'sinks'] satisfies (keyof DecoderOptions)[];
 
 /** Which tokens stay; a ring has no sinks. */
 export type Kept =
@@ -38,6 +42,7 @@ export function decoderOptions(
   given: DecoderOptions & AnyOptions,
 ): { readonly maxLength: number; readonly kept: Kept; readonly options: AnyOptions } {
   const { name, supports } = definition;
+  checkOptions(`${name}: decoder`, given, [...ownNames, ...commonOptions, ...Object.keys(definition.options)]);
   const { maxLength, cache = 'fixed', window, sinks, ...rest } = given;
   if (supports.decode === false) {
     throw new CapabilityError(`${name}: it does not decode step by step; run it on the whole sequence.`);
@@ -45,10 +50,10 @@ export function decoderOptions(
   const faults: string[] = [];
   const whole = (what: string, value: unknown, least: number): void => {
     if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) < 2 ** 31) return;
-    faults.push(`${what} must be a whole number of at least ${least}; got ${show(value)}`);
+    faults.push(`${what} must be a whole number of at least ${least}; got ${describe(value)}`);
   };
   whole('maxLength', maxLength, 1);
-  if (!kinds.includes(cache)) faults.push(`cache must be "fixed", "ring" or "sink"; got ${show(cache)}`);
+  if (!kinds.includes(cache)) faults.push(`cache must be "fixed", "ring" or "sink"; got ${describe(cache)}`);
   if (cache === 'ring' || cache === 'sink') whole('window', window, 1);
   if (cache === 'sink') whole('sinks', sinks, 1);
   // a mechanism may have an option of that name
@@ -59,7 +64,7 @@ export function decoderOptions(
   );
   if (unused.length > 0) {
     const where = unused.includes('sinks') ? '"sink"' : '"ring" or "sink"';
-    faults.push(`${unused.join(' and ')} belong to cache: ${where}; got cache: ${show(cache)}`);
+    faults.push(`${unused.join(' and ')} belong to cache: ${where}; got cache: ${describe(cache)}`);
   }
   if (rest.inputs !== undefined) {
     faults.push(

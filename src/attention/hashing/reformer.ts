@@ -92,7 +92,7 @@ export const reformer = defineAttention({
 function whole(call: ReformerCall, q: Tensor, k: Tensor, v: Tensor, scale: number): ForwardResult {
   const { causal, mask, options: own } = call;
   const self = own.selfAlone ? score((at) => select(at.q.eq(at.k), alone, at.score)) : undefined;
-  const change = call.score && self ? call.score.then(self) : (call.score ?? self);
+  const change = call.score && self ? call.score.andThen(self) : (call.score ?? self);
   const { out, logsumexp } = attend(q, k, v, {
     causal,
     scale,

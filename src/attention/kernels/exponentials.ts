@@ -1,5 +1,5 @@
 import { constant, select } from '../../codegen/expression/index.js';
-import { broadcastTo, linearAttend, map, max, reshape, runningMax } from '../../ops/index.js';
+import { broadcastTo, linearAttend, type LinearAttendOptions, map, max, reshape, runningMax } from '../../ops/index.js';
 import { noGradient, scope, tensor, type Tensor } from '../../tensor/index.js';
 import type { Call } from '../define.js';
 
@@ -10,6 +10,9 @@ export interface Exponents {
   /** `[B,G,R,M]` with R rows for the H/G heads of a group, plus `shift` `[B,G,1,M]` where there is one. */
   readonly q: (shift?: Tensor) => Tensor;
 }
+
+/** What a call tells while it is computed. */
+export type Told = Pick<LinearAttendOptions, 'onRowsLost'>;
 
 /** What is carried from token to token: `[B,H,M,E+1]` in units of exp(top), and top `[B,G]`. */
 export type ExponentialState = Readonly<Record<'sums' | 'top', Tensor>>;
@@ -33,7 +36,7 @@ export function realKeys(k: Tensor, lengths: readonly number[] | undefined, othe
  * cancels, so exponents are moved freely: to each feature's largest key, and then to each row's largest feature. A divisor
  * is then at least 1. What they are moved by has no gradient, as the result does not depend on it.
  */
-export function attendExponentials(call: Call, exponents: Exponents): Tensor {
+export function attendExponentials(call: Call, exponents: Exponents, told: Told): Tensor {
   const { v, lengths, shape } = call;
   const { B, H, L } = shape;
   // padding would else be shifted by what it had no part in, beyond all range
@@ -43,7 +46,7 @@ export function attendExponentials(call: Call, exponents: Exponents): Tensor {
   const q = fromLargest(exponents.q(top));
   const queries = reshape(q, [B, H, L, q.shape[3]!]);
   const keys = map((x, shift) => x.sub(shift).exp(), k, top);
-  return linearAttend(queries, keys, v, { eps: 0, ...(lengths && { lengths }) }).out;
+  return linearAttend(queries, keys, v, { eps: 0, ...told, ...(lengths && { lengths }) }).out;
 }
 
 /**
@@ -53,6 +56,7 @@ export function attendExponentials(call: Call, exponents: Exponents): Tensor {
 export function attendExponentialsCausally(
   { v, lengths, shape }: Call,
   exponents: Exponents,
+  told: Told,
   state?: Partial<ExponentialState>,
 ): { readonly out: Tensor; readonly state: ExponentialState } {
   const { B, H, G, L, S } = shape;
@@ -65,6 +69,7 @@ export function attendExponentialsCausally(
   const { out, state: sums } = linearAttend(queries, keys, v, {
     causal: true,
     eps: 0,
+    ...told,
     decay,
     ...(lengths && { lengths }),
     ...(state?.sums && { initialState: state.sums }),

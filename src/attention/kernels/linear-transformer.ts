@@ -4,6 +4,7 @@ import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, number, type OptionValues } from '../options.js';
 import { linearCost } from './cost.js';
+import { lostRows } from './lost.js';
 import { realKeys } from './exponentials.js';
 
 const options = {
@@ -31,28 +32,37 @@ export const linearTransformer = defineAttention({
   complexity: 'n·d²',
   exactness: 'biased',
   relativeToPaper:
-    'sums run by chunks instead of position by position; scale is not used, as the formula has none; a row whose features are all 0 gives 0.',
+    'sums run by chunks instead of position by position; scale is not used, as the formula has none; a row whose features are all 0 gives 0, and a note says how many do.',
   options,
   supports: { causal: true, cross: true, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
   cost: (shape) => linearCost(shape, shape.D),
   takesHalves: true,
-  forward: (call) => ({ out: attend(call).out }),
+  forward: (call) => {
+    const { out, notes } = attend(call);
+    return { out, notes };
+  },
   recurrence: {
     step: (call, state) => {
-      const { out, state: sums } = attend(call, state?.['sums']);
-      return { out, state: { sums } };
+      const { out, notes, state: sums } = attend(call, state?.['sums']);
+      return { out, notes, state: { sums } };
     },
   },
 });
 
-function attend(call: Call<typeof options>, initialState?: Tensor): { out: Tensor; state: Tensor } {
+function attend(
+  call: Call<typeof options>,
+  initialState?: Tensor,
+): { readonly out: Tensor; readonly state: Tensor; readonly notes: readonly string[] } {
   const { q, k, v, causal, lengths } = call;
   const { featureMap, eps } = call.options;
   const φ = featureMaps[featureMap];
-  return linearAttend(map(φ, q), map(φ, realKeys(k, lengths)), v, {
+  const { notes, add: onRowsLost } = lostRows(call.shape);
+  const found = linearAttend(map(φ, q), map(φ, realKeys(k, lengths)), v, {
     causal,
     eps,
+    onRowsLost,
     ...(lengths && { lengths }),
     ...(initialState && { initialState }),
   });
+  return { ...found, notes };
 }

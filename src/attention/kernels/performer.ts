@@ -6,7 +6,8 @@ import { choice, flag, integer, type OptionValues } from '../options.js';
 import { drawn, normalOf, orthogonalRows } from '../parameters.js';
 import { byKeyHeads } from './by-heads.js';
 import { linearCost } from './cost.js';
-import { attendExponentials, attendExponentialsCausally, realKeys, type Exponents } from './exponentials.js';
+import { attendExponentials, attendExponentialsCausally, realKeys, type Exponents, type Told } from './exponentials.js';
+import { lostRows } from './lost.js';
 
 const options = {
   numFeatures: integer({
@@ -45,7 +46,7 @@ export const performer = defineAttention({
   complexity: 'n·M·d',
   exactness: 'unbiased',
   relativeToPaper:
-    "nothing is added to the features, and the exponents' shift for range is exact: by each feature's largest key, or, causally, by the largest exponent so far, where a shift by all keys would let the future through. A causal row that shares no feature with its keys within float32 gives 0. Orthogonal blocks are Haar distributed.",
+    "nothing is added to the features, and the exponents' shift for range is exact: by each feature's largest key, or, causally, by the largest exponent so far, where a shift by all keys would let the future through. A causal row that shares no feature with its keys within float32 gives 0, and a note says how many do. Orthogonal blocks are Haar distributed.",
   options,
   supports: { causal: true, cross: true, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
   parameters: ({ D }, options) => ({
@@ -60,21 +61,30 @@ export const performer = defineAttention({
     const { B, H, G, L, S } = call.shape;
     // the features of queries and keys
     const bytes = 4 * B * featuresOf(call.options) * ((H / G) * L + S);
-    return { out: byKeyHeads(call, bytes, attendFeatures) };
+    const lost = lostRows(call.shape);
+    // what a backward pass computes again has been counted
+    let told: Told = { onRowsLost: lost.add };
+    const out = byKeyHeads(call, bytes, (part) => attendFeatures(part, told));
+    told = {};
+    return { out, notes: lost.notes };
   },
   recurrence: {
     step: (call, state) => {
-      if (call.options.features !== 'relu') return attendExponentialsCausally(call, exponentsOf(call), state);
-      const { out, state: sums } = attendRelu(call, state?.['sums']);
-      return { out, state: { sums } };
+      const { notes, add: onRowsLost } = lostRows(call.shape);
+      if (call.options.features !== 'relu')
+        return { ...attendExponentialsCausally(call, exponentsOf(call), { onRowsLost }, state), notes };
+      const { out, state: sums } = attendRelu(call, { onRowsLost }, state?.['sums']);
+      return { out, notes, state: { sums } };
     },
   },
 });
 
-function attendFeatures(call: PerformerCall): Tensor {
-  if (call.options.features === 'relu') return attendRelu(call).out;
+function attendFeatures(call: PerformerCall, told: Told): Tensor {
+  if (call.options.features === 'relu') return attendRelu(call, told).out;
   const exponents = exponentsOf(call);
-  return call.causal ? attendExponentialsCausally(call, exponents).out : attendExponentials(call, exponents);
+  return call.causal
+    ? attendExponentialsCausally(call, exponents, told).out
+    : attendExponentials(call, exponents, told);
 }
 
 /** The projections of queries and keys, which share the square root of the scale; one of them takes its sign. */
@@ -117,7 +127,7 @@ function exponentsOf(call: PerformerCall): Exponents {
   };
 }
 
-function attendRelu(call: PerformerCall, initialState?: Tensor): { out: Tensor; state: Tensor } {
+function attendRelu(call: PerformerCall, told: Told, initialState?: Tensor): { out: Tensor; state: Tensor } {
   const { v, causal, lengths } = call;
   const weights = scaled(call);
   const feature = (x: Tensor, W: Tensor): Tensor =>
@@ -126,6 +136,7 @@ function attendRelu(call: PerformerCall, initialState?: Tensor): { out: Tensor; 
   return linearAttend(q, k, v, {
     causal,
     eps: 0,
+    ...told,
     ...(lengths && { lengths }),
     ...(initialState && { initialState }),
   });

@@ -15,6 +15,7 @@ import {
   transpose,
 } from '../../ops/index.js';
 import { tensor, type Tensor } from '../../tensor/index.js';
+import { Lost } from '../lost.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, integer, type AttentionShape, type OptionValues } from '../options.js';
 import { learned, uniformOf } from '../parameters.js';
@@ -82,13 +83,14 @@ export const nystromformer = defineAttention({
   forward: (call) => {
     const { shape, options: values, parameters } = call;
     const { L, S } = shape;
+    const lost = unseenLandmarks(shape, values);
     const out = withoutPadding(call, (part) => {
       // queries that are padding make no landmarks
       const queries = L === S ? part.length : L;
       const landmarks = Math.min(values.numLandmarks, queries, part.length);
       const approximate = isExact({ L: queries, S: part.length }, landmarks)
         ? attend(part.q, part.k, part.v, { scale: call.scale }).out
-        : nystrom(call, part, queries, landmarks);
+        : nystrom(call, part, queries, landmarks, lost);
       if (values.convolution === 0) return approximate;
       const local = convolve(repeated(part.v, shape.H), parameters.kernel);
       return add(
@@ -102,7 +104,7 @@ export const nystromformer = defineAttention({
       );
     });
     const exact = isExact(shape, values.numLandmarks);
-    return { out, ...(exact && { notes: ['as many landmarks as tokens: exact attention'] }) };
+    return { out, notes: exact ? ['as many landmarks as tokens: exact attention'] : lost.notes };
   },
 });
 
@@ -121,25 +123,37 @@ function nystrom(
   part: Whole,
   queries: number,
   m: number,
+  lost: Lost,
 ): Tensor {
   const { q, k, v } = part;
   const qm = segmentMean(firstOf(q, 2, queries), m); // [B, H, m, D]
   const km = repeated(segmentMean(k, m), H); // [B, H, m, D]
   const landmarks = softmax(matmul(mul(qm, scale), km, { transposeB: true })); // [B, H, m, m]
+  const columns = sum(landmarks, { axes: -2, keepDims: true }); // [B, H, 1, m]
+  columns.device.guard(columns.buffer, (bytes) =>
+    lost.add(new Float32Array(bytes.buffer, bytes.byteOffset, columns.size).filter((x) => x === 0).length),
+  );
   const means = attend(qm, k, v, { scale }).out; // [B, H, m, E]
-  const weighted = matmul(inverse(landmarks, values), means); // [B, H, m, E]
+  const weighted = matmul(inverse(landmarks, columns, values), means); // [B, H, m, E]
   return attend(q, km, weighted, { scale }).out; // [B, H, L, E]
 }
 
+/** Counts columns of the landmarks' matrix that are 0: they have no inverse, and what they should give is 0. */
+const unseenLandmarks = ({ B, H }: AttentionShape, { numLandmarks }: Values): Lost =>
+  new Lost(
+    (count) =>
+      `${count} of ${B * H * numLandmarks} landmarks get no weight from any other within float32, and rows that attend to them are ` +
+      'near 0; make queries and keys shorter, such as by a norm, or take fewer landmarks',
+  );
+
 /** The paper’s iteration for the pseudo-inverse of matrices whose rows sum to 1. */
-function inverse(a: Tensor, { iterations, initial }: Values): Tensor {
+function inverse(a: Tensor, columns: Tensor, { iterations, initial }: Values): Tensor {
   const m = a.shape.at(-1)!;
   const identity = tensor(
     Float32Array.from({ length: m * m }, (_, i) => (i % (m + 1) === 0 ? 1 : 0)),
     [m, m],
     { device: a.device, category: 'workspace' },
   );
-  const columns = sum(a, { axes: -2, keepDims: true });
   const norm = max(columns, { axes: initial === 'exact' ? -1 : [0, 1, 2, 3], keepDims: true }); // [B, H, 1, 1]
   const minus = (c: number, x: Tensor): Tensor => map((one, value) => one.mul(c).sub(value), identity, x);
   let z = map((x, n) => x.div(n), transpose(a), norm);

@@ -73,7 +73,7 @@ export const bigbird = defineAttention({
         ]
       : [];
     const port = options.randomMode === 'hfEval' && notes.length === 0 ? repeated(shape, options) : undefined;
-    const change = port && call.score ? call.score.then(port) : (port ?? call.score);
+    const change = port && call.score ? call.score.andThen(port) : (port ?? call.score);
     return { ...attendWithin({ ...call, score: change }), notes };
   },
 });

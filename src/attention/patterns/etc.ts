@@ -73,7 +73,7 @@ export const etc = defineAttention({
   forward: (call) => {
     const { q, k, v, scale, mask } = call;
     const relative = call.options.maxDistance === 0 ? undefined : relativeScore(call);
-    const change = relative && call.score ? relative.then(call.score) : (relative ?? call.score);
+    const change = relative && call.score ? relative.andThen(call.score) : (relative ?? call.score);
     const { out, logsumexp } = attend(q, k, v, { scale, ...(mask && { mask }), ...(change && { score: change }) });
     return { out, logsumexp };
   },

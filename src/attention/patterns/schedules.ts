@@ -1,4 +1,5 @@
-import { OptionError } from '../../core/errors.js';
+import { describe, isPlainObject } from '../../core/describe.js';
+import { checkOptions, OptionError } from '../../core/errors.js';
 
 /**
  * One window size per layer, growing in equal steps from `bottom`, the first layer's, to `top`, the last one's, rounded to
@@ -11,7 +12,7 @@ export function windowSchedule(layers: number, bottom: number, top: number): num
   requireLayers('windowSchedule', layers);
   if (![bottom, top].every((size) => Number.isSafeInteger(size) && size >= 0)) {
     throw new OptionError(
-      `windowSchedule: bottom and top must be whole numbers of at least 0; got ${bottom} and ${top}.`,
+      `windowSchedule: bottom and top must be whole numbers of at least 0; got ${describe(bottom)} and ${describe(top)}.`,
     );
   }
   // one layer is the top
@@ -35,14 +36,20 @@ export interface DilationStep {
 export function dilationSchedule(
   layers: number,
   steps: readonly DilationStep[],
-  { heads, dilated = 2 }: { readonly heads: number; readonly dilated?: number },
+  options: { readonly heads: number; readonly dilated?: number },
 ): number[][] {
+  checkOptions('dilationSchedule', options, ['heads', 'dilated']);
+  const { heads, dilated = 2 } = options;
   requireLayers('dilationSchedule', layers);
+  const listed: unknown = steps;
+  if (!Array.isArray(listed) || !listed.every(isPlainObject)) {
+    throw new OptionError(`dilationSchedule: steps must be a list of { layer, dilation }; got ${describe(steps)}.`);
+  }
   const rising = steps.every(({ layer }, i) => (i === 0 ? layer === 0 : layer > steps[i - 1]!.layer));
   const whole = steps.every(({ dilation }) => Number.isSafeInteger(dilation) && dilation >= 1);
   if (steps.length === 0 || !rising || !whole) {
     throw new OptionError(
-      `dilationSchedule: steps must begin at layer 0 and rise, with dilations of at least 1; got ${JSON.stringify(steps)}.`,
+      `dilationSchedule: steps must begin at layer 0 and rise, with dilations of at least 1; got ${describe(steps)}.`,
     );
   }
   if (!(
@@ -50,9 +57,12 @@ export function dilationSchedule(
     heads >= 1 &&
     Number.isSafeInteger(dilated) &&
     dilated >= 0 &&
-    dilated <= heads
+    dilated <= heads &&
+    heads <= 65536
   )) {
-    throw new OptionError(`dilationSchedule: dilated must be from 0 to heads; got dilated ${dilated}, heads ${heads}.`);
+    throw new OptionError(
+      `dilationSchedule: dilated must be from 0 to heads; got dilated ${describe(dilated)}, heads ${describe(heads)}.`,
+    );
   }
   return Array.from({ length: layers }, (_, layer) => {
     const dilation = steps.reduce((last, step) => (step.layer <= layer ? step.dilation : last), 1);
@@ -61,6 +71,6 @@ export function dilationSchedule(
 }
 
 function requireLayers(who: string, layers: number): void {
-  if (Number.isSafeInteger(layers) && layers >= 1) return;
-  throw new OptionError(`${who}: layers must be a whole number of at least 1; got ${layers}.`);
+  if (Number.isSafeInteger(layers) && layers >= 1 && layers <= 65536) return;
+  throw new OptionError(`${who}: layers must be a whole number from 1 to 65536; got ${describe(layers)}.`);
 }

@@ -4,12 +4,12 @@ import {
   mechanism as find,
   mechanisms,
   rehearse,
-  requirement,
   type AnyOptions,
   type AttentionShape,
   type Mechanism,
   type OptionSpec,
 } from '../../attention/index.js';
+import { requirement } from '../../attention/options.js';
 import { effectiveWeights, mostKeys } from '../../studies/weights.js';
 import { printable, styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -115,11 +115,11 @@ interface Facts {
 
 function factsOf(mechanism: Mechanism, settings: AnyOptions): Facts {
   const shape = shapeOf(costLength);
-  const { pairs, multiplyAdds } = mechanism.cost(shape, settings as never);
+  const { pairs, multiplyAdds } = mechanism.cost(shape, settings);
   const like = { width: 16, threads: 1 };
   return {
     length: costLength,
-    chosen: mechanism.settle(shape, settings as never).values,
+    chosen: mechanism.settle(shape, settings).values,
     pairs: pairs ?? null,
     multiplyAdds,
     fullMultiplyAdds: 2 * heads * costLength ** 2 * headDim,
@@ -144,9 +144,9 @@ async function pictureOf(
   },
 ): Promise<Picture> {
   const { length = 1024, head } = values;
-  const pattern = mechanism.pattern(shapeOf(length), settings as never);
+  const pattern = mechanism.pattern(shapeOf(length), settings);
   if (pattern !== undefined) {
-    const { causal } = mechanism.settle(shapeOf(length), settings as never);
+    const { causal } = mechanism.settle(shapeOf(length), settings);
     const whole = causal ? pattern.and(causalMask()) : pattern;
     const sees = compile(whole.expression(shapeOf(length)), ['b', 'h', 'q', 'k']);
     return {

@@ -1,4 +1,7 @@
+import { describe } from '../../core/describe.js';
 import { OptionError } from '../../core/errors.js';
+import { checkValue, oneOf, text, type Requirement } from '../../core/requirements.js';
+import { checkList } from '../../core/shape.js';
 import {
   constantNode,
   node,
@@ -200,8 +203,16 @@ export function wrap(expression: Expression): F32 | I32 | Bool {
   return expression.type === 'i32' ? new I32(expression) : new Bool(expression);
 }
 
+const expressionType = oneOf(['f32', 'i32', 'bool']);
+const numberOrBoolean: Requirement = {
+  must: 'a number or a boolean',
+  holds: (value) => typeof value === 'number' || typeof value === 'boolean',
+};
+
 /** A named input of the expression. */
 export function variable<T extends ExpressionType>(name: string, type: T): Typed[T] {
+  checkValue('variable', 'name', name, text);
+  checkValue('variable', 'type', type, expressionType);
   return wrap(variableNode(name, type)) as Typed[T];
 }
 
@@ -210,6 +221,8 @@ export function constant(value: boolean): Bool;
 export function constant(value: number): F32;
 export function constant<T extends ExpressionType>(value: number, type: T): Typed[T];
 export function constant(value: number | boolean, type?: ExpressionType): F32 | I32 | Bool {
+  checkValue('constant', 'value', value, numberOrBoolean);
+  if (type !== undefined) checkValue('constant', 'type', type, expressionType);
   return wrap(constantNode(Number(value), type ?? (typeof value === 'boolean' ? 'bool' : 'f32')));
 }
 
@@ -238,7 +251,10 @@ export type HostTable<A extends TypedArray> = Table & {
  * bounds of it, and copies on devices, are kept.
  */
 export function tableOf<A extends TypedArray>(name: string, data: A, shape?: readonly number[]): HostTable<A>;
-export function tableOf(name: string, data: TypedArray, shape: readonly number[] = [data.length]): Table {
+export function tableOf(name: string, data: TypedArray, given?: readonly number[]): Table {
+  const shape = given === undefined ? [Object(data).length as number] : given;
+  checkValue('tableOf', 'name', name, text);
+  checkList(`table "${name}"`, 'shape', shape);
   const dtype =
     data instanceof Float32Array
       ? 'f32'
@@ -250,7 +266,7 @@ export function tableOf(name: string, data: TypedArray, shape: readonly number[]
   if (dtype === undefined)
     throw new OptionError(`table "${name}": data must be a Float32Array, Int32Array or Uint8Array.`);
   if (shape.length === 0 || !shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
-    throw new OptionError(`table "${name}": shape must be one or more positive integers; got [${shape.join(',')}].`);
+    throw new OptionError(`table "${name}": shape must be one or more positive integers; got ${describe(shape)}.`);
   }
   if (shape.reduce((size, extent) => size * extent, 1) !== data.length) {
     throw new OptionError(`table "${name}": shape [${shape.join(',')}] does not hold its ${data.length} numbers.`);
@@ -263,6 +279,7 @@ export function lookup(table: Table & { readonly dtype: 'f32' }, ...indices: rea
 export function lookup(table: Table & { readonly dtype: 'i32' | 'u8' }, ...indices: readonly I32Like[]): I32;
 export function lookup(table: Table, ...indices: readonly I32Like[]): F32 | I32;
 export function lookup(table: Table, ...indices: readonly I32Like[]): F32 | I32 {
+  if (!isTable(table)) throw new OptionError(`lookup: takes a table, as tableOf makes; got ${describe(table)}.`);
   const args = indices.map((index) => i32(index, `table "${table.name}"`));
   args.forEach((index, i) => {
     const size = table.shape[i] ?? Infinity;
@@ -275,6 +292,11 @@ export function lookup(table: Table, ...indices: readonly I32Like[]): F32 | I32 
   return wrap(tableNode(table, args)) as F32 | I32;
 }
 
+function isTable(value: unknown): value is Table {
+  const { name, dtype, shape } = Object(value) as Partial<Table>;
+  return typeof name === 'string' && typeof dtype === 'string' && Array.isArray(shape);
+}
+
 const f32 = (value: F32Like, who: string): Expression => coerce(value, 'f32', who);
 const i32 = (value: I32Like, who: string): Expression => coerce(value, 'i32', who);
 const bool = (value: BoolLike, who: string): Expression => coerce(value, 'bool', who);
@@ -283,15 +305,9 @@ function coerce(value: unknown, type: ExpressionType, who: string): Expression {
   if (typeof value === 'number' && type !== 'bool') return constantNode(value, type);
   if (typeof value === 'boolean' && type === 'bool') return constantNode(Number(value), 'bool');
   if (value instanceof Scalar && value.type === type) return value;
-  const got =
-    value instanceof Scalar
-      ? `an expression of type ${value.type}`
-      : value === null || typeof value !== 'object'
-        ? `the ${typeof value} ${String(value)}`
-        : 'an object';
   const remedy =
     value instanceof Scalar && type !== 'bool' ? ` Convert with .${type === 'f32' ? 'toF32' : 'toI32'}().` : '';
   throw new OptionError(
-    `${who}: takes an expression of type ${type}${type === 'bool' ? ' or a boolean' : ' or a number'}; got ${got}.${remedy}`,
+    `${who}: takes an expression of type ${type}${type === 'bool' ? ' or a boolean' : ' or a number'}; got ${describe(value)}.${remedy}`,
   );
 }

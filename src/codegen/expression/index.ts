@@ -15,6 +15,7 @@ export {
 } from './fluent.js';
 export {
   freeVariables,
+  isExpression,
   node,
   signatures,
   substitute,

@@ -230,3 +230,9 @@ export function substitute(expression: Expression, by: Readonly<Record<string, E
     return replacement;
   });
 }
+
+/** Whether a value is an expression, built by this module or by its fluent form. */
+export const isExpression = (value: unknown): value is Expression => {
+  const { op, type, args } = Object(value) as Partial<Expression>;
+  return typeof op === 'string' && typeof type === 'string' && Array.isArray(args);
+};

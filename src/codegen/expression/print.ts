@@ -1,4 +1,6 @@
-import { topological, tablesOf, type Expression, type Op } from './node.js';
+import { describe } from '../../core/describe.js';
+import { OptionError } from '../../core/errors.js';
+import { isExpression, topological, tablesOf, type Expression, type Op } from './node.js';
 
 // binding strength: the weaker argument is put in parentheses
 const strength = { or: 1, and: 2, not: 3, compare: 4, sum: 5, product: 6, sign: 7, atom: 8 } as const;
@@ -71,8 +73,9 @@ const printers: { readonly [O in Op]: Printer } = {
 
 const number = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));
 
-/** The expression as readable infix text, such as `|q - k| <= 256 and k <= q`. */
+/** The expression as readable infix text, such as `|q - k| <= 256 and k <= q`. @throws OptionError for what is none. */
 export function print(expression: Expression): string {
+  if (!isExpression(expression)) throw new OptionError(`print: takes an expression; got ${describe(expression)}.`);
   const printed = new Map<Expression, Printed>();
   for (const e of topological(expression))
     printed.set(

@@ -1,8 +1,10 @@
+import { describe } from '../../core/describe.js';
 import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
+import { checkValue, flag, fraction, reasonsAgainst, refuse, wholeFrom } from '../../core/requirements.js';
 import { show } from '../../core/shape.js';
 import { Mask, type AttendShape } from '../../masks/index.js';
 import { Score } from '../../scores/index.js';
-import { commonDevice, Tensor } from '../../tensor/tensor.js';
+import { commonDevice, someTensor, type Tensor } from '../../tensor/tensor.js';
 import type { AttendOptions } from './options.js';
 
 /** The largest head size the kernels are built for. */
@@ -15,10 +17,7 @@ export function checkInputs(
   k: Tensor,
   v: Tensor,
 ): AttendShape & { readonly D: number; readonly E: number } {
-  for (const [name, x] of Object.entries({ q, k, v })) {
-    if (!(x instanceof Tensor))
-      throw new OptionError(`${who}: ${name} must be a tensor; make one with tensor(data, shape).`);
-  }
+  for (const [name, x] of Object.entries({ q, k, v })) checkValue(who, name, x, someTensor);
   commonDevice(who, [q, k, v]);
   const got = `got q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
   if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
@@ -46,23 +45,21 @@ export function checkInputs(
   return { B, H, G, L, S, D, E };
 }
 
-export function checkValues(who: string, options: Omit<AttendOptions, 'score'>): void {
+export function checkSettings(who: string, options: Omit<AttendOptions, 'score'>): void {
   const { causal, mask, scale, dropout } = options;
-  if (causal !== undefined && typeof causal !== 'boolean')
-    throw new OptionError(`${who}: causal must be true or false.`);
+  if (causal !== undefined) checkValue(who, 'causal', causal, flag);
   if (mask !== undefined && !(mask instanceof Mask)) {
     throw new OptionError(`${who}: mask must be a Mask, such as within({ radius: 256 }) or mask(({ q, k }) => …).`);
   }
   if (scale !== undefined && !Number.isFinite(scale)) {
-    throw new OptionError(`${who}: scale must be a finite number; got ${scale}. Leave it out for 1/√D.`);
+    throw new OptionError(`${who}: scale must be a finite number; got ${describe(scale)}. Leave it out for 1/√D.`);
   }
   if (dropout === undefined) return;
-  const { rate, seed } = dropout;
-  if (!(rate >= 0 && rate < 1))
-    throw new OptionError(`${who}: dropout.rate must be at least 0 and below 1; got ${rate}.`);
-  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new OptionError(`${who}: dropout.seed must be a whole number from 0 to 2^53 − 1; got ${seed}.`);
-  }
+  const faults = reasonsAgainst(dropout, { rate: fraction, seed: wholeFrom(0) }, ['rate', 'seed']);
+  refuse(
+    who,
+    faults.map((reason) => `dropout.${reason}`),
+  );
 }
 
 export function checkScore(who: string, score: unknown): void {

@@ -1,4 +1,5 @@
 import { constant, select, variable, type Expression, type F32 } from '../../codegen/expression/index.js';
+import { describe } from '../../core/describe.js';
 import { OptionError, ShapeError } from '../../core/errors.js';
 import { sameShape, show } from '../../core/shape.js';
 import { runElementwise } from '../../tensor/elementwise.js';
@@ -43,6 +44,14 @@ const addProduct = x0.add(x1.mul(x2));
 export function mergeAttention(...parts: readonly PartialAttention[]): PartialAttention {
   const [first, ...others] = parts;
   if (first === undefined) throw new OptionError('mergeAttention: takes one part or more; got none.');
+  for (const part of parts) {
+    if (typeof part !== 'object' || part === null)
+      throw new OptionError(`mergeAttention: takes parts { out, logsumexp }; got ${describe(part)}.`);
+  }
+  commonDevice(
+    'mergeAttention',
+    parts.flatMap(({ out, logsumexp }) => [out, logsumexp]),
+  );
   if (others.some((part) => !alike(first, part))) {
     const shapes = parts.map(({ out, logsumexp }) => `${show(out.shape)} with ${show(logsumexp.shape)}`).join(', ');
     throw new ShapeError(`mergeAttention: all parts must have the same shapes [B,H,L,E] and [B,H,L]; got ${shapes}.`);

@@ -1,6 +1,8 @@
-import { checkOptions, OptionError, ShapeError } from '../../core/errors.js';
+import { describe } from '../../core/describe.js';
+import { OptionError, ShapeError } from '../../core/errors.js';
+import { callable, checkValues, flag, listOfNumbers, notNegative, type Requirements } from '../../core/requirements.js';
 import { sameShape, show } from '../../core/shape.js';
-import { commonDevice, Tensor } from '../../tensor/index.js';
+import { commonDevice, someTensor, type Tensor } from '../../tensor/index.js';
 import type { LinearAttendOptions } from '../linear-attend.js';
 
 export interface LinearShape {
@@ -13,17 +15,26 @@ export interface LinearShape {
   readonly E: number;
 }
 
-const optionNames = ['causal', 'normalise', 'eps', 'initialState', 'decay', 'chunk', 'lengths'];
+const requirements: Requirements = {
+  causal: flag,
+  normalise: flag,
+  eps: notNegative,
+  initialState: someTensor,
+  decay: someTensor,
+  chunk: {
+    must: 'a whole number from 1 to 1024',
+    holds: (x) => Number.isInteger(x) && (x as number) >= 1 && (x as number) <= 1024,
+  },
+  lengths: listOfNumbers,
+  onRowsLost: callable,
+};
 
 /** The shape of a call. @throws ShapeError or OptionError with everything that does not fit. */
 export function checkLinear(q: Tensor, k: Tensor, v: Tensor, options: LinearAttendOptions): LinearShape {
-  checkOptions('linearAttend', options, optionNames);
+  checkValues('linearAttend', options, requirements);
   const { initialState, decay, normalise = true, causal = false } = options;
+  commonDevice('linearAttend', [q, k, v]);
   const given = Object.entries({ q, k, v, initialState, decay }).filter(([, x]) => x !== undefined);
-  for (const [name, x] of given) {
-    if (!(x instanceof Tensor))
-      throw new OptionError(`linearAttend: ${name} must be a tensor; make one with tensor().`);
-  }
   const tensors = given.map(([, x]) => x as Tensor);
   commonDevice('linearAttend', tensors);
   const got = `got ${given.map(([name, x]) => `${name}=${show((x as Tensor).shape)}`).join(', ')}`;
@@ -55,21 +66,15 @@ export function checkLinear(q: Tensor, k: Tensor, v: Tensor, options: LinearAtte
     throw new OptionError('linearAttend: initialState and decay must be f32; use cast.');
   }
   if (decay && !causal) throw new OptionError('linearAttend: decay needs { causal: true }.');
-  checkNumbers(options, { B, S });
+  checkLengths(options, { B, S });
   return { B, H, G, L, S, M, E };
 }
 
-function checkNumbers({ eps, chunk, lengths }: LinearAttendOptions, { B, S }: { B: number; S: number }): void {
-  if (eps !== undefined && !(Number.isFinite(eps) && eps >= 0)) {
-    throw new OptionError(`linearAttend: eps must be a number of at least 0; got ${eps}.`);
-  }
-  if (chunk !== undefined && !(Number.isInteger(chunk) && chunk >= 1 && chunk <= 1024)) {
-    throw new OptionError(`linearAttend: chunk must be a whole number from 1 to 1024; got ${chunk}.`);
-  }
+function checkLengths({ lengths }: LinearAttendOptions, { B, S }: { B: number; S: number }): void {
   if (lengths === undefined) return;
-  if (lengths.length !== B || !lengths.every((n) => Number.isInteger(n) && n >= 0 && n <= S)) {
+  if (lengths.length !== B || !Array.from(lengths).every((n) => Number.isInteger(n) && n >= 0 && n <= S)) {
     throw new OptionError(
-      `linearAttend: lengths must be one whole number from 0 to S = ${S} for each of the ${B} batches; got [${lengths.join()}].`,
+      `linearAttend: lengths must be one whole number from 0 to S = ${S} for each of the ${B} batches; got ${describe(lengths)}.`,
     );
   }
 }

@@ -180,7 +180,7 @@ onEveryDevice((on) => {
     const [q, k, v] = [create(1), create(2), create(3)];
     const [globalQ, globalK, globalV] = [create(1), create(2), create(3)];
     const table = tensor(normal(9, 32 * H), [32, H], { device: on.device });
-    const change = alibi().then(t5Bias(table));
+    const change = alibi().andThen(t5Bias(table));
     const run = (dilations: number[], inputs = {}): Tensor => {
       const { out, logsumexp } = longformer.run(q, k, v, {
         radius: 30,

@@ -33,7 +33,7 @@ export function countsAnyLength(mechanism: unknown, optionSets: readonly AnyOpti
       for (const [L, causal] of calls) {
         const shape = { B: 1, H: heads, G: 1, L, S: n, D: 8, E: 8 };
         const settings = { ...options, causal };
-        const pattern = one.pattern(shape, settings as never)!;
+        const pattern = one.pattern(shape, settings)!;
         const counted = countPairs(causal ? causalMask().and(pattern) : pattern, shape);
         expect(one.cost(shape, settings as never).pairs, JSON.stringify({ ...settings, L, n })).toBe(counted);
       }

@@ -14,7 +14,7 @@ export const isRefusal = (error: unknown): boolean =>
 /** Whether the mechanism takes the call, by its own word. */
 export function admits(mechanism: Mechanism, one: Case): boolean {
   try {
-    mechanism.settle(one.shape, callOptions(one) as never);
+    mechanism.settle(one.shape, callOptions(one));
     return true;
   } catch (error) {
     if (isRefusal(error)) return false;

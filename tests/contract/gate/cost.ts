@@ -1,4 +1,5 @@
-import { measure, rehearse, type Taken } from '../../../src/attention/index.js';
+import { rehearse, type Taken } from '../../../src/attention/index.js';
+import { measure } from '../../../src/attention/rehearse.js';
 import { liveTensors, leakedTensors, tensor, disposeAll } from '../../../src/tensor/index.js';
 import { admits, base, causalities, describeCase, optionSets, plainCases, sizesOf } from './cases.js';
 import { callOptions } from './data.js';
@@ -25,13 +26,13 @@ export const formula: Check = async (gated, { device }) => {
     throw new Error(`gate: ${mechanism.name} refuses every cost shape; give the specification costShapes`);
   for (const one of admitted) {
     const who = `${mechanism.name} ${describeCase(one)}`;
-    const predicted = mechanism.cost(one.shape, callOptions(one) as never);
+    const predicted = mechanism.cost(one.shape, callOptions(one));
     const counted = rehearse(mechanism, one.shape, callOptions(one), { like: device.info }).neededMultiplyAdds;
     if (!near(predicted.multiplyAdds, counted))
       throw new Error(`${who}: cost says ${predicted.multiplyAdds} multiply-adds, a run needs ${counted}`);
   }
   for (const one of plainCases(gated)) {
-    const { pairs } = mechanism.cost(one.shape, callOptions(one) as never);
+    const { pairs } = mechanism.cost(one.shape, callOptions(one));
     if (pairs === undefined || mechanism.definition.pattern === undefined) continue;
     const counted = countPairs(gated, one);
     if (!near(pairs, counted))

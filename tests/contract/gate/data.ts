@@ -32,7 +32,7 @@ export function callOptions({ options, causal, lengths, scale }: Case): AnyOptio
 export function makeData(mechanism: Mechanism, spec: GateSpec, one: Case, seed = spec.seed ?? 1): Data {
   const { B, H, G, L, S, D, E } = one.shape;
   const { definition } = mechanism;
-  const { values } = mechanism.settle(one.shape, callOptions(one) as never);
+  const { values } = mechanism.settle(one.shape, callOptions(one));
   const sizes = { q: [B, H, L, D], k: [B, G, S, D], v: [B, G, S, E] };
   const random = (n: number, shape: readonly number[]): Float32Array => normal(97 * seed + n, sizeOf(shape));
   const specs = Object.entries(definition.parameters?.(one.shape, values) ?? {});

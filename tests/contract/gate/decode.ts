@@ -65,7 +65,7 @@ async function decodeIn(
   const held: Tensor[] = [...all];
   const { inputs: whole, ...rest } = options;
   // defaults are those of the sequence, whatever there is room for
-  const decoder = mechanism.decoder({ ...data.options, ...rest, maxLength } as never);
+  const decoder = mechanism.decoder({ ...data.options, ...rest, maxLength });
   const out = new Float32Array(B * H * L * E);
   try {
     let start = 0;

@@ -24,7 +24,7 @@ function refusal(
   const qkv = [zeros([B, H, L, D]), zeros([B, G, S, D]), zeros([B, G, S, E])] as const;
   const [bytes, tensors] = [device.ledger.mark(), liveTensors()];
   try {
-    const { out, logsumexp } = mechanism.run(...qkv, options as never);
+    const { out, logsumexp } = mechanism.run(...qkv, options);
     disposeAll([out, ...(logsumexp ? [logsumexp] : [])]);
   } catch (error) {
     if (!(error instanceof Error) || !(kind ? error instanceof kind : isRefusal(error)))

@@ -64,7 +64,7 @@ export async function run(
   const { q, k, v, options, learned, all } = place(device, one, data, how);
   const held: (Tensor | undefined)[] = [...all];
   try {
-    const call = (): AttentionResult => mechanism.run(q, k, v, options as never);
+    const call = (): AttentionResult => mechanism.run(q, k, v, options);
     const result = how.forward === true ? noGradient(call) : call();
     held.push(result.out, result.logsumexp);
     const { E } = one.shape;

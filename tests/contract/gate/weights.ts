@@ -18,7 +18,7 @@ export const visible =
 
 /** Which pairs the mechanism says it attends to, everything counted; undefined without a pattern. */
 export function patternOf({ mechanism }: Gated, one: Case, seed: number): Place | undefined {
-  const mask = mechanism.pattern(one.shape, { ...callOptions(one), seed } as never);
+  const mask = mechanism.pattern(one.shape, { ...callOptions(one), seed });
   if (mask === undefined) return undefined;
   const [inside, seen] = [predicate(mask.expression(one.shape), one.shape), visible(one)];
   return (b, h, i, j) => seen(b, h, i, j) && inside(b, h, i, j);

@@ -16,7 +16,7 @@ type Intercept = (options: Options, run: (options: Options) => Result, q: Tensor
 function intercepted(intercept: Intercept, changes: Changes = {}): Mechanism {
   const mechanism = define(changes);
   const run = mechanism.run.bind(mechanism);
-  mechanism.run = (q, k, v, options) => intercept(options as Options, (other) => run(q, k, v, other as never), q);
+  mechanism.run = (q, k, v, options) => intercept(options as Options, (other) => run(q, k, v, other), q);
   return mechanism;
 }
 
@@ -31,7 +31,7 @@ function decodingAs(other: Mechanism, changes: Changes = {}): Mechanism {
 function endless(): Mechanism {
   const mechanism = define({});
   const decoder = mechanism.decoder.bind(mechanism);
-  mechanism.decoder = (options) => decoder({ ...options, maxLength: 100 } as never);
+  mechanism.decoder = (options) => decoder({ ...options, maxLength: 100 });
   return mechanism;
 }
 

@@ -103,7 +103,7 @@ onEveryDevice((on) => {
         problem,
         cotangents,
         tables: [table],
-        options: ([bias]) => ({ mask, causal, score: scores.alibi().then(scores.bias(bias!)) }),
+        options: ([bias]) => ({ mask, causal, score: scores.alibi().andThen(scores.bias(bias!)) }),
       });
       const score = [rules.alibi(wide), rules.bias(table.data, table.shape)];
       expectResults('attend', results, expectedOf({ ...problem, allowed, score }, cotangents));

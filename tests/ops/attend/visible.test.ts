@@ -70,7 +70,7 @@ onEveryDevice((on) => {
     const expected = expectedOf({ ...problem, score, allowed: sameTopic }, cotangents);
     await withTables(async (byTopic) => {
       const options = ([table]: readonly Tensor[]): AttendOptions => ({
-        score: bias(table!).then(softcap(5)).then(byTopic),
+        score: bias(table!).andThen(softcap(5)).andThen(byTopic),
       });
       const { results } = await run(on.device, { problem, options, cotangents, tables: [{ data, shape: [S] }] });
       expectResults('bias, cap, visible', results, expected);

@@ -1,0 +1,13 @@
+import type { Plain, Row } from '../row.js';
+import { attention } from './attention.js';
+import { masks, scores } from './masks.js';
+import { ops } from './ops.js';
+import { positions } from './positions.js';
+import { tensors } from './tensor.js';
+
+/** By entry of the package; what several entries export belongs to the first. */
+export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>>> = {
+  '.': { ...attention, ...tensors, ...ops, ...masks, ...scores, ...positions },
+  './attention': attention,
+  './masks': masks,
+};
