@@ -150,8 +150,8 @@ test('training of all layers holds at its peak what was planned, to the byte', a
       const inputs = [1, 2, 3].map((seed) =>
         tensor(normal(seed, H * L * D), [1, H, L, D], { device, requiresGradient: true }),
       ) as [Tensor, Tensor, Tensor];
-      const parameters = one.parameters({ B: 1, H, G: H, L, S: L, D, E: D }, { device } as never);
-      const { out, logsumexp } = one.run(...inputs, { parameters } as never);
+      const parameters = one.parameters({ B: 1, H, G: H, L, S: L, D, E: D }, { device });
+      const { out, logsumexp } = one.run(...inputs, { parameters });
       logsumexp?.dispose();
       return { inputs, parameters, out };
     });
