@@ -1,10 +1,10 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError } from '../core/errors.js';
+import { anything, callable, checkValues, flag, type Requirements } from '../core/requirements.js';
 import type { Mask } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
 import { operation } from '../tensor/tape.js';
-import { commonDevice, share, Tensor } from '../tensor/tensor.js';
+import { commonDevice, share, someTensor, Tensor } from '../tensor/tensor.js';
 import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.js';
 import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
 import { runBackward } from './attend/backward.js';
@@ -24,6 +24,16 @@ import { broadcastTo, reshape } from './shape.js';
 export type { GatheredPlace, GatheredScore } from './attend-gathered/rule.js';
 
 const who = 'attendGathered';
+
+const requirements: Requirements = {
+  queryOrder: someTensor,
+  keyOrder: someTensor,
+  mask: anything,
+  score: callable,
+  causal: flag,
+  scale: anything,
+  dropout: anything,
+};
 
 export interface GatheredOptions {
   /** Which row of q is at each place, `[B, H, L′]` i32, each row at most once; default all in order. */
@@ -63,14 +73,11 @@ export interface GatheredOptions {
  * const { out } = attendGathered(q, k, v, { queryOrder: order, keyOrder: order, mask: near, causal: true });
  */
 export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: GatheredOptions = {}): Attended {
-  checkOptions(who, options, ['queryOrder', 'keyOrder', 'mask', 'score', 'causal', 'scale', 'dropout']);
+  checkValues(who, options, requirements);
   checkSettings(who, options);
   const { B, H, G, L, S, D, E } = checkInputs(who, q, k, v);
   const { mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
   commonDevice(who, [q, ...[options.queryOrder, options.keyOrder].filter((order) => order instanceof Tensor)]);
-  if (rule !== undefined && typeof rule !== 'function') {
-    throw new OptionError(`${who}: score must be a function of { score, queryPosition, keyPosition, … }.`);
-  }
   return scope(() => {
     const queryOrder = options.queryOrder && checkOrder('queryOrder', options.queryOrder, B, [H], L);
     if (queryOrder !== undefined) checkDistinct('queryOrder', queryOrder, L);
