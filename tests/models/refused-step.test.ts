@@ -162,7 +162,7 @@ describe('a step that is refused leaves nothing behind', () => {
       const { device } = on;
       const make = (heads: number, rows: number, columns = 4, seed = rows): Tensor =>
         tensor(normal(seed, heads * rows * columns), [1, heads, rows, columns], { device });
-      const [decoder, other] = [0, 1].map(() => (of as Mechanism).decoder({ maxLength: 9, ...options } as never));
+      const [decoder, other] = [0, 1].map(() => (of as Mechanism).decoder({ maxLength: 9, ...options }));
       for (const start of [0, 5]) {
         const tensors = liveTensors();
         const bytes = device.ledger.live();

@@ -38,13 +38,13 @@ export function settleDecoder(
   { mechanism, options, kept }: Setting,
   whole: AttentionShape,
 ): { readonly settings: Settings<OptionSpecs>; readonly attention?: PlainAttention } {
-  const settings = mechanism.settle(whole, options as never);
+  const settings = mechanism.settle(whole, options);
   if (!isPlain(mechanism.definition)) return { settings };
   const attention: PlainAttention = {
     name: mechanism.name,
     whole,
     scale: options.scale ?? 1 / Math.sqrt(whole.D),
-    pattern: mechanism.pattern(whole, options as never),
+    pattern: mechanism.pattern(whole, options),
     score: options.score?.expression(whole),
   };
   if (kept.cache !== 'fixed') checkPattern(attention, kept);
@@ -59,7 +59,7 @@ export function openDecoder(setting: Setting, step: Step): Opened {
   const whole: AttentionShape = { B, H, G: k.shape[1]!, L: maxLength, S: maxLength, D, E: v.shape[3]! };
   const { settings, attention } = settleDecoder(setting, whole);
   const own = options.parameters ?? {};
-  const all = Object.entries(mechanism.parameters(whole, { ...options, device: q.device } as never));
+  const all = Object.entries(mechanism.parameters(whole, { ...options, device: q.device }));
   const drawn = Object.fromEntries<Tensor>(all.filter(([name]) => own[name] === undefined));
   const call: CommonOptions = { ...options, parameters: { ...drawn, ...own } };
   const { recurrence, inputs: known = {} } = mechanism.definition;
@@ -79,7 +79,7 @@ export function openDecoder(setting: Setting, step: Step): Opened {
       const values = { ...call, ...ownOptions(settings.values), causal: true };
       const names = Object.keys(inputs).filter((name) => inputs[name] !== 'q');
       return new CopiedCache(
-        (rows) => mechanism.run(rows.q, rows.k, rows.v, { ...values, inputs: rows.inputs } as never),
+        (rows) => mechanism.run(rows.q, rows.k, rows.v, { ...values, inputs: rows.inputs }),
         step,
         names,
         maxLength,

@@ -110,8 +110,8 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
   rehearse: call(
     value(flash),
     aShape,
-    { ...open(options(common)), required: ['given'] },
-    options({ training: flag(), like: value({ width: 4, threads: 1 }), countPairs: flag() }, ['like']),
+    { ...open(options({ ...common, ...untouched })), required: ['given'] },
+    options({ training: flag(), like: value({ width: 4, threads: 1 }), countPairs: flag(), inputs: flag() }, ['like']),
   ),
   dilationSchedule: call(
     positive(4),
