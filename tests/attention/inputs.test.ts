@@ -179,9 +179,7 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
         expect(() => longformer.decoder({ maxLength: 8, inputs: inputs() })).toThrow(
           'decoder.step(q, k, v, { inputs })',
         );
-        expect(() => mechanism('flash').decoder({ maxLength: 8, inputs: inputs() })).toThrow(
-          'it has no inputs',
-        );
+        expect(() => mechanism('flash').decoder({ maxLength: 8, inputs: inputs() })).toThrow('it has no inputs');
       });
     });
   });
