@@ -104,6 +104,27 @@ gate(linformer, {
   ],
 });
 
+test('fixed projections are drawn from N(0, 1/k²), learned ones evenly within 1/√k', () => {
+  const shape = { B: 1, H: 1, G: 1, L: 512, S: 512, D: 8, E: 8 };
+  const drawnWith = (method: 'fixedGaussian' | 'learned'): Float32Array => {
+    const specs = linformer.definition.parameters!(
+      shape,
+      linformer.settle(shape, { method, projectedLength: 16 }).values,
+    );
+    const { shape: extents, init, learned } = specs.keyProjection!;
+    expect(learned).toBe(method === 'learned');
+    return init(extents, 3, 'projection');
+  };
+  const gaussian = drawnWith('fixedGaussian');
+  const n = gaussian.length;
+  const variance = gaussian.reduce((sum, x) => sum + x * x, 0) / n;
+  // six standard deviations of a mean of squares: 6 · √(2/n)
+  expect(Math.abs(variance * 16 ** 2 - 1)).toBeLessThan(6 * Math.sqrt(2 / n));
+  const sizes = drawnWith('learned').map(Math.abs);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(0.25);
+  expect(Math.max(...sizes)).toBeGreaterThan(0.249);
+});
+
 test('the cost of the survey’s example: 3.22 G multiply-adds where attention has 25.8 G', () => {
   const shape = { B: 1, H: 12, G: 12, L: 4096, S: 4096, D: 64, E: 64 };
   expect(linformer.cost(shape, { projectedLength: 256 }).multiplyAdds).toBe(3_221_225_472);

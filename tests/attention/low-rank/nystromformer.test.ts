@@ -119,6 +119,21 @@ gate(nystromformer, {
   ],
 });
 
+test('the cost by hand: exact attention where there are as many landmarks as tokens, else three products and the inverse', () => {
+  const [B, H, n, D, E] = [2, 3, 8, 4, 5];
+  const shape = { B, H, G: H, L: n, S: n, D, E };
+  const cost = (options: object) => nystromformer.cost(shape, { convolution: 3, iterations: 2, ...options });
+  const convolution = 3 * n * E;
+  expect(cost({ numLandmarks: n })).toEqual({
+    pairs: H * n * n,
+    multiplyAdds: B * H * (n * n * (D + E) + convolution),
+  });
+  const m = 2;
+  // scores of all queries by m landmarks, of m landmarks by all keys, and of the landmarks; four products of m × m an iteration
+  const products = n * m * D + m * n * D + m * m * D + m * n * E + m * m * E + n * m * E + 2 * 4 * m ** 3;
+  expect(cost({ numLandmarks: m })).toEqual({ pairs: H * 2 * m * n, multiplyAdds: B * H * (products + convolution) });
+});
+
 onEveryDevice((on) => {
   const fixture = (): ReturnType<typeof tensor>[] => {
     const create = (width: number, f: (i: number) => number): ReturnType<typeof tensor> =>
