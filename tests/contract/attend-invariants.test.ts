@@ -4,7 +4,7 @@ import { bias, score } from '../../src/scores/index.js';
 import { expectedOf, expectResult, expectResults, permutation } from '../oracles/attend-budget.js';
 import * as rules from '../oracles/rules.js';
 import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
-import { onEveryDevice } from '../support/devices.js';
+import { onWebAssemblyFirst } from '../support/devices.js';
 import { normal, uniform } from '../support/random.js';
 import { inputs } from '../ops/attend-arbitrary.js';
 import { run } from '../ops/attend-run.js';
@@ -21,7 +21,7 @@ function reordered(x: ArrayLike<number>, columns: number, order: readonly number
   });
 }
 
-onEveryDevice((on) => {
+onWebAssemblyFirst((on) => {
   test('the worked example of the specification', async () => {
     const problem = {
       B: 1,

@@ -7,7 +7,7 @@ import { allResults, expectedOf, expectResult, type Expected, type Results } fro
 import type { AttendProblem, Cotangents } from '../oracles/attend.js';
 import * as rules from '../oracles/rules.js';
 import { expectSameBits } from '../support/compare.js';
-import { onEveryDevice, type OnDevice } from '../support/devices.js';
+import { onWebAssemblyFirst, type OnDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
 import { inputs, type Shape } from '../ops/attend-arbitrary.js';
 import { run } from '../ops/attend-run.js';
@@ -166,7 +166,7 @@ function answersFor(name: string, rule: rules.Rule): Answers {
   return answers;
 }
 
-onEveryDevice((on) => {
+onWebAssemblyFirst((on) => {
   describe('causal', () => {
     test.each(causalShapes)('the past does not change with the future: $L queries, $S keys', (s) =>
       expectNoLeak(on, s, { causal: true }),

@@ -44,32 +44,43 @@ for (const kind of kinds) {
  * block is reported as skipped.
  */
 export function onEveryDevice(declare: (on: OnDevice) => void, options: DeviceOptions = {}): void {
-  for (const kind of kinds) {
-    const block = available.includes(kind) ? describe : describe.skip;
-    block(kind, () => {
-      let device: Device | undefined;
-      beforeAll(async () => {
-        device = await openDevice(kind, options);
-      });
-      // what an earlier, failed test left behind is not this test's fault
-      let before = { tensors: 0, bytes: 0 };
-      beforeEach(() => {
-        if (device) before = held(device);
-      });
-      afterEach(() => {
-        if (device) expectNoLeaks(device, before);
-      });
-      afterAll(async () => {
-        await device?.dispose();
-      });
-      declare({
-        kind,
-        get device() {
-          return device!;
-        },
-      });
+  for (const kind of kinds) declareOn(kind, available.includes(kind), declare, options);
+}
+
+/**
+ * The same, but natively in the full run only: for what goes on above the kernels, whose texts are those of WebAssembly and
+ * are compiled in other files too.
+ */
+export function onWebAssemblyFirst(declare: (on: OnDevice) => void): void {
+  const later = process.env['SUBQUAD_FULL'] !== '1';
+  for (const kind of kinds) declareOn(kind, available.includes(kind) && !(later && kind === 'native'), declare, {});
+}
+
+function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, options: DeviceOptions): void {
+  const block = here ? describe : describe.skip;
+  block(kind, () => {
+    let device: Device | undefined;
+    beforeAll(async () => {
+      device = await openDevice(kind, options);
     });
-  }
+    // what an earlier, failed test left behind is not this test's fault
+    let before = { tensors: 0, bytes: 0 };
+    beforeEach(() => {
+      if (device) before = held(device);
+    });
+    afterEach(() => {
+      if (device) expectNoLeaks(device, before);
+    });
+    afterAll(async () => {
+      await device?.dispose();
+    });
+    declare({
+      kind,
+      get device() {
+        return device!;
+      },
+    });
+  });
 }
 
 /**

@@ -5,7 +5,7 @@ import { attend } from '../../../src/ops/attend.js';
 import { mergeAttention } from '../../../src/ops/attend/merge.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { expectClose } from '../../support/compare.js';
-import { onEveryDevice } from '../../support/devices.js';
+import { onWebAssemblyFirst } from '../../support/devices.js';
 
 const [B, H, L, S, D] = [2, 3, 37, 53, 8];
 const before = (m: number): Mask => mask(({ k }) => k.lt(m));
@@ -14,7 +14,7 @@ const from = (m: number): Mask => mask(({ k }) => k.ge(m));
 /** The largest difference that rounding of either way may make: two roundings of each of a few operations. */
 const rounding = (numbers: ArrayLike<number>): number => 16 * 2 ** -24 * Math.max(...Array.from(numbers, Math.abs), 1);
 
-onEveryDevice((on) => {
+onWebAssemblyFirst((on) => {
   const make = (name: string, shape: number[], requiresGradient = true): Tensor =>
     tensor(
       normal(

@@ -5,7 +5,7 @@ import { splitMask } from '../../../src/ops/attend/split.js';
 import * as scores from '../../../src/scores/index.js';
 import { expectedOf, expectResults } from '../../oracles/attend-budget.js';
 import * as rules from '../../oracles/rules.js';
-import { onEveryDevice } from '../../support/devices.js';
+import { onWebAssemblyFirst } from '../../support/devices.js';
 import { normal } from '../../support/random.js';
 import { inputs } from '../attend-arbitrary.js';
 import { run } from '../attend-run.js';
@@ -76,7 +76,7 @@ describe('splitMask', () => {
   });
 });
 
-onEveryDevice((on) => {
+onWebAssemblyFirst((on) => {
   const wide = { B: 1, H: 2, G: 1, L: 150, S: 230 };
   it.each([
     ['fixed', masks.fixed({ stride: 40, columns: 3 }), rules.fixed(40, 3), false],

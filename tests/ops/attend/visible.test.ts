@@ -8,7 +8,7 @@ import { disposeAll, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { expectedOf, expectResults } from '../../oracles/attend-budget.js';
 import type { Pair } from '../../oracles/attend.js';
 import { expectSameBits } from '../../support/compare.js';
-import { onEveryDevice } from '../../support/devices.js';
+import { onWebAssemblyFirst } from '../../support/devices.js';
 import { normal, uniform } from '../../support/random.js';
 import { inputs } from '../attend-arbitrary.js';
 import { run } from '../attend-run.js';
@@ -23,7 +23,7 @@ const topics = (seed: number, length: number, count: number): Int32Array =>
 const [ofQueries, ofKeys] = [topics(1, L, 4), topics(2, S, 3)];
 const sameTopic = ({ b, h, i, j }: Pair): boolean => ofQueries[(b * H + h) * L + i] === ofKeys[(b * H + h) * S + j];
 
-onEveryDevice((on) => {
+onWebAssemblyFirst((on) => {
   const withTables = async (body: (byTopic: ReturnType<typeof visible>) => Promise<void>): Promise<void> => {
     const queries = tensor(ofQueries, [B, H, L], { device: on.device });
     const keys = tensor(ofKeys, [B, H, S], { device: on.device });
