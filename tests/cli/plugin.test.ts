@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
@@ -76,7 +76,6 @@ test('every command that takes a mechanism takes --plugin, the others refuse it'
 describe('as a process, with files that no test runner has in hand', () => {
   const dist = transpiled();
   const definition = readFileSync(example, 'utf8');
-  const other = join(transpiled(), 'attention/index.js');
   const files: Readonly<Record<string, string>> = {
     'empty.mjs': '',
     'throws.mjs': "throw new TypeError('no luck');",
@@ -85,7 +84,7 @@ describe('as a process, with files that no test runner has in hand', () => {
     'mine, again.mjs': definition.replace("'The first", "'Another, the first"),
     'wrong.mjs': definition.replace("'patterns'", "'mine'"),
     'fails.mjs': definition.replace('pattern: (_, { sinks, radius }) =>', 'pattern: ({ x }) => x.y &&'),
-    'other.mjs': `export { flash as mine } from ${JSON.stringify(other)};`,
+    'other.mjs': "export { flash as mine } from './copy/dist/attention/index.js';",
     // many command lines in one process: a start takes longer than they do
     'lines.mjs': `
 import { importHere } from ${JSON.stringify(join(dist, 'cli/import-here.js'))};
@@ -102,6 +101,8 @@ console.log(JSON.stringify(found));`,
   beforeAll(() => {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(cwd, name), text);
     copyFileSync(example, join(cwd, 'mine.mjs'));
+    cpSync(dist, join(cwd, 'copy/dist'), { recursive: true });
+    copyFileSync(join(dist, '../package.json'), join(cwd, 'copy/package.json'));
   });
   const node = async (...argv: string[]) => (await promisify(execFile)(process.execPath, argv, { cwd })).stdout;
 
