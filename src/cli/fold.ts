@@ -23,6 +23,13 @@ export function fold(line: string, columns: number, hang = 0): string[] {
   return [...lines, current.trimEnd()];
 }
 
+/** A command to be copied, with or without a word before it. */
+const COMMAND = /^(?:\w+ {2})?subquad /;
+
+/** A command as lines that a shell reads as one. */
+export const foldCommand = (line: string, columns: number): string[] =>
+  fold(line, columns - 2, 4).map((part, i, { length }) => (i < length - 1 ? `${part} \\` : part));
+
 /** What ends a line for good: a sentence or an item. */
 const ENDS = /[.:;!?\])|]\ufdd0?$/;
 
@@ -35,5 +42,5 @@ export function foldText(text: string, columns: number): string {
     else lines.push(line);
     open = visibleWidth(line) > columns && !ENDS.test(line);
   }
-  return lines.flatMap((line) => fold(line, columns)).join('\n');
+  return lines.map((line) => (COMMAND.test(line) ? foldCommand : fold)(line, columns).join('\n')).join('\n');
 }

@@ -1,6 +1,6 @@
 import type { Style } from './ansi.js';
 import type { Option, Options } from './arguments.js';
-import { fold } from './fold.js';
+import { fold, foldCommand } from './fold.js';
 
 export interface HelpText {
   readonly usage: string;
@@ -47,7 +47,7 @@ export function renderHelp({ usage, about, examples, options, notes }: HelpText,
 }
 
 /** A command line that can be copied, though it takes several lines. */
-const command = (line: string, columns: number): string => fold(`  ${line}`, columns - 2, 4).join(' \\\n');
+const command = (line: string, columns: number): string => foldCommand(`  ${line}`, columns).join('\n');
 
 function operand(option: Option): string {
   if (option.takes === 'nothing') return '';

@@ -40,6 +40,9 @@ const top: Requirements = {
   vocabulary: wholeFrom(2),
   length: wholeFrom(1),
   layers: wholeFrom(1),
+  // taken apart before the rest is read; named here for who misspells them
+  pattern: section,
+  schedules: section,
   width: wholeFrom(1),
   heads: wholeFrom(1),
   kvHeads: wholeFrom(1),

@@ -78,7 +78,7 @@ describe('a run in a process of its own', () => {
     const ended = await subquad(start(folder), after(folder, 3, 0, 'SIGINT'));
     expect(ended).toMatchObject({ code: 130, signal: null });
     expect(ended.err).toContain('ending after this step; Ctrl-C again stops at once\n');
-    expect(ended.out).toMatch(/stopped and saved after \d+ steps, .*\nresume {2}subquad train --resume /);
+    expect(ended.out).toMatch(/stopped and saved after \d+ steps, .*\nresume {2}subquad train --resume (?:\\\n +)?\S/);
     const steps = stepsOf(folder);
     expect(steps).toBeLessThan(STEPS);
     for (const [more, moment] of [

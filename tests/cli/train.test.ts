@@ -264,8 +264,8 @@ describe('refusals: one line on stderr, and no folder', () => {
       'data.validation must be a number from 0 to below 1; got 2',
       'data.unknown option text (did you mean texts?)',
       'train.batch must be a whole number of at least 1; got 0',
-      'train.rate must be a number above 0; got high',
-      'train.schedule must be "cosine", "constant", "inverse-square-root"; got cosinus',
+      'train.rate must be a number above 0; got "high"',
+      'train.schedule must be "cosine", "constant", "inverse-square-root"; got "cosinus"',
     ],
     [
       '--config contradictions.json',

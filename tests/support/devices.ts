@@ -123,7 +123,7 @@ interface Held {
 }
 
 /** Tensors that nobody disposed, whether or not the garbage collector has found them, and bytes on the device. */
-function held(device: Device): Held {
+export function held(device: Device): Held {
   return { tensors: liveTensors() + leakedTensors(), bytes: device.ledger.live() };
 }
 

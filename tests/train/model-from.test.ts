@@ -10,18 +10,20 @@ import { createModel, readConfig } from '../../src/models/index.js';
 import { exportModel, loadModel, type Origin } from '../../src/train/index.js';
 import { temporaryFolder } from '../data/folder.js';
 import { expectSameBits } from '../support/compare.js';
-import { expectNoLeaks } from '../support/devices.js';
+import { expectNoLeaks, held } from '../support/devices.js';
 
 const config = readConfig({ vocabulary: 7, layers: 1, width: 8, heads: 2, length: 5 });
 const folder = temporaryFolder();
 const weights = join(folder, 'a.safetensors');
 const json = join(folder, 'a.json');
 let device: Device;
+let before: ReturnType<typeof held>;
 let server: Server;
 let address: string;
 
 beforeAll(async () => {
   device = await createDevice({ kind: 'wasm', threads: 1 });
+  before = held(device);
   const model = createModel(config).initialise({ device, seed: 3 });
   await exportModel(weights, model, { model: config, note: 'mine' });
   model.dispose();
@@ -35,7 +37,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   server.close();
-  expectNoLeaks(device);
+  expectNoLeaks(device, before);
   await device.dispose();
 });
 

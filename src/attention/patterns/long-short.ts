@@ -42,8 +42,9 @@ export const longShort = defineAttention({
   options,
   parameters: (shape, { numLandmarks }) => {
     const { G, D } = shape;
-    const projection = learned([G, numLandmarks, D], normalOf(1 / Math.sqrt(D)));
-    const specs = { ...normSpecs(shape, numLandmarks > 0), ...(numLandmarks > 0 && { projection }) };
+    const projection =
+      numLandmarks > 0 && ({ projection: learned([G, numLandmarks, D], normalOf(1 / Math.sqrt(D))) } as const);
+    const specs = { ...normSpecs(shape, numLandmarks > 0), ...projection };
     // those that the options leave out are not read
     return specs as Record<Names, ParameterSpec>;
   },
