@@ -28,6 +28,9 @@ export const whole: { readonly [T in ExpressionType]: Interval } = {
 export const one = ([low, high]: Interval): Bounds =>
   low === high ? point(Float64Array.of(low)) : { lo: Float64Array.of(low), hi: Float64Array.of(high) };
 
+/** Beyond it f32 may overflow. */
+const LARGEST = 3.4e38;
+
 /**
  * Grows f32 results outward by what a kernel's arithmetic may differ from real arithmetic: a relative error of
  * `relative` (4 units in the last place unless told), underflow to zero and overflow to infinity. NaN becomes everything.
@@ -36,11 +39,12 @@ export const one = ([low, high]: Interval): Bounds =>
 function rounded(lo: Lane, hi: Lane, { relative = 2 ** -21, absolute = 2 ** -126, exact = false } = {}): Bounds {
   for (let i = 0; i < lo.length; i++) {
     if (exact && lo[i] === hi[i] && Math.fround(lo[i]!) === lo[i]) continue;
-    const low = lo[i]! - Math.abs(lo[i]!) * relative - absolute;
-    const high = hi[i]! + Math.abs(hi[i]!) * relative + absolute;
+    // an infinity at the far end stands for what overflowed, too
+    const low = lo[i] === Infinity ? LARGEST : lo[i]! - Math.abs(lo[i]!) * relative - absolute;
+    const high = hi[i] === -Infinity ? -LARGEST : hi[i]! + Math.abs(hi[i]!) * relative + absolute;
     const valid = low <= high;
-    lo[i] = valid && low > -3.4e38 ? low : -Infinity;
-    hi[i] = valid && high < 3.4e38 ? high : Infinity;
+    lo[i] = valid && low > -LARGEST ? low : -Infinity;
+    hi[i] = valid && high < LARGEST ? high : Infinity;
   }
   return { lo, hi };
 }
