@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { sum, type createDevice, type gradients, type Tensor } from '../../../src/index.js';
 import {
   callback,
@@ -35,7 +37,7 @@ export const tensors: Readonly<Record<string, Row | Plain>> = {
         threads: positive(1),
         memoryLimit: positive(2 ** 24),
         poison: flag(),
-        cacheFolder: text('/tmp/nowhere'),
+        cacheFolder: text(join(tmpdir(), 'nowhere')),
       }),
     ],
     call: async (f: typeof createDevice, [given]) => (await f(given as object)).dispose(),
