@@ -249,7 +249,7 @@ export function pad(
   const out = scope(() => {
     const padded = full(shape, options.value ?? 0, { device, dtype: x.dtype });
     runCopy(x.shape, x, whole(x.shape), padded, inside);
-    return padded;
+    return moved([x, padded], padded);
   });
   operation('pad', [x], [out], ([d]) => [
     produce(x.shape, 'f32', device, (dx) => runCopy(x.shape, d!, inside, dx, whole(x.shape))),

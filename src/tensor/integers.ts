@@ -52,10 +52,13 @@ export function noteSame(tensor: Tensor, of: Tensor): void {
   if (found !== undefined) known.set(tensor, found);
 }
 
-/** Notes that every element of `tensor` is an element of one of the others. */
+/** Notes that every element of `tensor` is now an element of one of the others, among which may be itself as it was. */
 export function noteAmong(tensor: Tensor, others: readonly Tensor[]): void {
   const found = others.map((other) => known.get(other));
-  if (!found.every((one) => one !== undefined)) return;
+  if (!found.every((one) => one !== undefined)) {
+    known.delete(tensor);
+    return;
+  }
   const high = Math.max(...found.map((one) => one.high));
   known.set(tensor, { high, highAt: undefined, negatives: new Map(found.flatMap((one) => [...one.negatives])) });
 }

@@ -2,16 +2,21 @@ import { expect, test } from 'vitest';
 import {
   argmax,
   argsort,
+  broadcastTo,
   cast,
+  concat,
   crossEntropy,
   gather,
   gatherRows,
   map,
+  pad,
   reshape,
   scatterAdd,
   slice,
   split,
+  takeAlong,
   topK,
+  transpose,
 } from '../../src/ops/index.js';
 import { integersOf } from '../../src/tensor/integers.js';
 import { gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
@@ -45,6 +50,26 @@ onEveryDevice((on) => {
         expect(integersOf(own)).toMatchObject({ high: 2, negatives: new Map() });
       }
     }));
+
+  test('what is put together is known by all of its parts, or not at all', async () => {
+    const x = tensor([10, 20, 30], [3], { device: on.device });
+    const made: ((part: Tensor) => Tensor)[] = [
+      (part) => pad(part, [[1, 1]]),
+      (part) => concat([integers([0]), part]),
+      (part) => broadcastTo(part, [2, part.size]),
+      (part) => transpose(reshape(part, [1, part.size])),
+      (part) => gather(part, integers([1, 0])),
+      (part) => takeAlong(part, integers([1, 0])),
+      (part) => gatherRows(reshape(part, [1, part.size, 1]), integers([1, 0], [1, 2])),
+    ];
+    for (const make of made) {
+      for (const part of [(numbers: readonly number[]) => integers(numbers), unknown]) {
+        expect(await scope(async () => gather(x, make(part([2, 1]))).data())).toContain(30);
+        await expect(scope(async () => gather(x, make(part([1, 3]))).data())).rejects.toThrow('must be from 0 to 2');
+      }
+    }
+    x.dispose();
+  });
 
   test('indices that nobody knows are checked by the device, whatever reads with them', async () => {
     const x = tensor([10, 20, 30], [3], { device: on.device });
