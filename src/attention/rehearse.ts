@@ -3,7 +3,7 @@ import { notOptions, OptionError } from '../core/errors.js';
 import { checkValues, flag, type Requirement } from '../core/requirements.js';
 import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
 import { RehearsalDevice } from '../devices/index.js';
-import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, type Tensor } from '../tensor/index.js';
+import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, writable, type Tensor } from '../tensor/index.js';
 import { projectionShapes } from './call.js';
 import type { AttentionShape } from './options.js';
 import { Mechanism, type AnyOptions } from './mechanism.js';
@@ -128,7 +128,7 @@ export function measure(
     if (training && out.requiresGradient) {
       const leaves = [...given, ...Object.values(parameters)].filter((x) => x.requiresGradient);
       const cotangent = empty(out.shape, 'f32', device);
-      if (device.info.kind !== 'rehearsal') device.write(cotangent.buffer, new Float32Array(cotangent.size).fill(1));
+      if (device.info.kind !== 'rehearsal') device.write(writable(cotangent), new Float32Array(cotangent.size).fill(1));
       gradients([out], leaves, [cotangent], { release: true });
       gradientBytes = total(leaves) + cotangent.byteLength;
     }

@@ -5,7 +5,7 @@ import { detach } from '../ops/index.js';
 import { keep, nameTensor, type Tensor } from '../tensor/index.js';
 
 /**
- * A place of a module that holds a tensor. Tensors never change, so training puts a new one in the place: `set`. The tensor
+ * A place of a module that holds a tensor: an optimiser changes its numbers, `set` puts another tensor in the place. The tensor
  * belongs to the module and to no scope; the place disposes it when another comes or the module goes.
  */
 export class Parameter {

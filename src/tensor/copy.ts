@@ -2,7 +2,7 @@ import { bytesPerElement } from '../core/dtype.js';
 import type { Shape } from '../core/shape.js';
 import { copy, copyScratch, type ElementBytes } from '../kernels/copy/cpu.js';
 import { planCopy } from '../kernels/copy/plan.js';
-import type { Tensor } from './tensor.js';
+import { writable, type Tensor } from './tensor.js';
 
 /** A walk through a tensor: where it begins, and its steps along each axis of the copied shape, in elements. */
 export interface Walk {
@@ -22,7 +22,7 @@ export function runCopy(shape: Shape, source: Tensor, from: Walk, target: Tensor
   ];
   const args = [
     { buffer: source.buffer, byteOffset: bytes * from.offset },
-    { buffer: target.buffer, byteOffset: bytes * to.offset },
+    { buffer: writable(target), byteOffset: bytes * to.offset },
     plan.units,
     plan.perTask,
     ...numbers,

@@ -16,7 +16,7 @@ import { categories, type Category } from '../devices/ledger.js';
 import { runElementwise } from './elementwise.js';
 import { noteIntegers } from './integers.js';
 import { scope } from './scope.js';
-import { empty, trackLeaf, type Tensor } from './tensor.js';
+import { empty, trackLeaf, writable, type Tensor } from './tensor.js';
 
 export interface TensorOptions {
   /** Default: the device given to `useDevice`. */
@@ -97,7 +97,7 @@ export function tensor(data: ArrayLike<number>, shape?: readonly number[], optio
   }
   const bytes = encode('tensor', data, dtype);
   const out = empty(extents, dtype, device, category);
-  device.write(out.buffer, bytes);
+  device.write(writable(out), bytes);
   if (dtype === 'i32') noteIntegers(out, data);
   if (requiresGradient) trackLeaf(out);
   return out;
@@ -115,7 +115,7 @@ export function full(shape: readonly number[], value: number, options: TensorOpt
   const out = scope(() => {
     const whole = empty(shape, dtype, device, category);
     const element = whole.size === 1 ? whole : empty([], dtype, device, 'workspace');
-    device.write(element.buffer, one);
+    device.write(writable(element), one);
     if (element !== whole) runElementwise(variable('x0', isFloat(dtype) ? 'f32' : 'i32'), [element], whole);
     return whole;
   });

@@ -3,7 +3,7 @@ import type { Dtype } from '../core/dtype.js';
 import { planElementwise } from '../kernels/elementwise/plan.js';
 import { elementwise } from '../kernels/elementwise/cpu.js';
 import type { Kernel } from '../codegen/kernel.js';
-import type { Tensor } from './tensor.js';
+import { writable, type Tensor } from './tensor.js';
 
 interface Prepared {
   readonly expression: Expression;
@@ -80,6 +80,6 @@ export function runElementwise(
     ...plan.outer,
     ...plan.strides.flat(),
   ];
-  device.run(kernel, [out.buffer, ...tensors.map((tensor) => tensor.buffer), ...numbers, ...values], plan.tasks);
+  device.run(kernel, [writable(out), ...tensors.map((tensor) => tensor.buffer), ...numbers, ...values], plan.tasks);
   device.counters.bytesMoved += out.byteLength + tensors.reduce((bytes, tensor) => bytes + tensor.byteLength, 0);
 }

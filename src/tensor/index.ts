@@ -26,4 +26,5 @@ export {
   someTensor,
   Tensor,
   trackLeaf,
+  writable,
 } from './tensor.js';

@@ -1,8 +1,21 @@
 import type { Device, DeviceBuffer } from '../devices/device.js';
 
+/** What the host knows of the integers in a storage, so that no one has to read them back to check them. */
+export interface Integers {
+  /** No element is above it. */
+  readonly high: number;
+  /** Every element below 0 is one of these; `at` is the flat index of the first. */
+  readonly negatives: ReadonlyMap<number, { readonly count: number; readonly at: number }>;
+  /** Where `high` stands first, if it does and the counts are those of this very storage; else these are bounds only. */
+  readonly highAt: number | undefined;
+}
+
 /** A device buffer that several tensors and tape entries may hold; it is freed with the last of them. */
 export class Storage {
+  /** What is known of its elements as they are now. */
+  integers: Integers | undefined;
   #references = 1;
+  #version = 0;
 
   constructor(
     readonly device: Device,
@@ -11,6 +24,18 @@ export class Storage {
 
   get references(): number {
     return this.#references;
+  }
+
+  /** The number of writes: an operation compares it in the backward pass with what it was when it was recorded. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The buffer, to be written to. What was known of its elements no longer holds. */
+  writable(): DeviceBuffer {
+    this.#version++;
+    this.integers = undefined;
+    return this.buffer;
   }
 
   retain(): this {

@@ -28,6 +28,8 @@ interface Entry {
   readonly outputs: readonly (Track | undefined)[];
   readonly vjp: Vjp;
   readonly saved: readonly Tensor[];
+  /** What the versions of the saved tensors were. */
+  readonly versions: readonly number[];
   readonly lifetime: Lifetime;
   released: boolean;
 }
@@ -91,6 +93,7 @@ export function operation(
   const tracks = inputs.map((input) => ({ track: input[internals].track, shape: input.shape }));
   const parents = new Set(tracks.flatMap(({ track }) => track?.entry?.lifetime ?? []));
   const own: (Track | undefined)[] = [];
+  const storages = saved.map((tensor) => storageOf(tensor, name));
   const entry: Entry = {
     name,
     order: order++,
@@ -98,10 +101,8 @@ export function operation(
     outputs: own,
     vjp,
     saved,
-    lifetime: new Lifetime(
-      saved.map((tensor) => storageOf(tensor, name)),
-      [...parents],
-    ),
+    versions: storages.map(({ version }) => version),
+    lifetime: new Lifetime(storages, [...parents]),
     released: false,
   };
   outputs.forEach((output, i) => {
@@ -122,7 +123,8 @@ export interface GradientOptions {
  *
  * The sweep visits operations from the last recorded to the first, so equal programs give equal bits.
  *
- * @throws OptionError for an output that depends on nothing, or an input that does not require gradients.
+ * @throws OptionError for an output that depends on nothing, an input that does not require gradients, or a tensor that was
+ *   changed in place after an operation had saved it.
  * @throws ShapeError for a cotangent that is missing or not f32 of the output's shape.
  *
  * @example
@@ -273,6 +275,7 @@ class Sweep {
     const results = scope(() => {
       for (const tensor of entry.saved) tensor[internals].revived++;
       try {
+        checkUnchanged(entry);
         // shared, because a rule may return one tensor twice, or the cotangent it was given
         return entry.vjp(cotangents, needs).map((result, i) => (needs[i] && result ? share(result) : undefined));
       } finally {
@@ -292,6 +295,16 @@ class Sweep {
       this.add(track!, result);
     });
   }
+}
+
+/** @throws OptionError where a tensor that an operation saved was written to since. */
+function checkUnchanged({ name, saved, versions }: Entry): void {
+  const changed = saved.find((tensor, i) => storageOf(tensor).version !== versions[i]);
+  if (changed === undefined) return;
+  throw new OptionError(
+    `gradients: ${name} saved ${describeTensor(changed)} for its backward pass, and it was changed in place since, as by optimiser.step ` +
+      'or clipGradients; take gradients before the change, or compute the outputs again after it.',
+  );
 }
 
 /** The entries that lead to the outputs, in the order they were recorded. */

@@ -7,7 +7,6 @@ import type { Device, DeviceBuffer } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
 import { describe } from './describe.js';
 import type { Track } from './tape.js';
-import { noteSame } from './integers.js';
 import { countLeak, register, unregister, type Frame } from './registry.js';
 import { Storage, type Lifetime } from './storage.js';
 
@@ -57,7 +56,8 @@ class Internals {
 }
 
 /**
- * A value on a device: numbers of one dtype, contiguous in row-major order, never changed after creation.
+ * A value on a device: numbers of one dtype, contiguous in row-major order. Operations never change one; what writes in place, such
+ * as an optimiser's step, is noticed: a backward pass refuses to read a tensor that was changed since it was saved.
  *
  * Device memory is freed by `dispose()`, by the `scope` the tensor was created in, or by `using`; the garbage collector
  * is only a safety net. Make tensors with `tensor`, `zeros`, `full`; change them with the functions of `ops`, which
@@ -185,14 +185,18 @@ export function storageOf(tensor: Tensor, who?: string): Storage {
   return held.storage;
 }
 
+/**
+ * Where the elements lie, for whoever writes to a tensor that may be in other hands already: an optimiser, a cache, a sum that
+ * grows. This is the one way, so that backward passes notice.
+ */
+export const writable = (tensor: Tensor): DeviceBuffer => storageOf(tensor).writable();
+
 const noTensor = (value: unknown, who = 'tensor'): OptionError =>
   new OptionError(`${who}: takes tensors, such as tensor(data, shape) makes; got ${describeValue(value)}.`);
 
 /** Another tensor on the same storage. The shapes must have the same size; the tape does not see it. */
 export function share(tensor: Tensor, shape: readonly number[] = tensor.shape): Tensor {
-  const out = new Tensor(storageOf(tensor).retain(), shape, tensor.dtype);
-  if (tensor.dtype === 'i32') noteSame(out, tensor);
-  return out;
+  return new Tensor(storageOf(tensor).retain(), shape, tensor.dtype);
 }
 
 /** A tensor whose contents are undefined, to be written by a kernel at once. */

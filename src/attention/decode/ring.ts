@@ -3,7 +3,7 @@ import { CapabilityError } from '../../core/errors.js';
 import { causal, countPairs, mask, within, type Mask } from '../../masks/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
 import { integerTable } from '../../scores/index.js';
-import { empty, type Tensor } from '../../tensor/index.js';
+import { empty, writable, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
 import type { Memory, PlainAttention, Step } from './memory.js';
 import type { Kept } from './options.js';
@@ -102,7 +102,7 @@ export class RingCache implements Memory {
     const one = tokens === 1;
     if (this.#scores) {
       const newest = start + tokens - 1;
-      this.#place.device.write(this.#place.buffer, Int32Array.of(newest, newest + 1 - length));
+      this.#place.device.write(writable(this.#place), Int32Array.of(newest, newest + 1 - length));
     }
     const shape = { ...whole, L: tokens, S: length };
     return attendCached({

@@ -2,7 +2,7 @@ import type { DeviceBuffer } from '../../devices/device.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import { raiseNonFinite, type NonFiniteFlags } from '../../ops/attend/bind.js';
 import { runCopy } from '../../tensor/copy.js';
-import { empty, type Tensor } from '../../tensor/index.js';
+import { empty, writable, type Tensor } from '../../tensor/index.js';
 
 /** Keys `[B, G, C, D]` and values `[B, G, C, E]`. */
 export interface Rows {
@@ -54,10 +54,10 @@ export class Room implements Rows, NonFiniteFlags {
 
   /** To be told of all values before attention reads them. */
   look(v: Tensor): void {
-    raiseNonFinite(v, this.flags);
+    raiseNonFinite(v, writable(this.#flags));
   }
 
   clear(): void {
-    this.#flags.device.write(this.flags, new Int32Array(flagCount));
+    this.#flags.device.write(writable(this.#flags), new Int32Array(flagCount));
   }
 }
