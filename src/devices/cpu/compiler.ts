@@ -22,7 +22,13 @@ const FLAGS = ['-O2', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-ma
 /** Tuned for some processors, gcc takes chains of multiply-adds of up to 256 bits apart: sums that are equal by their texts would differ. */
 const WHOLE_CHAINS = '--param=avoid-fma-max-bits=0';
 /** Compilers differ in which of these they accept: some on ARM know only -mcpu, and only gcc for x86 knows the parameter. */
-const TARGETS = [['-march=native', WHOLE_CHAINS], ['-march=native'], ['-mcpu=native', WHOLE_CHAINS], ['-mcpu=native'], []];
+const TARGETS = [
+  ['-march=native', WHOLE_CHAINS],
+  ['-march=native'],
+  ['-mcpu=native', WHOLE_CHAINS],
+  ['-mcpu=native'],
+  [],
+];
 
 const found = new Map<string, Promise<Compiler | string>>();
 
