@@ -29,7 +29,8 @@ export class FormatError extends Error {
 }
 
 /** The entry of `known` nearest to `word` in edits, if near enough to be a slip of the keyboard. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+export function nearest(word: unknown, known: readonly string[]): string | undefined {
+  if (typeof word !== 'string') return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {

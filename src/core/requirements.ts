@@ -45,6 +45,23 @@ export const wholeNumbers: Requirement = {
   must: 'a whole number or a list of them',
   holds: (value) => wholeNumber.holds(value) || (isList(value) && Array.from(value).every(Number.isSafeInteger)),
 };
+/** What holds options or the like, each looked at where it is used. */
+export const plainObject: Requirement = { must: 'an object', holds: isPlainObject };
+/** What a class of this library made; `must` says of which and by what. */
+export const made = (must: string, by: abstract new (...args: never) => object): Requirement => ({
+  must,
+  holds: (value) => value instanceof by,
+});
+/** What anybody may write, as long as it can be asked for these: a tokeniser, a file system. */
+export const having = (must: string, ...methods: readonly string[]): Requirement => ({
+  must: `${must}, with ${methods.join(', ')}`,
+  holds: (value) =>
+    methods.every((name) => typeof (Object(value) as Readonly<Record<string, unknown>>)[name] === 'function'),
+});
+export const listOf = (must: string, { holds }: Requirement): Requirement => ({
+  must: `a list of ${must}`,
+  holds: (value) => Array.isArray(value) && value.every(holds),
+});
 /** What is looked at where it is used. */
 export const anything: Requirement = { must: 'anything', holds: () => true };
 

@@ -1,4 +1,5 @@
 import type { Expression, F32 } from '../codegen/expression/index.js';
+import { describe } from '../core/describe.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { geluOf, geluTanhOf, reluOf, siluOf } from '../ops/index.js';
 import { argument, mapNamed } from '../ops/map.js';
@@ -24,11 +25,11 @@ export type ActivationName = keyof typeof activations;
 
 /** @throws OptionError for a name that is none. */
 export function checkActivation(who: string, name: string): ActivationName {
-  if (Object.hasOwn(activations, name)) return name as ActivationName;
+  if (typeof name === 'string' && Object.hasOwn(activations, name)) return name as ActivationName;
   const known = Object.keys(activations);
   const guess = nearest(name, known);
   const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-  throw new OptionError(`${who}: unknown activation ${JSON.stringify(name)}${hint}; known: ${known.join(', ')}.`);
+  throw new OptionError(`${who}: unknown activation ${describe(name)}${hint}; known: ${known.join(', ')}.`);
 }
 
 // one expression per name, so that its derivative and its kernels are found again

@@ -7,15 +7,25 @@ import {
   type Initialiser,
   type Mechanism,
 } from '../attention/index.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import {
+  callable,
+  checkValues,
+  flag,
+  having,
+  listOfNumbers,
+  made,
+  plainObject,
+  wholeFrom,
+} from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
 import { alibi, relativeAttend } from '../positions/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
-import type { Positions } from './positions.js';
+import { Positions } from './positions.js';
 
 export interface AttentionOptions {
   /** H, query heads. */
@@ -40,19 +50,21 @@ export interface AttentionOptions {
   readonly outInit?: Initialiser;
 }
 
-const OPTIONS = [
-  'heads',
-  'kvHeads',
-  'headDim',
-  'causal',
-  'mechanism',
-  'settings',
-  'length',
-  'positions',
-  'separate',
-  'bias',
-  'outInit',
-];
+const extent = wholeFrom(1);
+const requirements = {
+  heads: extent,
+  kvHeads: extent,
+  headDim: extent,
+  causal: flag,
+  // by what it does: the class would bring all of decoding with it
+  mechanism: having('a mechanism, as defineAttention returns', 'settle', 'run', 'decoder'),
+  settings: plainObject,
+  length: extent,
+  positions: made('Positions', Positions),
+  separate: flag,
+  bias: flag,
+  outInit: callable,
+};
 
 export interface AttendOver {
   /** Rows of keys and values, `[B, S, features]`, of a layer that is `separate`; default x. */
@@ -62,6 +74,8 @@ export interface AttendOver {
   /** Real rows of each sequence; those beyond are padding. */
   readonly lengths?: readonly number[] | undefined;
 }
+
+const inOver = { source: someTensor, offset: wholeFrom(0), lengths: listOfNumbers };
 
 /** Queries, keys and values as heads. */
 export interface Projected {
@@ -85,6 +99,8 @@ export class Attention extends Module {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly causal: boolean;
+  /** Whether keys and values are projected apart, so that they may be of other rows. */
+  readonly separate: boolean;
   readonly positions: Positions | undefined;
   readonly #settings: Readonly<Record<string, unknown>>;
   readonly #query: Linear | undefined;
@@ -99,7 +115,7 @@ export class Attention extends Module {
     options: AttentionOptions,
   ) {
     super();
-    checkOptions('Attention', options, OPTIONS);
+    checkValues('Attention', options, requirements, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
     const { settings = {}, length, separate = false, bias = false, outInit } = options;
     checkHeads(features, heads, kvHeads, headDim);
@@ -110,6 +126,7 @@ export class Attention extends Module {
       headDim,
       causal,
     ];
+    this.separate = separate;
     this.positions = positions;
     const { definition } = mechanism;
     const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: headDim, E: headDim };
@@ -167,7 +184,10 @@ export class Attention extends Module {
   }
 
   /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */
-  project(x: Tensor, { source, offset = 0 }: AttendOver = {}): Projected {
+  project(x: Tensor, over: AttendOver = {}): Projected {
+    commonDevice('Attention', [x]);
+    checkOver(this, over);
+    const { source, offset = 0 } = over;
     if (x.rank !== 3 || x.shape[2] !== this.features) {
       throw new ShapeError(`Attention ${this.path}: x must be [B,L,${this.features}]; got ${show(x.shape)}.`);
     }
@@ -196,6 +216,7 @@ export class Attention extends Module {
 
   /** Heads `[B, H, L, D]` side by side, projected: `[B, L, features]`. */
   combine(out: Tensor): Tensor {
+    commonDevice('Attention', [out]);
     const [B, H, L, D] = out.shape as [number, number, number, number];
     return scope(() => this.#out.forward(reshape(transpose(out, [0, 2, 1, 3]), [B, L, H * D])));
   }
@@ -224,6 +245,13 @@ export class Attention extends Module {
     const { clamp } = this.positions!.options as { readonly clamp?: number };
     return relativeAttend(q, k, v, parameters, { ...(mask && { mask }), ...(clamp !== undefined && { clamp }) }).out;
   }
+}
+
+/** @throws OptionError for what a layer cannot be given beside x. */
+export function checkOver({ separate, path }: Attention, over: AttendOver): void {
+  checkValues('Attention', over, inOver);
+  if (over.source === undefined || separate) return;
+  throw new OptionError(`Attention ${path}: source is for a layer that is made with { separate: true }.`);
 }
 
 function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {

@@ -1,8 +1,9 @@
 import type { FloatDtype } from '../core/dtype.js';
+import { anything, callable, checkValues, listOfNumbers, plainObject } from '../core/requirements.js';
 import { OptionError } from '../core/errors.js';
 import { cast, concat } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
-import { Attention, type AttendOver, type AttentionOptions } from './attention.js';
+import { checkTensors, scope, someTensor, type Tensor } from '../tensor/index.js';
+import { Attention, checkOver, type AttendOver, type AttentionOptions } from './attention.js';
 import { FeedForward, type FeedForwardOptions } from './feed-forward.js';
 import { Module } from './module.js';
 import { observed } from './observe.js';
@@ -27,6 +28,18 @@ export interface Context extends AttendOver {
   readonly encodedLengths?: readonly number[] | undefined;
 }
 
+const requirements = { attention: plainObject, cross: plainObject, feedForward: plainObject, residual: plainObject };
+// what goes on to the attention is looked at there
+const inContext = {
+  source: anything,
+  offset: anything,
+  lengths: anything,
+  precision: anything,
+  attend: callable,
+  encoded: someTensor,
+  encodedLengths: listOfNumbers,
+};
+
 /**
  * A layer of a Transformer: a branch that mixes tokens, one that reads an encoder's output where there is one, and one that works on
  * each token by itself, with residual connections around them. `[B, L, features] → [B, L, features]`.
@@ -39,8 +52,10 @@ export class Block extends Module {
   readonly #crossing: Residual | undefined;
   readonly #feeding: Residual;
 
-  constructor(features: number, { attention, cross, feedForward, residual }: BlockOptions) {
+  constructor(features: number, options: BlockOptions) {
     super();
+    checkValues('Block', options, requirements, ['attention', 'feedForward', 'residual']);
+    const { attention, cross, feedForward, residual } = options;
     const around = (name: string): Residual => this.child(name, new Residual(features, residual));
     this.#mixing = around('attentionResidual');
     this.attention = this.child('attention', new Attention(features, attention));
@@ -54,6 +69,7 @@ export class Block extends Module {
   }
 
   forward(x: Tensor, context: Context = {}): Tensor {
+    this.#check(context);
     const { precision } = context;
     const attend = (rows: Tensor): Tensor => this.#attend(rows, context);
     return scope(() => {
@@ -71,10 +87,15 @@ export class Block extends Module {
    * attention that is `separate`.
    */
   forwardAfter(past: readonly Tensor[], x: Tensor, context: Context = {}): Tensor {
+    checkTensors('Block', 'past', past);
+    this.#check(context);
+    if (context.source !== undefined) {
+      throw new OptionError(`Block ${this.path}: source is made of what is past; leave it out.`);
+    }
     const attend = (attention: Attention, rows: Tensor): Tensor => {
       const before = past.map((one) => this.given(one, context.precision));
       const source = before.length === 0 ? rows : concat([...before, rows], { axis: 1 });
-      return attention.forward(rows, { ...context, source });
+      return attention.forward(rows, { ...over(context), source });
     };
     return this.forward(x, { ...context, attend });
   }
@@ -86,12 +107,15 @@ export class Block extends Module {
 
   /** What the mixing branch adds to the stream: f of a reversible layer. */
   mix(x: Tensor, context: Context = {}): Tensor {
+    this.#check(context);
     const attend = (rows: Tensor): Tensor => this.#attend(rows, context);
     return observed(this.attention.path, this.#mixing.branch(x, attend, context.precision));
   }
 
   /** What the branch of single tokens adds to the stream: g of a reversible layer. */
-  feed(x: Tensor, { precision }: Context = {}): Tensor {
+  feed(x: Tensor, context: Context = {}): Tensor {
+    this.#check(context);
+    const { precision } = context;
     return observed(
       this.path,
       this.#feeding.branch(x, (rows) => this.feedForward.forward(rows), precision),
@@ -99,7 +123,14 @@ export class Block extends Module {
   }
 
   #attend(rows: Tensor, context: Context): Tensor {
-    return context.attend?.(this.attention, rows) ?? this.attention.forward(rows, context);
+    return context.attend?.(this.attention, rows) ?? this.attention.forward(rows, over(context));
+  }
+
+  #check(context: Context): void {
+    checkValues('Block', context, inContext);
+    checkOver(this.attention, over(context));
+    if ((context.encoded ?? context.encodedLengths) === undefined || this.cross !== undefined) return;
+    throw new OptionError(`Block ${this.path}: has no attention to an encoder's output; leave it out.`);
   }
 
   #cross(rows: Tensor, { encoded, encodedLengths: lengths }: Context): Tensor {
@@ -107,3 +138,10 @@ export class Block extends Module {
     return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths });
   }
 }
+
+/** What the attention itself is given. */
+const over = ({ source, offset, lengths }: Context): AttendOver => ({
+  source,
+  lengths,
+  ...(offset !== undefined && { offset }),
+});

@@ -1,6 +1,6 @@
-import { OptionError } from '../core/errors.js';
-import { scope, type Tensor } from '../tensor/index.js';
-import type { Module } from './module.js';
+import { checkValue, wholeFrom } from '../core/requirements.js';
+import { checkTensors, commonDevice, scope, type Tensor } from '../tensor/index.js';
+import { layersWith, type Module } from './module.js';
 import { recompute } from './recompute.js';
 
 /** A layer of a stack that is kept in groups. */
@@ -18,7 +18,7 @@ export interface CheckpointedLayer {
  * `every`, is kept as it is, since its backward pass comes at once. What all layers read besides, such as an encoder's output, is
  * `given`. (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174.)
  *
- * @throws OptionError unless `every` is a positive integer.
+ * @throws OptionError unless `every` is a whole number of at least 1, and for what are no layers or no tensors.
  */
 export function checkpointed(
   layers: readonly CheckpointedLayer[],
@@ -26,9 +26,10 @@ export function checkpointed(
   x: Tensor,
   given: readonly Tensor[] = [],
 ): Tensor {
-  if (!Number.isInteger(every) || every < 1) {
-    throw new OptionError(`checkpointed: every must be a positive integer, layers of a group; got ${every}.`);
-  }
+  checkValue('checkpointed', 'layers', layers, layersWith('forward'));
+  checkValue('checkpointed', 'every', every, wholeFrom(1));
+  checkTensors('checkpointed', 'given', given);
+  commonDevice('checkpointed', [x, ...given]);
   return scope(() => {
     let out = x;
     for (let start = 0; start < layers.length; start += every) {

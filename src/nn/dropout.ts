@@ -1,5 +1,6 @@
 import { checkRate, dropout, type DropoutOptions } from '../ops/dropout.js';
-import type { Tensor } from '../tensor/index.js';
+import { checkValues, wholeFrom } from '../core/requirements.js';
+import { commonDevice, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 
 /**
@@ -17,6 +18,8 @@ export class Dropout extends Module {
 
   /** `x [..., D]`, some of it dropped; x itself where nothing is. @throws OptionError for integers. */
   forward(x: Tensor, place: Pick<DropoutOptions, 'firstRow'> = {}): Tensor {
+    commonDevice('Dropout', [x]);
+    checkValues('Dropout', place, { firstRow: wholeFrom(0) });
     const { training, rate, path } = this;
     if (training === undefined) return x;
     return dropout(x, { rate, seed: training.seed, purpose: `dropout ${training.step} ${path}`, ...place });

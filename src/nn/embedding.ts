@@ -1,11 +1,11 @@
 import { learned, normalOf, type Initialiser } from '../attention/parameters.js';
-import { checkOptions, ShapeError } from '../core/errors.js';
-import { checkShape, show } from '../core/shape.js';
+import { callable, checkValues } from '../core/requirements.js';
+import { checkShape } from '../core/shape.js';
 import { embedding, matmul } from '../ops/index.js';
 import type { Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
-import { rowsOf } from './rows.js';
+import { checkRows, rowsOf } from './rows.js';
 
 export interface EmbeddingOptions {
   /** Of the table; default N(0, 0.02²). */
@@ -30,7 +30,7 @@ export class Embedding extends Module {
     options: EmbeddingOptions = {},
   ) {
     super();
-    checkOptions('Embedding', options, ['init']);
+    checkValues('Embedding', options, { init: callable });
     checkShape('Embedding', [tokens, features]);
     this.weight = this.parameter('weight', learned([tokens, features], options.init ?? normalOf(0.02)));
   }
@@ -42,9 +42,7 @@ export class Embedding extends Module {
 
   /** `x·weightᵀ`: `[..., features] → [..., tokens]`, f32 whatever x is stored as. @throws ShapeError for another x. */
   logits(x: Tensor): Tensor {
-    if (x.shape.at(-1) !== this.features) {
-      throw new ShapeError(`Embedding ${this.path}: logits take x [...,${this.features}]; got ${show(x.shape)}.`);
-    }
+    checkRows('Embedding', this, x, this.features);
     return rowsOf(x, (rows) => matmul(rows, this.weight.value, { transposeB: true }));
   }
 }

@@ -1,6 +1,5 @@
 import type { Initialiser } from '../attention/parameters.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
-import { show } from '../core/shape.js';
+import { anything, callable, checkValues, flag, wholeFrom } from '../core/requirements.js';
 import { concat, split } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { activations, checkActivation, gate, type ActivationName } from './activation.js';
@@ -8,7 +7,7 @@ import { Dropout } from './dropout.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
 import { recompute } from './recompute.js';
-import { rowsOf } from './rows.js';
+import { checkRows, rowsOf } from './rows.js';
 
 export interface FeedForwardOptions {
   /** Default `'gelu'`. */
@@ -27,7 +26,15 @@ export interface FeedForwardOptions {
   readonly outInit?: Initialiser;
 }
 
-const OPTIONS = ['activation', 'gated', 'bias', 'dropout', 'chunk', 'init', 'outInit'];
+const requirements = {
+  activation: anything,
+  gated: flag,
+  bias: flag,
+  dropout: anything,
+  chunk: wholeFrom(1),
+  init: callable,
+  outInit: callable,
+};
 
 /**
  * Two products with an activation between, for every token by itself: `[..., features] → [..., features]`.
@@ -55,11 +62,8 @@ export class FeedForward extends Module {
     options: FeedForwardOptions = {},
   ) {
     super();
-    checkOptions('FeedForward', options, OPTIONS);
+    checkValues('FeedForward', options, requirements);
     const { activation = 'gelu', gated = false, bias = !gated, dropout = 0, chunk, init, outInit = init } = options;
-    if (chunk !== undefined && !(Number.isInteger(chunk) && chunk > 0)) {
-      throw new OptionError(`FeedForward: chunk must be a positive integer; got ${chunk}.`);
-    }
     this.activation = checkActivation('FeedForward', activation);
     this.chunk = chunk;
     const linear = { bias, ...(init && { init }) };
@@ -71,9 +75,7 @@ export class FeedForward extends Module {
 
   /** @throws ShapeError unless x is `[..., features]`. */
   forward(x: Tensor): Tensor {
-    if (x.shape.at(-1) !== this.features) {
-      throw new ShapeError(`FeedForward ${this.path}: x must be [...,${this.features}]; got ${show(x.shape)}.`);
-    }
+    checkRows('FeedForward', this, x, this.features);
     return scope(() =>
       rowsOf(x, (rows) => (this.chunk === undefined ? this.#part(rows, 0) : this.#chunked(rows, this.chunk))),
     );

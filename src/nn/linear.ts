@@ -1,11 +1,11 @@
 import { constantOf, learned, normalOf, type Initialiser } from '../attention/parameters.js';
-import { checkOptions, ShapeError } from '../core/errors.js';
-import { checkShape, show } from '../core/shape.js';
+import { callable, checkValue, checkValues, flag } from '../core/requirements.js';
+import { checkShape } from '../core/shape.js';
 import { matmul, type Scalar } from '../ops/index.js';
 import type { Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
-import { rowsOf } from './rows.js';
+import { checkRows, rowsOf } from './rows.js';
 import { storedAs } from './stored.js';
 
 export interface LinearOptions {
@@ -33,7 +33,7 @@ export class Linear extends Module {
     options: LinearOptions = {},
   ) {
     super();
-    checkOptions('Linear', options, ['bias', 'init']);
+    checkValues('Linear', options, { bias: flag, init: callable });
     checkShape('Linear', [inputs, outputs]);
     const { bias = true, init = normalOf(1 / Math.sqrt(inputs)) } = options;
     this.weight = this.parameter('weight', learned([inputs, outputs], init));
@@ -46,9 +46,8 @@ export class Linear extends Module {
    * @throws ShapeError unless x is `[..., in]`; OptionError for integers.
    */
   forward(x: Tensor, activation?: Scalar): Tensor {
-    if (x.shape.at(-1) !== this.inputs) {
-      throw new ShapeError(`Linear ${this.path}: x must be [...,${this.inputs}]; got ${show(x.shape)}.`);
-    }
+    checkRows('Linear', this, x, this.inputs);
+    if (activation !== undefined) checkValue('Linear', 'activation', activation, callable);
     const given = { ...(this.bias && { bias: this.bias.value }), ...(activation && { activation }) };
     const options = { ...given, ...storedAs(x) };
     return rowsOf(x, (rows) => matmul(rows, this.weight.value, options));

@@ -1,8 +1,21 @@
 import { drawParameter, type ParameterSpec } from '../attention/parameters.js';
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
-import { seedKey } from '../core/random.js';
+import {
+  anything,
+  callable,
+  checkValue,
+  checkValues,
+  flag,
+  listOf,
+  made,
+  reasonsAgainst,
+  wholeFrom,
+  type Requirement,
+} from '../core/requirements.js';
+import { checkShape } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { scope, someDevice, type Tensor } from '../tensor/index.js';
 import { Parameter } from './parameter.js';
 import { fitting, type LoadOptions } from './state.js';
 
@@ -42,6 +55,9 @@ export abstract class Module {
   /** Names a parameter; what it begins with depends on the seed and its path alone. @throws OptionError for a bad name. */
   protected parameter(name: string, spec: ParameterSpec): Parameter {
     this.#checkName(name);
+    const who = `parameter ${join(this.path, name)}`;
+    checkValues(who, spec, { shape: anything, init: callable, learned: flag }, ['shape', 'init', 'learned']);
+    checkShape(who, spec.shape);
     const parameter = new Parameter(spec, () => join(this.path, name));
     this.#parameters.set(name, parameter);
     return parameter;
@@ -50,6 +66,7 @@ export abstract class Module {
   /** Names a part of this module. @throws OptionError for a bad name, or a part that belongs to another module. */
   protected child<M extends Module>(name: string, module: M): M {
     this.#checkName(name);
+    checkValue(`module ${join(this.path, name)}`, 'the part', module, someModule);
     const child: Module = module;
     if (child.#place !== undefined || child === this) {
       throw new OptionError(
@@ -63,9 +80,9 @@ export abstract class Module {
 
   #checkName(name: string): void {
     const taken = this.#parameters.has(name) || this.#children.has(name);
-    if (!taken && /^[\w-]+$/.test(name)) return;
+    if (!taken && typeof name === 'string' && /^[\w-]+$/.test(name)) return;
     const rule = taken ? 'is already taken' : 'must be letters, digits, _ and -';
-    throw new OptionError(`module ${this.path || 'root'}: the name ${JSON.stringify(name)} ${rule}.`);
+    throw new OptionError(`module ${this.path || 'root'}: the name ${describe(name)} ${rule}.`);
   }
 
   /** Dotted names from the root: `layers.3.feed-forward`; empty for the root. */
@@ -94,8 +111,12 @@ export abstract class Module {
   /**
    * Draws all parameters, in place of what was there. Each depends on the seed and its dotted name from the root alone, so a
    * layer more changes nothing in the others.
+   *
+   * @throws OptionError for what is no device, or a seed that is not a whole number of at least 0.
    */
-  initialise({ device, seed }: InitialiseOptions): this {
+  initialise(options: InitialiseOptions): this {
+    checkValues('initialise', options, { device: someDevice, seed: wholeFrom(0) }, ['device', 'seed']);
+    const { device, seed } = options;
     for (const parameter of this.namedParameters().values()) {
       scope(() => {
         const purpose = `parameter ${parameter.path()}`;
@@ -152,11 +173,8 @@ export abstract class Module {
    * @throws OptionError for a seed or step that is not a whole number of at least 0.
    */
   train(training: Training): this {
+    checkValues('train', training, { seed: wholeFrom(0), step: wholeFrom(0) }, ['seed', 'step']);
     const { seed, step } = training;
-    seedKey(seed);
-    if (!Number.isSafeInteger(step) || step < 0) {
-      throw new OptionError(`train: step must be a whole number of at least 0; got ${step}.`);
-    }
     return this.#run({ seed, step });
   }
 
@@ -194,5 +212,17 @@ export abstract class Module {
     for (const child of this.#children.values()) child.dispose();
   }
 }
+
+const someModule = made('a module', Module);
+export const someModules = listOf('modules', someModule);
+/** Layers of a stack, each an object of modules and functions of tensors. */
+export const layersWith = (...functions: readonly string[]): Requirement => {
+  const layer = { modules: someModules, ...Object.fromEntries(functions.map((name) => [name, callable])) };
+  const names = Object.keys(layer);
+  return listOf(`layers { ${names.join(', ')} }`, {
+    must: 'a layer',
+    holds: (value) => reasonsAgainst(value, layer, names).length === 0,
+  });
+};
 
 const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);

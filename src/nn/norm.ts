@@ -1,8 +1,8 @@
 import { constantOf, learned } from '../attention/parameters.js';
-import { checkOptions } from '../core/errors.js';
+import { checkValues, flag, positive } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
 import { layerNorm, rmsNorm } from '../ops/index.js';
-import type { Tensor } from '../tensor/index.js';
+import { commonDevice, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 import { storedAs } from './stored.js';
@@ -29,7 +29,7 @@ export class LayerNorm extends Module {
 
   constructor(features: number, options: LayerNormOptions = {}) {
     super();
-    checkOptions('LayerNorm', options, ['epsilon', 'bias']);
+    checkValues('LayerNorm', options, { epsilon: positive, bias: flag });
     checkShape('LayerNorm', [features]);
     const { epsilon = 1e-5, bias = true } = options;
     this.epsilon = epsilon;
@@ -38,6 +38,7 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    commonDevice('LayerNorm', [x]);
     const { weight, bias, epsilon } = this;
     return layerNorm(x, { weight: weight.value, epsilon, ...(bias && { bias: bias.value }), ...storedAs(x) });
   }
@@ -55,13 +56,14 @@ export class RmsNorm extends Module {
 
   constructor(features: number, options: RmsNormOptions = {}) {
     super();
-    checkOptions('RmsNorm', options, ['epsilon']);
+    checkValues('RmsNorm', options, { epsilon: positive });
     checkShape('RmsNorm', [features]);
     this.epsilon = options.epsilon ?? 1e-5;
     this.weight = this.parameter('weight', learned([features], constantOf(1)));
   }
 
   forward(x: Tensor): Tensor {
+    commonDevice('RmsNorm', [x]);
     return rmsNorm(x, { weight: this.weight.value, epsilon: this.epsilon, ...storedAs(x) });
   }
 }

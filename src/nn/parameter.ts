@@ -2,7 +2,7 @@ import { OptionError, ShapeError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
 import type { ParameterSpec } from '../attention/parameters.js';
 import { detach } from '../ops/index.js';
-import { keep, nameTensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, keep, nameTensor, type Tensor } from '../tensor/index.js';
 
 /**
  * A place of a module that holds a tensor: an optimiser changes its numbers, `set` puts another tensor in the place. The tensor
@@ -36,6 +36,7 @@ export class Parameter {
    */
   set(next: Tensor): void {
     const { shape, learned } = this.spec;
+    commonDevice(`parameter ${this.path()}`, [next]);
     if (!sameShape(next.shape, shape)) {
       throw new ShapeError(`parameter ${this.path()}: takes a tensor ${show(shape)}; got ${show(next.shape)}.`);
     }

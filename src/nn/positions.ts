@@ -1,6 +1,17 @@
 import { learned, normalOf } from '../attention/parameters.js';
 import { OptionError } from '../core/errors.js';
 import {
+  checkValue,
+  checkValues,
+  flag,
+  oneOf,
+  plainObject,
+  positive,
+  wholeFrom,
+  wholeNumber,
+  type Requirements,
+} from '../core/requirements.js';
+import {
   alibi,
   learnedPositions,
   rope,
@@ -13,7 +24,7 @@ import {
 } from '../positions/index.js';
 import type { Score } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
-import { keep, type Tensor } from '../tensor/index.js';
+import { commonDevice, keep, someDevice, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 
@@ -33,6 +44,20 @@ export interface PositionSizes {
   readonly causal: boolean;
 }
 
+/** What each method takes beside its name. */
+const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
+  none: {},
+  sinusoidal: {},
+  learned: {},
+  alibi: {},
+  'transformer-xl': { clamp: wholeFrom(0) },
+  rope: { base: positive, scaling: plainObject },
+  t5: { buckets: wholeFrom(2), maxDistance: wholeFrom(2) },
+};
+const methods = oneOf(Object.keys(takes));
+const extent = wholeFrom(1);
+const ofSizes = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
+
 /**
  * The positions of a stack of layers, shared by all of them: rows that are added to the embeddings (sinusoidal, learned), angles by
  * which queries and keys turn (rope), or a change of the scores (alibi, t5, whose table all layers share as in the paper).
@@ -49,6 +74,10 @@ export class Positions extends Module {
     readonly sizes: PositionSizes,
   ) {
     super();
+    const { method } = Object(options) as PositionOptions;
+    const own = methods.holds(method) ? takes[method] : {};
+    checkValues('Positions', options, { method: methods, ...own }, ['method']);
+    checkValues('Positions', sizes, ofSizes, Object.keys(ofSizes));
     const { features, heads, headDim, length } = sizes;
     if (options.method === 'rope' && headDim % 2 !== 0) {
       throw new OptionError(`Positions: rope turns pairs of components; headDim must be even; got ${headDim}.`);
@@ -73,6 +102,9 @@ export class Positions extends Module {
 
   /** Rows to add to the embeddings of `length` tokens from position `offset` on, `[length, features]`. */
   embed(length: number, offset: number, device: Device): Tensor | undefined {
+    checkValue('Positions', 'length', length, extent);
+    checkValue('Positions', 'offset', offset, wholeFrom(0));
+    checkValue('Positions', 'device', device, someDevice);
     if (this.method === 'learned') return learnedPositions(this.#table!.value, length, { offset });
     if (this.method !== 'sinusoidal') return undefined;
     return this.#remember(`rows ${offset} ${length}`, device, () =>
@@ -82,6 +114,8 @@ export class Positions extends Module {
 
   /** Queries or keys `[B, H, L, D]` from position `offset` on, turned where the method turns them. */
   rotate(x: Tensor, offset: number): Tensor {
+    commonDevice('Positions', [x]);
+    checkValue('Positions', 'offset', offset, wholeNumber);
     if (this.method !== 'rope') return x;
     const rule = this.#rope;
     const length = x.shape[2]!;
@@ -103,6 +137,7 @@ export class Positions extends Module {
 
   /** What a text that grows to `maxLength` tokens, those before kept as they are, breaks; undefined where it breaks nothing. */
   against(maxLength: number): string | undefined {
+    checkValue('Positions', 'maxLength', maxLength, extent);
     const { options, sizes } = this;
     if (options.method === 'learned' && maxLength > sizes.length) {
       return `the model learned ${sizes.length} positions, so a text has at most ${sizes.length} tokens`;

@@ -1,4 +1,5 @@
 import type { FloatDtype } from '../core/dtype.js';
+import { anything, callable, checkValue, checkValues, oneOf } from '../core/requirements.js';
 import { add, cast } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Dropout } from './dropout.js';
@@ -7,8 +8,13 @@ import { LayerNorm, RmsNorm } from './norm.js';
 
 export type NormKind = 'layer' | 'rms';
 
-export const normOf = (kind: NormKind, features: number, epsilon = 1e-5): LayerNorm | RmsNorm =>
-  kind === 'layer' ? new LayerNorm(features, { epsilon }) : new RmsNorm(features, { epsilon });
+const norms = oneOf(['layer', 'rms']);
+
+/** @throws OptionError for another kind; as `LayerNorm`. */
+export function normOf(kind: NormKind, features: number, epsilon = 1e-5): LayerNorm | RmsNorm {
+  checkValue('normOf', 'kind', kind, norms);
+  return kind === 'layer' ? new LayerNorm(features, { epsilon }) : new RmsNorm(features, { epsilon });
+}
 
 export interface ResidualOptions {
   readonly norm: NormKind;
@@ -19,6 +25,8 @@ export interface ResidualOptions {
   readonly dropout: number;
 }
 
+const requirements = { norm: norms, normPlace: oneOf(['pre', 'post']), epsilon: anything, dropout: anything };
+
 /**
  * What surrounds a branch f of a layer: a norm, dropout, and the sum with the stream x. The stream is f32; within the branch numbers
  * are stored in the precision given.
@@ -28,8 +36,10 @@ export class Residual extends Module {
   readonly #dropout: Dropout;
   readonly #place: 'pre' | 'post';
 
-  constructor(features: number, { norm, normPlace, epsilon, dropout }: ResidualOptions) {
+  constructor(features: number, options: ResidualOptions) {
     super();
+    checkValues('Residual', options, requirements, ['norm', 'normPlace', 'dropout']);
+    const { norm, normPlace, epsilon, dropout } = options;
     this.#place = normPlace;
     this.#norm = this.child('norm', normOf(norm, features, epsilon));
     this.#dropout = this.child('dropout', new Dropout(dropout));
@@ -37,6 +47,7 @@ export class Residual extends Module {
 
   /** `x + f(norm(x))`, or `norm(x + f(x))`. */
   forward(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
+    checkValue('Residual', 'f', f, callable);
     return scope(() => {
       if (this.#place === 'pre') return add(x, this.branch(x, f, precision));
       return this.#norm.forward(add(x, this.#dropout.forward(f(cast(x, precision)))));
@@ -53,6 +64,7 @@ export class Residual extends Module {
 
   /** `f(norm(x))`: what is added to a stream elsewhere, as in reversible layers. */
   branch(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
+    checkValue('Residual', 'f', f, callable);
     return scope(() => this.#dropout.forward(f(this.#norm.forward(cast(x, precision)))));
   }
 }

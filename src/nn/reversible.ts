@@ -1,10 +1,12 @@
 import { isFloat } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValue } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import {
   accumulate,
   arrivals,
   checkLeaves,
+  checkTensors,
   commonDevice,
   noGradient,
   operation,
@@ -18,7 +20,7 @@ import {
   type Decisions,
   type Tensor,
 } from '../tensor/index.js';
-import type { Module } from './module.js';
+import { layersWith, type Module } from './module.js';
 import { Moment } from './moment.js';
 
 type Branch = (x: Tensor, ...given: Tensor[]) => Tensor;
@@ -65,6 +67,8 @@ export function reversible(
   x2: Tensor,
   given: readonly Tensor[] = [],
 ): readonly [y1: Tensor, y2: Tensor] {
+  checkValue('reversible', 'layers', layers, layersWith('f', 'g'));
+  checkTensors('reversible', 'given', given);
   const { halves, read } = halvesOf(layers, given);
   checkStreams(x1, x2, read);
   const inputs = [x1, x2, ...read];

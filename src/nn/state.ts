@@ -1,11 +1,11 @@
 import { isFloat } from '../core/dtype.js';
 import { nearest, ShapeError } from '../core/errors.js';
-import { callable, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
+import { callable, checkValue, oneOf, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { transpose } from '../ops/index.js';
 import { argument } from '../ops/map.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, noGradient, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, noGradient, someTensor, type Tensor } from '../tensor/index.js';
 import type { Parameter } from './parameter.js';
 
 /** How a state that was not made by this configuration is to be taken. */
@@ -32,6 +32,7 @@ export function fitting(
   options: LoadOptions = {},
 ): Map<string, Tensor> {
   check(who, options);
+  checkValue(`${who}: load`, 'state', state, tensorsByName);
   const { transposed = () => false, missing: absent = 'refuse', unexpected: other = 'refuse' } = options;
   const taken = [...state].filter(([name]) => parameters.has(name));
   const reasons = [
@@ -62,15 +63,17 @@ export function fitting(
   );
 }
 
+const tensorsByName: Requirement = {
+  must: 'a map of tensors by name',
+  holds: (value) =>
+    value instanceof Map && [...value].every(([name, one]) => typeof name === 'string' && someTensor.holds(one)),
+};
+
 function check(who: string, options: LoadOptions): void {
-  const oneOf = (...words: readonly string[]): Requirement => ({
-    must: words.map((word) => JSON.stringify(word)).join(' or '),
-    holds: (value) => words.includes(value as string),
-  });
   const requirements = {
     transposed: callable,
-    missing: oneOf('refuse', 'keep'),
-    unexpected: oneOf('refuse', 'ignore'),
+    missing: oneOf(['refuse', 'keep']),
+    unexpected: oneOf(['refuse', 'ignore']),
   };
   refuse(`${who}: load`, reasonsAgainst(options, requirements));
 }

@@ -30,7 +30,7 @@ function sourceOf(target: unknown): string | undefined {
 }
 
 // entries whose functions have no rows yet
-const untried = new Set(['./data', './models', './nn', './train']);
+const untried = new Set(['./data', './models', './train']);
 
 interface Export {
   readonly entry: string;
@@ -147,7 +147,8 @@ async function tryRow(row: Row, exported: unknown): Promise<readonly string[]> {
 
 describe.each(mechanisms.map((one) => [one.name, one] as const))('options of %s', (_, one) => {
   test('each takes what it says, and nothing else', async () => {
-    expect(await scope(() => tryRow(settingsOf(one), undefined))).toEqual([]);
+    const faults = await scope(() => tryRow(settingsOf(one), undefined));
+    expect(faults, faults.join('\n')).toEqual([]);
   });
 });
 
@@ -160,7 +161,8 @@ describe.each([...functions.entries()])('%s', (_, one) => {
   if (row === undefined || 'plain' in row) return;
   test('takes what it says, and refuses everything else with an error of its own', async () => {
     const before = liveTensors();
-    expect(await scope(() => tryRow(row, one.exported))).toEqual([]);
+    const faults = await scope(() => tryRow(row, one.exported));
+    expect(faults, faults.join('\n')).toEqual([]);
     expect(liveTensors(), 'tensors that were left behind').toBe(before);
   });
 });

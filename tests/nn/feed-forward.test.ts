@@ -155,11 +155,13 @@ onEveryDevice((on) => {
   });
 
   test('refusals', () => {
-    expect(() => new FeedForward(4, 8, { chunk: 0 })).toThrow('FeedForward: chunk must be a positive integer; got 0.');
+    expect(() => new FeedForward(4, 8, { chunk: 0 })).toThrow(
+      'FeedForward: chunk must be a whole number of at least 1; got 0.',
+    );
     expect(() => new FeedForward(4, 8, { activation: 'swish' as never })).toThrow(
       'FeedForward: unknown activation "swish"',
     );
-    expect(() => new FeedForward(4, 8, { gate: true } as never)).toThrow('did you mean "gated"');
+    expect(() => new FeedForward(4, 8, { gate: true } as never)).toThrow('did you mean gated');
     scope(() => {
       const x = tensor([1, 2], [1, 2], { device: on.device });
       expect(() => new FeedForward(4, 8).forward(x)).toThrow('x must be [...,4]; got [1,2].');

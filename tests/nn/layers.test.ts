@@ -137,14 +137,14 @@ onEveryDevice((on) => {
       scope(() => {
         const x = tensor([1, 2, 3, 4], [2, 2], { device });
         expect(() => new Halves().a.forward(x)).toThrow('Linear a: x must be [...,6]; got [2,2].');
-        expect(() => new Embedding(4, 3).logits(x)).toThrow('logits take x [...,3]; got [2,2].');
+        expect(() => new Embedding(4, 3).logits(x)).toThrow('Embedding: x must be [...,3]; got [2,2].');
         expect(() => new Linear(2, 2, { bias: false }).forward(x)).toThrow(
           'parameter weight: has no value; call initialise or load',
         );
         expect(() => activate(x, 'gelo' as never)).toThrow('unknown activation "gelo" (did you mean "gelu"?)');
         expect(() => activate(x, 'toString' as never)).toThrow('unknown activation');
         expect(() => new Linear(0, 2)).toThrow('Linear');
-        expect(() => new Linear(2, 2, { biass: true } as never)).toThrow('did you mean "bias"');
+        expect(() => new Linear(2, 2, { biass: true } as never)).toThrow('did you mean bias');
         const table = new Embedding(2, 2).initialise({ device, seed: 1 });
         expect(() => table.forward(tensor(Int32Array.of(2), [1], { device }))).toThrow('2');
         table.dispose();

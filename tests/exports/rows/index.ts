@@ -1,6 +1,7 @@
 import type { Plain, Row } from '../row.js';
 import { attention } from './attention.js';
 import { masks, scores } from './masks.js';
+import { nn } from './nn.js';
 import { ops } from './ops.js';
 import { positions } from './positions.js';
 import { tensors } from './tensor.js';
@@ -10,4 +11,5 @@ export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>
   '.': { ...attention, ...tensors, ...ops, ...masks, ...scores, ...positions },
   './attention': attention,
   './masks': masks,
+  './nn': nn,
 };

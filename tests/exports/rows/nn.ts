@@ -1,0 +1,253 @@
+import { flash } from '../../../src/attention/index.js';
+import { mul, type Tensor } from '../../../src/index.js';
+import {
+  activations,
+  Attention,
+  Block,
+  Dropout,
+  Embedding,
+  FeedForward,
+  LayerNorm,
+  Linear,
+  Module,
+  Positions,
+  Residual,
+  RmsNorm,
+  type AttentionOptions,
+  type recompute,
+} from '../../../src/nn/index.js';
+import {
+  callback,
+  device,
+  either,
+  flag,
+  floats,
+  indices,
+  list,
+  made,
+  number,
+  numbers,
+  optional,
+  options,
+  positive,
+  text,
+  value,
+  whole,
+  word,
+  type Kind,
+  type World,
+} from '../kinds.js';
+import { call, make, plain, type Plain, type Row } from '../row.js';
+
+const x = floats(1, 3, 4);
+const same = callback((rows: Tensor) => rows);
+const activation = word(...Object.keys(activations));
+const precision = optional(word('f32', 'f16', 'bf16'));
+const init = callback((extents: readonly number[]) => new Float32Array(extents.reduce((a, b) => a * b, 1)));
+const training = options({ seed: whole(1), step: whole(1) }, ['seed', 'step']);
+const isModule = (given: unknown): boolean => given instanceof Module;
+const modules = list(
+  made(() => new Dropout(0.5), isModule),
+  1,
+);
+const attention = { heads: 2, causal: true, mechanism: flash, length: 8 } satisfies AttentionOptions;
+const attentionOptions = options(
+  {
+    heads: positive(2),
+    kvHeads: positive(2),
+    headDim: positive(2),
+    causal: flag(),
+    mechanism: value(flash),
+    settings: options({}),
+    length: positive(8),
+    positions: value(undefined, (given) => given instanceof Positions),
+    separate: flag(false),
+    bias: flag(),
+    outInit: init,
+  },
+  ['heads', 'causal', 'mechanism', 'length'],
+);
+const own = (kind: Kind): Kind => ({ ...kind, options: undefined as never });
+const feedForward = { activation, gated: flag(), bias: flag(), dropout: number(0.1), chunk: positive(2) };
+const residual = { norm: 'rms', normPlace: 'pre', dropout: 0.1 } as const;
+const residualOptions = options(
+  { norm: word('rms', 'layer'), normPlace: word('pre', 'post'), epsilon: number(), dropout: number() },
+  ['norm', 'normPlace', 'dropout'],
+);
+const none = value(undefined);
+/** What attention is given beside x; `source` is for a layer that is separate. */
+const over = { source: none, offset: whole(0), lengths: numbers([3]) };
+const context = options({
+  ...over,
+  precision,
+  attend: callback((_: unknown, rows: Tensor) => rows),
+  encoded: none,
+  encodedLengths: none,
+});
+const sizes = { features: 4, heads: 2, headDim: 2, length: 8, causal: true };
+const reversible = { modules: [], f: (rows: Tensor) => rows, g: (rows: Tensor) => rows };
+
+/** Methods of a module that is made, with values, for each call. */
+export const ofModule =
+  (of: () => Module) =>
+  (name: string, ...signature: readonly Kind[]): Row => ({
+    signature,
+    call: (_, args, world) => using(world, of(), (module) => methodsOf(module)[name]!, args),
+  });
+
+type Method = (...args: readonly unknown[]) => unknown;
+const methodsOf = (module: Module): Readonly<Record<string, Method>> => module as never;
+
+function using(world: World, module: Module, method: (of: Module) => Method, args: readonly unknown[]): unknown {
+  try {
+    module.initialise({ device: world.device, seed: 1 });
+    return method(module).apply(module, [...args]);
+  } finally {
+    module.dispose();
+  }
+}
+
+class Part extends Module {}
+const ofLinear = ofModule(() => new Linear(4, 2));
+const ofEmbedding = ofModule(() => new Embedding(8, 4));
+const ofAttention = ofModule(() => new Attention(4, attention));
+const block = { attention, feedForward: { hidden: 8 }, residual };
+const ofBlock = ofModule(() => new Block(4, block));
+const ofSeparate = ofModule(() => new Block(4, { ...block, attention: { ...attention, separate: true } }));
+const ofResidual = ofModule(() => new Residual(4, residual));
+const ofPositions = ofModule(() => new Positions({ method: 'rope' }, sizes));
+const state = made(
+  (world) => new Map([['weight', floats(4, 2).valid(world)]]),
+  (given) => given instanceof Map,
+);
+
+export const nn: Readonly<Record<string, Row | Plain>> = {
+  activate: call(x, activation),
+  gate: call(x, x, activation),
+  Attention: make(positive(4), attentionOptions),
+  'Attention.forward': ofAttention('forward', x, options(over)),
+  'Attention.project': ofAttention('project', x, options(over)),
+  'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2)),
+  'Attention.callOptions': ofAttention('callOptions'),
+  Block: make(
+    positive(4),
+    options(
+      {
+        attention: own(attentionOptions),
+        cross: none,
+        feedForward: own(options({ ...feedForward, hidden: positive(8) }, ['hidden'])),
+        residual: own(residualOptions),
+      },
+      ['attention', 'feedForward', 'residual'],
+    ),
+  ),
+  'Block.forward': ofBlock('forward', x, context),
+  'Block.forwardAfter': ofSeparate('forwardAfter', list(x, 1), x, context),
+  'Block.given': ofBlock('given', x, precision),
+  'Block.mix': ofBlock('mix', x, context),
+  'Block.feed': ofBlock('feed', x, context),
+  checkpointed: call(
+    list(value({ modules: [], forward: (rows: Tensor) => mul(rows, 2) }), 1),
+    positive(1),
+    x,
+    optional(list(x, 0)),
+  ),
+  Dropout: make(number(0.5)),
+  'Dropout.forward': {
+    signature: [x, options({ firstRow: whole(0) })],
+    call: (_, args, world) =>
+      using(world, new Dropout(0.5).train({ seed: 1, step: 1 }), (module) => methodsOf(module)['forward']!, args),
+  },
+  Embedding: make(positive(8), positive(4), options({ init })),
+  'Embedding.forward': ofEmbedding('forward', indices([1, 2])),
+  'Embedding.logits': ofEmbedding('logits', x),
+  FeedForward: make(positive(4), positive(8), options({ ...feedForward, init, outInit: init })),
+  'FeedForward.forward': ofModule(() => new FeedForward(4, 8))('forward', x),
+  Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
+  'Linear.forward': ofLinear('forward', x, optional(callback((one: unknown) => one))),
+  ModuleList: make(modules),
+  Module: plain('abstract: its subclasses have rows'),
+  'Module.parameter': {
+    signature: [text(), value({ shape: [2], init: () => new Float32Array(2), learned: true })],
+    call: (_, args) => methodsOf(new Part())['parameter']!(...args),
+  },
+  'Module.child': {
+    signature: [text(), made(() => new Part(), isModule)],
+    call: (_, args) => methodsOf(new Part())['child']!(...args),
+  },
+  'Module.modules': ofLinear('modules'),
+  'Module.namedParameters': ofLinear('namedParameters'),
+  'Module.initialise': ofLinear('initialise', options({ device, seed: whole(1) }, ['device', 'seed'])),
+  'Module.stateDict': ofLinear('stateDict'),
+  'Module.learnedTensors': ofLinear('learnedTensors'),
+  'Module.load': ofModule(() => new Linear(4, 2, { bias: false }))(
+    'load',
+    state,
+    options({
+      transposed: callback(() => false),
+      missing: word('refuse', 'keep'),
+      unexpected: word('refuse', 'ignore'),
+    }),
+  ),
+  'Module.train': ofLinear('train', training),
+  'Module.eval': ofLinear('eval'),
+  'Module.during': plain('internal'),
+  'Module.dispose': ofLinear('dispose'),
+  LayerNorm: make(positive(4), options({ epsilon: number(), bias: flag() })),
+  'LayerNorm.forward': ofModule(() => new LayerNorm(4))('forward', x),
+  RmsNorm: make(positive(4), options({ epsilon: number() })),
+  'RmsNorm.forward': ofModule(() => new RmsNorm(4))('forward', x),
+  Parameter: plain('made by a module; its constructor is internal'),
+  'Parameter.set': {
+    signature: [floats(4, 2)],
+    call: (_, [next], world) =>
+      using(world, new Linear(4, 2), (module) => () => (module as Linear).weight.set(next as never), []),
+  },
+  'Parameter.lend': plain('internal'),
+  'Parameter.dispose': {
+    signature: [],
+    call: () => {
+      new Linear(4, 2).weight.dispose();
+    },
+  },
+  Positions: make(
+    value({ method: 'rope' }),
+    options(
+      {
+        features: positive(4),
+        heads: positive(2),
+        headDim: positive(2),
+        length: positive(8),
+        causal: flag(),
+      },
+      Object.keys(sizes),
+    ),
+  ),
+  'Positions.embed': ofModule(() => new Positions({ method: 'sinusoidal' }, sizes))(
+    'embed',
+    positive(3),
+    whole(0),
+    device,
+  ),
+  'Positions.rotate': ofPositions('rotate', floats(1, 2, 3, 2), whole(0)),
+  'Positions.score': ofPositions('score'),
+  'Positions.against': ofPositions('against', positive(8)),
+  'Positions.dispose': ofPositions('dispose'),
+  recompute: {
+    signature: [
+      either(
+        modules,
+        made(() => new Dropout(0.5), isModule),
+      ),
+      callback((rows: Tensor) => [rows]),
+      list(x, 1),
+    ],
+    call: (f: typeof recompute, args) => f(...(args as Parameters<typeof recompute>)),
+  },
+  reversible: call(list(value(reversible), 1), x, x, optional(list(x, 0))),
+  normOf: call(word('layer', 'rms'), positive(4), optional(number())),
+  Residual: make(positive(4), residualOptions),
+  'Residual.forward': ofResidual('forward', x, same, precision),
+  'Residual.given': ofResidual('given', x, precision),
+  'Residual.branch': ofResidual('branch', x, same, precision),
+};
