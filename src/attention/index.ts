@@ -12,7 +12,7 @@ export {
   type Supports,
 } from './define.js';
 export type { CommonOptions } from './call.js';
-export type { CacheKind, Decoder, DecoderOptions } from './decoder.js';
+export type { CacheKind, Decoder, DecoderHeader, DecoderOptions, DecoderState, StepOptions } from './decoder.js';
 export { Mechanism, type AnyOptions, type AttentionResult, type CallOptions } from './mechanism.js';
 export {
   choice,

@@ -4,6 +4,7 @@ import { cast } from '../ops/index.js';
 import { checkValues } from '../core/requirements.js';
 import { scope, someDevice, type Tensor } from '../tensor/index.js';
 import { checkCall, settle, type CommonOptions, type Settings } from './call.js';
+import { decoderOptions } from './decode/options.js';
 import { Decoder, type DecoderOptions } from './decoder.js';
 import {
   attendWithin,
@@ -151,7 +152,7 @@ export class Mechanism<
    * @throws CapabilityError for a mechanism that does not decode, or not with such a cache; OptionError for values out of range.
    */
   decoder(options: DecoderOptions & CallOptions<O, P, I, S>): Decoder {
-    return new Decoder(this, options);
+    return new Decoder({ mechanism: this, ...decoderOptions(this.definition, options) });
   }
 
   #specs(shape: AttentionShape, { values }: Settings<O>): ParameterSpecs {

@@ -96,7 +96,7 @@ export class Session implements TextSession {
         );
       });
     } catch (error) {
-      for (const decoder of this.#decoders.values()) decoder.rewind(before);
+      for (const decoder of this.#decoders.values()) decoder.rewind([before]);
       this.#length = before;
       throw error;
     }

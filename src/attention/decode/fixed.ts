@@ -1,27 +1,27 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
 import { combineMasks } from '../../ops/attend/plan.js';
+import type { Device } from '../../devices/device.js';
 import { disposeAll, empty, keep, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
 import type { Memory, PlainAttention, Step } from './memory.js';
-import { copyRows, Room, roomFor, type Rows } from './room.js';
+import { copyOf, copyRows, putRows, Room, roomFor, takeEntries, type RoomSizes } from './room.js';
 
 /** All tokens in room that is taken once; attention reads them where they lie. */
 export class FixedCache implements Memory {
-  readonly rewinds = true;
   readonly #room: Room;
   readonly #attention: PlainAttention;
   /** Of steps of one token, which sees all before it, and of more. */
   readonly #masks: { readonly one: Expression | null; readonly many: Expression };
 
-  constructor(attention: PlainAttention, rows: Rows) {
+  constructor(attention: PlainAttention, device: Device) {
     const { whole, pattern } = attention;
     this.#attention = attention;
     this.#masks = {
       one: pattern?.expression(whole) ?? null,
       many: combineMasks(true, pattern)!.expression(whole),
     };
-    this.#room = new Room(rows, whole.S);
+    this.#room = new Room(device, whole, whole.S);
   }
 
   step({ q, k, v, start }: Step): ForwardResult {
@@ -43,6 +43,18 @@ export class FixedCache implements Memory {
     });
   }
 
+  goesBack(): boolean {
+    return true;
+  }
+
+  save(length: number, rows: readonly number[]): Readonly<Record<string, Tensor>> {
+    return this.#room.save(length, rows);
+  }
+
+  load(saved: Readonly<Record<string, Tensor>>, length: number): void {
+    this.#room.load(saved, length);
+  }
+
   reset(): void {
     this.#room.clear();
   }
@@ -57,26 +69,28 @@ type SoFar = Omit<Step, 'start'>;
 
 /** All tokens, for mechanisms with a way of their own to read them: they get a copy of those so far at every step. */
 export class CopiedCache implements Memory {
-  readonly rewinds = true;
   /** Rooms of keys, values, and the projections that go with them. */
-  readonly #rooms: ReadonlyMap<string, Tensor>;
+  readonly #rooms: Readonly<Record<string, Tensor>>;
 
-  /** `kept` names the further projections of keys and values; those of queries are of the new tokens alone. */
+  /** `kept` says whose rows each further projection has that is kept; those of queries are of the new tokens alone. */
   constructor(
     readonly run: (rows: SoFar) => ForwardResult,
-    first: SoFar,
-    readonly kept: readonly string[],
-    capacity: number,
+    readonly kept: Readonly<Record<string, 'k' | 'v'>>,
+    device: Device,
+    whole: RoomSizes & { readonly S: number },
   ) {
-    const rooms = Object.entries(this.#rows(first)).map(([name, x]) => [name, roomFor(x, capacity)] as const);
-    this.#rooms = new Map(rooms);
+    const columns = (of: 'k' | 'v'): number => (of === 'k' ? whole.D : whole.E);
+    const names = Object.entries<'k' | 'v'>({ k: 'k', v: 'v', ...kept });
+    this.#rooms = Object.fromEntries(
+      names.map(([name, of]) => [name, roomFor(device, whole, columns(of), whole.S)] as const),
+    );
   }
 
   step(step: Step): ForwardResult {
     const { q, inputs, start } = step;
     const length = start + q.shape[2]!;
     const soFar = (name: string, x: Tensor): Tensor => {
-      const room = this.#rooms.get(name)!;
+      const room = this.#rooms[name]!;
       copyRows(x, 0, room, start, q.shape[2]!);
       const [B, G, , columns] = room.shape as [number, number, number, number];
       const copy = empty([B, G, length, columns], 'f32', room.device);
@@ -87,14 +101,26 @@ export class CopiedCache implements Memory {
     return this.run({ q, k: k!, v: v!, inputs: { ...inputs, ...further } });
   }
 
+  goesBack(): boolean {
+    return true;
+  }
+
+  save(length: number, rows: readonly number[]): Readonly<Record<string, Tensor>> {
+    return mapped(this.#rooms, (_, room) => takeEntries(room, rows, length));
+  }
+
+  load(saved: Readonly<Record<string, Tensor>>, length: number): void {
+    putRows(saved, this.#rooms, length);
+  }
+
   reset(): void {}
 
   get tensors(): readonly Tensor[] {
-    return [...this.#rooms.values()];
+    return Object.values(this.#rooms);
   }
 
   #rows({ k, v, inputs }: SoFar): Readonly<Record<string, Tensor>> {
-    return { k, v, ...Object.fromEntries(this.kept.map((name) => [name, inputs[name]!])) };
+    return { k, v, ...Object.fromEntries(Object.keys(this.kept).map((name) => [name, inputs[name]!])) };
   }
 }
 
@@ -106,7 +132,6 @@ const mapped = (
 
 /** A state of fixed size: each step returns the next, in as many bytes. */
 export class RecurrentState implements Memory {
-  readonly rewinds = false;
   #state: Readonly<Record<string, Tensor>> | undefined;
 
   constructor(
@@ -122,6 +147,20 @@ export class RecurrentState implements Memory {
     this.#state = keep(state);
     disposeAll(before);
     return result;
+  }
+
+  goesBack(length: number, to: number): boolean {
+    return length === to;
+  }
+
+  save(_: number, rows: readonly number[]): Readonly<Record<string, Tensor>> {
+    return mapped(this.#state ?? {}, (_, x) => takeEntries(x, rows));
+  }
+
+  load(saved: Readonly<Record<string, Tensor>>): void {
+    const state = mapped(saved, (_, x) => copyOf(x));
+    this.reset();
+    this.#state = keep(state);
   }
 
   reset(): void {

@@ -1,7 +1,8 @@
 import type { F32 } from '../../codegen/expression/index.js';
-import type { AttendShape, Mask } from '../../masks/index.js';
+import type { Mask } from '../../masks/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
+import type { AttentionShape } from '../options.js';
 
 /** The next tokens: f32 `q` `[B,H,T,D]`, `k` `[B,G,T,D]`, `v` `[B,G,T,E]`, of which the first is token `start`. */
 export interface Step {
@@ -17,8 +18,12 @@ export interface Step {
 export interface Memory {
   /** Takes the tokens in and attends from them to all that it has. */
   step(step: Step): ForwardResult;
-  /** Whether tokens taken in last are forgotten by writing others over them. */
-  readonly rewinds: boolean;
+  /** Whether, of `length` tokens, those from `to` on are forgotten by writing others over them. */
+  goesBack(length: number, to: number): boolean;
+  /** Copies of what it has of `length` tokens, by name, for some of its rows: `[rows.length, …]` each. */
+  save(length: number, rows: readonly number[]): Readonly<Record<string, Tensor>>;
+  /** Takes in what was saved of `length` tokens of as many rows, in place of what it has. @throws ShapeError for what does not fit. */
+  load(saved: Readonly<Record<string, Tensor>>, length: number): void;
   /** Forgets everything and keeps the room. */
   reset(): void;
   /** What it holds, for the decoder to keep and to dispose of. */
@@ -29,7 +34,7 @@ export interface Memory {
 export interface PlainAttention {
   readonly name: string;
   /** As long as the decoder may get. */
-  readonly whole: AttendShape;
+  readonly whole: AttentionShape;
   readonly scale: number;
   readonly pattern: Mask | undefined;
   readonly score: F32 | undefined;

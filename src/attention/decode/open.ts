@@ -1,15 +1,30 @@
+import {
+  freeVariables,
+  lookup,
+  substitute,
+  tableOf,
+  variable,
+  wrap,
+  type F32,
+} from '../../codegen/expression/index.js';
 import type { Device } from '../../devices/device.js';
-import { keep, tensorsIn, type Tensor } from '../../tensor/index.js';
-import { ownOptions, type CommonOptions, type Settings } from '../call.js';
+import type { AttendShape } from '../../masks/index.js';
+import { Score } from '../../scores/index.js';
+import { keep, scope, tensorsIn, type Tensor } from '../../tensor/index.js';
+import { ownOptions, type Settings } from '../call.js';
 import type { AnyOptions, Mechanism } from '../mechanism.js';
 import type { AttentionShape, OptionSpecs } from '../options.js';
 import { CopiedCache, FixedCache, RecurrentState } from './fixed.js';
-import type { Memory, PlainAttention, Step } from './memory.js';
+import type { Memory, PlainAttention } from './memory.js';
 import { isPlain, type Kept } from './options.js';
 import { checkPattern, RingCache } from './ring.js';
 
 /** What a decoder is made with. */
 export interface Setting {
+  /** Sequences; of a decoder that has not begun, undefined: as many as its first step has. */
+  readonly rows?: number | undefined;
+  /** Of a fork: which rows of the first decoder its rows are, and of how many, for scores that read b. */
+  readonly batch?: { readonly rows: readonly number[]; readonly of: number } | undefined;
   readonly mechanism: Mechanism;
   readonly options: AnyOptions;
   readonly kept: Kept;
@@ -18,10 +33,12 @@ export interface Setting {
 
 /** What the first step settles for all. */
 export interface Opened {
-  readonly memory: Memory;
+  /** Room for some rows of the decoder, that nothing is in yet; the caller disposes of its tensors. */
+  readonly memoryOf: (rows: readonly number[]) => Memory;
   /** Parameters that the caller did not give. */
   readonly drawn: Readonly<Record<string, Tensor>>;
   readonly whole: AttentionShape;
+  readonly settings: Settings<OptionSpecs>;
   readonly device: Device;
   /** Further projections of every step, and what their rows belong to. */
   readonly inputs: Readonly<Record<string, 'q' | 'k' | 'v'>>;
@@ -51,44 +68,76 @@ export function settleDecoder(
   return { settings, attention };
 }
 
-/** Room and parameters for the sequence that a step begins. */
-export function openDecoder(setting: Setting, step: Step): Opened {
-  const { mechanism, options, kept, maxLength } = setting;
-  const { q, k, v } = step;
-  const [B, H, , D] = q.shape as [number, number, number, number];
-  const whole: AttentionShape = { B, H, G: k.shape[1]!, L: maxLength, S: maxLength, D, E: v.shape[3]! };
+/** Sequences, query heads, heads of keys, and sizes of keys and values. */
+export type HeadSizes = Omit<AttentionShape, 'L' | 'S'>;
+
+/** Parameters, and a way to make room, for sequences that begin; `given` names the further projections of every step. */
+export function openDecoder(setting: Setting, sizes: HeadSizes, device: Device, given: readonly string[]): Opened {
+  const { mechanism, options, maxLength } = setting;
+  const whole: AttentionShape = { ...sizes, L: maxLength, S: maxLength };
   const { settings, attention } = settleDecoder(setting, whole);
   const own = options.parameters ?? {};
-  const all = Object.entries(mechanism.parameters(whole, { ...options, device: q.device }));
+  const all = Object.entries(mechanism.parameters(whole, { ...options, device }));
   const drawn = Object.fromEntries<Tensor>(all.filter(([name]) => own[name] === undefined));
-  const call: CommonOptions = { ...options, parameters: { ...drawn, ...own } };
-  const { recurrence, inputs: known = {} } = mechanism.definition;
-  const inputs = Object.fromEntries(
-    Object.entries<'q' | 'k' | 'v'>(known).filter(([name]) => step.inputs[name] !== undefined),
-  );
-  const memoryOf = (): Memory => {
-    if (recurrence !== undefined) {
-      return new RecurrentState((next, state) => {
-        const tokens = next.q.shape[2]!;
-        const shape = { ...whole, L: tokens, S: tokens };
-        const given = { ...call, inputs: next.inputs };
-        return recurrence.step(mechanism.call(next.q, next.k, next.v, given, { shape, settings }), state);
-      });
-    }
-    if (attention === undefined) {
-      const values = { ...call, ...ownOptions(settings.values), causal: true };
-      const names = Object.keys(inputs).filter((name) => inputs[name] !== 'q');
-      return new CopiedCache(
-        (rows) => mechanism.run(rows.q, rows.k, rows.v, { ...values, inputs: rows.inputs }),
-        step,
-        names,
-        maxLength,
-      );
-    }
-    return kept.cache === 'fixed' ? new FixedCache(attention, step) : new RingCache(attention, kept, step);
-  };
-  const memory = memoryOf();
-  keep([memory.tensors, drawn]);
-  const read = [...tensorsIn([attention?.score, call.parameters])];
-  return { memory, drawn, whole, device: q.device, inputs, read };
+  const known = Object.entries<'q' | 'k' | 'v'>(mechanism.definition.inputs ?? {});
+  const inputs = Object.fromEntries(known.filter(([name]) => given.includes(name)));
+  const read = [...tensorsIn([attention?.score, options.parameters, drawn])];
+  const memoryOf = (rows: readonly number[]): Memory =>
+    scope(() => {
+      const { batch } = setting;
+      const firstRows = batch ? rows.map((row) => batch.rows[row]!) : rows;
+      const score = options.score && scoreOfRows(options.score, firstRows, { ...whole, B: batch?.of ?? whole.B });
+      const call = { ...options, parameters: { ...drawn, ...own }, ...(score && { score }) };
+      const memory = makeMemory({ ...setting, options: call }, { ...whole, B: rows.length }, device, inputs);
+      keep(memory.tensors);
+      return memory;
+    });
+  keep(drawn);
+  return { memoryOf, drawn, whole, settings, device, inputs, read };
+}
+
+function makeMemory(setting: Setting, whole: AttentionShape, device: Device, inputs: Opened['inputs']): Memory {
+  const { mechanism, options: call, kept } = setting;
+  const { settings, attention } = settleDecoder(setting, whole);
+  const { recurrence } = mechanism.definition;
+  if (recurrence !== undefined) {
+    return new RecurrentState((next, state) => {
+      const tokens = next.q.shape[2]!;
+      const shape = { ...whole, L: tokens, S: tokens };
+      const given = { ...call, inputs: next.inputs };
+      return recurrence.step(mechanism.call(next.q, next.k, next.v, given, { shape, settings }), state);
+    });
+  }
+  if (attention === undefined) {
+    const values = { ...call, ...ownOptions(settings.values), causal: true };
+    const ofKeys = Object.entries(inputs).filter((input): input is [string, 'k' | 'v'] => input[1] !== 'q');
+    return new CopiedCache(
+      (rows) => mechanism.run(rows.q, rows.k, rows.v, { ...values, inputs: rows.inputs }),
+      Object.fromEntries(ofKeys),
+      device,
+      whole,
+    );
+  }
+  return kept.cache === 'fixed' ? new FixedCache(attention, device) : new RingCache(attention, kept, device);
+}
+
+const b = variable('b', 'i32');
+
+/** A change of scores that is told which rows of `whole` those of a part are. */
+function scoreOfRows(score: Score, rows: readonly number[], whole: AttentionShape): Score {
+  const ordered = rows.every((row, i) => row === i);
+  if (ordered || !freeVariables(score.expression(whole)).has('b')) return score;
+  const row = lookup(tableOf('rows', Int32Array.from(rows)), b);
+  const told = (shape: AttendShape): F32 => score.expression({ ...shape, B: whole.B });
+  return new Score(String(score), (_, shape) => wrap(substitute(told(shape), { b: row })) as F32);
+}
+
+/** What the state of a decoder is for, as JSON. `maxLength` is not among it: a longer decoder takes a text on. */
+export function madeWith({ mechanism, options, kept }: Setting, opened: Opened): Readonly<Record<string, unknown>> {
+  const { H, G, D, E } = opened.whole;
+  const { scale, score } = options;
+  const { seed, values } = opened.settings;
+  const of = { mechanism: mechanism.name, options: values, seed, scale, score: score && String(score), ...kept };
+  const inputs = Object.keys(opened.inputs);
+  return JSON.parse(JSON.stringify({ ...of, H, G, D, E, inputs })) as Readonly<Record<string, unknown>>;
 }

@@ -3,6 +3,7 @@ import { CapabilityError, checkOptions, OptionError } from '../../core/errors.js
 import { commonOptions } from '../call.js';
 import { attendWithin, type AttentionDefinition } from '../definition.js';
 import type { AnyOptions } from '../mechanism.js';
+import type { Setting } from './open.js';
 
 const kinds = ['fixed', 'ring', 'sink'] as const;
 /** What a decoder keeps of the tokens so far. */
@@ -21,9 +22,17 @@ export type DecoderOptions = {
   readonly window?: number;
   /** First tokens that a sink cache keeps besides. */
   readonly sinks?: number;
+  /** Sequences; default as many as the first step has. */
+  readonly rows?: number;
 };
 
-const ownNames: readonly string[] = ['maxLength', 'cache', 'window', 'sinks'] satisfies (keyof DecoderOptions)[];
+const ownNames: readonly string[] = [
+  'maxLength',
+  'cache',
+  'window',
+  'sinks',
+  'rows',
+] satisfies (keyof DecoderOptions)[];
 
 /** Which tokens stay; a ring has no sinks. */
 export type Kept =
@@ -40,10 +49,10 @@ export const isPlain = ({ forward = attendWithin }: AttentionDefinition): boolea
 export function decoderOptions(
   definition: AttentionDefinition,
   given: DecoderOptions & AnyOptions,
-): { readonly maxLength: number; readonly kept: Kept; readonly options: AnyOptions } {
+): Pick<Setting, 'maxLength' | 'kept' | 'options' | 'rows'> {
   const { name, supports } = definition;
   checkOptions(`${name}: decoder`, given, [...ownNames, ...commonOptions, ...Object.keys(definition.options)]);
-  const { maxLength, cache = 'fixed', window, sinks, ...rest } = given;
+  const { maxLength, cache = 'fixed', window, sinks, rows, ...rest } = given;
   if (supports.decode === false) {
     throw new CapabilityError(`${name}: it does not decode step by step; run it on the whole sequence.`);
   }
@@ -53,6 +62,7 @@ export function decoderOptions(
     faults.push(`${what} must be a whole number of at least ${least}; got ${describe(value)}`);
   };
   whole('maxLength', maxLength, 1);
+  if (rows !== undefined) whole('rows', rows, 1);
   if (!kinds.includes(cache)) faults.push(`cache must be "fixed", "ring" or "sink"; got ${describe(cache)}`);
   if (cache === 'ring' || cache === 'sink') whole('window', window, 1);
   if (cache === 'sink') whole('sinks', sinks, 1);
@@ -73,10 +83,11 @@ export function decoderOptions(
         : 'inputs belong to the tokens of each step: decoder.step(q, k, v, { inputs })',
     );
   }
-  if (rest.lengths !== undefined) faults.push('it takes no lengths; decode sequences of different lengths apart');
+  if (rest.lengths !== undefined)
+    faults.push('it takes no lengths; sequences of different lengths are its rows: decoder.step(q, k, v, { rows })');
   if (faults.length > 0) throw new OptionError(`${name}: decoder: ${faults.join('; ')}.`);
   const options = { ...rest, ...shared, causal: true };
-  if (cache === 'fixed') return { maxLength, kept: { cache }, options };
+  if (cache === 'fixed') return { maxLength, rows, kept: { cache }, options };
   if (supports.decode === 'recurrent') {
     throw new CapabilityError(`${name}: its state has a fixed size and forgets nothing; leave out cache: "${cache}".`);
   }
@@ -85,5 +96,5 @@ export function decoderOptions(
       `${name}: it computes with all keys in order; cache: "${cache}" takes exact attention under a pattern, such as flash or sliding-window.`,
     );
   }
-  return { maxLength, kept: { cache, window: window!, sinks: cache === 'sink' ? sinks! : 0 }, options };
+  return { maxLength, rows, kept: { cache, window: window!, sinks: cache === 'sink' ? sinks! : 0 }, options };
 }

@@ -1,5 +1,6 @@
 import { lookup, select, simplify, substitute, variable, wrap, type F32 } from '../../codegen/expression/index.js';
 import { CapabilityError } from '../../core/errors.js';
+import type { Device } from '../../devices/device.js';
 import { causal, countPairs, mask, within, type Mask } from '../../masks/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
 import { integerTable } from '../../scores/index.js';
@@ -36,7 +37,6 @@ function seen({ window, sinks }: Pick<KeptInRing, 'window' | 'sinks'>): Mask {
  * the newest token, which the kernel reads from the device, so that expressions, plan and kernel stay the same objects.
  */
 export class RingCache implements Memory {
-  readonly rewinds = false;
   readonly #attention: PlainAttention;
   readonly #kept: KeptInRing;
   readonly #seen: Mask;
@@ -47,13 +47,13 @@ export class RingCache implements Memory {
   readonly #scores: { readonly slots: F32; readonly ordered: F32 } | undefined;
 
   /** @throws CapabilityError where the pattern sees tokens that the ring has forgotten. */
-  constructor(attention: PlainAttention, kept: KeptInRing, rows: Rows) {
+  constructor(attention: PlainAttention, kept: KeptInRing, device: Device) {
     this.#attention = attention;
     this.#kept = kept;
     this.#seen = seen(kept);
     const hides = checkPattern(attention, kept);
-    this.#room = new Room(rows, kept.sinks + kept.window);
-    this.#place = empty([2], 'i32', rows.k.device, 'cache');
+    this.#room = new Room(device, attention.whole, kept.sinks + kept.window);
+    this.#place = empty([2], 'i32', device, 'cache');
     const { score, pattern, whole } = attention;
     if (score === undefined && !hides) return;
     const plain = score ?? variable('score', 'f32');
@@ -86,6 +86,19 @@ export class RingCache implements Memory {
     const result = this.#attend(step, all, all.k.shape[2]!);
     this.#keep(step);
     return result;
+  }
+
+  /** A token lies where one was that it does not see: one step back nothing is missing. */
+  goesBack(length: number, to: number): boolean {
+    return length <= this.#room.capacity || length - to <= 1;
+  }
+
+  save(length: number, rows: readonly number[]): Readonly<Record<string, Tensor>> {
+    return this.#room.save(Math.min(length, this.#room.capacity), rows);
+  }
+
+  load(saved: Readonly<Record<string, Tensor>>, length: number): void {
+    this.#room.load(saved, Math.min(length, this.#room.capacity));
   }
 
   reset(): void {

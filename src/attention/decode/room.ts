@@ -1,8 +1,11 @@
-import type { DeviceBuffer } from '../../devices/device.js';
+import { ShapeError } from '../../core/errors.js';
+import { sameShape, show, sizeOf } from '../../core/shape.js';
+import type { Device, DeviceBuffer } from '../../devices/device.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import { raiseNonFinite, type NonFiniteFlags } from '../../ops/attend/bind.js';
 import { runCopy } from '../../tensor/copy.js';
 import { empty, writable, type Tensor } from '../../tensor/index.js';
+import type { AttentionShape } from '../options.js';
 
 /** Keys `[B, G, C, D]` and values `[B, G, C, E]`. */
 export interface Rows {
@@ -17,9 +20,59 @@ export function copyRows(source: Tensor, from: number, target: Tensor, to: numbe
   runCopy([B * G, count, columns], source, walk(held, from), target, walk(target.shape[2]!, to));
 }
 
-/** Room for `capacity` rows of every head of `x`; belongs to the current scope. */
-export const roomFor = (x: Tensor, capacity: number): Tensor =>
-  empty([x.shape[0]!, x.shape[1]!, capacity, x.shape[3]!], 'f32', x.device, 'cache');
+/**
+ * Copies of some entries of the first axis: `x [B, …] → [entries.length, …]`; of `[B, G, C, D]` with a `count`, the first `count` rows
+ * of every head, `[entries.length, G, count, D]`.
+ */
+export function takeEntries(x: Tensor, entries: readonly number[], count?: number): Tensor {
+  const [, ...rest] = x.shape;
+  const each = sizeOf(rest);
+  const [G, , columns] = count === undefined ? [1, 1, each] : (rest as [number, number, number]);
+  const taken = (count ?? 1) * columns;
+  const shape = count === undefined ? rest : [G, count, columns];
+  const out = empty([entries.length, ...shape], x.dtype, x.device);
+  entries.forEach((entry, i) => {
+    const [from, to] = [entry * each, i * G * taken];
+    runCopy([G, taken], x, { offset: from, steps: [each / G, 1] }, out, { offset: to, steps: [taken, 1] });
+  });
+  return out;
+}
+
+export const copyOf = (x: Tensor): Tensor =>
+  takeEntries(
+    x,
+    Array.from({ length: x.shape[0] ?? 1 }, (_, entry) => entry),
+  );
+
+/** Copies the entries of the first axis of `part` to those of `into`, both `[…, …]` alike but for their number. */
+export function putEntries(part: Tensor, into: Tensor, entries: readonly number[]): void {
+  const each = part.size / part.shape[0]!;
+  entries.forEach((entry, i) => {
+    runCopy([each], part, { offset: i * each, steps: [1] }, into, { offset: entry * each, steps: [1] });
+  });
+}
+
+/** Copies `count` rows of every head that were saved to the first ones of their rooms. @throws ShapeError unless they are that. */
+export function putRows(
+  saved: Readonly<Record<string, Tensor>>,
+  rooms: Readonly<Record<string, Tensor>>,
+  count: number,
+): void {
+  const wrong = Object.entries(rooms).flatMap(([name, { shape }]) => {
+    const [B, G, , columns] = shape as [number, number, number, number];
+    const [wanted, own] = [[B, G, count, columns], saved[name]?.shape ?? []];
+    return sameShape(own, wanted) ? [] : [`${name} must be ${show(wanted)}; got ${show(own)}`];
+  });
+  if (wrong.length > 0) throw new ShapeError(`decoder: what was saved does not fit its room: ${wrong.join('; ')}.`);
+  for (const [name, room] of Object.entries(rooms)) copyRows(saved[name]!, 0, room, 0, count);
+}
+
+/** Sizes of the heads of keys and values. */
+export type RoomSizes = Pick<AttentionShape, 'B' | 'G' | 'D' | 'E'>;
+
+/** Room for `capacity` rows of every head, `[B, G, capacity, columns]`; belongs to the current scope. */
+export const roomFor = (device: Device, { B, G }: RoomSizes, columns: number, capacity: number): Tensor =>
+  empty([B, G, capacity, columns], 'f32', device, 'cache');
 
 /** Room for keys and values, taken once. Remembers whether values that came in were NaN or Inf. */
 export class Room implements Rows, NonFiniteFlags {
@@ -27,14 +80,15 @@ export class Room implements Rows, NonFiniteFlags {
   readonly v: Tensor;
   readonly #flags: Tensor;
 
-  /** For `capacity` tokens of the shapes of `k` and `v`; belongs to the current scope. */
+  /** For `capacity` tokens; belongs to the current scope. */
   constructor(
-    { k, v }: Rows,
+    device: Device,
+    sizes: RoomSizes,
     readonly capacity: number,
   ) {
-    this.k = roomFor(k, capacity);
-    this.v = roomFor(v, capacity);
-    this.#flags = empty([flagCount], 'i32', k.device, 'cache');
+    this.k = roomFor(device, sizes, sizes.D, capacity);
+    this.v = roomFor(device, sizes, sizes.E, capacity);
+    this.#flags = empty([flagCount], 'i32', device, 'cache');
     this.clear();
   }
 
@@ -55,6 +109,18 @@ export class Room implements Rows, NonFiniteFlags {
   /** To be told of all values before attention reads them. */
   look(v: Tensor): void {
     raiseNonFinite(v, writable(this.#flags));
+  }
+
+  /** Copies of the first `count` slots of some rows. */
+  save(count: number, rows: readonly number[]): Readonly<Record<'k' | 'v', Tensor>> {
+    return { k: takeEntries(this.k, rows, count), v: takeEntries(this.v, rows, count) };
+  }
+
+  /** Puts the `count` slots that were saved back, and looks at them. */
+  load(saved: Readonly<Record<string, Tensor>>, count: number): void {
+    putRows(saved, { k: this.k, v: this.v }, count);
+    this.clear();
+    this.look(saved['v']!);
   }
 
   clear(): void {
