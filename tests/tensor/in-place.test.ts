@@ -91,7 +91,7 @@ onWebAssemblyFirst((on) => {
     {
       name: 'a cache of keys',
       make: () => {
-        const room = new Room(rows(), 3);
+        const room = new Room(on.device, { B: 1, G: 1, D: 2, E: 2 }, 3);
         return { x: room.k, write: () => room.write(rows(), 0, 1, 1) };
       },
     },
@@ -100,7 +100,7 @@ onWebAssemblyFirst((on) => {
       make: () => {
         const whole = { B: 1, H: 1, G: 1, L: 3, S: 3, D: 2, E: 2 };
         const attention = { name: 'flash', whole, scale: 1, pattern: undefined, score: undefined };
-        const cache = new FixedCache(attention, rows());
+        const cache = new FixedCache(attention, on.device);
         const step = { ...rows(), q: ones([1, 1, 1, 2]), inputs: {}, start: 0 };
         return { x: cache.tensors[1]!, write: () => cache.step(step) };
       },
@@ -135,7 +135,7 @@ onWebAssemblyFirst((on) => {
 
     test('flags of a cache, which are integers', () =>
       scope(() => {
-        const room = new Room(rows(), 3);
+        const room = new Room(on.device, { B: 1, G: 1, D: 2, E: 2 }, 3);
         const [x, flags] = [ones([1], true), room.tensors[2]!];
         const out = ones([1]);
         operation('probe', [x], [out], ([d]) => [d], [flags]);
