@@ -19,6 +19,8 @@ export const positive = number('a number above 0', (x) => x > 0);
 export const atLeast = (least: number): Requirement => number(`a number of at least ${least}`, (x) => x >= least);
 export const wholeFrom = (least: number): Requirement =>
   number(`a whole number of at least ${least}`, (x) => Number.isSafeInteger(x) && x >= least);
+export const wholeBetween = (least: number, most: number, shown = String(most)): Requirement =>
+  number(`a whole number from ${least} to ${shown}`, (x) => Number.isSafeInteger(x) && x >= least && x <= most);
 /** NaN and infinities too. */
 export const someNumber: Requirement = { must: 'a number', holds: (value) => typeof value === 'number' };
 export const finite = number('a finite number', () => true);
@@ -26,6 +28,11 @@ export const wholeNumber = number('a whole number', Number.isSafeInteger);
 export const flag: Requirement = { must: 'true or false', holds: (value) => typeof value === 'boolean' };
 export const callable: Requirement = { must: 'a function', holds: (value) => typeof value === 'function' };
 export const text: Requirement = { must: 'a text', holds: (value) => typeof value === 'string' };
+export const listOf = (must: string, { holds }: Requirement): Requirement => ({
+  must: `a list of ${must}`,
+  holds: (value) => Array.isArray(value) && value.every(holds),
+});
+export const listOfTexts = listOf('texts', text);
 export const listOfNumbers: Requirement = {
   must: 'a list of numbers',
   // typed arrays hold nothing else
@@ -57,10 +64,6 @@ export const having = (must: string, ...methods: readonly string[]): Requirement
   must: `${must}, with ${methods.join(', ')}`,
   holds: (value) =>
     methods.every((name) => typeof (Object(value) as Readonly<Record<string, unknown>>)[name] === 'function'),
-});
-export const listOf = (must: string, { holds }: Requirement): Requirement => ({
-  must: `a list of ${must}`,
-  holds: (value) => Array.isArray(value) && value.every(holds),
 });
 /** What is looked at where it is used. */
 export const anything: Requirement = { must: 'anything', holds: () => true };

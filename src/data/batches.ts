@@ -1,4 +1,5 @@
-import { checkOptions, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
+import { checkValue, having, oneOf, reasonsAgainst, refuse, wholeBetween, wholeFrom } from '../core/requirements.js';
 import { permutation } from './permutation.js';
 import type { TokenSource } from './tokens.js';
 
@@ -22,8 +23,15 @@ export interface BatchOptions {
   readonly documents?: 'joined' | 'separate';
 }
 
-const OPTIONS = ['batchSize', 'length', 'seed', 'order', 'documents'];
-const ORDERS = new Set<unknown>(['shuffled', 'sequential', 'streams']);
+const count = wholeBetween(1, 2 ** 31 - 1, '2^31 - 1');
+const requirements = {
+  batchSize: count,
+  length: count,
+  seed: wholeFrom(0),
+  order: oneOf(['shuffled', 'sequential', 'streams']),
+  documents: oneOf(['joined', 'separate']),
+};
+const someText = having('a text in tokens, as openCorpus opens', 'read', 'documentAt');
 
 /** Windows of one stretch of text: their number, and those before. */
 interface Stretch {
@@ -33,21 +41,8 @@ interface Stretch {
 }
 
 function problemsOf(options: BatchOptions): string[] {
-  const { batchSize, length, seed = 0, order = 'shuffled', documents = 'joined' } = options;
-  const problems: string[] = [];
-  for (const [name, value] of Object.entries({ batchSize, length })) {
-    if (Number.isSafeInteger(value) && value >= 1 && value < 2 ** 31) continue;
-    problems.push(`${name} must be a whole number from 1 to 2^31 - 1; got ${value}`);
-  }
-  if (!Number.isSafeInteger(seed) || seed < 0) {
-    problems.push(`seed must be a whole number from 0 to 2^53 - 1; got ${seed}`);
-  }
-  if (documents !== 'joined' && documents !== 'separate') {
-    problems.push(`documents must be "joined" or "separate"; got ${JSON.stringify(documents)}`);
-  }
-  if (!ORDERS.has(order)) {
-    problems.push(`order must be "shuffled", "sequential" or "streams"; got ${JSON.stringify(order)}`);
-  }
+  const problems = [...reasonsAgainst(options, requirements, ['batchSize', 'length'])];
+  const { order, documents } = Object(options) as BatchOptions;
   if (order === 'streams' && documents === 'separate') {
     problems.push('order "streams" runs over the ends of documents; leave documents "joined"');
   }
@@ -89,25 +84,24 @@ export class Batches {
    * one for each stream.
    */
   constructor(source: TokenSource, options: BatchOptions) {
-    checkOptions('batches', options, OPTIONS);
-    const { batchSize, length, seed = 0, order = 'shuffled', documents = 'joined' } = options;
+    checkValue('batches', 'source', source, someText);
     const problems = problemsOf(options);
+    refuse('batches', problems);
+    const { batchSize, length, seed = 0, order = 'shuffled', documents = 'joined' } = options;
     const stretches: Stretch[] = [];
     let before = 0;
-    if (problems.length === 0) {
-      const parts = documents === 'separate' ? source.documents : [{ start: 0, length: source.size }];
-      for (const part of parts) {
-        const windows = Math.max(0, Math.floor((part.length - 1) / length));
-        if (windows > 0) stretches.push({ start: part.start, windows, before });
-        before += windows;
-      }
-      if (before === 0) problems.push(tooShort(source, length, documents));
-      else if (order === 'streams' && before < batchSize) {
-        const remedy = 'give more text, a smaller length or a smaller batchSize';
-        problems.push(`${batchSize} streams take a window of length ${length} each, the text has ${before}: ${remedy}`);
-      }
+    const parts = documents === 'separate' ? source.documents : [{ start: 0, length: source.size }];
+    for (const part of parts) {
+      const windows = Math.max(0, Math.floor((part.length - 1) / length));
+      if (windows > 0) stretches.push({ start: part.start, windows, before });
+      before += windows;
     }
-    if (problems.length > 0) throw new OptionError(`batches: ${problems.join('; ')}.`);
+    if (before === 0) refuse('batches', [tooShort(source, length, documents)]);
+    if (order === 'streams' && before < batchSize) {
+      const remedy = 'give more text, a smaller length or a smaller batchSize';
+      const rule = `${batchSize} streams take a window of length ${length} each, the text has ${before}`;
+      refuse('batches', [`${rule}: ${remedy}`]);
+    }
     // streams have equally many
     const left = order === 'streams' ? before % batchSize : 0;
     this.windows = before - left;
@@ -175,9 +169,10 @@ export class Batches {
   }
 
   #first(step: number): number {
+    checkValue('batches', 'step', step, wholeFrom(0));
     const first = step * this.batchSize;
-    if (Number.isSafeInteger(step) && step >= 0 && Number.isSafeInteger(first + this.batchSize)) return first;
-    throw new OptionError(`batches: step must be a whole number of at least 0; got ${step}.`);
+    if (Number.isSafeInteger(first + this.batchSize)) return first;
+    throw new OptionError(`batches: step ${step} is beyond 2^53 windows.`);
   }
 
   #start(sample: number): number {

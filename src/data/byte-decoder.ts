@@ -1,3 +1,5 @@
+import { checkValue, listOfNumbers } from '../core/requirements.js';
+
 /** Control characters but tab and line feed: in a terminal they would move the cursor, change colours, or ring. */
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
@@ -19,8 +21,9 @@ export class ByteDecoder {
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #held = '';
 
-  /** The text that is complete with these bytes; other numbers are taken modulo 256. */
+  /** The text that is complete with these bytes; other numbers are taken modulo 256. @throws OptionError for what is no list of numbers. */
   push(bytes: ArrayLike<number>): string {
+    checkValue('ByteDecoder', 'bytes', bytes, listOfNumbers);
     return this.#show(this.#decoder.decode(Uint8Array.from(bytes), { stream: true }), false);
   }
 

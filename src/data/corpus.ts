@@ -1,6 +1,8 @@
-import { checkOptions, FormatError, OptionError } from '../core/errors.js';
+import { describe } from '../core/describe.js';
+import { FormatError, OptionError } from '../core/errors.js';
 import { isStream, readWhole } from '../core/files/read.js';
 import { requireNode } from '../core/node.js';
+import { checkValue, checkValues, listOfTexts, made, wholeFrom, type Requirement } from '../core/requirements.js';
 import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
 import { documentAt, type TokenSource } from './tokens.js';
@@ -69,6 +71,7 @@ export class Corpus implements TokenSource {
 
   /** The document that byte `position` belongs to, as an index of `documents`. */
   documentAt(position: number): number {
+    checkValue('corpus.documentAt', 'position', position, wholeFrom(0));
     this.#check('documentAt', position, position + 1);
     return documentAt(this.#parts, position);
   }
@@ -80,6 +83,8 @@ export class Corpus implements TokenSource {
    * opened.
    */
   read(position: number, into: Uint8Array | Int32Array): void {
+    checkValue('corpus.read', 'position', position, wholeFrom(0));
+    checkValue('corpus.read', 'into', into, bytesOrTokens);
     this.#check('read', position, position + into.length);
     if (into.length === 0) return;
     let filled = 0;
@@ -108,9 +113,17 @@ export class Corpus implements TokenSource {
   #check(who: string, begin: number, end: number): void {
     if (Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && begin <= end && end <= this.size)
       return;
-    throw new OptionError(`corpus.${who}: bytes ${begin} to ${end} are not within 0 to ${this.size}.`);
+    throw new OptionError(
+      `corpus.${who}: bytes ${describe(begin)} to ${describe(end)} are not within 0 to ${this.size}.`,
+    );
   }
 }
+
+export const someCorpus = made('a corpus, as openCorpus opens', Corpus);
+const bytesOrTokens: Requirement = {
+  must: 'a Uint8Array or an Int32Array',
+  holds: (value) => value instanceof Uint8Array || value instanceof Int32Array,
+};
 
 /**
  * Opens files as one text, in the order given; each is a document. A pipe, and `/dev/stdin`, are read to their end, up to 2²⁸ bytes.
@@ -120,12 +133,9 @@ export class Corpus implements TokenSource {
  */
 export function openCorpus(paths: readonly string[], options: CorpusOptions = {}): Corpus {
   const who = 'openCorpus';
-  checkOptions(who, options, ['blockSize', 'blocks']);
+  checkValue(who, 'paths', paths, listOfTexts);
+  checkValues(who, options, { blockSize: wholeFrom(1), blocks: wholeFrom(1) });
   const { blockSize = 65_536, blocks = 64 } = options;
-  for (const [name, value] of Object.entries({ blockSize, blocks })) {
-    if (Number.isSafeInteger(value) && value >= 1) continue;
-    throw new OptionError(`${who}: ${name} must be a whole number of at least 1; got ${value}.`);
-  }
   if (paths.length === 0) throw new OptionError(`${who}: no files; name at least one text file.`);
   const parts: Part[] = [];
   const problems: string[] = [];

@@ -1,6 +1,7 @@
 import { FormatError, OptionError } from '../core/errors.js';
 import { isStream } from '../core/files/read.js';
 import { requireNode } from '../core/node.js';
+import { checkValue, listOfTexts } from '../core/requirements.js';
 import { reasonOf } from '../core/system-errors.js';
 
 const { readdirSync, statSync } = requireNode('node:fs');
@@ -18,6 +19,7 @@ const ENDINGS = ['.txt', '.md', '.text'];
  * folder without texts; OptionError for no paths.
  */
 export function findTexts(paths: readonly string[]): string[] {
+  checkValue('findTexts', 'paths', paths, listOfTexts);
   if (paths.length === 0) throw new OptionError('findTexts: no paths; name at least one text file or folder.');
   const problems: string[] = [];
   const found = new Map<string, string>();

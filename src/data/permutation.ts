@@ -1,4 +1,4 @@
-import { OptionError } from '../core/errors.js';
+import { checkValue, wholeBetween } from '../core/requirements.js';
 import { philox, purposeWords, seedKey } from '../core/random.js';
 
 /** Four rounds suffice for a random-looking permutation of a large set; small sets need more. */
@@ -17,18 +17,15 @@ const LARGEST = 2 ** 52;
  * @throws OptionError unless `n` is a whole number from 1 to 2⁵².
  */
 export function permutation(seed: number, purpose: string, n: number): (place: number) => number {
-  if (!Number.isSafeInteger(n) || n < 1 || n > LARGEST) {
-    throw new OptionError(`permutation: n must be a whole number from 1 to 2^52; got ${n}.`);
-  }
+  checkValue('permutation', 'n', n, wholeBetween(1, LARGEST, '2^52'));
   const key = seedKey(seed);
   const words = purposeWords(purpose);
   let half = 1;
   while (half * half < n) half *= 2;
   const mask = half - 1;
+  const places = wholeBetween(0, n - 1);
   return (place) => {
-    if (!Number.isSafeInteger(place) || place < 0 || place >= n) {
-      throw new OptionError(`permutation: the place must be a whole number from 0 to ${n - 1}; got ${place}.`);
-    }
+    checkValue('permutation', 'the place', place, places);
     let value = place;
     do {
       let left = Math.floor(value / half);

@@ -1,5 +1,6 @@
 import { OptionError } from '../core/errors.js';
-import type { Corpus } from './corpus.js';
+import { checkValue, type Requirement } from '../core/requirements.js';
+import { someCorpus, type Corpus } from './corpus.js';
 
 /** How far, in bytes, the end of a line may lie from the exact share. */
 const LINE = 4096;
@@ -21,9 +22,8 @@ export interface Split {
  * @throws OptionError for a share out of range, or one that leaves nothing to either part.
  */
 export function splitCorpus(corpus: Corpus, share: number): Split {
-  if (!(share > 0 && share < 1)) {
-    throw new OptionError(`splitCorpus: share must be between 0 and 1, both exclusive; got ${share}.`);
-  }
+  checkValue('splitCorpus', 'corpus', corpus, someCorpus);
+  checkValue('splitCorpus', 'share', share, aShare);
   const exact = Math.round(corpus.size * (1 - share));
   if (exact === 0 || exact === corpus.size) {
     throw new OptionError(
@@ -44,6 +44,11 @@ export function splitCorpus(corpus: Corpus, share: number): Split {
     boundary: document !== undefined ? 'document' : line !== undefined ? 'line' : 'character',
   };
 }
+
+const aShare: Requirement = {
+  must: 'between 0 and 1, both exclusive',
+  holds: (value) => typeof value === 'number' && value > 0 && value < 1,
+};
 
 /** The earlier of two that are equally near. */
 function nearestTo(exact: number, candidates: readonly number[], reach: number): number | undefined {

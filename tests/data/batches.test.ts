@@ -136,11 +136,11 @@ describe('refusals', () => {
     expect(() => batches([9], { batchSize: 0, length: 1.5, seed: -1, documents })).toThrow(
       new OptionError(
         'batches: batchSize must be a whole number from 1 to 2^31 - 1; got 0; length must be a whole number from 1 to ' +
-          '2^31 - 1; got 1.5; seed must be a whole number from 0 to 2^53 - 1; got -1; documents must be "joined" or "separate"; ' +
+          '2^31 - 1; got 1.5; seed must be a whole number of at least 0; got -1; documents must be "joined" or "separate"; ' +
           'got "both".',
       ),
     );
-    expect(() => batches([9], { batchsize: 1 } as Partial<BatchOptions>)).toThrow('did you mean "batchSize"?');
+    expect(() => batches([9], { batchsize: 1 } as Partial<BatchOptions>)).toThrow('did you mean batchSize?');
   });
 
   test.each([-1, 0.5, NaN, 2 ** 53])('step %d', (step) => {

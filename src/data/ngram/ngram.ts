@@ -1,5 +1,5 @@
-import { checkOptions, OptionError } from '../../core/errors.js';
-import { type Corpus, VOCABULARY } from '../corpus.js';
+import { checkValue, checkValues, listOfNumbers, wholeBetween } from '../../core/requirements.js';
+import { someCorpus, type Corpus, VOCABULARY } from '../corpus.js';
 import { Grams, type Key, prefixOf, suffixOf, widened } from './grams.js';
 
 export interface NgramOptions {
@@ -14,6 +14,7 @@ export interface NgramScore {
 }
 
 const BLOCK = 65_536;
+const aByte = wholeBetween(0, VOCABULARY - 1);
 /** Of counts 1, 2 and at least 3, where too few n-grams are there to estimate them; KenLM's `--discount_fallback`. */
 const FALLBACK = [0.5, 1, 1.5] as const;
 
@@ -65,11 +66,9 @@ export class Ngram {
    * @throws OptionError for an order out of range, FormatError when a file has changed.
    */
   constructor(corpus: Corpus, options: NgramOptions = {}) {
-    checkOptions('ngram', options, ['order']);
+    checkValue('ngram', 'corpus', corpus, someCorpus);
+    checkValues('ngram', options, { order: wholeBetween(1, 8) });
     const { order = 5 } = options;
-    if (!Number.isSafeInteger(order) || order < 1 || order > 8) {
-      throw new OptionError(`ngram: order must be a whole number from 1 to 8; got ${order}.`);
-    }
     this.order = order;
     this.#levels = Array.from({ length: order + 1 }, level);
     eachByte(corpus, (key, seen) => this.#count(key, Math.min(order, seen)));
@@ -78,6 +77,8 @@ export class Ngram {
 
   /** The probability of the byte `next` after the bytes of `history`, of which the last `n − 1` matter. */
   probability(history: ArrayLike<number>, next: number): number {
+    checkValue('ngram', 'history', history, listOfNumbers);
+    checkValue('ngram', 'next', next, aByte);
     const key: Key = { high: 0, low: 0 };
     const from = Math.max(0, history.length - this.order + 1);
     for (let i = from; i < history.length; i++) shift(key, history[i]!);
@@ -87,6 +88,7 @@ export class Ngram {
 
   /** Bits per byte of a text, each byte predicted from those before it. */
   score(corpus: Corpus): NgramScore {
+    checkValue('ngram', 'corpus', corpus, someCorpus);
     let bits = 0;
     eachByte(corpus, (key, seen) => (bits -= Math.log2(this.#probability(key, Math.min(this.order, seen)))));
     return { bitsPerByte: bits / corpus.size, bytes: corpus.size };

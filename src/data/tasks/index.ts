@@ -1,4 +1,6 @@
+import { describe } from '../../core/describe.js';
 import { OptionError, nearest } from '../../core/errors.js';
+import { anything, checkValue, checkValues, having, wholeBetween, wholeFrom } from '../../core/requirements.js';
 import { copy } from './copy.js';
 import { listops } from './listops.js';
 import { needle } from './needle.js';
@@ -12,13 +14,18 @@ export const tasks: Readonly<Record<string, Task>> = Object.fromEntries(
 
 /** @throws OptionError for an unknown name. */
 export function taskOf(name: string): Task {
-  const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined;
+  const task = typeof name === 'string' && Object.hasOwn(tasks, name) ? tasks[name] : undefined;
   if (task !== undefined) return task;
   const known = Object.keys(tasks);
   const guess = nearest(name, known);
   const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-  throw new OptionError(`task: unknown task "${name}"${hint}; known tasks: ${known.join(', ')}.`);
+  throw new OptionError(`task: unknown task ${describe(name)}${hint}; known tasks: ${known.join(', ')}.`);
 }
+
+const MOST = 2 ** 31 - 1;
+const extent = wholeBetween(1, MOST, '2^31 - 1');
+// options of the task are looked at by the task
+const requirements = { seed: wholeFrom(0), batchSize: extent, length: extent, depth: anything, filler: anything };
 
 /**
  * Samples `B·step … B·step + B − 1` of a task, as rows: tokens and targets `[B, L]`.
@@ -27,11 +34,16 @@ export function taskOf(name: string): Task {
  */
 export function taskBatch(
   task: Task,
-  { seed, batchSize, length, ...options }: TaskOptions & { seed: number; batchSize: number; length: number },
+  given: TaskOptions & { seed: number; batchSize: number; length: number },
   step: number,
 ): { readonly tokens: Int32Array; readonly targets: Int32Array } {
-  if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
-    throw new OptionError(`task ${task.name}: batchSize must be a whole number of at least 1; got ${batchSize}.`);
+  checkValue('taskBatch', 'task', task, having('a task, as taskOf knows', 'sample'));
+  const who = `task ${task.name}`;
+  checkValues(who, given, requirements, ['seed', 'batchSize', 'length']);
+  checkValue(who, 'step', step, wholeFrom(0));
+  const { seed, batchSize, length, ...options } = given;
+  if (batchSize * length > MOST) {
+    throw new OptionError(`${who}: a batch has at most 2^31 - 1 tokens; got ${batchSize} times ${length}.`);
   }
   const tokens = new Int32Array(batchSize * length);
   const targets = new Int32Array(batchSize * length);

@@ -1,4 +1,5 @@
 import { FormatError } from '../../core/errors.js';
+import { checkValue, text } from '../../core/requirements.js';
 import { ascii, defineTask, type Draw } from './task.js';
 
 const operators: Readonly<Record<string, (values: readonly number[]) => number>> = {
@@ -29,6 +30,7 @@ const TRIES = 256;
  * @throws FormatError naming what is not an expression.
  */
 export function evaluateListOps(source: string): number {
+  checkValue('evaluateListOps', 'source', source, text);
   const wrong = (what: string): FormatError =>
     new FormatError(`evaluateListOps: ${what}; an expression is a digit or [MIN|MAX|MED|SM, expressions, ].`);
   const result: number[] = [];

@@ -1,10 +1,19 @@
-import { OptionError } from '../../core/errors.js';
+import type { Requirement } from '../../core/requirements.js';
 import { ascii, defineTask, letters, SPACE } from './task.js';
 
 const DIGITS = 5;
 const FACT = '\nThe secret number is ';
 const END = '.\n';
 const AROUND = 2 * FACT.length + END.length + 2 * DIGITS;
+
+const depth: Requirement = {
+  must: 'a number from 0 to 1',
+  holds: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+};
+const filler: Requirement = {
+  must: 'a Uint8Array of at least one byte',
+  holds: (value) => value instanceof Uint8Array && value.length > 0,
+};
 
 /**
  * A needle in a haystack: `… The secret number is 48213. …` somewhere in other text, and at its end
@@ -17,14 +26,8 @@ export const needle = defineTask({
   name: 'needle',
   help: 'a number hidden at some depth of other text, then the question what it was',
   shortest: AROUND,
-  options: ['depth', 'filler'],
+  options: { depth, filler },
   write(room, draw, { depth = draw(1, 2 ** 32, 'depth')[0]! / 2 ** 32, filler }) {
-    if (!(depth >= 0 && depth <= 1)) {
-      throw new OptionError(`task needle: depth must be a number from 0 to 1; got ${depth}.`);
-    }
-    if (filler?.length === 0) {
-      throw new OptionError('task needle: filler has no bytes; give some text, or leave it out.');
-    }
     const number = draw(DIGITS, 10, 'number').join('');
     const fact = ascii(`${FACT}${number}${END}`);
     const hay =

@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from '../../core/errors.js';
+import { checkValue, checkValues, wholeBetween, wholeFrom, type Requirements } from '../../core/requirements.js';
 import { words } from '../../core/random.js';
 
 /** The target of a place where nothing is asked; losses leave it out (`ignoreIndex`). */
@@ -46,28 +46,22 @@ export interface Exercise {
 export type Draw = (count: number, bound: number, of?: string) => number[];
 
 interface Definition extends Pick<Task, 'name' | 'help' | 'shortest'> {
-  /** Names of the options that the task has. */
-  readonly options?: readonly (keyof TaskOptions)[];
+  /** The options that the task has. */
+  readonly options?: Requirements;
   /** Writes the question and answer for `room` bytes. `draw` with another `of` is another stream. */
   readonly write: (room: number, draw: Draw, options: TaskOptions) => Exercise;
 }
 
 /** A task from what it writes: checks what it is asked for, fills up with spaces on the left, and sets the targets. */
-export function defineTask({ name, help, shortest, options: known = [], write }: Definition): Task {
+export function defineTask({ name, help, shortest, options: known = {}, write }: Definition): Task {
   return {
     name,
     help,
     shortest,
     sample(seed, index, length, options = {}) {
-      checkOptions(`task ${name}`, options, known);
-      if (!Number.isSafeInteger(index) || index < 0) {
-        throw new OptionError(`task ${name}: index must be a whole number of at least 0; got ${index}.`);
-      }
-      if (!Number.isSafeInteger(length) || length < shortest || length >= 2 ** 31) {
-        throw new OptionError(
-          `task ${name}: length must be a whole number from ${shortest} to 2^31 - 1; got ${length}.`,
-        );
-      }
+      checkValues(`task ${name}`, options, known);
+      checkValue(`task ${name}`, 'index', index, wholeFrom(0));
+      checkValue(`task ${name}`, 'length', length, wholeBetween(shortest, 2 ** 31 - 1, '2^31 - 1'));
       const draw: Draw = (count, bound, of = '') =>
         Array.from(words(seed, `data.task.${name}.${index}.${of}`, count), (word) => word % bound);
       const { question, answer } = write(length + 1, draw, options);

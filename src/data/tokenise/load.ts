@@ -1,6 +1,7 @@
 import { CapabilityError, FormatError, OptionError } from '../../core/errors.js';
 import { openRegular, readWholeText } from '../../core/files/read.js';
 import { parseJson } from '../../core/json.js';
+import { callable, checkValue, text as someText } from '../../core/requirements.js';
 import { requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { ByteDecoder } from '../byte-decoder.js';
@@ -39,6 +40,8 @@ export async function loadTokeniser(
   // no literal: bundlers, and the compiler, would demand the package of those who never call this
   load: Load = () => import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE) as ReturnType<Load>,
 ): Promise<Tokeniser> {
+  checkValue(WHO, 'path', path, someText);
+  checkValue(WHO, 'load', load, callable);
   let text: string;
   let json: object;
   try {
@@ -55,7 +58,7 @@ export async function loadTokeniser(
   } catch (error) {
     throw wrong(error);
   }
-  const { Tokenizer } = await load().catch((error: unknown) => {
+  const Tokenizer = await tokenizerOf(load).catch((error: unknown) => {
     const message = String(error).split('\n', 1)[0];
     throw new CapabilityError(
       `${WHO}: the optional package ${PACKAGE} cannot be loaded (${message}); run: npm install ${PACKAGE}`,
@@ -70,6 +73,13 @@ export async function loadTokeniser(
   }
 }
 
+/** The class of the library, or what keeps it from being there. */
+async function tokenizerOf(load: Load): Promise<Awaited<ReturnType<Load>>['Tokenizer']> {
+  const { Tokenizer } = Object(await load()) as Partial<Awaited<ReturnType<Load>>>;
+  if (Tokenizer !== undefined) return Tokenizer;
+  throw new Error('load brings no Tokenizer');
+}
+
 /** It is read more than once, now and when training goes on. */
 function readTokeniser(path: string): string {
   closeSync(openRegular(path));
@@ -80,6 +90,7 @@ function readTokeniser(path: string): string {
  * How many tokens a `tokenizer.json` has, read without the library; undefined for a file that is none, which `loadTokeniser` refuses.
  */
 export function vocabularyOf(path: string): number | undefined {
+  checkValue('vocabularyOf', 'path', path, someText);
   try {
     const { model, added_tokens: added = [] } = parseJson(readTokeniser(path)) as {
       readonly model: { readonly vocab: object };

@@ -1,4 +1,5 @@
 import { FormatError, OptionError } from '../../core/errors.js';
+import { checkValue, text, wholeFrom, type Requirement } from '../../core/requirements.js';
 import { openRegular } from '../../core/files/read.js';
 import { parseJson } from '../../core/json.js';
 import { requireNode } from '../../core/node.js';
@@ -17,6 +18,8 @@ const LENGTH = 8;
 const END = LENGTH + MAGIC.length;
 const BLOCK = 65_536;
 const BLOCKS = 64;
+
+const tokens: Requirement = { must: 'an Int32Array', holds: (value) => value instanceof Int32Array };
 
 /** What stands at the end of a token file, as JSON, after the ids. */
 export interface Description {
@@ -57,6 +60,7 @@ export class TokenFile implements TokenSource {
 
   /** @throws FormatError for a file that cannot be read or is no token file. */
   constructor(path: string) {
+    checkValue(WHO, 'path', path, text);
     const { file, description } = describe(path);
     this.size = description.size;
     this.vocabulary = description.vocabulary;
@@ -68,6 +72,7 @@ export class TokenFile implements TokenSource {
   }
 
   documentAt(position: number): number {
+    checkValue(WHO, 'position', position, wholeFrom(0));
     this.#check(position, position + 1);
     return documentAt(this.documents, position);
   }
@@ -76,6 +81,8 @@ export class TokenFile implements TokenSource {
    * @throws OptionError for tokens that the file does not have, FormatError when it has changed since it was opened.
    */
   read(position: number, into: Int32Array): void {
+    checkValue(WHO, 'position', position, wholeFrom(0));
+    checkValue(WHO, 'into', into, tokens);
     this.#check(position, position + into.length);
     const width = widthOf(this.vocabulary);
     const bytes = new Uint8Array(into.length * width);

@@ -1,9 +1,10 @@
-import { checkOptions, FormatError, OptionError } from '../../core/errors.js';
+import { FormatError } from '../../core/errors.js';
+import { callable, checkValue, checkValues, having, text, wholeBetween } from '../../core/requirements.js';
 import { Replacement } from '../../core/files/replace.js';
 import { makeFolders } from '../../core/folders.js';
 import { requireNode } from '../../core/node.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
-import type { Corpus, Document } from '../corpus.js';
+import { someCorpus, type Corpus, type Document } from '../corpus.js';
 import { CHUNK, textsOf } from './texts.js';
 import { formatDescription, TokenFile, widthOf } from './token-file.js';
 import type { Tokeniser } from './tokeniser.js';
@@ -36,11 +37,11 @@ export function tokeniseCorpus(
   options: TokeniseOptions = {},
 ): TokenFile {
   const who = 'tokeniseCorpus';
-  checkOptions(who, options, ['chunk', 'progress']);
+  checkValue(who, 'corpus', corpus, someCorpus);
+  checkValue(who, 'tokeniser', tokeniser, having('a tokeniser', 'encode', 'decode'));
+  checkValue(who, 'path', path, text);
+  checkValues(who, options, { chunk: wholeBetween(4, 2 ** 26, '2^26'), progress: callable });
   const { chunk = CHUNK, progress } = options;
-  if (!Number.isSafeInteger(chunk) || chunk < 4 || chunk > 2 ** 26) {
-    throw new OptionError(`${who}: chunk must be a whole number from 4 to 2^26; got ${chunk}.`);
-  }
   const key = createHash('sha256').update(`${corpus.identity} ${tokeniser.fingerprint} ${chunk}`).digest('hex');
   if (existsSync(path)) {
     const there = new TokenFile(path);

@@ -1,3 +1,4 @@
+import { checkValue, listOfNumbers, type Requirement } from '../../core/requirements.js';
 import { ByteDecoder } from '../byte-decoder.js';
 import { VOCABULARY } from '../corpus.js';
 
@@ -21,6 +22,11 @@ export interface Tokeniser {
   decoder(): TextStream;
 }
 
+const textOrBytes: Requirement = {
+  must: 'a text or a Uint8Array',
+  holds: (value) => typeof value === 'string' || value instanceof Uint8Array,
+};
+
 /**
  * A token is a byte of the text in UTF-8. Bytes that are no UTF-8 stay what they are: they come back as they were from
  * `Uint8Array.from(ids)`; only `decode`, which makes text of them, shows `�`.
@@ -30,7 +36,13 @@ export const byteTokeniser: Tokeniser = {
   vocabulary: VOCABULARY,
   // of the text "bytes"
   fingerprint: '277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9',
-  encode: (text) => Int32Array.from(typeof text === 'string' ? new TextEncoder().encode(text) : text),
-  decode: (ids) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(ids)),
+  encode: (text) => {
+    checkValue('byteTokeniser', 'text', text, textOrBytes);
+    return Int32Array.from(typeof text === 'string' ? new TextEncoder().encode(text) : text);
+  },
+  decode: (ids) => {
+    checkValue('byteTokeniser', 'ids', ids, listOfNumbers);
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(ids));
+  },
   decoder: () => new ByteDecoder(),
 };

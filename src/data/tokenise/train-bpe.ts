@@ -1,5 +1,5 @@
-import { OptionError } from '../../core/errors.js';
-import type { Corpus } from '../corpus.js';
+import { checkValue, wholeBetween } from '../../core/requirements.js';
+import { someCorpus, type Corpus } from '../corpus.js';
 import { CHUNK, textsOf } from './texts.js';
 
 const BYTES = 256;
@@ -32,9 +32,8 @@ interface Word {
  * @throws OptionError for a vocabulary out of range, FormatError when a file has changed.
  */
 export function trainBpe(corpus: Corpus, vocabulary: number): TrainedBpe {
-  if (!Number.isSafeInteger(vocabulary) || vocabulary < BYTES || vocabulary > MOST) {
-    throw new OptionError(`trainBpe: vocabulary must be a whole number from ${BYTES} to ${MOST}; got ${vocabulary}.`);
-  }
+  checkValue('trainBpe', 'corpus', corpus, someCorpus);
+  checkValue('trainBpe', 'vocabulary', vocabulary, wholeBetween(BYTES, MOST));
   const pairs = new Pairs(wordsOf(corpus));
   const names = byteNames();
   const merges: [string, string][] = [];

@@ -81,7 +81,9 @@ describe('what each task is', () => {
     const room = 1001 - tasks['needle']!.shortest;
     expect([0, 0.25, 1].map(at)).toEqual([0, Math.round(room / 4), room]);
     expect(() => tasks['needle']!.sample(0, 0, 100, { depth: 1.5 })).toThrow('depth must be a number from 0 to 1');
-    expect(() => tasks['needle']!.sample(0, 0, 100, { filler: new Uint8Array() })).toThrow('filler has no bytes');
+    expect(() => tasks['needle']!.sample(0, 0, 100, { filler: new Uint8Array() })).toThrow(
+      'filler must be a Uint8Array of at least one byte',
+    );
     const depths = Array.from({ length: 40 }, (_, i) => questionOf(tasks['needle']!.sample(0, i, 1000)).search(/\d/));
     expect(Math.max(...depths) - Math.min(...depths)).toBeGreaterThan(600);
   });

@@ -1,5 +1,6 @@
 import type { Plain, Row } from '../row.js';
 import { attention } from './attention.js';
+import { data } from './data.js';
 import { masks, scores } from './masks.js';
 import { nn } from './nn.js';
 import { ops } from './ops.js';
@@ -10,6 +11,7 @@ import { tensors } from './tensor.js';
 export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>>> = {
   '.': { ...attention, ...tensors, ...ops, ...masks, ...scores, ...positions },
   './attention': attention,
+  './data': data,
   './masks': masks,
   './nn': nn,
 };
