@@ -1,9 +1,10 @@
 import type { Initialiser } from '../attention/index.js';
 import type { FloatDtype } from '../core/dtype.js';
+import { checkValue, wholeBetween } from '../core/requirements.js';
 import { Linear, ModuleList } from '../nn/index.js';
 import { Moment } from '../nn/moment.js';
 import { attend, cast, concat, detach, mean, reshape, split, square, sub } from '../ops/index.js';
-import { noGradient, records, scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, noGradient, records, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
 import { countRows, rowsBetween, type LayerMemory } from './memory.js';
 import { TransformerXl, type Carried } from './transformer-xl.js';
@@ -48,6 +49,8 @@ export class CompressiveTransformer extends TransformerXl {
 
   /** f_c of a layer: `[B, n·c, width] → [B, n, width]`. */
   compress(layer: number, rows: Tensor): Tensor {
+    commonDevice('model.compress', [rows]);
+    checkValue('model.compress', 'layer', layer, wholeBetween(0, this.compressions.length - 1));
     const [B, count, width] = rows.shape as [number, number, number];
     const { ratio } = this.config.memory;
     return scope(() => this.compressions[layer]!.forward(reshape(rows, [B, count / ratio, ratio * width])));

@@ -1,6 +1,8 @@
 import { dilationSchedule, windowSchedule } from '../attention/index.js';
 import type { DilationStep } from '../attention/patterns/schedules.js';
+import { isPlainObject as isObject } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import { checkValue, type Requirement, wholeFrom } from '../core/requirements.js';
 import { layerSections, type LayerConfig, type ModelConfig } from './model-config.js';
 
 export type { LayerConfig } from './model-config.js';
@@ -10,8 +12,15 @@ export const layerOf = (config: ModelConfig, index: number): LayerConfig =>
   config.pattern?.[index % config.pattern.length] ?? config;
 
 /** Every layer, the first first. */
-export const layersOf = (config: ModelConfig): LayerConfig[] =>
-  Array.from({ length: config.layers }, (_, i) => layerOf(config, i));
+export function layersOf(config: ModelConfig): LayerConfig[] {
+  checkValue('layersOf', 'config', config, whole);
+  return Array.from({ length: config.layers }, (_, i) => layerOf(config, i));
+}
+
+const whole: Requirement = {
+  must: 'a whole configuration, as readConfig gives it',
+  holds: (value) => wholeFrom(1).holds((Object(value) as ModelConfig).layers),
+};
 
 /** The configuration with something changed in every layer. */
 export const everyLayer = (config: ModelConfig, change: (layer: LayerConfig) => Partial<LayerConfig>): ModelConfig => ({
@@ -25,8 +34,6 @@ export const mechanismNames = (config: ModelConfig): string =>
   [...new Set(layersOf(config).map(({ mechanism }) => mechanism.name))].join(' and ');
 
 type Given = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Given =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
  * JSON of a model and, apart from it, what its layers change of it, if they do:

@@ -1,7 +1,17 @@
 import { knownMechanisms, mechanisms } from '../attention/index.js';
 import { pluginOf, unknownMechanism } from '../attention/registry.js';
+import { describe, isPlainObject as isObject } from '../core/describe.js';
 import { nearest, OptionError } from '../core/errors.js';
-import { flag, fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
+import {
+  checkValue,
+  flag,
+  fraction,
+  plainObject,
+  positive,
+  reasonsAgainst,
+  wholeFrom,
+  type Requirements,
+} from '../core/requirements.js';
 import { activations } from '../nn/index.js';
 import { splitLayers, withLayer } from './config-layers.js';
 import {
@@ -24,8 +34,6 @@ export {
 } from './model-config.js';
 
 type Given = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Given =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const oneOf = (words: readonly string[]) => ({
   must: words.map((word) => `"${word}"`).join(', '),
   holds: (value: unknown) => words.includes(value as string),
@@ -117,6 +125,20 @@ export function readConfig(json: unknown): ModelConfig {
     );
   }
   return { ...config, pattern: layers };
+}
+
+/**
+ * A configuration that a model is made of: one that `readConfig` gave, or with changes to such a one that it would take.
+ *
+ * @throws OptionError for one that is not complete; else as `readConfig`.
+ */
+export function checkConfig(who: string, config: ModelConfig): void {
+  checkValue(who, 'config', config, plainObject);
+  const missing = Object.keys(readConfig(config)).filter((name) => !Object.hasOwn(config, name));
+  if (missing.length === 0) return;
+  throw new OptionError(
+    `${who}: takes a whole configuration, as readConfig gives it; ${missing.join(', ')} is missing.`,
+  );
 }
 
 /** Of a model whose layers are all alike. */
@@ -269,8 +291,10 @@ export type PresetName = keyof typeof presets;
 
 /** @throws OptionError for a name that is none. */
 export function preset(name: string): Given {
-  if (Object.hasOwn(presets, name)) return presets[name as PresetName];
+  if (typeof name === 'string' && Object.hasOwn(presets, name)) return presets[name as PresetName];
   const guess = nearest(name, Object.keys(presets));
   const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-  throw new OptionError(`preset: unknown preset "${name}"${hint}; there are ${Object.keys(presets).join(', ')}.`);
+  throw new OptionError(
+    `preset: unknown preset ${describe(name)}${hint}; there are ${Object.keys(presets).join(', ')}.`,
+  );
 }

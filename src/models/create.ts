@@ -1,6 +1,6 @@
 import { CapabilityError, OptionError } from '../core/errors.js';
 import { CompressiveTransformer } from './compressive.js';
-import type { ModelConfig } from './config.js';
+import { checkConfig, type ModelConfig } from './config.js';
 import type { LanguageModel } from './model.js';
 import { SegmentSession } from './segment-session.js';
 import { Session, type SessionOptions, type TextSession } from './session.js';
@@ -10,9 +10,10 @@ import { Transformer } from './transformer.js';
 /**
  * The model of the next token that a configuration describes, without values yet: `initialise` or `load` it.
  *
- * @throws CapabilityError for a kind that does not predict the next token.
+ * @throws CapabilityError for a kind that does not predict the next token; OptionError for what is no whole configuration.
  */
 export function createModel(config: ModelConfig): LanguageModel {
+  checkConfig('createModel', config);
   switch (config.kind) {
     case 'decoder':
       return new Transformer(config);

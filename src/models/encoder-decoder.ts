@@ -1,8 +1,11 @@
+import { OptionError } from '../core/errors.js';
+import { checkValues, listOfNumbers } from '../core/requirements.js';
 import { Module, type Context } from '../nn/index.js';
+import { checkContext } from '../nn/block.js';
 import { cast } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
-import type { Loss, LossOptions } from './model.js';
+import { checkLossOptions, type Loss, type LossOptions } from './model.js';
 import { Stack } from './stack.js';
 import { Ends } from './transformer.js';
 
@@ -10,6 +13,8 @@ export interface SourceOptions {
   /** Real tokens of each source; those beyond are padding. */
   readonly sourceLengths?: readonly number[];
 }
+
+const ofSource = { sourceLengths: listOfNumbers };
 
 /**
  * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
@@ -34,11 +39,17 @@ export class EncoderDecoder extends Module {
 
   /** `[B, L, width]` of tokens `[B, L]` that follow an encoded source. */
   decode(tokens: Tensor, encoded: Tensor, context: Context = {}): Tensor {
+    checkContext('model.decode', context);
+    if (context.encoded !== undefined) {
+      throw new OptionError('model.decode: takes what is encoded behind the tokens; leave it out of the context.');
+    }
     return this.#run(this.decoder, tokens, { ...context, encoded });
   }
 
   /** Logits `[B, L, vocabulary]` of the tokens after each of `tokens`. */
-  logits(source: Tensor, tokens: Tensor, { sourceLengths }: SourceOptions = {}): Tensor {
+  logits(source: Tensor, tokens: Tensor, options: SourceOptions = {}): Tensor {
+    checkValues('model.logits', options, ofSource);
+    const { sourceLengths } = options;
     return scope(() => {
       const encoded = this.encode(source, { lengths: sourceLengths });
       return this.ends.logits(cast(this.decode(tokens, encoded, { encodedLengths: sourceLengths }), 'f32'));
@@ -50,8 +61,10 @@ export class EncoderDecoder extends Module {
     source: Tensor,
     tokens: Tensor,
     targets: Tensor,
-    { reduction, precision, sourceLengths }: Omit<LossOptions, 'state'> & SourceOptions = {},
+    options: Omit<LossOptions, 'state'> & SourceOptions = {},
   ): Loss {
+    checkLossOptions('model.loss', options, ofSource);
+    const { reduction, precision, sourceLengths } = options;
     return scope(() => {
       const encoded = this.encode(source, { precision, lengths: sourceLengths });
       const hidden = this.decode(tokens, encoded, { precision, encodedLengths: sourceLengths });
@@ -60,6 +73,7 @@ export class EncoderDecoder extends Module {
   }
 
   #run(stack: Stack, tokens: Tensor, context: Context): Tensor {
+    commonDevice('model', [tokens]);
     return scope(() => {
       const rows = stack.positions.embed(tokens.shape[1] ?? 1, 0, tokens.device);
       return stack.forward(this.ends.embed(tokens, rows), context);

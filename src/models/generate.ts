@@ -1,6 +1,6 @@
 import { OptionError } from '../core/errors.js';
 import { uniform } from '../core/random.js';
-import { checkSampling, sample, type SampleOptions } from './sample.js';
+import { checkSampling, sample, samplingOf, type SampleOptions } from './sample.js';
 import type { TextSession } from './session.js';
 
 export interface GenerateOptions extends SampleOptions {
@@ -38,7 +38,7 @@ export async function* generate(session: TextSession, options: GenerateOptions):
     try {
       // a longer draw begins with the shorter one
       if (i >= numbers.length) numbers = uniform(seed, 'generate', 2 * numbers.length + DRAWN);
-      token = sample(await logits.data(), options, numbers[i]!);
+      token = sample(await logits.data(), samplingOf(options), numbers[i]!);
     } finally {
       logits.dispose();
     }

@@ -1,7 +1,7 @@
 import { ShapeError } from '../core/errors.js';
 import { show } from '../core/shape.js';
 import { concat, detach, slice } from '../ops/index.js';
-import type { Tensor } from '../tensor/index.js';
+import { commonDevice, type Tensor } from '../tensor/index.js';
 import type { ModelState } from './model.js';
 
 /**
@@ -72,6 +72,8 @@ export function memoriesOf(
   { names, layers, batch, width }: StateRule,
 ): LayerMemory[] {
   const known = new Set(names.flatMap((name) => Array.from({ length: layers }, (_, layer) => `${name}.${layer}`)));
+  const given = Object.values(state);
+  if (given.length > 0) commonDevice(who, given);
   const reasons = Object.entries(state).flatMap(([name, { shape }]) => {
     if (!known.has(name)) return [`unexpected ${name} ${show(shape)}`];
     const fits = shape.length === 3 && shape[0] === batch && shape[2] === width;

@@ -1,6 +1,14 @@
 import type { FloatDtype } from '../core/dtype.js';
+import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
 import type { Module } from '../nn/index.js';
 import type { Tensor } from '../tensor/index.js';
+
+export const reductions = oneOf(['mean', 'none']);
+export const precisions = oneOf(['f32', 'f16', 'bf16']);
+
+/** @throws OptionError for options that a loss does not have; `more` are those of the model. */
+export const checkLossOptions = (who: string, options: LossOptions, more: Requirements = {}): void =>
+  checkValues(who, options, { reduction: reductions, precision: precisions, ...more });
 
 /** What a model with memory carries from one segment of a text to the next: tensors by name, without gradients. */
 export type ModelState = Readonly<Record<string, Tensor>>;

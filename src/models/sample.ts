@@ -1,5 +1,15 @@
 import { NumericsError } from '../core/errors.js';
-import { notNegative, reasonsAgainst, refuse, wholeFrom, type Requirements } from '../core/requirements.js';
+import {
+  checkValue,
+  checkValues,
+  fraction,
+  listOfNumbers,
+  notNegative,
+  reasonsAgainst,
+  refuse,
+  wholeFrom,
+  type Requirements,
+} from '../core/requirements.js';
 
 export interface SampleOptions {
   /** Logits are divided by it; 0 takes the most likely token. Default 1. */
@@ -21,17 +31,25 @@ export function checkSampling(who: string, { temperature, topK, topP }: SampleOp
   refuse(who, reasonsAgainst({ temperature, topK, topP }, requirements));
 }
 
+/** Of options that have others too. */
+export const samplingOf = ({ temperature, topK, topP }: SampleOptions): SampleOptions => ({
+  ...(temperature !== undefined && { temperature }),
+  ...(topK !== undefined && { topK }),
+  ...(topP !== undefined && { topP }),
+});
+
 /**
  * The token drawn from `softmax(logits / temperature)` by `u`, uniform on [0, 1): the first, in descending order of probability, at
  * which the sum of those kept passes `u`. Equal logits are ordered by their token. In float64.
  *
- * @throws NumericsError for logits that are NaN or infinite.
+ * @throws NumericsError for logits that are NaN or infinite, or none; OptionError for another option, or u.
  */
-export function sample(
-  logits: ArrayLike<number>,
-  { temperature = 1, topK = 0, topP = 1 }: SampleOptions,
-  u: number,
-): number {
+export function sample(logits: ArrayLike<number>, options: SampleOptions, u: number): number {
+  checkValue('sample', 'logits', logits, listOfNumbers);
+  checkValues('sample', options, requirements);
+  checkValue('sample', 'u', u, fraction);
+  const { temperature = 1, topK = 0, topP = 1 } = options;
+  if (logits.length === 0) throw new NumericsError('sample: there are no logits to draw from.');
   const order = Array.from({ length: logits.length }, (_, token) => token);
   const wrong = order.find((token) => !Number.isFinite(logits[token]));
   if (wrong !== undefined) {

@@ -1,3 +1,4 @@
+import { checkValues, flag } from '../core/requirements.js';
 import { mechanism, normalOf } from '../attention/index.js';
 import { add, mul } from '../ops/index.js';
 import {
@@ -11,9 +12,10 @@ import {
   type Context,
   Module,
 } from '../nn/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { checkContext } from '../nn/block.js';
+import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { layersOf, type LayerConfig } from './config-layers.js';
-import type { ModelConfig } from './config.js';
+import { checkConfig, type ModelConfig } from './config.js';
 
 export interface StackOptions {
   readonly causal: boolean;
@@ -37,6 +39,8 @@ export class Stack extends Module {
     options: StackOptions,
   ) {
     super();
+    checkConfig('Stack', config);
+    checkValues('Stack', options, { causal: flag, cross: flag, separate: flag }, ['causal', 'cross']);
     const { width, heads, headDim, length } = config;
     const made = new Map<string, Positions>();
     const positionsOf = ({ position }: Pick<ModelConfig, 'position'>): Positions => {
@@ -60,11 +64,14 @@ export class Stack extends Module {
   }
 
   forward(x: Tensor, context: Context = {}): Tensor {
+    commonDevice('Stack', [x]);
+    checkContext('Stack', context);
     return scope(() => this.finish(this.#through(x, context)));
   }
 
   /** The norm after the last layer. */
   finish(x: Tensor): Tensor {
+    commonDevice('Stack', [x]);
     return this.#norm?.forward(x) ?? x;
   }
 

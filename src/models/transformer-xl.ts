@@ -1,10 +1,18 @@
 import type { FloatDtype } from '../core/dtype.js';
+import { checkValues, plainObject } from '../core/requirements.js';
 import { Module } from '../nn/index.js';
 import { add, cast, detach } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
 import { countRows, memoriesOf, rowsBetween, rowsOf, stateOf, type LayerMemory } from './memory.js';
-import type { LanguageModel, Loss, LossOptions, ModelState } from './model.js';
+import {
+  checkLossOptions,
+  precisions,
+  type LanguageModel,
+  type Loss,
+  type LossOptions,
+  type ModelState,
+} from './model.js';
 import { Stack } from './stack.js';
 import { Ends } from './transformer.js';
 
@@ -63,7 +71,10 @@ export class TransformerXl extends Module implements LanguageModel {
   }
 
   /** What the layers give for tokens `[B, T]`, i32. @throws ShapeError for a state of another model or batch. */
-  segment(tokens: Tensor, { state, precision = 'f32' }: SegmentOptions = {}): Segment {
+  segment(tokens: Tensor, options: SegmentOptions = {}): Segment {
+    commonDevice('model', [tokens]);
+    checkValues('model.segment', options, { state: plainObject, precision: precisions });
+    const { state, precision = 'f32' } = options;
     return scope(() => {
       let x = this.ends.embed(tokens, undefined);
       const { layers } = this.stack;
@@ -98,7 +109,9 @@ export class TransformerXl extends Module implements LanguageModel {
     });
   }
 
-  loss(tokens: Tensor, targets: Tensor, { reduction, precision, state }: LossOptions = {}): Loss {
+  loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {
+    checkLossOptions('model.loss', options, { state: plainObject });
+    const { reduction, precision, state } = options;
     return scope(() => {
       const { hidden, ...rest } = this.segment(tokens, { state, precision });
       return { loss: this.ends.loss(hidden, targets, reduction), ...rest };

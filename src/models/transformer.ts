@@ -1,11 +1,12 @@
 import { ShapeError } from '../core/errors.js';
+import { checkValue } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { Dropout, Embedding, Linear, Module, type Context } from '../nn/index.js';
 import { add, cast, mul, reshape } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
-import type { ModelConfig } from './config.js';
+import { commonDevice, scope, type Tensor } from '../tensor/index.js';
+import { checkConfig, type ModelConfig } from './config.js';
 import { tokenLoss } from './loss.js';
-import type { LanguageModel, Loss, LossOptions } from './model.js';
+import { checkLossOptions, reductions, type LanguageModel, type Loss, type LossOptions } from './model.js';
 import { Stack } from './stack.js';
 
 /** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
@@ -17,6 +18,7 @@ export class Ends extends Module {
 
   constructor(readonly config: ModelConfig) {
     super();
+    checkConfig('model', config);
     const { vocabulary, width, tied, dropout, position } = config;
     this.embedding = this.child('embedding', new Embedding(vocabulary, width));
     this.#dropout = this.child('dropout', new Dropout(dropout));
@@ -27,6 +29,7 @@ export class Ends extends Module {
 
   /** `[B, L, width]` of tokens `[B, L]`, with `rows [L, width]` of positions added. */
   embed(tokens: Tensor, rows: Tensor | undefined): Tensor {
+    commonDevice('model', rows === undefined ? [tokens] : [tokens, rows]);
     if (tokens.rank !== 2) throw new ShapeError(`model: tokens must be [B,L]; got ${show(tokens.shape)}.`);
     return scope(() => {
       const plain = this.embedding.forward(tokens);
@@ -42,6 +45,8 @@ export class Ends extends Module {
 
   /** The loss at `hidden [B, L, width]` for `targets [B, L]`. */
   loss(hidden: Tensor, targets: Tensor, reduction: 'mean' | 'none' = 'mean'): Tensor {
+    commonDevice('model', [hidden, targets]);
+    checkValue('model', 'reduction', reduction, reductions);
     const [B, L, width] = hidden.shape as [number, number, number];
     return scope(() => {
       const { vocabulary, lossChunk: chunk } = this.config;
@@ -82,6 +87,7 @@ export class Transformer extends Module implements LanguageModel {
 
   /** Embeddings with positions from `offset` on. */
   embed(tokens: Tensor, offset: number): Tensor {
+    commonDevice('model', [tokens]);
     return this.ends.embed(tokens, this.stack.positions.embed(tokens.shape[1] ?? 1, offset, tokens.device));
   }
 
@@ -90,7 +96,9 @@ export class Transformer extends Module implements LanguageModel {
     return scope(() => this.ends.logits(cast(this.hidden(tokens, context), 'f32')));
   }
 
-  loss(tokens: Tensor, targets: Tensor, { reduction, precision }: LossOptions = {}): Loss {
+  loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {
+    checkLossOptions('model.loss', options);
+    const { reduction, precision } = options;
     return scope(() => ({ loss: this.ends.loss(this.hidden(tokens, { precision }), targets, reduction) }));
   }
 }

@@ -127,7 +127,7 @@ export class Block extends Module {
   }
 
   #check(context: Context): void {
-    checkValues('Block', context, inContext);
+    checkContext('Block', context);
     checkOver(this.attention, over(context));
     if ((context.encoded ?? context.encodedLengths) === undefined || this.cross !== undefined) return;
     throw new OptionError(`Block ${this.path}: has no attention to an encoder's output; leave it out.`);
@@ -138,6 +138,9 @@ export class Block extends Module {
     return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths });
   }
 }
+
+/** @throws OptionError for what no layer can be given. */
+export const checkContext = (who: string, context: Context): void => checkValues(who, context, inContext);
 
 /** What the attention itself is given. */
 const over = ({ source, offset, lengths }: Context): AttendOver => ({

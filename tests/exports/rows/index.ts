@@ -2,6 +2,7 @@ import type { Plain, Row } from '../row.js';
 import { attention } from './attention.js';
 import { data } from './data.js';
 import { masks, scores } from './masks.js';
+import { models } from './models.js';
 import { nn } from './nn.js';
 import { ops } from './ops.js';
 import { positions } from './positions.js';
@@ -13,5 +14,6 @@ export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>
   './attention': attention,
   './data': data,
   './masks': masks,
+  './models': models,
   './nn': nn,
 };

@@ -1,0 +1,98 @@
+import { full } from '../../../src/index.js';
+import {
+  CompressiveTransformer,
+  EncoderDecoder,
+  Ends,
+  readConfig,
+  Stack,
+  Transformer,
+  TransformerXl,
+} from '../../../src/models/index.js';
+import {
+  callback,
+  flag,
+  floats,
+  indices,
+  made,
+  number,
+  numbers,
+  optional,
+  options,
+  value,
+  whole,
+  word,
+} from '../kinds.js';
+import { call, make, plain, type Plain, type Row } from '../row.js';
+import { ofModule } from './nn.js';
+
+const sizes = { vocabulary: 8, length: 4, layers: 1, width: 4, heads: 2, feedForward: { hidden: 4 } };
+const decoder = readConfig(sizes);
+const xl = readConfig({ ...sizes, kind: 'transformer-xl' });
+const compressive = readConfig({ ...sizes, kind: 'compressive-transformer', memory: { compressed: 2, ratio: 2 } });
+const both = readConfig({ ...sizes, kind: 'encoder-decoder' });
+const tokens = indices([1, 2, 3, 4], [1, 4]);
+const x = floats(1, 4, 4);
+const precision = word('f32', 'f16', 'bf16');
+const reduction = word('mean', 'none');
+const lengths = numbers([3]);
+const absent = value(undefined);
+const context = options({
+  source: absent,
+  offset: whole(0),
+  lengths,
+  precision,
+  attend: { ...callback(() => undefined), valid: () => undefined },
+  encoded: absent,
+  encodedLengths: absent,
+});
+const state = made(
+  ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
+  (given) => JSON.stringify(given) === '{}',
+);
+const ofDecoder = ofModule(() => new Transformer(decoder));
+const ofStack = ofModule(() => new Stack(decoder, { causal: true, cross: false }));
+const ofEnds = ofModule(() => new Ends(decoder));
+const ofBoth = ofModule(() => new EncoderDecoder(both));
+const ofXl = ofModule(() => new TransformerXl(xl));
+const ofCompressive = ofModule(() => new CompressiveTransformer(compressive));
+const segment = options({ state, precision });
+const protectedMethod = plain('for subclasses');
+
+export const models: Readonly<Record<string, Row | Plain>> = {
+  CompressiveTransformer: make(value(compressive)),
+  'CompressiveTransformer.compress': ofCompressive('compress', whole(0), x),
+  'CompressiveTransformer.carry': protectedMethod,
+  readConfig: call(value(sizes, (given) => JSON.stringify(given) === '{}')),
+  preset: call(word('tiny', 'small')),
+  layersOf: call(value(decoder)),
+  createModel: call(value(decoder)),
+  EncoderDecoder: make(value(both)),
+  'EncoderDecoder.encode': ofBoth('encode', tokens, context),
+  'EncoderDecoder.decode': ofBoth('decode', tokens, x, options({ ...context.options, encodedLengths: lengths })),
+  'EncoderDecoder.logits': ofBoth('logits', tokens, tokens, options({ sourceLengths: lengths })),
+  'EncoderDecoder.loss': ofBoth(
+    'loss',
+    tokens,
+    tokens,
+    tokens,
+    options({ reduction, precision, sourceLengths: lengths }),
+  ),
+  Stack: make(value(decoder), options({ causal: flag(), cross: flag(), separate: flag() }, ['causal', 'cross'])),
+  'Stack.forward': ofStack('forward', x, context),
+  'Stack.finish': ofStack('finish', x),
+  TransformerXl: make(value(xl)),
+  'TransformerXl.segment': ofXl('segment', tokens, segment),
+  'TransformerXl.carry': protectedMethod,
+  'TransformerXl.logits': ofXl('logits', tokens, segment),
+  'TransformerXl.loss': ofXl('loss', tokens, tokens, options({ reduction, precision, state })),
+  Ends: make(value(decoder)),
+  'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4))),
+  'Ends.logits': ofEnds('logits', x),
+  'Ends.loss': ofEnds('loss', x, tokens, optional(reduction)),
+  Transformer: make(value(decoder)),
+  'Transformer.hidden': ofDecoder('hidden', tokens, context),
+  'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
+  'Transformer.logits': ofDecoder('logits', tokens, context),
+  'Transformer.loss': ofDecoder('loss', tokens, tokens, options({ reduction, precision })),
+  sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
+};
