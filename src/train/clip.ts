@@ -1,9 +1,10 @@
 import { variable } from '../codegen/expression/index.js';
+import { describe } from '../core/describe.js';
 import { decode } from '../core/dtype.js';
-import { positive, reasonsAgainst, refuse } from '../core/requirements.js';
+import { checkValue, positive, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, type Tensor } from '../tensor/index.js';
+import { commonDevice, someTensor, type Tensor } from '../tensor/index.js';
 import { launchSquares, partialSums } from '../kernels/squares.js';
 
 /** Gradients by the names of their parameters; undefined where a parameter has none. */
@@ -41,6 +42,7 @@ export async function clipGradients(
   limit: number,
   options: ClipOptions = {},
 ): Promise<Clipped> {
+  checkValue('clipGradients', 'gradients', gradients, namedGradients);
   const given = gradients.flatMap(([name, gradient]) => (gradient === undefined ? [] : [{ name, gradient }]));
   check(given, limit, options);
   const { unscale = 1 } = options;
@@ -58,6 +60,15 @@ export async function clipGradients(
   return { norm, factor, nonFinite };
 }
 
+const namedGradients: Requirement = {
+  must: 'a list of [name, tensor], undefined where there is none',
+  holds: (value) =>
+    Array.isArray(value) &&
+    value.every(
+      (one) => Array.isArray(one) && typeof one[0] === 'string' && (one[1] === undefined || someTensor.holds(one[1])),
+    ),
+};
+
 function check(
   given: readonly { readonly name: string; readonly gradient: Tensor }[],
   limit: number,
@@ -69,7 +80,7 @@ function check(
     .map(({ name, gradient }) => `gradient ${name} must be f32; got ${gradient.dtype}${show(gradient.shape)}`);
   reasons.push(...reasonsAgainst(options, { unscale: positive }));
   if (!(typeof limit === 'number' && limit > 0)) {
-    reasons.push(`limit must be a number above 0, or Infinity to measure only; got ${String(limit)}`);
+    reasons.push(`limit must be a number above 0, or Infinity to measure only; got ${describe(limit)}`);
   }
   refuse(who, reasons);
   if (given.length > 0) {

@@ -2,9 +2,18 @@ import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
 import type { LanguageModel, ModelState } from '../models/model.js';
+import { checkValues, positive } from '../core/requirements.js';
+import { precisions } from '../models/model.js';
 import { detach } from '../ops/index.js';
-import { keep, noGradient, scope } from '../tensor/index.js';
-import { lossOfBatch, readBatch, releaseState, type BatchSource } from './micro-batch.js';
+import { keep, noGradient, scope, someDevice } from '../tensor/index.js';
+import {
+  lossOfBatch,
+  readBatch,
+  releaseState,
+  someBatches,
+  someLanguageModel,
+  type BatchSource,
+} from './micro-batch.js';
 
 export interface EvaluateOptions {
   readonly device: Device;
@@ -26,6 +35,14 @@ export interface Evaluation {
   readonly windows: number;
 }
 
+const requirements = {
+  device: someDevice,
+  model: someLanguageModel,
+  batches: someBatches,
+  windows: positive,
+  precision: precisions,
+};
+
 /**
  * The mean loss of the targets of windows that do not overlap. Dropout is off, and nothing is drawn: equal weights give equal bits. Windows that do
  * not fill a batch are left out, unless `batchSize` divides their number.
@@ -33,6 +50,7 @@ export interface Evaluation {
  * @throws OptionError where no target counts.
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  checkValues('evaluate', options, requirements, ['device', 'model', 'batches']);
   const { device, model, batches, windows = Infinity, precision = 'f32' } = options;
   const all = Math.floor(batches.windows / batches.batchSize);
   const count = Math.max(1, Math.min(all, Math.floor(windows / batches.batchSize)));

@@ -1,7 +1,9 @@
 import { OutOfMemoryError } from '../core/errors.js';
+import { checkValue } from '../core/requirements.js';
+import { checkConfig } from '../models/config.js';
 import { everyLayer } from '../models/config-layers.js';
 import type { ModelConfig, ResidualKind } from '../models/index.js';
-import { rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
+import { checkRehearsal, rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
 
 /** A configuration that fits, and what a step of it takes. */
 export interface Fitted {
@@ -20,6 +22,9 @@ export async function fitToMemory(
   options: RehearseTrainingOptions,
   limit: number,
 ): Promise<Fitted> {
+  checkConfig('fitToMemory', config);
+  checkRehearsal('fitToMemory', options);
+  checkValue('fitToMemory', 'limit', limit, { must: 'bytes, above 0', holds: (x) => typeof x === 'number' && x > 0 });
   const { kind, every } = config.residual;
   const open = kind === 'checkpointed' && every === 0;
   const sizes = open ? Array.from({ length: config.layers }, (_, i) => config.layers - i) : [every];

@@ -1,5 +1,5 @@
 import { FormatError } from '../core/errors.js';
-import { reasonsAgainst, refuse, wholeFrom, type Requirement } from '../core/requirements.js';
+import { checkValues, refuse, wholeFrom, type Requirement } from '../core/requirements.js';
 
 export interface LossScaleOptions {
   /** The scale of the first step; default 65536. */
@@ -69,10 +69,9 @@ const requirements = {
  * @throws OptionError naming every option that is not defined, or an initial scale below the minimum.
  */
 export function lossScaler(options: LossScaleOptions = {}): LossScaler {
+  checkValues('lossScaler', options, requirements);
   const { initial = 2 ** 16, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000, minimum = 1 } = options;
-  const reasons = [...reasonsAgainst(options, requirements)];
-  if (initial < minimum) reasons.push(`initial must be at least minimum; got ${initial} and ${minimum}`);
-  refuse('lossScaler', reasons);
+  if (initial < minimum) refuse('lossScaler', [`initial must be at least minimum; got ${initial} and ${minimum}`]);
   let scale = initial;
   let goodSteps = 0;
   return {

@@ -2,6 +2,7 @@ import { FormatError } from '../core/errors.js';
 import { replaceFile } from '../core/files/replace.js';
 import { parseJson } from '../core/json.js';
 import { requireNode } from '../core/node.js';
+import { checkValue, text as someText } from '../core/requirements.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 
 const { appendFileSync, readFileSync, statSync, truncateSync } = requireNode('node:fs');
@@ -79,6 +80,7 @@ const KINDS: ReadonlySet<unknown> = new Set<Metric['kind']>(['step', 'evaluation
  * @throws FormatError naming the first line that is no record.
  */
 export function parseMetrics(text: string): Metric[] {
+  checkValue('parseMetrics', 'text', text, someText);
   const lines = text.split('\n');
   // what follows the last line end is nothing, or was cut off by the end of the process
   lines.pop();

@@ -1,5 +1,6 @@
 import { variable } from '../codegen/expression/index.js';
 import type { FloatDtype } from '../core/dtype.js';
+import { having } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import { IGNORED } from '../models/loss.js';
 import type { LanguageModel, Loss, ModelState } from '../models/model.js';
@@ -24,6 +25,9 @@ export interface BatchSource {
   /** Whether the rows of a batch do not go on where those before ended. */
   startsAnew(step: number): boolean;
 }
+
+export const someBatches = having('a source of batches', 'batch', 'startsAnew');
+export const someLanguageModel = having('a model of the next token', 'loss', 'learnedTensors', 'eval');
 
 /** A batch as inputs and targets, `[B, L]` each. */
 export interface Batch extends TokensAndTargets {

@@ -3,6 +3,7 @@ import { FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { readWholeText } from '../core/files/read.js';
 import { replaceFile, Replacement } from '../core/files/replace.js';
 import { requireNode } from '../core/node.js';
+import { anything, checkValue, checkValues, oneOf, plainObject, text as someText } from '../core/requirements.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import type { Device } from '../devices/device.js';
 import { readConfig, type LanguageModel, type ModelConfig } from '../models/index.js';
@@ -17,6 +18,8 @@ import {
   type Written,
 } from './checkpoint/index.js';
 import { verify } from './checkpoint/checkpoint.js';
+import { someDevice } from '../tensor/index.js';
+import { someLanguageModel } from './micro-batch.js';
 import { changesOf } from './differences.js';
 import {
   beside,
@@ -60,10 +63,10 @@ export interface LoadModelOptions {
  * @throws FormatError for a file that is missing, cannot be fetched, is damaged or no model; OptionError for another kind of value,
  * or where it is not known what `json` is; else as `modelOf`.
  */
-export async function loadModel(
-  from: Origin,
-  { device, weights, json: given }: LoadModelOptions,
-): Promise<LoadedModel> {
+export async function loadModel(from: Origin, options: LoadModelOptions): Promise<LoadedModel> {
+  const requirements = { device: someDevice, weights: oneOf(['best', 'last']), json: anything };
+  checkValues('loadModel', options, requirements, ['device']);
+  const { device, weights, json: given } = options;
   const path = pathOf(from);
   if (path === undefined) {
     if (weights === undefined) return modelFrom(from, await jsonOf(given ?? beside(from)), device);
@@ -157,6 +160,7 @@ export interface ExportedJson {
  * the JSON would replace a file that is not what an export wrote.
  */
 export function checkExport(path: string): void {
+  checkValue('exportModel', 'path', path, someText);
   if (!isSingleFile(path)) {
     throw new OptionError(`exportModel: weights go to NAME.safetensors and a JSON beside them; got "${path}".`);
   }
@@ -184,6 +188,9 @@ const isGiven = (value: Json | undefined): boolean => typeof value === 'object' 
  */
 export async function exportModel(path: string, model: LanguageModel, json: ExportedJson): Promise<void> {
   checkExport(path);
+  checkValue('exportModel', 'model', model, someLanguageModel);
+  checkValue('exportModel', 'json', json, plainObject);
+  checkValue('exportModel', 'json.model', json.model, plainObject);
   const entries = [...model.stateDict()].map(([name, tensor]): [string, TensorSource] => {
     const bytes = async (): Promise<ArrayBufferView> => {
       const numbers = await tensor.data();

@@ -1,3 +1,4 @@
+import { checkValue, plainObject } from '../core/requirements.js';
 import { createModel, readConfig, type LanguageModel, type ModelConfig } from '../models/index.js';
 import { disposeAll, scope } from '../tensor/index.js';
 import type { Safetensors } from './checkpoint/safetensors.js';
@@ -24,6 +25,7 @@ export async function modelOf(
   file: Safetensors,
   options: ReadTensorsOptions,
 ): Promise<LoadedModel> {
+  checkValue('modelOf', 'json', json, plainObject);
   const config = readConfig(json['model']);
   const model = createModel(config);
   const tensors = await readTensors(file, options);

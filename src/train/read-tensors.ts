@@ -1,8 +1,9 @@
 import { CapabilityError, OptionError } from '../core/errors.js';
+import { callable, checkValue, checkValues, type Requirement } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
-import { disposeAll, tensor, type Tensor } from '../tensor/index.js';
-import type { Safetensors } from './checkpoint/safetensors.js';
+import { disposeAll, someDevice, tensor, type Tensor } from '../tensor/index.js';
+import { Safetensors } from './checkpoint/safetensors.js';
 import { hostTensor } from './checkpoint/tensors.js';
 
 export interface ReadTensorsOptions {
@@ -10,6 +11,11 @@ export interface ReadTensorsOptions {
   /** What a tensor is to be called, or undefined: it is not read. Default: all, by their names. */
   readonly names?: ((name: string) => string | undefined) | undefined;
 }
+
+const someFile: Requirement = {
+  must: 'a file, as Safetensors.open opens',
+  holds: (value) => value instanceof Safetensors,
+};
 
 /** For `names`: those that begin with a prefix, by the rest. */
 export const after =
@@ -24,10 +30,10 @@ export const after =
  * @throws OptionError for two tensors that `names` calls the same; CapabilityError naming a tensor that is empty or of a
  * dtype without a counterpart, which `names` may leave out; NumericsError or OptionError naming one with a number that does not fit.
  */
-export async function readTensors(
-  file: Safetensors,
-  { device, names = (name) => name }: ReadTensorsOptions,
-): Promise<Map<string, Tensor>> {
+export async function readTensors(file: Safetensors, options: ReadTensorsOptions): Promise<Map<string, Tensor>> {
+  checkValue('readTensors', 'file', file, someFile);
+  checkValues('readTensors', options, { device: someDevice, names: callable }, ['device']);
+  const { device, names = (name) => name } = options;
   const tensors = new Map<string, Tensor>();
   try {
     for (const [stored, { dtype: storedDtype, shape }] of file.entries) {

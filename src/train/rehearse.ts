@@ -1,6 +1,9 @@
 import type { FloatDtype } from '../core/dtype.js';
+import { callable, checkValues, plainObject, wholeBetween, wholeFrom } from '../core/requirements.js';
 import { RehearsalDevice, type DeviceInfo, type KernelWork } from '../devices/index.js';
 import { createModel, type ModelConfig } from '../models/index.js';
+import { checkConfig } from '../models/config.js';
+import { precisions } from '../models/model.js';
 import { lossScaler } from './loss-scale.js';
 import { adamW, type NamedTensors, type Optimiser } from './optimisers/index.js';
 import { constantRate } from './schedules.js';
@@ -31,28 +34,48 @@ export interface TrainingCost {
   readonly work: ReadonlyMap<string, Readonly<KernelWork>>;
 }
 
+const count = wholeBetween(1, 2 ** 31 - 1, '2^31 - 1');
+const requirements = {
+  batchSize: count,
+  like: plainObject,
+  accumulate: count,
+  optimiser: callable,
+  precision: precisions,
+};
+const machine = { width: wholeFrom(1), threads: wholeFrom(1) };
+
+/** @throws OptionError for what cannot be rehearsed. */
+export function checkRehearsal(who: string, options: RehearseTrainingOptions): void {
+  checkValues(who, options, requirements, ['batchSize', 'like']);
+  const { width, threads } = options.like;
+  checkValues(`${who}: like`, { width, threads }, machine, ['width', 'threads']);
+}
+
 /**
  * What one training step of a model would take, without computing it: the trainer itself runs on a device that only counts.
  *
  * @throws as the model and the trainer.
  */
 export async function rehearseTraining(config: ModelConfig, options: RehearseTrainingOptions): Promise<TrainingCost> {
+  checkRehearsal('rehearseTraining', options);
+  checkConfig('rehearseTraining', config);
   const { batchSize, like, accumulate = 1, optimiser = adamW, precision = 'f32' } = options;
   const device = new RehearsalDevice({ like, countPairs: false });
   const model = createModel(config).initialise({ device, seed: 0 });
   const rows = new Int32Array(batchSize * (config.length + 1));
-  const trainer = new Trainer({
-    device,
-    model,
-    optimiser,
-    schedule: constantRate(1e-3),
-    batches: { batchSize, length: config.length, batch: () => rows, startsAnew: (step) => step === 0 },
-    accumulate,
-    clip: 1,
-    precision,
-    lossScale: precision === 'f16' ? lossScaler() : undefined,
-  });
+  let trainer: Trainer | undefined;
   try {
+    trainer = new Trainer({
+      device,
+      model,
+      optimiser,
+      schedule: constantRate(1e-3),
+      batches: { batchSize, length: config.length, batch: () => rows, startsAnew: (step) => step === 0 },
+      accumulate,
+      clip: 1,
+      precision,
+      lossScale: precision === 'f16' ? lossScaler() : undefined,
+    });
     const restBytes = device.ledger.live();
     // a model with memory holds most once that is full
     for (let steps = Math.ceil(remembered(config) / (accumulate * config.length)); steps > 0; steps--)
@@ -68,7 +91,7 @@ export async function rehearseTraining(config: ModelConfig, options: RehearseTra
     const largest = steps.reduce((most, step) => (step.peakBytes > most.peakBytes ? step : most));
     return { parameters, restBytes, ...largest };
   } finally {
-    trainer.dispose();
+    trainer?.dispose();
     model.dispose();
   }
 }

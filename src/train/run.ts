@@ -1,13 +1,15 @@
 import { FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { makeFolders } from '../core/folders.js';
 import { requireNode } from '../core/node.js';
+import { anything, callable, checkValues, flag, made, plainObject, text, wholeFrom } from '../core/requirements.js';
 import { reasonOf } from '../core/system-errors.js';
+import { someFiles } from './checkpoint/files.js';
 import { type Files, type Json, loadCheckpoint, nodeFiles, saveCheckpoint } from './checkpoint/index.js';
 import { changesOf, differences } from './differences.js';
 import type { Evaluation } from './evaluate.js';
 import { lockFolder } from './lock.js';
 import { finite, type Metric, MetricsFile, type SessionMetric, type StepMetric, type StopReason } from './metrics.js';
-import { PREFIX, type Trainer } from './trainer.js';
+import { PREFIX, Trainer } from './trainer.js';
 
 const { existsSync } = requireNode('node:fs');
 const { join } = requireNode('node:path');
@@ -90,6 +92,10 @@ const SAVE_SECONDS = 60;
  * trains in, a checkpoint that is lost or does not fit, or a first or last save that fails. OptionError for fewer steps than are done.
  */
 export async function runTraining(options: RunOptions): Promise<RunResult> {
+  checkValues('train', options, requirements, ['folder', 'trainer', 'limits', 'bitsPerByte', 'session']);
+  const limits = 'limits' in options.limits ? timed : limited;
+  checkValues('train: limits', options.limits, limits, Object.keys(limits));
+  checkValues('train: session', options.session, ofSession, Object.keys(ofSession));
   const { folder, onTrouble } = options;
   makeFolder(folder);
   const lock = lockFolder(folder, onTrouble);
@@ -99,6 +105,29 @@ export async function runTraining(options: RunOptions): Promise<RunResult> {
     lock.release();
   }
 }
+
+const requirements = {
+  folder: text,
+  trainer: made('a Trainer', Trainer),
+  limits: plainObject,
+  evaluate: callable,
+  bitsPerByte: callable,
+  saveEvery: wholeFrom(1),
+  patience: wholeFrom(0),
+  // what a checkpoint cannot hold is refused when it is saved
+  data: anything,
+  settings: anything,
+  session: plainObject,
+  resume: flag,
+  onBegin: callable,
+  onMetric: callable,
+  onTrouble: callable,
+  stopping: callable,
+  files: someFiles,
+};
+const ofSession = { device: text, threads: wholeFrom(1), parameters: wholeFrom(0) };
+const limited = { steps: wholeFrom(0), evaluateEvery: wholeFrom(1) };
+const timed = { probe: wholeFrom(0), limits: callable };
 
 function makeFolder(folder: string): void {
   try {

@@ -1,5 +1,6 @@
+import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
-import { notNegative, positive, reasonsAgainst, refuse, wholeFrom } from '../core/requirements.js';
+import { checkValues, notNegative, positive, reasonsAgainst, refuse, wholeFrom } from '../core/requirements.js';
 
 /** The learning rate of a step. Steps are counted from 1, so that the first of a warm-up is not lost to a rate of 0. */
 export type Schedule = (step: number) => number;
@@ -31,10 +32,12 @@ export function constantRate(rate: number): Schedule {
  */
 export function cosine(options: CosineOptions): Schedule {
   const requirements = { peak: positive, warmUp: wholeFrom(0), steps: wholeFrom(1), floor: notNegative };
-  const { peak, warmUp = 0, steps, floor = 0 } = options;
   const reasons = [...reasonsAgainst(options, requirements, ['peak', 'steps'])];
-  if (warmUp >= steps) reasons.push(`warmUp must be below steps; got ${warmUp} of ${steps}`);
-  if (floor > peak) reasons.push(`floor must be at most peak; got ${floor} and ${peak}`);
+  const { peak, warmUp = 0, steps, floor = 0 } = Object(options) as CosineOptions;
+  const above = (a: unknown, b: unknown): boolean => typeof a === 'number' && typeof b === 'number' && a > b;
+  if (warmUp === steps || above(warmUp, steps))
+    reasons.push(`warmUp must be below steps; got ${describe(warmUp)} of ${describe(steps)}`);
+  if (above(floor, peak)) reasons.push(`floor must be at most peak; got ${floor} and ${peak}`);
   refuse('cosine', reasons);
   return schedule('cosine', (t) => {
     if (t <= warmUp) return (peak * t) / warmUp;
@@ -50,8 +53,8 @@ export function cosine(options: CosineOptions): Schedule {
  * @throws OptionError naming every option that is not defined.
  */
 export function inverseSquareRoot(options: WarmUpOptions): Schedule {
+  checkValues('inverseSquareRoot', options, { peak: positive, warmUp: wholeFrom(0) }, ['peak']);
   const { peak, warmUp = 0 } = options;
-  refuse('inverseSquareRoot', reasonsAgainst(options, { peak: positive, warmUp: wholeFrom(0) }, ['peak']));
   const w = Math.max(1, warmUp);
   return schedule('inverseSquareRoot', (t) => peak * Math.min(t / w, Math.sqrt(w / t)));
 }

@@ -1,14 +1,24 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { FormatError, NumericsError, OptionError } from '../core/errors.js';
+import { anything, callable, checkValues, having, wholeFrom, type Requirement } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
-import type { LanguageModel, ModelState } from '../models/model.js';
-import { disposeAll, scope, type Tensor } from '../tensor/index.js';
+import { precisions, type LanguageModel, type ModelState } from '../models/model.js';
+import { disposeAll, scope, someDevice, type Tensor } from '../tensor/index.js';
 import type { Json, LoadedCheckpoint, TensorSources } from './checkpoint/index.js';
 import { sourceOf } from './checkpoint/index.js';
 import { clipGradients, type NamedGradients } from './clip.js';
 import { checkFinite, firstNonFinite } from './diagnose.js';
 import type { LossScaler } from './loss-scale.js';
-import { addTo, lossAndGradients, readBatch, releaseState, type BatchSource, type Pass } from './micro-batch.js';
+import {
+  addTo,
+  lossAndGradients,
+  readBatch,
+  releaseState,
+  someBatches,
+  someLanguageModel,
+  type BatchSource,
+  type Pass,
+} from './micro-batch.js';
 import type { NamedTensors, Optimiser, OptimiserState } from './optimisers/index.js';
 import { after, readTensors } from './read-tensors.js';
 import type { Schedule } from './schedules.js';
@@ -65,6 +75,23 @@ interface Passed {
   readonly tokens: number;
 }
 
+const limit: Requirement = {
+  must: 'a number above 0',
+  holds: (value) => typeof value === 'number' && value > 0,
+};
+const requirements = {
+  device: someDevice,
+  model: someLanguageModel,
+  optimiser: callable,
+  schedule: callable,
+  batches: someBatches,
+  accumulate: wholeFrom(1),
+  clip: limit,
+  precision: precisions,
+  lossScale: having('a scale, as lossScaler makes', 'update', 'state', 'load'),
+  seed: wholeFrom(0),
+};
+
 /** Names of the tensors of a checkpoint begin with what they belong to. */
 export const PREFIX = { model: 'model.', optimiser: 'optimiser.', memory: 'memory.' } as const;
 
@@ -85,10 +112,8 @@ export class Trainer {
 
   /** @throws OptionError for an accumulate that is not a whole number of at least 1, or f16 without a loss scale. */
   constructor(options: TrainerOptions) {
+    checkValues('trainer', options, requirements, ['device', 'model', 'optimiser', 'schedule', 'batches']);
     const { accumulate = 1, precision = 'f32', lossScale } = options;
-    if (!Number.isSafeInteger(accumulate) || accumulate < 1) {
-      throw new OptionError(`trainer: accumulate must be a whole number of at least 1; got ${accumulate}.`);
-    }
     if (precision === 'f16' && lossScale === undefined) {
       throw new OptionError('trainer: precision f16 needs a lossScale, or small gradients become 0.');
     }
@@ -96,7 +121,11 @@ export class Trainer {
     this.schedule = options.schedule;
     this.#accumulate = accumulate;
     this.#learned = options.model.learnedTensors();
-    this.#optimiser = options.optimiser([...this.#learned]);
+    const made = options.optimiser([...this.#learned]);
+    checkValues('trainer', { optimiser: made }, { optimiser: having('a function that makes an optimiser', 'step') }, [
+      'optimiser',
+    ]);
+    this.#optimiser = made;
   }
 
   /** Steps so far, those of the run that was loaded included. */
@@ -235,7 +264,9 @@ export class Trainer {
    * @throws FormatError or OptionError for the state of another optimiser or precision, ShapeError naming every tensor that does not
    * fit the model, NumericsError naming one that holds a NaN or an infinity.
    */
-  async load({ tensors: file, state }: LoadedCheckpoint): Promise<void> {
+  async load(checkpoint: LoadedCheckpoint): Promise<void> {
+    checkValues('trainer.load', checkpoint, { tensors: anything, state: anything }, ['tensors', 'state']);
+    const { tensors: file, state } = checkpoint;
     const { device, model, optimiser, lossScale } = this.options;
     const {
       step,

@@ -8,7 +8,7 @@ import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint/index
 import { lossScaler } from '../../src/train/loss-scale.js';
 import { adafactor, adamW, lion, sgd, type NamedTensors, type Optimiser } from '../../src/train/optimisers/index.js';
 import { constantRate } from '../../src/train/schedules.js';
-import { Trainer, type TrainerOptions } from '../../src/train/trainer.js';
+import { Trainer } from '../../src/train/trainer.js';
 import { temporaryFolder } from '../data/folder.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
@@ -210,10 +210,13 @@ onEveryDevice((on) => {
       model.dispose();
     });
   });
-});
 
-test('what cannot be', () => {
-  const options = {} as TrainerOptions;
-  expect(() => new Trainer({ ...options, accumulate: 0 })).toThrow(OptionError);
-  expect(() => new Trainer({ ...options, precision: 'f16' })).toThrow('f16 needs a lossScale');
+  test('what cannot be', () => {
+    const { trainer, model } = toyTrainer(on.device);
+    const { options } = trainer;
+    expect(() => new Trainer({ ...options, accumulate: 0 })).toThrow(OptionError);
+    expect(() => new Trainer({ ...options, precision: 'f16' })).toThrow('f16 needs a lossScale');
+    trainer.dispose();
+    model.dispose();
+  });
 });

@@ -1,3 +1,5 @@
+import { checkValue, type Requirement } from '../../core/requirements.js';
+
 /** Bytes that are read at any place: of a file, or in memory. */
 export interface ByteSource {
   /** Fills `into` with what lies at `position`; returns how many bytes there were. */
@@ -6,8 +8,14 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
+const someBytes: Requirement = {
+  must: 'an ArrayBuffer or a Uint8Array',
+  holds: (value) => value instanceof ArrayBuffer || value instanceof Uint8Array,
+};
+
 /** Bytes that are there already; they are not copied. */
 export function inMemory(content: ArrayBuffer | Uint8Array): ByteSource {
+  checkValue('inMemory', 'content', content, someBytes);
   const bytes = content instanceof Uint8Array ? content : new Uint8Array(content);
   return {
     read: async (into, position) => {

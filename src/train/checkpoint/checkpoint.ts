@@ -1,14 +1,15 @@
 import { FormatError } from '../../core/errors.js';
 import { requireNode } from '../../core/node.js';
+import { anything, checkValue, checkValues, text } from '../../core/requirements.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
 import type { ByteSource } from './bytes.js';
 import { sha256Of } from './digest.js';
-import { type Files, nodeFiles, type OpenFile } from './files.js';
+import { type Files, nodeFiles, type OpenFile, someFiles } from './files.js';
 import { formatManifest, isTensorFile, MANIFEST, readManifest, tensorFile } from './manifest.js';
 import { openSafetensors } from './open-safetensors.js';
 import type { Safetensors } from './safetensors.js';
 import { checkState, type Json } from './state.js';
-import { type TensorSources, writeSafetensors, type Written } from './write-safetensors.js';
+import { checkSources, type TensorSources, writeSafetensors, type Written } from './write-safetensors.js';
 
 const { randomBytes } = requireNode('node:crypto');
 const { join } = requireNode('node:path');
@@ -38,10 +39,15 @@ const PART = '.part';
  */
 export async function saveCheckpoint(
   folder: string,
-  { tensors, state }: CheckpointContent,
+  content: CheckpointContent,
   files: Files = nodeFiles,
 ): Promise<void> {
   const who = 'saveCheckpoint';
+  checkValue(who, 'folder', folder, text);
+  checkValue(who, 'files', files, someFiles);
+  checkValues(who, content, { tensors: anything, state: anything });
+  const { tensors, state } = content;
+  checkSources(who, tensors);
   checkState(who, state);
   const part = join(folder, `.${randomBytes(6).toString('hex')}${PART}`);
   let replaced = false;
@@ -93,7 +99,9 @@ async function tidy(folder: string, files: Files): Promise<void> {
  *
  * @throws FormatError when there is none, or a part of it is missing, cut short or changed: it says which, and what to do.
  */
-export function loadCheckpoint(folder: string, files: Files = nodeFiles): Promise<LoadedCheckpoint> {
+export async function loadCheckpoint(folder: string, files: Files = nodeFiles): Promise<LoadedCheckpoint> {
+  checkValue('loadCheckpoint', 'folder', folder, text);
+  checkValue('loadCheckpoint', 'files', files, someFiles);
   return load(folder, files, undefined);
 }
 

@@ -2,6 +2,7 @@ import { FormatError } from '../../core/errors.js';
 import { kindOf } from '../../core/files/read.js';
 import { makeFolders } from '../../core/folders.js';
 import { requireNode } from '../../core/node.js';
+import { having } from '../../core/requirements.js';
 import type { ByteSource } from './bytes.js';
 import type { FileHandle } from 'node:fs/promises';
 
@@ -32,6 +33,8 @@ export interface Files {
   /** Returns once the names in the folder have reached the disk. */
   syncFolder(path: string): Promise<void>;
 }
+
+export const someFiles = having('a file system', 'open', 'rename', 'remove', 'list', 'makeFolder', 'syncFolder');
 
 /** Node takes no read or write of 2 GiB or more at once. */
 const MOST_AT_ONCE = 2 ** 26;

@@ -1,6 +1,7 @@
 import { FormatError } from '../../core/errors.js';
+import { callable, checkValue, text } from '../../core/requirements.js';
 import { codeOf, reasonOf } from '../../core/system-errors.js';
-import { type Files, nodeFiles, type OpenFile } from './files.js';
+import { type Files, nodeFiles, type OpenFile, someFiles } from './files.js';
 import { Safetensors } from './safetensors.js';
 
 /**
@@ -13,6 +14,9 @@ export async function openSafetensors(
   files: Files = nodeFiles,
   verify?: (file: OpenFile) => Promise<void>,
 ): Promise<Safetensors> {
+  checkValue('openSafetensors', 'path', path, text);
+  checkValue('openSafetensors', 'files', files, someFiles);
+  if (verify !== undefined) checkValue('openSafetensors', 'verify', verify, callable);
   const who = `safetensors "${path}"`;
   let file: OpenFile;
   try {

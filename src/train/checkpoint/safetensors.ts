@@ -1,4 +1,5 @@
 import { FormatError, nearest, OptionError } from '../../core/errors.js';
+import { checkValue, having, text } from '../../core/requirements.js';
 import { type ByteSource, inMemory } from './bytes.js';
 import { type Header, LONGEST_HEADER, parseHeader, PREFIX, type TensorEntry } from './header.js';
 
@@ -37,6 +38,13 @@ export class Safetensors {
    */
   static async open(bytes: ByteSource | ArrayBuffer | Uint8Array, name = 'in memory'): Promise<Safetensors> {
     const source = bytes instanceof ArrayBuffer || bytes instanceof Uint8Array ? inMemory(bytes) : bytes;
+    checkValue(
+      'Safetensors.open',
+      'bytes',
+      source,
+      having('an ArrayBuffer, a Uint8Array or a source', 'read', 'size', 'close'),
+    );
+    checkValue('Safetensors.open', 'name', name, text);
     try {
       const { header, dataStart } = await readHeader(`safetensors "${name}"`, source);
       return new Safetensors(name, source, header, dataStart);
@@ -52,6 +60,7 @@ export class Safetensors {
    * @throws OptionError for a name the file does not have.
    */
   async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    checkValue('Safetensors.read', 'name', name, text);
     const entry = this.entries.get(name);
     if (entry === undefined) {
       const known = [...this.entries.keys()];

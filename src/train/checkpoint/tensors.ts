@@ -1,10 +1,13 @@
 import { encode, type Dtype } from '../../core/dtype.js';
+import { describe } from '../../core/describe.js';
 import { CapabilityError, NumericsError } from '../../core/errors.js';
-import type { Tensor } from '../../tensor/index.js';
+import { checkValue, made, text } from '../../core/requirements.js';
+import { commonDevice, type Tensor } from '../../tensor/index.js';
 import type { TensorSource } from './write-safetensors.js';
 
 /** A tensor as it is to be stored; its bits are fetched from the device when they are written. */
 export function sourceOf(tensor: Tensor): TensorSource {
+  commonDevice('sourceOf', [tensor]);
   const { dtype, shape } = tensor;
   return { dtype, shape, bytes: () => tensor.device.read(tensor.buffer, 0, tensor.byteLength) };
 }
@@ -54,10 +57,12 @@ function rounded(who: string, bytes: ArrayBuffer): HostTensor {
  * @throws CapabilityError for any other dtype; NumericsError for an f64, OptionError for an integer, that does not fit.
  */
 export function hostTensor(who: string, bytes: Uint8Array<ArrayBuffer>, dtype: string): HostTensor {
-  const reading = Object.hasOwn(readings, dtype) ? readings[dtype] : undefined;
+  checkValue('hostTensor', 'who', who, text);
+  checkValue(who, 'bytes', bytes, made('a Uint8Array', Uint8Array));
+  const reading = typeof dtype === 'string' && Object.hasOwn(readings, dtype) ? readings[dtype] : undefined;
   if (reading === undefined) {
     throw new CapabilityError(
-      `${who}: is of dtype ${dtype}; those that can be read are ${Object.keys(readings).join(', ')}. Leave it out, or store it as one of them.`,
+      `${who}: is of dtype ${describe(dtype)}; those that can be read are ${Object.keys(readings).join(', ')}. Leave it out, or store it as one of them.`,
     );
   }
   // a fresh copy starts at a multiple of every element

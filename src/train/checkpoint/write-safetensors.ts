@@ -1,6 +1,16 @@
 import type { Dtype } from '../../core/dtype.js';
+import { describe } from '../../core/describe.js';
 import { OptionError } from '../../core/errors.js';
 import { requireNode } from '../../core/node.js';
+import {
+  anything,
+  checkValue,
+  having,
+  plainObject,
+  reasonsAgainst,
+  refuse,
+  type Requirement,
+} from '../../core/requirements.js';
 import { show } from '../../core/shape.js';
 import type { OpenFile } from './files.js';
 import { layOut } from './header.js';
@@ -23,6 +33,22 @@ export interface Written {
   readonly sha256: string;
 }
 
+const bits: Requirement = {
+  must: 'a view of a buffer, or a function that gives one',
+  holds: (value) => ArrayBuffer.isView(value) || typeof value === 'function',
+};
+
+/** @throws OptionError naming all that are no tensors to be written. */
+export function checkSources(who: string, tensors: TensorSources): void {
+  checkValue(who, 'tensors', tensors, plainObject);
+  // dtype and shape are looked at when the file is laid out
+  const wanted = { dtype: anything, shape: anything, bytes: bits };
+  const all = Object.entries(tensors).flatMap(([name, source]) =>
+    reasonsAgainst(source, wanted, Object.keys(wanted)).map((reason) => `tensor "${name}": ${reason}`),
+  );
+  refuse(who, all);
+}
+
 /** Bytes that are hashed or read at once. */
 export const BLOCK = 2 ** 20;
 
@@ -37,6 +63,9 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<Written> {
   const who = 'writeSafetensors';
+  checkValue(who, 'file', file, having('a file', 'write'));
+  checkSources(who, tensors);
+  checkValue(who, 'metadata', metadata, plainObject);
   const sources = new Map(Object.entries(tensors));
   const described = [...sources].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   const { start, entries } = layOut(who, described, metadata);
@@ -52,6 +81,9 @@ export async function writeSafetensors(
   for (const { name, begin, end, shape, dtype } of entries) {
     const { bytes } = sources.get(name)!;
     const view = typeof bytes === 'function' ? await bytes() : bytes;
+    if (!ArrayBuffer.isView(view)) {
+      throw new OptionError(`${who}: tensor "${name}": bytes must be a view of a buffer; got ${describe(view)}.`);
+    }
     if (view.byteLength !== end - begin) {
       throw new OptionError(
         `${who}: tensor "${name}", ${dtype} of shape ${show(shape)}, takes ${end - begin} bytes; got ${view.byteLength}.`,

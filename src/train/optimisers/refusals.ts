@@ -1,10 +1,15 @@
 import type { DeviceBuffer } from '../../devices/device.js';
 import { sameShape, show } from '../../core/shape.js';
-import type { Tensor } from '../../tensor/index.js';
+import { someTensor, type Tensor } from '../../tensor/index.js';
 import type { NamedTensors, OptimiserState } from './types.js';
+
+const isNamed = (one: unknown): boolean =>
+  Array.isArray(one) && one.length === 2 && typeof one[0] === 'string' && someTensor.holds(one[1]);
 
 /** Why an optimiser cannot hold these parameters, a sentence each. */
 export function reasonsAgainstParameters(parameters: NamedTensors): readonly string[] {
+  if (!Array.isArray(parameters) || !parameters.every(isNamed))
+    return ['takes its parameters as a list of [name, tensor]'];
   if (parameters.length === 0) return ['takes at least one parameter, as [name, tensor]'];
   const names = new Set<string>();
   const owners = new Map<DeviceBuffer, string>();

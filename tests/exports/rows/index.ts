@@ -7,6 +7,7 @@ import { nn } from './nn.js';
 import { ops } from './ops.js';
 import { positions } from './positions.js';
 import { tensors } from './tensor.js';
+import { train } from './train.js';
 
 /** By entry of the package; what several entries export belongs to the first. */
 export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>>> = {
@@ -16,4 +17,5 @@ export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>
   './masks': masks,
   './models': models,
   './nn': nn,
+  './train': train,
 };
