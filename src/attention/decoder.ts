@@ -8,7 +8,15 @@ import { checkCall } from './call.js';
 import { Groups } from './decode/groups.js';
 import type { Step } from './decode/memory.js';
 import { madeWith, openDecoder, settleDecoder, type HeadSizes, type Opened, type Setting } from './decode/open.js';
-import { checkHeader, checkState, isLengths, savedGroups, saveDecoder, type DecoderState } from './decode/state.js';
+import {
+  checkHeader,
+  checkState,
+  lengthsBelow,
+  isLengths,
+  savedGroups,
+  saveDecoder,
+  type DecoderState,
+} from './decode/state.js';
 import type { Device } from '../devices/device.js';
 import type { ForwardResult } from './definition.js';
 import type { AttentionResult } from './mechanism.js';
@@ -144,21 +152,17 @@ export class Decoder {
   truncate(length: number | readonly number[]): void {
     this.#refuseGone();
     const { name } = this.#setting.mechanism;
-    const before = this.lengths;
-    const to = typeof length === 'number' ? before.map(() => length) : length;
-    const fits =
-      isList(to) &&
-      to.length === before.length &&
-      before.every((most, row) => Number.isSafeInteger(to[row]) && to[row]! >= 0 && to[row]! <= most);
-    if (!fits) {
-      throw new OptionError(
-        `${name}: truncate: takes a length, or one for each row, of at most [${before.join()}]; got ${describe(length)}.`,
-      );
-    }
-    const stuck = this.#groups?.goBack(to);
+    const to = lengthsBelow(`${name}: truncate`, length, this.lengths);
+    this.apart(to);
+    this.rewind(to);
+  }
+
+  /** Makes ready for `rewind` to these lengths, which then needs no memory. @throws CapabilityError as `truncate`. @internal */
+  apart(lengths: readonly number[]): void {
+    const stuck = this.#groups?.apart(lengths);
     if (stuck === undefined) return;
     throw new CapabilityError(
-      `${name}: truncate: of ${stuck.from} tokens its memory does not go back to ${stuck.to}, since it has forgotten what was there; ` +
+      `${this.#setting.mechanism.name}: truncate: of ${stuck.from} tokens its memory does not go back to ${stuck.to}, since it has forgotten what was there; ` +
         'fork() before the tokens that may be taken back, and go on with the fork.',
     );
   }
@@ -185,6 +189,7 @@ export class Decoder {
     const who = `${this.#setting.mechanism.name}: import`;
     const header = checkHeader<DecoderState['header']>(who, state.header, { format: 'subquad decoder', version: 1 });
     if (!isLengths(header.lengths)) throw new FormatError(`${who}: the state has no lengths of rows.`);
+    if (state.tensors.size === 0) throw new FormatError(`${who}: the state has no tensors.`);
     const rows = header.lengths.length;
     if (this.#rows !== undefined && rows !== this.#rows) {
       throw new OptionError(
@@ -238,7 +243,7 @@ export class Decoder {
     device: Device,
     inputs: readonly string[],
   ): { readonly groups: Groups; readonly opened: Opened } {
-    const opened = (this.#opened ??= openDecoder(this.#setting, sizes, device, inputs));
+    const opened = (this.#opened ??= scope(() => openDecoder(this.#setting, sizes, device, inputs)));
     const groups = (this.#groups ??= new Groups(opened.memoryOf));
     this.#rows = sizes.B;
     return { groups, opened };

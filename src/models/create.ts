@@ -1,9 +1,8 @@
-import { CapabilityError, OptionError } from '../core/errors.js';
+import { CapabilityError } from '../core/errors.js';
 import { CompressiveTransformer } from './compressive.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import type { LanguageModel } from './model.js';
-import { SegmentSession } from './segment-session.js';
-import { Session, type SessionOptions, type TextSession } from './session.js';
+import type { SessionOptions, TextSession } from './text-session.js';
 import { TransformerXl } from './transformer-xl.js';
 import { Transformer } from './transformer.js';
 
@@ -32,19 +31,12 @@ export function createModel(config: ModelConfig): LanguageModel {
 }
 
 /**
- * A text for a model to go on with. A model with memory has no other cache.
+ * Texts for a model to go on with, as the model offers them. One with memory has no other cache.
  *
  * @throws CapabilityError for a model that does not decode step by step; OptionError for a cache that it does not have.
  */
 export function openSession(model: LanguageModel, options: SessionOptions): TextSession {
-  if (model instanceof Transformer) return new Session(model, options);
-  if (!(model instanceof TransformerXl))
-    throw new CapabilityError('openSession: this model does not decode step by step.');
-  const { maxLength, ...rest } = options;
-  // window and sinks belong to a cache
-  const given = ['cache', ...Object.keys(rest)].find((name) => rest[name as keyof typeof rest] !== undefined);
-  if (given !== undefined) {
-    throw new OptionError(`openSession: the memory of kind ${model.config.kind} is its cache; leave ${given} out.`);
-  }
-  return new SegmentSession(model, { maxLength });
+  const session = model.session?.(options);
+  if (session !== undefined) return session;
+  throw new CapabilityError('openSession: this model does not decode step by step: it has no session().');
 }

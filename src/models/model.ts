@@ -2,6 +2,7 @@ import type { FloatDtype } from '../core/dtype.js';
 import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
 import type { Module } from '../nn/index.js';
 import type { Tensor } from '../tensor/index.js';
+import type { SessionOptions, TextSession } from './text-session.js';
 
 export const reductions = oneOf(['mean', 'none']);
 export const precisions = oneOf(['f32', 'f16', 'bf16']);
@@ -39,4 +40,6 @@ export interface LanguageModel extends Module {
   readonly length: number;
   /** The loss of `targets [B, L]` at the places of `tokens [B, L]`, both i32. */
   loss(tokens: Tensor, targets: Tensor, options?: LossOptions): Loss;
+  /** Texts that it goes on with; absent from a model that does not decode step by step. */
+  session?(options: SessionOptions): TextSession;
 }

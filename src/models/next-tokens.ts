@@ -1,4 +1,6 @@
 import { OptionError } from '../core/errors.js';
+import { concat, slice } from '../ops/index.js';
+import type { Tensor } from '../tensor/index.js';
 
 export interface TokenRule {
   readonly vocabulary: number;
@@ -12,24 +14,24 @@ export interface TokenRule {
  *
  * @throws OptionError for no tokens, more than there is room for, and the first that is none of the vocabulary.
  */
-export function nextTokens(tokens: ArrayLike<number>, { vocabulary, length, maxLength }: TokenRule): Int32Array {
-  const given: unknown = typeof tokens === 'object' ? (tokens as ArrayLike<number> | null)?.length : undefined;
+function nextTokens(who: string, tokens: unknown, { vocabulary, length, maxLength }: TokenRule): Int32Array {
+  const given = lengthOf(tokens);
   const count = Number.isSafeInteger(given) ? (given as number) : 0;
   if (count < 1) {
-    throw new OptionError('session: a step takes a list of at least one token.');
+    throw new OptionError(`${who}: a step takes a list of at least one token.`);
   }
   if (length + count > maxLength) {
     throw new OptionError(
-      `session: ${length} tokens and ${count} more exceed its maxLength of ${maxLength}; make one with more.`,
+      `${who}: ${length} tokens and ${count} more exceed its maxLength of ${maxLength}; make one with more.`,
     );
   }
   const all = new Int32Array(count);
   for (let i = 0; i < count; i++) {
-    const token: unknown = tokens[i];
+    const token = (tokens as ArrayLike<unknown>)[i];
     if (!Number.isInteger(token) || (token as number) < 0 || (token as number) >= vocabulary) {
       const got = typeof token === 'number' ? token : `a value of type ${typeof token}`;
       throw new OptionError(
-        `session: tokens must be whole numbers from 0 to ${vocabulary - 1}; got ${got} as number ${i} of ${count}.`,
+        `${who}: tokens must be whole numbers from 0 to ${vocabulary - 1}; got ${got} as number ${i} of ${count}.`,
       );
     }
     all[i] = token as number;
@@ -37,9 +39,61 @@ export function nextTokens(tokens: ArrayLike<number>, { vocabulary, length, maxL
   return all;
 }
 
-/** Pieces of at most `most` tokens. */
-export const pieces = (tokens: Int32Array, most: number): readonly Int32Array[] =>
-  Array.from({ length: Math.ceil(tokens.length / most) }, (_, i) => tokens.subarray(i * most, (i + 1) * most));
+const lengthOf = (list: unknown): unknown =>
+  typeof list === 'object' && list !== null && 'length' in list ? list.length : undefined;
 
-/** Tokens of a prompt that go through the layers at a time. */
+/** What the rows of a session go on with. */
+export interface NextTokens {
+  readonly lists: readonly Int32Array[];
+  /** Whether the only row was given without a list of rows. */
+  readonly single: boolean;
+}
+
+/**
+ * What all rows go on with, a list of tokens for each; or for the only one, its tokens.
+ *
+ * @throws OptionError for another number of lists, and as for the tokens of each.
+ */
+export function tokensOfRows(
+  tokens: unknown,
+  { lengths, ...rule }: Omit<TokenRule, 'length'> & { readonly lengths: readonly number[] },
+): NextTokens {
+  const rows = lengths.length;
+  const first = lengthOf(tokens) === 0 ? undefined : (tokens as Partial<ArrayLike<unknown>> | null | undefined)?.[0];
+  const nested = typeof first === 'object' && first !== null;
+  if (!nested && rows === 1) {
+    return { lists: [nextTokens('session', tokens, { ...rule, length: lengths[0]! })], single: true };
+  }
+  const count = nested ? lengthOf(tokens) : undefined;
+  if (count !== rows) {
+    throw new OptionError(
+      `session: a step takes a list of tokens for each of its ${rows} rows; got ${nested ? `${count as number} lists` : 'another value'}.`,
+    );
+  }
+  const all = tokens as ArrayLike<unknown>;
+  const name = (row: number): string => (rows === 1 ? 'session' : `session: row ${row}`);
+  const lists = lengths.map((length, row) => nextTokens(name(row), all[row], { ...rule, length }));
+  return { lists, single: false };
+}
+
+/** Rows, those of one key together. */
+export function rowsBy(count: number, keyOf: (row: number) => unknown): number[][] {
+  const groups = new Map<unknown, number[]>();
+  for (let row = 0; row < count; row++) {
+    const key = keyOf(row);
+    const rows = groups.get(key);
+    if (rows === undefined) groups.set(key, [row]);
+    else rows.push(row);
+  }
+  return [...groups.values()];
+}
+
+/** What groups of rows gave, `[rows, …]` each, as one tensor in the order of all rows. */
+export function inOrder(parts: readonly { readonly rows: readonly number[]; readonly x: Tensor }[]): Tensor {
+  if (parts.length === 1) return parts[0]!.x;
+  const each = parts.flatMap(({ rows, x }) => rows.map((row, i) => ({ row, x: slice(x, { start: i, end: i + 1 }) })));
+  return concat(each.sort((a, b) => a.row - b.row).map(({ x }) => x));
+}
+
+/** Tokens of each prompt that go through the layers at a time. */
 export const PREFILL = 512;

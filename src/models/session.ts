@@ -1,111 +1,180 @@
-import type { Attention } from '../nn/index.js';
-import type { CacheKind, Decoder } from '../attention/index.js';
-import { CapabilityError, checkOptions, OptionError } from '../core/errors.js';
+import type { Attention, Embedding, Module, Offset } from '../nn/index.js';
+import type { Decoder } from '../attention/index.js';
+import { lengthsBelow } from '../attention/decode/state.js';
+import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
+import { checkValue, wholeFrom } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
-import { noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
-import { nextTokens, pieces, PREFILL } from './next-tokens.js';
-import type { Transformer } from './transformer.js';
+import { commonDevice, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
+import type { ModelConfig } from './model-config.js';
+import { inOrder, PREFILL, rowsBy, tokensOfRows } from './next-tokens.js';
+import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
+import type { Stack } from './stack.js';
+import type { SessionOptions, TextSession } from './text-session.js';
 
-export interface SessionOptions {
-  /** Tokens it will see at most. */
-  readonly maxLength: number;
-  /** What is kept of the tokens so far; see `DecoderOptions`. Not for mechanisms with a state of fixed size. */
-  readonly cache?: CacheKind;
-  readonly window?: number;
-  readonly sinks?: number;
+/** What a session asks of its model. */
+export interface DecodingModel extends Module {
+  readonly config: ModelConfig;
+  readonly stack: Stack;
+  readonly ends: { readonly embedding: Embedding; logits(rows: Tensor): Tensor };
+  embed(tokens: Tensor, offset: Offset): Tensor;
 }
 
-/** A text that a model goes on with. */
-export interface TextSession {
-  /** Tokens so far. */
-  readonly length: number;
-  /**
-   * Logits of the token after `tokens`, `[vocabulary]`; the caller disposes of them. A step that throws leaves the text as it was.
-   *
-   * @throws OptionError for what are no tokens of the vocabulary, and more than `maxLength` in all.
-   */
-  step(tokens: ArrayLike<number>): Tensor;
-  /** Forgets the text. */
-  reset(): void;
-  /** Frees the caches, not the model. Idempotent. */
-  dispose(): void;
-}
+type Decoders = ReadonlyMap<Attention, Decoder>;
 
 /**
- * One text that a decoder goes on with, token by token: a cache for each layer, allocated once. What `step` gives equals `logits` of
- * the whole text at its last token, up to rounding, where the cache keeps all that the mechanism sees.
+ * Texts that a decoder goes on with, token by token: caches for each layer, allocated once. What `step` gives equals `logits` of the
+ * whole text at its last token, up to rounding, where the cache keeps all that the mechanism sees.
+ *
+ * Rows are not padded: prompts of different lengths go through the layers apart, tokens of all rows together, and attention runs
+ * over each row's own cache.
  *
  * @throws CapabilityError for a mechanism or position that does not decode step by step, or not with this cache; OptionError for a
  * `maxLength` that the mechanism or the positions do not reach, or at which those of tokens before would change.
  */
 export class Session implements TextSession {
-  readonly #model: Transformer;
-  readonly #maxLength: number;
-  readonly #decoders: ReadonlyMap<Attention, Decoder>;
-  #length = 0;
+  readonly #model: DecodingModel;
+  readonly #options: SessionOptions;
+  #decoders: Decoders;
+  #lengths: readonly number[];
   #disposed = false;
 
-  constructor(model: Transformer, options: SessionOptions) {
-    checkOptions('session', options, ['maxLength', 'cache', 'window', 'sinks']);
+  constructor(model: DecodingModel, options: SessionOptions) {
+    checkOptions('session', options, ['maxLength', 'rows', 'cache', 'window', 'sinks']);
+    const { rows = 1, maxLength } = options;
+    checkValue('session', 'rows', rows, wholeFrom(1));
     const { kind } = model.config;
-    const { layers } = model.stack;
-    for (const { attention } of layers) {
+    for (const { attention } of model.stack.layers) {
       const method = attention.positions?.method;
       if (kind !== 'decoder' || method === 'transformer-xl') {
         throw new CapabilityError(
           `session: kind ${kind} with position ${method} does not decode with caches; take a decoder with another position.`,
         );
       }
-      const against = attention.positions?.against(options.maxLength);
-      if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${options.maxLength}.`);
+      const against = attention.positions?.against(maxLength);
+      if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${maxLength}.`);
     }
     this.#model = model;
-    this.#maxLength = options.maxLength;
-    this.#decoders = new Map(
-      layers.map(({ attention }) => [
-        attention,
-        attention.mechanism.decoder({ ...attention.callOptions(), ...options }),
-      ]),
-    );
+    this.#options = { ...options, rows };
+    this.#lengths = new Array<number>(rows).fill(0);
+    this.#decoders = this.#makeDecoders();
     for (const [{ heads, kvHeads, headDim }, decoder] of this.#decoders) {
-      decoder.expect({ B: 1, H: heads, G: kvHeads, D: headDim, E: headDim });
+      decoder.expect({ B: rows, H: heads, G: kvHeads, D: headDim, E: headDim });
     }
+  }
+
+  get rows(): number {
+    return this.#lengths.length;
   }
 
   get length(): number {
-    return this.#length;
+    return Math.max(...this.#lengths);
   }
 
-  step(tokens: ArrayLike<number>): Tensor {
-    if (this.#disposed) throw new OptionError('session: it was disposed; open another one.');
-    const { ends } = this.#model;
-    const { vocabulary } = ends.config;
-    const before = this.#length;
-    const all = nextTokens(tokens, { vocabulary, length: before, maxLength: this.#maxLength });
+  get lengths(): readonly number[] {
+    return this.#lengths;
+  }
+
+  step(tokens: ArrayLike<number> | readonly ArrayLike<number>[]): Tensor {
+    this.#refuseGone();
+    const { ends, config } = this.#model;
+    const { vocabulary } = config;
+    const before = this.#lengths;
+    const { maxLength } = this.#options;
+    const { lists, single } = tokensOfRows(tokens, { vocabulary, lengths: before, maxLength });
     try {
       return scope(() => {
-        let last: Tensor | undefined;
-        for (const piece of pieces(all, PREFILL)) {
-          last?.dispose();
-          last = this.#advance(piece);
-        }
-        const row = slice(last!, { axis: 1, start: -1 });
+        const groups = rowsBy(lists.length, (row) => lists[row]!.length);
+        const last = inOrder(
+          groups.map((rows) => ({
+            rows,
+            x: this.#advance(
+              rows,
+              rows.map((row) => lists[row]!),
+            ),
+          })),
+        );
         return reshape(
-          noGradient(() => ends.logits(cast(row, 'f32'))),
-          [vocabulary],
+          noGradient(() => ends.logits(cast(last, 'f32'))),
+          single ? [vocabulary] : [lists.length, vocabulary],
         );
       });
     } catch (error) {
-      for (const decoder of this.#decoders.values()) decoder.rewind([before]);
-      this.#length = before;
+      for (const decoder of this.#decoders.values()) decoder.rewind(before);
+      this.#lengths = before;
       throw error;
     }
   }
 
-  /** Forgets the text and keeps the memory. */
+  fork(rows: readonly number[] = this.#lengths.map((_, row) => row)): Session {
+    this.#refuseGone();
+    const forked = new Map<Attention, Decoder>();
+    try {
+      for (const [attention, decoder] of this.#decoders) forked.set(attention, decoder.fork(rows));
+      const other = new Session(this.#model, { ...this.#options, rows: rows.length });
+      other.#become(
+        forked,
+        rows.map((row) => this.#lengths[row]!),
+      );
+      return other;
+    } catch (error) {
+      for (const decoder of forked.values()) decoder.dispose();
+      throw error;
+    }
+  }
+
+  truncate(length: number | readonly number[]): void {
+    this.#refuseGone();
+    const to = lengthsBelow('session: truncate', length, this.#lengths);
+    for (const decoder of this.#decoders.values()) decoder.apart(to);
+    for (const decoder of this.#decoders.values()) decoder.rewind(to);
+    this.#lengths = [...to];
+  }
+
+  async export(): Promise<SessionState> {
+    this.#refuseGone();
+    const weights = await markOf(this.#model);
+    this.#refuseGone();
+    if (this.length === 0) throw new OptionError('session: export: there are no tokens yet.');
+    return scope(() => {
+      const layers = [...this.#decoders.values()].map((decoder) => decoder.export());
+      const tensors = layers.flatMap((layer, i) =>
+        [...layer.tensors].map(([name, x]) => [`layers.${i}.${name}`, x] as const),
+      );
+      const rest = { lengths: this.#lengths, layers: layers.map(({ header }) => header) };
+      return { header: headerOf({ config: this.#model.config, weights }, rest), tensors: new Map(tensors) };
+    });
+  }
+
+  async import({ header, tensors }: SessionState): Promise<void> {
+    this.#refuseGone();
+    commonDevice('session: import', [this.#model.ends.embedding.weight.value, ...tensors.values()]);
+    const weights = await markOf(this.#model);
+    this.#refuseGone();
+    const { layers = [], lengths } = checkSession(header, { config: this.#model.config, weights }, this.rows);
+    const decoders = this.#makeDecoders();
+    if (layers.length !== decoders.size) {
+      throw new FormatError(`session: import: the state has ${layers.length} layers and the model ${decoders.size}.`);
+    }
+    try {
+      [...decoders.values()].forEach((decoder, i) => {
+        const prefix = `layers.${i}.`;
+        const own = [...tensors].filter(([name]) => name.startsWith(prefix));
+        decoder.import({
+          header: layers[i]!,
+          tensors: new Map(own.map(([name, x]) => [name.slice(prefix.length), x])),
+        });
+      });
+    } catch (error) {
+      for (const decoder of decoders.values()) decoder.dispose();
+      throw error;
+    }
+    this.#become(decoders, lengths);
+  }
+
+  /** Forgets the texts and keeps the memory. */
   reset(): void {
     for (const decoder of this.#decoders.values()) decoder.reset();
-    this.#length = 0;
+    this.#lengths = this.#lengths.map(() => 0);
   }
 
   dispose(): void {
@@ -113,21 +182,58 @@ export class Session implements TextSession {
     this.#disposed = true;
   }
 
-  /** What the layers give for the next tokens, normalised, `[1, T, width]`. */
-  #advance(tokens: Int32Array): Tensor {
+  #refuseGone(): void {
+    if (this.#disposed) throw new OptionError('session: it was disposed; open another one.');
+  }
+
+  #makeDecoders(): Decoders {
+    return new Map(
+      this.#model.stack.layers.map(({ attention }) => [
+        attention,
+        attention.mechanism.decoder({ ...attention.callOptions(), ...this.#options }),
+      ]),
+    );
+  }
+
+  #become(decoders: Decoders, lengths: readonly number[]): void {
+    for (const decoder of this.#decoders.values()) decoder.dispose();
+    this.#decoders = decoders;
+    this.#lengths = lengths;
+  }
+
+  /** What the layers give for the last of the next tokens of some rows, as many for each, `[rows, 1, width]`. */
+  #advance(rows: readonly number[], lists: readonly Int32Array[]): Tensor {
+    const count = lists[0]!.length;
+    let last: Tensor | undefined;
+    for (let start = 0; start < count; start += PREFILL) {
+      last?.dispose();
+      last = this.#through(
+        rows,
+        lists.map((list) => list.subarray(start, start + PREFILL)),
+      );
+    }
+    return slice(last!, { axis: 1, start: -1 });
+  }
+
+  /** The same for all of a piece, normalised. */
+  #through(rows: readonly number[], lists: readonly Int32Array[]): Tensor {
     const { stack, ends } = this.#model;
     const device = ends.embedding.weight.value.device;
-    const offset = this.#length;
-    const attend = (attention: Attention, rows: Tensor): Tensor => {
-      const { q, k, v, inputs } = attention.project(rows, { offset });
-      return attention.combine(this.#decoders.get(attention)!.step(q, k, v, { inputs }).out);
+    const count = lists[0]!.length;
+    const tokens = new Int32Array(rows.length * count);
+    lists.forEach((list, i) => tokens.set(list, i * count));
+    const offsets = rows.map((row) => this.#lengths[row]!);
+    const offset = offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets;
+    const attend = (attention: Attention, stream: Tensor): Tensor => {
+      const { q, k, v, inputs } = attention.project(stream, { offset });
+      return attention.combine(this.#decoders.get(attention)!.step(q, k, v, { inputs, rows }).out);
     };
     const out = scope(() =>
       noGradient(() =>
-        stack.forward(this.#model.embed(tensor(tokens, [1, tokens.length], { device }), offset), { attend }),
+        stack.forward(this.#model.embed(tensor(tokens, [rows.length, count], { device }), offset), { attend }),
       ),
     );
-    this.#length += tokens.length;
+    this.#lengths = this.#lengths.map((length, row) => (rows.includes(row) ? length + count : length));
     return out;
   }
 }

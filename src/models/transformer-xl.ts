@@ -13,7 +13,9 @@ import {
   type LossOptions,
   type ModelState,
 } from './model.js';
+import { SegmentSession } from './segment-session.js';
 import { Stack } from './stack.js';
+import type { SessionOptions } from './text-session.js';
 import { Ends } from './transformer.js';
 
 export interface SegmentOptions {
@@ -107,6 +109,10 @@ export class TransformerXl extends Module implements LanguageModel {
       const { hidden, state } = this.segment(tokens, options);
       return { logits: this.ends.logits(cast(hidden, 'f32')), state };
     });
+  }
+
+  session(options: SessionOptions): SegmentSession {
+    return new SegmentSession(this, options);
   }
 
   loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {

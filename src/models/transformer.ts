@@ -1,13 +1,15 @@
 import { ShapeError } from '../core/errors.js';
 import { checkValue } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { Dropout, Embedding, Linear, Module, type Context } from '../nn/index.js';
+import { Dropout, Embedding, Linear, Module, type Context, type Offset } from '../nn/index.js';
 import { add, cast, mul, reshape } from '../ops/index.js';
 import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { tokenLoss } from './loss.js';
 import { checkLossOptions, reductions, type LanguageModel, type Loss, type LossOptions } from './model.js';
+import { Session } from './session.js';
 import { Stack } from './stack.js';
+import type { SessionOptions } from './text-session.js';
 
 /** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
 export class Ends extends Module {
@@ -86,7 +88,7 @@ export class Transformer extends Module implements LanguageModel {
   }
 
   /** Embeddings with positions from `offset` on. */
-  embed(tokens: Tensor, offset: number): Tensor {
+  embed(tokens: Tensor, offset: Offset): Tensor {
     commonDevice('model', [tokens]);
     return this.ends.embed(tokens, this.stack.positions.embed(tokens.shape[1] ?? 1, offset, tokens.device));
   }
@@ -94,6 +96,10 @@ export class Transformer extends Module implements LanguageModel {
   /** `[B, L, vocabulary]`, f32. */
   logits(tokens: Tensor, context: Context = {}): Tensor {
     return scope(() => this.ends.logits(cast(this.hidden(tokens, context), 'f32')));
+  }
+
+  session(options: SessionOptions): Session {
+    return new Session(this, options);
   }
 
   loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {

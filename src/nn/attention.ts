@@ -25,7 +25,7 @@ import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js
 import { Linear } from './linear.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
-import { Positions } from './positions.js';
+import { offsets, Positions, type Offset } from './positions.js';
 
 export interface AttentionOptions {
   /** H, query heads. */
@@ -70,12 +70,12 @@ export interface AttendOver {
   /** Rows of keys and values, `[B, S, features]`, of a layer that is `separate`; default x. */
   readonly source?: Tensor | undefined;
   /** Position of the first row of keys; default 0. */
-  readonly offset?: number;
+  readonly offset?: Offset;
   /** Real rows of each sequence; those beyond are padding. */
   readonly lengths?: readonly number[] | undefined;
 }
 
-const inOver = { source: someTensor, offset: wholeFrom(0), lengths: listOfNumbers };
+const inOver = { source: someTensor, offset: offsets, lengths: listOfNumbers };
 
 /** Queries, keys and values as heads. */
 export interface Projected {
@@ -198,7 +198,8 @@ export class Attention extends Module {
       const [q, k, v] = this.#query
         ? [...splitHeads(this.#query.forward(x), [heads]), ...splitHeads(projected, [kvHeads, kvHeads])]
         : splitHeads(projected, [heads, kvHeads, kvHeads]);
-      const first = this.#query && !this.causal ? offset : offset + keyRows.shape[1]! - x.shape[1]!;
+      const ahead = this.#query && !this.causal ? 0 : keyRows.shape[1]! - x.shape[1]!;
+      const first = typeof offset === 'number' ? offset + ahead : offset.map((one) => one + ahead);
       const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor =>
         of === 'v' ? heads : (this.positions?.rotate(heads, of === 'q' ? first : offset) ?? heads);
       const inputs = this.#further.map(([name, of, projection]) => {

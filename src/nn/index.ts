@@ -10,7 +10,7 @@ export { ModuleList } from './list.js';
 export { Module, type InitialiseOptions, type Training } from './module.js';
 export { LayerNorm, RmsNorm, type LayerNormOptions, type RmsNormOptions } from './norm.js';
 export { Parameter } from './parameter.js';
-export { Positions, type PositionOptions, type PositionSizes } from './positions.js';
+export { Positions, type Offset, type PositionOptions, type PositionSizes } from './positions.js';
 export { recompute } from './recompute.js';
 export { reversible, type ReversibleLayer } from './reversible.js';
 export { normOf, Residual, type NormKind, type ResidualOptions } from './residual.js';

@@ -9,8 +9,10 @@ import {
   positive,
   wholeFrom,
   wholeNumber,
+  type Requirement,
   type Requirements,
 } from '../core/requirements.js';
+import { reshape } from '../ops/index.js';
 import {
   alibi,
   learnedPositions,
@@ -24,7 +26,7 @@ import {
 } from '../positions/index.js';
 import type { Score } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
-import { commonDevice, keep, someDevice, type Tensor } from '../tensor/index.js';
+import { commonDevice, keep, scope, someDevice, tensor, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 
@@ -34,6 +36,20 @@ export type PositionOptions =
   | { readonly method: 'transformer-xl'; readonly clamp?: number }
   | { readonly method: 'rope'; readonly base?: number; readonly scaling?: RopeScaling }
   | { readonly method: 't5'; readonly buckets?: number; readonly maxDistance?: number };
+
+/** Position of the first token: of every sequence, or a list, one for each. */
+export type Offset = number | readonly number[];
+
+export const offsets: Requirement = {
+  must: 'a whole number of at least 0, or a list of them',
+  holds: (value) =>
+    wholeFrom(0).holds(value) ||
+    (Array.isArray(value) && value.length > 0 && value.every((one) => wholeFrom(0).holds(one))),
+};
+
+/** Positions of `length` tokens of each sequence. */
+const each = (length: number, offset: readonly number[]): number[] =>
+  offset.flatMap((first) => Array.from({ length }, (_, i) => first + i));
 
 export interface PositionSizes {
   readonly features: number;
@@ -100,29 +116,46 @@ export class Positions extends Module {
     return this.method === 'alibi' || this.method === 't5';
   }
 
-  /** Rows to add to the embeddings of `length` tokens from position `offset` on, `[length, features]`. */
-  embed(length: number, offset: number, device: Device): Tensor | undefined {
+  /** Rows to add to the embeddings of `length` tokens from position `offset` on, `[length, features]`; `[B, length, features]` of a list. */
+  embed(length: number, offset: Offset, device: Device): Tensor | undefined {
     checkValue('Positions', 'length', length, extent);
-    checkValue('Positions', 'offset', offset, wholeFrom(0));
+    checkValue('Positions', 'offset', offset, offsets);
     checkValue('Positions', 'device', device, someDevice);
+    if (this.method !== 'learned' && this.method !== 'sinusoidal') return undefined;
+    if (typeof offset !== 'number') return this.#embedEach(length, offset, device);
     if (this.method === 'learned') return learnedPositions(this.#table!.value, length, { offset });
-    if (this.method !== 'sinusoidal') return undefined;
     return this.#remember(`rows ${offset} ${length}`, device, () =>
       sinusoidal(length, this.sizes.features, { offset, device }),
     );
   }
 
+  /** `[B, length, features]`. */
+  #embedEach(length: number, offset: readonly number[], device: Device): Tensor {
+    const positions = Int32Array.from(each(length, offset));
+    const shape = [offset.length, length];
+    return scope(() =>
+      this.method === 'learned'
+        ? learnedPositions(this.#table!.value, tensor(positions, shape, { device }))
+        : reshape(sinusoidal(positions, this.sizes.features, { device }), [...shape, this.sizes.features]),
+    );
+  }
+
   /** Queries or keys `[B, H, L, D]` from position `offset` on, turned where the method turns them. */
-  rotate(x: Tensor, offset: number): Tensor {
+  rotate(x: Tensor, offset: Offset): Tensor {
     commonDevice('Positions', [x]);
-    checkValue('Positions', 'offset', offset, wholeNumber);
+    if (typeof offset === 'number') checkValue('Positions', 'offset', offset, wholeNumber);
+    else checkValue('Positions', 'offset', offset, offsets);
     if (this.method !== 'rope') return x;
     const rule = this.#rope;
     const length = x.shape[2]!;
+    const own = { rotaryDim: this.sizes.headDim, device: x.device, ...rule };
+    if (typeof offset !== 'number') {
+      const shape = [offset.length, length, this.sizes.headDim];
+      const made = (): Tensor => scope(() => reshape(ropeAngles(each(length, offset), own), shape));
+      return rotatePairs(x, this.#remember(`angles ${offset.join()} each, ${length}`, x.device, made));
+    }
     if (length === 1) return rope(x, { offset, ...rule });
-    const angles = this.#remember(`angles ${offset} ${length}`, x.device, () =>
-      ropeAngles(length, { offset, rotaryDim: this.sizes.headDim, device: x.device, ...rule }),
-    );
+    const angles = this.#remember(`angles ${offset} ${length}`, x.device, () => ropeAngles(length, { offset, ...own }));
     return rotatePairs(x, angles);
   }
 

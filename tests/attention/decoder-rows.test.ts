@@ -367,7 +367,7 @@ describe('rows of a decoder', () => {
         [
           () => decoder.import({ ...state, header: { ...state.header, shapes: {} } }),
           FormatError,
-          'row 0 has 3 tokens and not all of its tensors',
+          'row 0 has 3 tokens and no tensors',
         ],
         [
           () => decoder.import({ ...state, header: { ...state.header, lengths: [3, 2] } }),

@@ -68,14 +68,13 @@ export class Groups {
     for (const group of this.#all) this.#undo(group, group.length, lengths[group.rows[0]!]!);
   }
 
-  /** Forgets tokens, so that rows have these lengths; or says from and to what a row does not go back, and changes nothing. */
-  goBack(lengths: readonly number[]): { readonly from: number; readonly to: number } | undefined {
+  /** Makes ready to `undo` to these lengths; or says from and to what a row does not go back, and changes nothing. */
+  apart(lengths: readonly number[]): { readonly from: number; readonly to: number } | undefined {
     for (const { rows, memory, length: from } of this.#all) {
       const to = rows.map((row) => lengths[row]!).find((one) => one > 0 && !memory.goesBack(from, one));
       if (to !== undefined) return { from, to };
     }
     this.#split((row) => lengths[row]);
-    for (const group of this.#all) this.#undo(group, group.length, lengths[group.rows[0]!]!);
     return undefined;
   }
 

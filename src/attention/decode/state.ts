@@ -1,5 +1,5 @@
-import { isPlainObject } from '../../core/describe.js';
-import { FormatError } from '../../core/errors.js';
+import { describe, isList, isPlainObject } from '../../core/describe.js';
+import { FormatError, OptionError } from '../../core/errors.js';
 import { sameShape, show } from '../../core/shape.js';
 import { concat } from '../../ops/shape.js';
 import type { Tensor } from '../../tensor/index.js';
@@ -70,6 +70,47 @@ export function differencesOf(theirs: unknown, ours: Readonly<Record<string, unk
 export const isLengths = (value: unknown): value is readonly number[] =>
   Array.isArray(value) && value.length > 0 && value.every((length) => Number.isSafeInteger(length) && length >= 0);
 
+/** The lengths that rows are to be cut to. @throws OptionError unless it is one of at most those there are, or one for each. */
+export function lengthsBelow(
+  who: string,
+  length: number | readonly number[],
+  before: readonly number[],
+): readonly number[] {
+  const to = typeof length === 'number' ? before.map(() => length) : length;
+  const fits =
+    isList(to) &&
+    to.length === before.length &&
+    before.every((most, row) => Number.isSafeInteger(to[row]) && to[row]! >= 0 && to[row]! <= most);
+  if (fits) return to;
+  throw new OptionError(
+    `${who}: takes a length, or one for each row, of at most [${before.join()}]; got ${describe(length)}.`,
+  );
+}
+
+/** What of the tensors does not have the shapes that the header says, `[1, …]` for each row that has tokens. */
+export function shapeReasons(
+  { shapes: given, lengths }: Pick<DecoderHeader, 'shapes' | 'lengths'>,
+  tensors: ReadonlyMap<string, Tensor>,
+): string[] {
+  const shapes: DecoderHeader['shapes'] = isPlainObject(given) ? given : {};
+  const reasons: string[] = [];
+  const namesOf = (row: number): string =>
+    Object.keys(shapes)
+      .filter((name) => name.startsWith(`${row}.`))
+      .map((name) => name.slice(`${row}`.length))
+      .sort()
+      .join();
+  lengths.forEach((length, row) => {
+    if (length > 0 && namesOf(row) === '') reasons.push(`row ${row} has ${length} tokens and no tensors`);
+  });
+  for (const [name, shape] of Object.entries(shapes)) {
+    const found = tensors.get(name);
+    if (found?.dtype === 'f32' && sameShape(found.shape, shape) && found.shape[0] === 1) continue;
+    reasons.push(`${name} must be f32${show(shape)}; got ${found ? `${found.dtype}${show(found.shape)}` : 'none'}`);
+  }
+  return reasons;
+}
+
 /** @throws FormatError naming everything that does not fit the decoder. Nothing has been taken in then. */
 export function checkState(
   who: string,
@@ -80,23 +121,7 @@ export function checkState(
   const reasons = differencesOf(header.of, of);
   const longest = Math.max(...header.lengths);
   if (longest > maxLength) reasons.push(`${longest} tokens are more than the maxLength of ${maxLength}`);
-  const shapes: DecoderHeader['shapes'] = isPlainObject(header.shapes) ? header.shapes : {};
-  const namesOf = (row: number): string =>
-    Object.keys(shapes)
-      .filter((name) => name.startsWith(`${row}.`))
-      .map((name) => name.slice(`${row}`.length))
-      .sort()
-      .join();
-  const first = header.lengths.findIndex((length) => length > 0);
-  header.lengths.forEach((length, row) => {
-    const whole = length === 0 || (namesOf(row) !== '' && namesOf(row) === namesOf(first));
-    if (!whole) reasons.push(`row ${row} has ${length} tokens and not all of its tensors`);
-  });
-  for (const [name, shape] of Object.entries(shapes)) {
-    const found = tensors.get(name);
-    if (found?.dtype === 'f32' && sameShape(found.shape, shape) && found.shape[0] === 1) continue;
-    reasons.push(`${name} must be f32${show(shape)}; got ${found ? `${found.dtype}${show(found.shape)}` : 'none'}`);
-  }
+  reasons.push(...shapeReasons(header, tensors));
   if (reasons.length > 0) throw new FormatError(`${who}: the state is of another decoder: ${reasons.join('; ')}.`);
 }
 
@@ -108,7 +133,10 @@ export function savedGroups({ header, tensors }: DecoderState): SavedGroup[] {
     const rows = lengths.flatMap((one, row) => (one === length ? [row] : []));
     const prefix = `${rows[0]}.`;
     const names = Object.keys(shapes).flatMap((name) => (name.startsWith(prefix) ? [name.slice(prefix.length)] : []));
-    const saved = names.map((name) => [name, concat(rows.map((row) => tensors.get(`${row}.${name}`)!))] as const);
+    const saved = names.map((name) => {
+      const parts = rows.flatMap((row) => tensors.get(`${row}.${name}`) ?? []);
+      return [name, concat(parts)] as const;
+    });
     return { rows, length, saved: Object.fromEntries(saved) };
   });
 }
