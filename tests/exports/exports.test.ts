@@ -30,7 +30,7 @@ function sourceOf(target: unknown): string | undefined {
 }
 
 // what has no rows yet: an entry, or a name of one
-const untried = new Set(['./models generate', './models openSession', './models Session']);
+const untried = new Set(['./models generate', './models generateRows', './models openSession', './models Session']);
 
 interface Export {
   readonly entry: string;

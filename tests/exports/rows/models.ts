@@ -56,6 +56,7 @@ const ofBoth = ofModule(() => new EncoderDecoder(both));
 const ofXl = ofModule(() => new TransformerXl(xl));
 const ofCompressive = ofModule(() => new CompressiveTransformer(compressive));
 const segment = options({ state, precision });
+const session = plain('the constructor of a session, which has no row yet');
 const protectedMethod = plain('for subclasses');
 
 export const models: Readonly<Record<string, Row | Plain>> = {
@@ -84,6 +85,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'TransformerXl.segment': ofXl('segment', tokens, segment),
   'TransformerXl.carry': protectedMethod,
   'TransformerXl.logits': ofXl('logits', tokens, segment),
+  'TransformerXl.session': session,
   'TransformerXl.loss': ofXl('loss', tokens, tokens, options({ reduction, precision, state })),
   Ends: make(value(decoder)),
   'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4))),
@@ -93,6 +95,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.hidden': ofDecoder('hidden', tokens, context),
   'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
   'Transformer.logits': ofDecoder('logits', tokens, context),
+  'Transformer.session': session,
   'Transformer.loss': ofDecoder('loss', tokens, tokens, options({ reduction, precision })),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
 };
