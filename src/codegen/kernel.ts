@@ -20,6 +20,9 @@ export interface Kernel {
   readonly cpu: (k: VectorBuilder) => void;
 }
 
+/** The same for two kernels that are one program: equal keys of different families do not meet. */
+export const identityOf = ({ name, key }: Kernel): string => `${name}\0${key}`;
+
 /** Runs a kernel's text for vectors of `width` lanes. */
 export function record(kernel: Kernel, width: number): Program {
   const builder = new VectorBuilder(kernel, width);

@@ -56,7 +56,10 @@ export interface Device {
   read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array>;
   /** Runs tasks `0 … tasks-1`; any thread may take any task, so tasks must not depend on each other. */
   run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void;
-  /** Compiles kernels ahead of their first `run`; natively several at a time, in the background. */
+  /**
+   * Compiles kernels ahead of their first `run`; natively as many at a time as there are processors, in the background. Which ones a
+   * computation takes, `RehearsalDevice.kernels` tells.
+   */
   compileAll(kernels: readonly Kernel[]): Promise<void>;
   /**
    * Has `check` look at what earlier work left in a buffer: at once where `run` returns with the work done, else before the next

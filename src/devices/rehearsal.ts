@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../core/errors.js';
-import type { Kernel } from '../codegen/kernel.js';
+import { identityOf, type Kernel } from '../codegen/kernel.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
 import { type Category, Ledger } from './ledger.js';
 
@@ -26,6 +26,7 @@ export class RehearsalDevice implements Device {
   readonly ledger = new Ledger();
   readonly counters: Counters = { dispatches: 0, multiplyAdds: 0, bytesMoved: 0 };
   readonly #work = new Map<string, KernelWork>();
+  readonly #kernels = new Map<string, Kernel>();
   readonly #limit: number;
   #last: string | undefined;
   #before: Counters = { ...this.counters };
@@ -76,11 +77,17 @@ export class RehearsalDevice implements Device {
   run(kernel: Kernel, _args: readonly KernelArgument[], tasks: number, options: RunOptions = {}): void {
     this.#settle();
     this.#last = kernel.name;
+    this.#kernels.set(identityOf(kernel), kernel);
     this.counters.dispatches++;
     const scratch = Math.ceil((options.scratchBytes ?? 0) / alignment) * alignment;
     const bytes = scratch * (tasks <= (options.grain ?? 1) ? 1 : this.info.threads);
     this.ledger.add('workspace', bytes);
     this.ledger.remove('workspace', bytes);
+  }
+
+  /** The kernels that ran so far, each once: for `compileAll` of the device that is rehearsed for. */
+  get kernels(): readonly Kernel[] {
+    return [...this.#kernels.values()];
   }
 
   /** What each kernel did so far, by name. */

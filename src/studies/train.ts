@@ -8,7 +8,7 @@ import { evaluate } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
 import type { Metric } from '../train/metrics.js';
 import { readJson, writeJson } from '../train/model-file.js';
-import { fitToMemory } from '../train/fit.js';
+import { type Fitted, fitToMemory } from '../train/fit.js';
 import { rehearseTraining } from '../train/rehearse.js';
 import { type Limits, runTraining, type RunResult, type Timed, tracesOf } from '../train/run.js';
 import { Trainer } from '../train/trainer.js';
@@ -73,11 +73,14 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
     }
   }
   onProgress?.('rehearsing a step');
-  const { model: fitted, predictedBytes } = await rehearsed(asked, memoryLimit, device);
+  const { config: fitted, cost } = await rehearsed(asked, memoryLimit, device);
+  const compiled = device.compileAll(cost.kernels);
+  // what goes wrong is thrown where it is awaited
+  compiled.catch(() => undefined);
   let config: TrainConfig = { ...asked, model: fitted };
   onProgress?.('reading the text');
   const data = await openData(config, folder, onProgress);
-  onProgress?.('drawing the weights');
+  onProgress?.('drawing the weights and compiling kernels');
   const model = createModel(config.model).initialise({ device, seed: config.train.seed });
   try {
     const { precision, seed, accumulate, clip, patience, saveEvery } = config.train;
@@ -97,7 +100,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       let begun = false;
       const parameters = [...model.stateDict().values()].reduce((total, { size }) => total + size, 0);
       const { tokensPerStep } = trainer;
-      const start = { config, parameters, tokensPerStep, predictedBytes, data };
+      const start = { config, parameters, tokensPerStep, predictedBytes: cost.peakBytes, data };
       const settle = (steps: number): Limits => {
         const evaluateEvery = config.train.evaluateEvery ?? Math.max(1, Math.round(steps / 20));
         config = { ...config, train: { ...config.train, steps, minutes: null, evaluateEvery } };
@@ -109,6 +112,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       const { evaluateWindows: windows } = config.train;
       const batches = data.validation;
       const bitsPerByte = (loss: number): number => loss / Math.LN2 / data.bytesPerToken;
+      await compiled;
       const result = await runTraining({
         ...hooks,
         folder,
@@ -149,18 +153,17 @@ function fiveGramOf({ corpora: { train, validation } }: TrainData): number | nul
   return new Ngram(train).score(validation).bitsPerByte;
 }
 
-/** The model with what it leaves to the memory limit, and what a step of it will hold. */
+/** The model with what it leaves to the memory limit, and what a step of it takes. */
 async function rehearsed(
   { model, train: settings }: TrainConfig,
   limit: number | undefined,
   device: Device,
-): Promise<{ readonly model: TrainConfig['model']; readonly predictedBytes: number }> {
+): Promise<Fitted> {
   const { batch: batchSize, accumulate, precision } = settings;
   const optimiser = optimiserOf(settings.optimiser);
   const options = { batchSize, accumulate, precision, optimiser, like: device.info };
-  if (limit === undefined) return { model, predictedBytes: (await rehearseTraining(model, options)).peakBytes };
-  const { config, cost } = await fitToMemory(model, options, limit);
-  return { model: config, predictedBytes: cost.peakBytes };
+  if (limit !== undefined) return fitToMemory(model, options, limit);
+  return { config: model, cost: await rehearseTraining(model, options) };
 }
 
 /** Passes of an evaluation cost a third of those of training. */

@@ -1,3 +1,4 @@
+import type { Kernel } from '../codegen/kernel.js';
 import type { FloatDtype } from '../core/dtype.js';
 import { callable, checkValues, plainObject, wholeBetween, wholeFrom } from '../core/requirements.js';
 import { RehearsalDevice, type DeviceInfo, type KernelWork } from '../devices/index.js';
@@ -32,6 +33,8 @@ export interface TrainingCost {
   readonly multiplyAdds: number;
   /** What each kernel did in a step, by name. */
   readonly work: ReadonlyMap<string, Readonly<KernelWork>>;
+  /** What the steps run: `await device.compileAll(kernels)` before the first one compiles them on all processors. */
+  readonly kernels: readonly Kernel[];
 }
 
 const count = wholeBetween(1, 2 ** 31 - 1, '2^31 - 1');
@@ -89,7 +92,7 @@ export async function rehearseTraining(config: ModelConfig, options: RehearseTra
     }
     const parameters = [...model.namedParameters().values()].reduce((sum, { value }) => sum + value.size, 0);
     const largest = steps.reduce((most, step) => (step.peakBytes > most.peakBytes ? step : most));
-    return { parameters, restBytes, ...largest };
+    return { parameters, restBytes, kernels: device.kernels, ...largest };
   } finally {
     trainer?.dispose();
     model.dispose();

@@ -8,6 +8,7 @@ import {
   type TextSession,
   layersOf,
 } from '../../models/index.js';
+import { rehearseSession } from '../../models/rehearse.js';
 import { mechanism } from '../../attention/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { loadModel } from '../../train/model-file.js';
@@ -100,6 +101,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       const { session, note } = sessionOptions(config, values, prompt.length + values.tokens);
       if (note !== undefined) io.err(`${style.dim(note)}\n`);
       text = openSession(model, session);
+      await device.compileAll(rehearseSession(config, { like: device.info, session, prompt: prompt.length }));
       const shown = tokeniser.decoder();
       const times: number[] = [];
       let out = '';

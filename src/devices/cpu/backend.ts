@@ -15,7 +15,7 @@ export interface Backend {
   readonly workerCode: WorkerCode;
   /** Renders, compiles and loads a kernel on the calling thread. */
   load(kernel: Kernel): Program;
-  /** Makes the `load` of these kernels quick, working in the background where it can. */
-  warm(kernels: readonly Kernel[], threads: number): Promise<void>;
+  /** Makes the `load` of these kernels quick, on all processors and in the background where it can. */
+  warm(kernels: readonly Kernel[]): Promise<void>;
   dispose(): void;
 }

@@ -1,5 +1,5 @@
 import { DeviceError, OptionError } from '../../core/errors.js';
-import type { Kernel } from '../../codegen/kernel.js';
+import { identityOf, type Kernel } from '../../codegen/kernel.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from '../device.js';
 import { type Category, Ledger } from '../ledger.js';
 import { alignUp } from './allocator.js';
@@ -120,7 +120,7 @@ export class CpuDevice implements Device {
 
   compileAll(kernels: readonly Kernel[]): Promise<void> {
     this.#assertUsable('compileAll');
-    return this.#backend.warm(kernels, this.info.threads);
+    return this.#backend.warm(kernels);
   }
 
   guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void {
@@ -146,8 +146,7 @@ export class CpuDevice implements Device {
   #program(kernel: Kernel): Program {
     const known = this.#loaded.get(kernel);
     if (known) return known;
-    // equal keys of different families must not meet
-    const key = `${kernel.name}\0${kernel.key}`;
+    const key = identityOf(kernel);
     let program = this.#programs.get(key);
     if (!program) {
       program = this.#backend.load(kernel);

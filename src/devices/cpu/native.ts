@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { renderC } from '../../codegen/render/c.js';
 import { CapabilityError, DeviceError } from '../../core/errors.js';
-import type { Kernel } from '../../codegen/kernel.js';
+import { identityOf, type Kernel } from '../../codegen/kernel.js';
 import type { Backend } from './backend.js';
 import { openCache } from './cache.js';
 import { type Compiler, findCompiler } from './compiler.js';
@@ -34,6 +35,8 @@ export class NativeBackend implements Backend {
   readonly workerCode: { readonly kind: 'native'; readonly koffi: string };
   readonly #koffi: Koffi;
   readonly #objects: Objects;
+  /** Texts of kernels that `warm` has compiled and that are still to be loaded. */
+  readonly #rendered = new Map<string, string>();
 
   /** @throws CapabilityError saying what is missing. */
   static async open(options: NativeOptions): Promise<NativeBackend> {
@@ -73,7 +76,13 @@ export class NativeBackend implements Backend {
   }
 
   load(kernel: Kernel): Program {
-    return this.compile(kernel.name, renderC(kernel, { width: this.width }));
+    const source = this.#render(kernel);
+    this.#rendered.delete(identityOf(kernel));
+    return this.compile(kernel.name, source);
+  }
+
+  #render(kernel: Kernel): string {
+    return this.#rendered.get(identityOf(kernel)) ?? renderC(kernel, { width: this.width });
   }
 
   /** A program from C text that defines `subquad_run`. */
@@ -83,14 +92,15 @@ export class NativeBackend implements Backend {
     return { name, code: new TextEncoder().encode(path), run };
   }
 
-  async warm(kernels: readonly Kernel[], threads: number): Promise<void> {
-    const queue = [...kernels];
+  async warm(kernels: readonly Kernel[]): Promise<void> {
+    const queue = kernels.map((kernel) => ({ kernel, source: this.#render(kernel) }));
+    for (const { kernel, source } of queue) this.#rendered.set(identityOf(kernel), source);
+    // the longest first, so that no compiler is left alone with it at the end
+    queue.sort((a, b) => a.source.length - b.source.length);
     const work = async (): Promise<void> => {
-      for (let kernel = queue.shift(); kernel; kernel = queue.shift()) {
-        await this.#objects.compile(kernel.name, renderC(kernel, { width: this.width }));
-      }
+      for (let next = queue.pop(); next; next = queue.pop()) await this.#objects.compile(next.kernel.name, next.source);
     };
-    await Promise.all(Array.from({ length: Math.min(threads, kernels.length) }, work));
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), kernels.length) }, work));
   }
 
   dispose(): void {}
