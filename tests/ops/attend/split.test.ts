@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compile, type Expression } from '../../../src/codegen/expression/index.js';
+import { compile, type Expression, type I32 } from '../../../src/codegen/expression/index.js';
 import * as masks from '../../../src/masks/index.js';
 import { splitMask } from '../../../src/ops/attend/split.js';
 import * as scores from '../../../src/scores/index.js';
@@ -110,4 +110,62 @@ onWebAssemblyFirst((on) => {
       expect(counters.pairsVisited).toBeLessThan(2 * 150 * 230);
     },
   );
+});
+
+describe('keys are gathered where they are less than 0.6 of the blocks of 8 that they lie in', () => {
+  it.each<[string, readonly (readonly [number, number])[], boolean]>([
+    ['all of one block, to its end', [[0, 8]], false],
+    ['5 of one block, to its end', [[3, 8]], false],
+    ['4 of one block, to its end', [[4, 8]], true],
+    ['5 over the end of a block', [[4, 9]], true],
+    ['9 of two blocks', [[0, 9]], true],
+    ['10 of two blocks', [[0, 10]], false],
+    [
+      '2 × 3 of two blocks, the first to its end',
+      [
+        [5, 8],
+        [12, 15],
+      ],
+      true,
+    ],
+    [
+      '2 × 5 of two blocks, the first to its end',
+      [
+        [3, 8],
+        [8 + 1, 8 + 6],
+      ],
+      false,
+    ],
+    [
+      '2 × 2 of one block',
+      [
+        [0, 2],
+        [4, 6],
+      ],
+      true,
+    ],
+    [
+      '2 + 3 of one block',
+      [
+        [0, 2],
+        [4, 7],
+      ],
+      false,
+    ],
+    [
+      'one in a block far behind',
+      [
+        [0, 8],
+        [88, 89],
+      ],
+      true,
+    ],
+  ])('%s', (_, runs, isGathered) => {
+    const within = ({ k }: { readonly k: I32 }) =>
+      runs.map(([start, end]) => k.ge(start).and(k.lt(end))).reduce((a, b) => a.or(b));
+    const expression = masks.mask(within).expression({ B: 1, H: 1, G: 1, L: 96, S: 96 });
+    const parts = splitMask(expression, { S: 96, keyBlock: 8, gather: true });
+    const keys = runs.flatMap(([start, end]) => Array.from({ length: end - start }, (__, i) => start + i));
+    expect(parts.map(({ gathered }) => gathered && [...gathered.keys])).toEqual([isGathered ? keys : undefined]);
+  });
 });
