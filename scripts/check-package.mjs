@@ -1,6 +1,8 @@
 // Packs the package as npm would publish it and looks at it from outside: publint, attw, and an installed copy that is
 // imported in the main thread and in a bare worker. Leaves nothing behind.
 import { execFileSync } from 'node:child_process';
+import { unexportedTypes } from './exported-types.mjs';
+import { compileSnippets } from './snippets.mjs';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +37,8 @@ try {
   // without optional packages: the library must import where they are missing
   run('npm', ['install', '--silent', '--no-audit', '--omit=optional', '--ignore-scripts', tarball], folder);
   run('node', ['visit.js'], folder);
+  const problems = [...unexportedTypes(join(folder, 'node_modules/subquad')), ...compileSnippets(folder)];
+  if (problems.length > 0) throw new Error(problems.join('\n'));
   run('npx', ['--no-install', 'subquad', '--help'], folder);
 } finally {
   rmSync(folder, { recursive: true, force: true });

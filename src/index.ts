@@ -1,4 +1,16 @@
-export { createDevice, type Device, type DeviceInfo, type DeviceOptions } from './devices/index.js';
+export {
+  createDevice,
+  type Category,
+  type Counters,
+  type Device,
+  type DeviceBuffer,
+  type DeviceInfo,
+  type DeviceOptions,
+  type KernelArgument,
+  type KernelWork,
+  type Ledger,
+  type RunOptions,
+} from './devices/index.js';
 export {
   checkpoint,
   gradients,
@@ -24,7 +36,8 @@ export {
   type AttentionResult,
   type AttentionShape,
 } from './attention/index.js';
-export type { Dtype } from './core/dtype.js';
+export type { Dtype, FloatDtype, HostArray } from './core/dtype.js';
+export type { Shape } from './core/shape.js';
 export {
   CapabilityError,
   DeviceError,
@@ -35,6 +48,8 @@ export {
   ShapeError,
 } from './core/errors.js';
 export * from './ops/index.js';
+export type { Dropout as AttendDropout } from './ops/attend/bind.js';
+export type { DropoutOptions } from './ops/dropout.js';
 export {
   blocks,
   byHead,
@@ -67,10 +82,16 @@ export {
   type Bool,
   type BoolLike,
   type Expression,
+  type ExpressionType,
   type F32,
   type F32Like,
   type HostTable,
   type I32,
   type I32Like,
+  type Interval,
+  type Op,
+  type ScalarExpression,
   type Table,
+  type Typed,
+  type TypedArray,
 } from './codegen/expression/index.js';

@@ -11,7 +11,7 @@ export {
   type Recurrence,
   type Supports,
 } from './define.js';
-export type { CommonOptions } from './call.js';
+export type { CommonOptions, Settings } from './call.js';
 export type { CacheKind, Decoder, DecoderHeader, DecoderOptions, DecoderState, StepOptions } from './decoder.js';
 export { Mechanism, type AnyOptions, type AttentionResult, type CallOptions } from './mechanism.js';
 export {
@@ -22,6 +22,7 @@ export {
   number,
   type AttentionShape,
   type Default,
+  type Described,
   type OptionSpec,
   type OptionSpecs,
   type OptionValues,
@@ -48,4 +49,4 @@ export * from './kernels/index.js';
 export * from './low-rank/index.js';
 export * from './mixers/index.js';
 export * from './patterns/index.js';
-export { dilationSchedule, windowSchedule } from './patterns/schedules.js';
+export { dilationSchedule, windowSchedule, type DilationStep } from './patterns/schedules.js';

@@ -8,5 +8,6 @@ export { localBlocks, localImage, type LocalImageOptions, type PixelOrder } from
 export { global, type GlobalAccess } from './global.js';
 export { document, prefix, lengths, dense } from './data.js';
 export { classifyTiles, tileClass, EMPTY, PARTIAL, FULL, type TileMap, type TileOptions } from './tiles.js';
+export type { Geometry } from './sources.js';
 export { countPairs } from './count.js';
 export { periodicity, type Periodicity } from './periodic.js';

@@ -14,10 +14,11 @@ export {
 export { layersOf, type LayerConfig } from './config-layers.js';
 export { createModel, openSession } from './create.js';
 export { EncoderDecoder, type SourceOptions } from './encoder-decoder.js';
+export type { LayerMemory } from './memory.js';
 export { IGNORED } from './loss.js';
 export type { LanguageModel, Loss, LossOptions, ModelState } from './model.js';
 export { Stack, type StackOptions } from './stack.js';
-export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';
+export { TransformerXl, type Carried, type Segment, type SegmentOptions } from './transformer-xl.js';
 export { Ends, Transformer } from './transformer.js';
 export { generate, generateRows, type GenerateOptions, type GenerateRowsOptions } from './generate.js';
 export { sample, type SampleOptions } from './sample.js';

@@ -1,3 +1,5 @@
+// for those whose settings name an older library of types: a tensor can be disposed of by `using`
+/// <reference lib="esnext.disposable" preserve="true" />
 import { bytesPerElement, decode, type Dtype, type HostArray } from '../core/dtype.js';
 import { describe as describeValue } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';

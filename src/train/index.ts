@@ -1,16 +1,31 @@
 export * from './checkpoint/index.js';
 export { clipGradients, type Clipped, type ClipOptions, type NamedGradients } from './clip.js';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.js';
-export { lossScaler, type LossScaleOptions, type LossScaler } from './loss-scale.js';
-export { parseMetrics, type Metric } from './metrics.js';
+export { lossScaler, type LossScaleOptions, type LossScaler, type LossScaleState } from './loss-scale.js';
+export {
+  parseMetrics,
+  type EvaluationMetric,
+  type Metric,
+  type SessionMetric,
+  type StepMetric,
+  type StopMetric,
+  type StopReason,
+} from './metrics.js';
 export type { BatchSource, TokensAndTargets } from './micro-batch.js';
-export { checkExport, exportModel, loadModel, type LoadModelOptions } from './model-file.js';
-export type { Origin } from './model-from.js';
+export { checkExport, exportModel, loadModel, type ExportedJson, type LoadModelOptions } from './model-file.js';
+export type { Body, JsonObject, Origin } from './model-from.js';
 export { modelOf, type LoadedModel } from './model-of.js';
 export * from './optimisers/index.js';
 export { fitToMemory, type Fitted } from './fit.js';
 export { readTensors, type ReadTensorsOptions } from './read-tensors.js';
 export { rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
-export { runTraining, type RunOptions, type RunResult } from './run.js';
-export { constantRate, cosine, inverseSquareRoot, type CosineOptions, type Schedule } from './schedules.js';
+export { runTraining, type Limits, type RunOptions, type RunResult, type Timed } from './run.js';
+export {
+  constantRate,
+  cosine,
+  inverseSquareRoot,
+  type CosineOptions,
+  type Schedule,
+  type WarmUpOptions,
+} from './schedules.js';
 export { Trainer, type StepResult, type TrainerOptions } from './trainer.js';

@@ -8,7 +8,7 @@ import { type Json, Safetensors, type Written } from './checkpoint/index.js';
 import { type LoadedModel, modelOf } from './model-of.js';
 
 /** A `Response`, a `Blob` or a `File`. */
-interface Body {
+export interface Body {
   arrayBuffer(): Promise<ArrayBuffer>;
   /** Of a `Response`. */
   readonly ok?: boolean;

@@ -7,15 +7,15 @@ const folder = installed();
 
 /** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
 const budgets: Readonly<Record<string, number>> = {
-  subquad: 148,
-  'subquad/attention': 127,
+  subquad: 150,
+  'subquad/attention': 130,
   'subquad/data': 15,
   'subquad/masks': 22,
-  'subquad/models': 148,
+  'subquad/models': 152,
   'subquad/nn': 77,
   'subquad/positions': 65,
   'subquad/scores': 11,
-  'subquad/train': 168,
+  'subquad/train': 174,
 };
 
 async function kilobytes(source: string): Promise<number> {
@@ -34,5 +34,5 @@ test('attend alone, and everything together, keep to theirs', async () => {
   expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(54);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(197);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(204);
 });

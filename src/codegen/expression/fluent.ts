@@ -21,7 +21,7 @@ export type I32Like = I32 | number;
 export type BoolLike = Bool | boolean;
 
 /** What the three typed classes share: they are expressions, copied from a node. */
-abstract class Scalar implements Expression {
+export abstract class Scalar implements Expression {
   declare readonly op: Op;
   declare readonly args: readonly Expression[];
   declare readonly value?: number;
@@ -189,7 +189,7 @@ export class Bool extends Scalar {
   }
 }
 
-interface Typed {
+export interface Typed {
   f32: F32;
   i32: I32;
   bool: Bool;

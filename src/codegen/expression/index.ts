@@ -9,6 +9,8 @@ export {
   tableOf,
   wrap,
   type HostTable,
+  type Scalar as ScalarExpression,
+  type Typed,
   type F32Like,
   type I32Like,
   type BoolLike,
