@@ -1,13 +1,10 @@
 import type { Initialiser } from '../attention/index.js';
-import type { FloatDtype } from '../core/dtype.js';
 import { checkValue, wholeBetween } from '../core/requirements.js';
 import { Linear, ModuleList } from '../nn/index.js';
-import { Moment } from '../nn/moment.js';
-import { attend, cast, concat, detach, mean, reshape, split, square, sub } from '../ops/index.js';
-import { commonDevice, noGradient, records, scope, type Tensor } from '../tensor/index.js';
-import type { ModelConfig } from './config.js';
-import { countRows, rowsBetween, type LayerMemory } from './memory.js';
-import { TransformerXl, type Carried } from './transformer-xl.js';
+import { commonDevice, type Tensor } from '../tensor/index.js';
+import { CompressiveLayer } from './compressive-layer.js';
+import { checkConfig, type ModelConfig } from './config.js';
+import { TransformerXl } from './transformer-xl.js';
 
 /** A weight `[c·D, D]` by which c rows side by side become their mean. */
 const meanOfRows: Initialiser = ([inputs = 0, outputs = 0]) =>
@@ -40,10 +37,14 @@ export class CompressiveTransformer extends TransformerXl {
   protected override readonly kept = ['recent', 'compressed'] as const;
 
   constructor(config: ModelConfig) {
-    super(config);
+    checkConfig('CompressiveTransformer', config);
     const { width, layers, memory } = config;
     const count = memory.compressed > 0 ? layers : 0;
     const each = Array.from({ length: count }, () => new Linear(memory.ratio * width, width, { init: meanOfRows }));
+    super(
+      config,
+      count === 0 ? undefined : (features, parts, i) => new CompressiveLayer(features, parts, memory, each[i]!),
+    );
     this.compressions = this.child('compressions', new ModuleList(each)).items;
   }
 
@@ -51,43 +52,6 @@ export class CompressiveTransformer extends TransformerXl {
   compress(layer: number, rows: Tensor): Tensor {
     commonDevice('model.compress', [rows]);
     checkValue('model.compress', 'layer', layer, wholeBetween(0, this.compressions.length - 1));
-    const [B, count, width] = rows.shape as [number, number, number];
-    const { ratio } = this.config.memory;
-    return scope(() => this.compressions[layer]!.forward(reshape(rows, [B, count / ratio, ratio * width])));
-  }
-
-  protected override carry(index: number, before: LayerMemory, x: Tensor): Carried {
-    const { length, compressed: most, ratio } = this.config.memory;
-    if (most === 0) return super.carry(index, before, x);
-    const parts = [before.recent, x];
-    const leaving = ratio * Math.floor(Math.max(0, countRows(parts) - length) / ratio);
-    const recent = rowsBetween(parts, leaving);
-    const old = rowsBetween(parts, 0, leaving);
-    if (old === undefined) return { memory: { recent, compressed: rowsBetween([before.compressed], 0) } };
-    const small = this.compress(index, old);
-    const kept = [before.compressed, small];
-    return {
-      memory: { recent, compressed: rowsBetween(kept, countRows(kept) - most) },
-      auxiliary: records([small]) ? this.#reconstruction(index, x, old, small) : undefined,
-    };
-  }
-
-  #reconstruction(index: number, x: Tensor, old: Tensor, small: Tensor): Tensor {
-    const layer = this.stack.layers[index]!;
-    const fixed = new Moment([layer]);
-    return scope(() =>
-      fixed.during(
-        fixed.values.map((value) => detach(value)),
-        () => {
-          const [rows, before, after] = [x, old, small].map((one) => layer.given(one, one.dtype as FloatDtype));
-          const { q, k, v } = layer.attention.project(rows!, { source: concat([before!, after!], { axis: 1 }) });
-          const counts = [old.shape[1]!, small.shape[1]!];
-          const [keys, values] = [k, v].map((one) => split(one, counts, { axis: 2 })) as [Tensor[], Tensor[]];
-          const want = noGradient(() => attend(q, keys[0]!, values[0]!).out);
-          const got = attend(q, keys[1]!, values[1]!).out;
-          return mean(square(sub(cast(got, 'f32'), cast(want, 'f32'))));
-        },
-      ),
-    );
+    return (this.stack.layers[layer] as CompressiveLayer).compress(rows);
   }
 }

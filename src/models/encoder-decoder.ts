@@ -1,7 +1,8 @@
 import { OptionError } from '../core/errors.js';
 import { checkValues, listOfNumbers } from '../core/requirements.js';
-import { Module, type Context } from '../nn/index.js';
-import { checkContext } from '../nn/block.js';
+import { Module, type Context, type Outcome } from '../nn/index.js';
+import { checkContext } from '../nn/layer.js';
+import { besideOf } from '../nn/outcome.js';
 import { cast } from '../ops/index.js';
 import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
@@ -34,16 +35,16 @@ export class EncoderDecoder extends Module {
 
   /** `[B, S, width]` of a source `[B, S]`. */
   encode(source: Tensor, context: Context = {}): Tensor {
-    return this.#run(this.encoder, source, context);
+    return this.#run(this.encoder, source, context).stream;
   }
 
   /** `[B, L, width]` of tokens `[B, L]` that follow an encoded source. */
   decode(tokens: Tensor, encoded: Tensor, context: Context = {}): Tensor {
-    checkContext('model.decode', context);
+    checkContext('model.decode', encoded, context);
     if (context.encoded !== undefined) {
       throw new OptionError('model.decode: takes what is encoded behind the tokens; leave it out of the context.');
     }
-    return this.#run(this.decoder, tokens, { ...context, encoded });
+    return this.#run(this.decoder, tokens, { ...context, encoded }).stream;
   }
 
   /** Logits `[B, L, vocabulary]` of the tokens after each of `tokens`. */
@@ -66,13 +67,14 @@ export class EncoderDecoder extends Module {
     checkLossOptions('model.loss', options, ofSource);
     const { reduction, precision, sourceLengths } = options;
     return scope(() => {
-      const encoded = this.encode(source, { precision, lengths: sourceLengths });
-      const hidden = this.decode(tokens, encoded, { precision, encodedLengths: sourceLengths });
-      return { loss: this.ends.loss(hidden, targets, reduction) };
+      const { stream: encoded, ...ofSource } = this.#run(this.encoder, source, { precision, lengths: sourceLengths });
+      const context = { precision, encoded, encodedLengths: sourceLengths };
+      const { stream, ...ofTokens } = this.#run(this.decoder, tokens, context);
+      return { ...besideOf([ofSource, ofTokens]), loss: this.ends.loss(stream, targets, reduction) };
     });
   }
 
-  #run(stack: Stack, tokens: Tensor, context: Context): Tensor {
+  #run(stack: Stack, tokens: Tensor, context: Context): Outcome {
     commonDevice('model', [tokens]);
     return scope(() => {
       const rows = stack.positions.embed(tokens.shape[1] ?? 1, 0, tokens.device);

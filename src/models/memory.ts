@@ -46,15 +46,6 @@ export function rowsBetween(
   return pieces.length > 1 ? concat(pieces, { axis: 1 }) : pieces[0];
 }
 
-/** The state of all layers, by names such as `recent.0` and `compressed.0`. */
-export function stateOf(memories: readonly LayerMemory[]): ModelState {
-  const named = memories.flatMap(({ recent, compressed }, layer) => [
-    ...(recent ? [[`recent.${layer}`, recent] as const] : []),
-    ...(compressed ? [[`compressed.${layer}`, compressed] as const] : []),
-  ]);
-  return Object.fromEntries(named);
-}
-
 export interface StateRule {
   readonly names: readonly (keyof LayerMemory)[];
   readonly layers: number;
@@ -62,15 +53,8 @@ export interface StateRule {
   readonly width: number;
 }
 
-/**
- * What each layer has by a state; nothing without one. @throws ShapeError naming every tensor that does not fit the
- * model.
- */
-export function memoriesOf(
-  who: string,
-  state: ModelState = {},
-  { names, layers, batch, width }: StateRule,
-): LayerMemory[] {
+/** @throws ShapeError naming every tensor of a state that does not fit the model. */
+export function checkState(who: string, state: ModelState = {}, { names, layers, batch, width }: StateRule): void {
   const known = new Set(names.flatMap((name) => Array.from({ length: layers }, (_, layer) => `${name}.${layer}`)));
   const given = Object.values(state);
   if (given.length > 0) commonDevice(who, given);
@@ -85,7 +69,4 @@ export function memoriesOf(
         'Pass what this model returned for the segment before of the same batch, or none at the start of a text.',
     );
   }
-  return Array.from({ length: layers }, (_, layer) =>
-    Object.fromEntries(names.map((name) => [name, state[`${name}.${layer}`]])),
-  );
 }

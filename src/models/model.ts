@@ -1,6 +1,7 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
-import type { Module } from '../nn/index.js';
+import type { Module, NamedTensors } from '../nn/index.js';
+import type { Beside } from '../nn/outcome.js';
 import type { Tensor } from '../tensor/index.js';
 import type { SessionOptions, TextSession } from './text-session.js';
 
@@ -11,8 +12,8 @@ export const precisions = oneOf(['f32', 'f16', 'bf16']);
 export const checkLossOptions = (who: string, options: LossOptions, more: Requirements = {}): void =>
   checkValues(who, options, { reduction: reductions, precision: precisions, ...more });
 
-/** What a model with memory carries from one segment of a text to the next: tensors by name, without gradients. */
-export type ModelState = Readonly<Record<string, Tensor>>;
+/** What the layers of a model carry from one segment of a text to the next: tensors by name, without gradients. */
+export type ModelState = NamedTensors;
 
 export interface LossOptions {
   /** `'mean'` (the default) over the targets that are not −100; `'none'`: one number per target, `[B, L]`, 0 for those. */
@@ -23,13 +24,13 @@ export interface LossOptions {
   readonly state?: ModelState | undefined;
 }
 
-export interface Loss {
+/**
+ * The loss, what the layers add to it (`losses`: they train parts of the model and say nothing of its predictions), and what goes on to
+ * the next segment (`state`; the caller disposes of it).
+ */
+export interface Loss extends Beside {
   /** Cross-entropy of the targets in nats, f32: `[]` or `[B, L]`. */
   readonly loss: Tensor;
-  /** A further loss that trains parts of the model and says nothing of its predictions, `[]`. */
-  readonly auxiliary?: Tensor;
-  /** For the next segment; the caller disposes of it. */
-  readonly state?: ModelState;
 }
 
 /** A model of the next token: what is trained, evaluated and sampled from. */

@@ -51,7 +51,7 @@ export class SegmentSession implements TextSession {
     if (memory.length === 0 && memory.compressed === 0) {
       throw new CapabilityError('session: the model was made without memory, so each step forgets those before.');
     }
-    if (model.stack.layers.some(({ attention }) => attention.mechanism.definition.supports.decode === false)) {
+    if (model.stack.layers.some(({ attention }) => attention?.mechanism.definition.supports.decode === false)) {
       throw new CapabilityError(
         `session: ${mechanism.name} does not decode step by step; run it on the whole sequence.`,
       );

@@ -1,4 +1,4 @@
-import type { Attention, Embedding, Module, Offset } from '../nn/index.js';
+import type { Attention, Embedding, Mixer, Module, Offset } from '../nn/index.js';
 import type { Decoder } from '../attention/index.js';
 import { lengthsBelow } from '../attention/decode/state.js';
 import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
@@ -43,7 +43,7 @@ export class Session implements TextSession {
     const { rows = 1, maxLength } = options;
     checkValue('session', 'rows', rows, wholeFrom(1));
     const { kind } = model.config;
-    for (const { attention } of model.stack.layers) {
+    for (const attention of attentionsOf(model)) {
       const method = attention.positions?.method;
       if (kind !== 'decoder' || method === 'transformer-xl') {
         throw new CapabilityError(
@@ -188,7 +188,7 @@ export class Session implements TextSession {
 
   #makeDecoders(): Decoders {
     return new Map(
-      this.#model.stack.layers.map(({ attention }) => [
+      attentionsOf(this.#model).map((attention) => [
         attention,
         attention.mechanism.decoder({ ...attention.callOptions(), ...this.#options }),
       ]),
@@ -224,16 +224,25 @@ export class Session implements TextSession {
     lists.forEach((list, i) => tokens.set(list, i * count));
     const offsets = rows.map((row) => this.#lengths[row]!);
     const offset = offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets;
-    const attend = (attention: Attention, stream: Tensor): Tensor => {
+    const attend = (mixer: Mixer, stream: Tensor): Tensor => {
+      const attention = mixer as Attention;
       const { q, k, v, inputs } = attention.project(stream, { offset });
       return attention.combine(this.#decoders.get(attention)!.step(q, k, v, { inputs, rows }).out);
     };
     const out = scope(() =>
-      noGradient(() =>
-        stack.forward(this.#model.embed(tensor(tokens, [rows.length, count], { device }), offset), { attend }),
+      noGradient(
+        () =>
+          stack.forward(this.#model.embed(tensor(tokens, [rows.length, count], { device }), offset), { attend }).stream,
       ),
     );
     this.#lengths = this.#lengths.map((length, row) => (rows.includes(row) ? length + count : length));
     return out;
   }
 }
+
+/** The mixers of all layers. @throws CapabilityError for one that is no attention. */
+const attentionsOf = ({ stack }: DecodingModel): Attention[] =>
+  stack.layers.map(({ attention, mixer }) => {
+    if (attention) return attention;
+    throw new CapabilityError(`session: ${mixer.path} does not decode step by step; run it on the whole sequence.`);
+  });

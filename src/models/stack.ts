@@ -1,21 +1,29 @@
-import { checkValues, flag } from '../core/requirements.js';
+import { callable, checkValues, flag } from '../core/requirements.js';
 import { mechanism, normalOf } from '../attention/index.js';
+import { show } from '../core/shape.js';
+import { ShapeError } from '../core/errors.js';
 import { add, mul } from '../ops/index.js';
 import {
+  Attention,
   Block,
+  DenseFeedForward,
+  Module,
   ModuleList,
   normOf,
   Positions,
-  checkpointed,
-  reversible,
-  type AttentionOptions,
+  type BlockOptions,
   type Context,
-  Module,
+  type NamedTensors,
+  type Outcome,
 } from '../nn/index.js';
-import { checkContext } from '../nn/block.js';
-import { commonDevice, scope, type Tensor } from '../tensor/index.js';
+import { checkpointedOutcome } from '../nn/checkpointed.js';
+import { checkContext } from '../nn/layer.js';
+import { besideOf, type Beside } from '../nn/outcome.js';
+import { reversibleOutcome } from '../nn/reversible.js';
+import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { layersOf, type LayerConfig } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
+import { layerState, withPlace } from './layer-state.js';
 
 export interface StackOptions {
   readonly causal: boolean;
@@ -23,14 +31,15 @@ export interface StackOptions {
   readonly cross: boolean;
   /** Whether keys and values are projected apart from queries, since they may be of other rows; default false. */
   readonly separate?: boolean;
+  /** Makes layer `index` of its parts; default a `Block`. */
+  readonly layer?: (features: number, options: BlockOptions & { readonly mixer: Attention }, index: number) => Block;
 }
 
-/** The layers of a configuration: `[B, L, width] → [B, L, width]`, normalised at the end. */
+/** The layers of a configuration: `[B, L, width] → [B, L′, width]`, normalised at the end. */
 export class Stack extends Module {
   /** Where the tokens of the model are; layers that see it otherwise have positions of their own. */
   readonly positions: Positions;
   readonly layers: readonly Block[];
-  /** Layers one after the other with residual connections of one kind. */
   readonly #runs: readonly Run[];
   readonly #norm;
 
@@ -40,7 +49,7 @@ export class Stack extends Module {
   ) {
     super();
     checkConfig('Stack', config);
-    checkValues('Stack', options, { causal: flag, cross: flag, separate: flag }, ['causal', 'cross']);
+    checkValues('Stack', options, { causal: flag, cross: flag, separate: flag, layer: callable }, ['causal', 'cross']);
     const { width, heads, headDim, length } = config;
     const made = new Map<string, Positions>();
     const positionsOf = ({ position }: Pick<ModelConfig, 'position'>): Positions => {
@@ -55,105 +64,147 @@ export class Stack extends Module {
     const placed = layers.map((layer) => ({ layer, positions: positionsOf(layer) }));
     const others = [...made.values()].slice(1);
     if (others.length > 0) this.child('otherPositions', new ModuleList(others));
-    const blocks = placed.map(({ layer, positions }) => blockOf(config, layer, positions, options));
+    const { layer: make = (features, parts) => new Block(features, parts) } = options;
+    const blocks = placed.map(({ layer, positions }, i) => make(width, partsOf(config, layer, positions, options), i));
     this.layers = this.child('layers', new ModuleList(blocks)).items;
-    this.#runs = runsOf(layers, (i) => [this.layers[i]!, placed[i]!.positions]);
+    this.#runs = runsOf(layers, this.layers);
     // after a post-norm layer there is nothing left to normalise
     const { kind, place, epsilon } = layers.at(-1)!.norm;
     this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
   }
 
-  forward(x: Tensor, context: Context = {}): Tensor {
+  /** The stream after the last layer, normalised, and what the layers gave beside it, states by layer: `recent.0`. */
+  forward(x: Tensor, context: Context = {}): Outcome {
     commonDevice('Stack', [x]);
-    checkContext('Stack', context);
-    return scope(() => this.finish(this.#through(x, context)));
-  }
-
-  /** The norm after the last layer. */
-  finish(x: Tensor): Tensor {
-    commonDevice('Stack', [x]);
-    return this.#norm?.forward(x) ?? x;
-  }
-
-  #through(x: Tensor, context: Context): Tensor {
-    return this.#runs.reduce((stream, run) => {
-      const next = run.residual.kind === 'reversible' ? reversed(run, stream, context) : plain(run, stream, context);
-      // what is between two runs is kept by the tape where it is needed
-      if (stream !== x && stream !== next) stream.dispose();
-      return next;
-    }, x);
+    checkContext('Stack', x, context);
+    return scope(() => {
+      const losses = context.losses ?? records([x]);
+      const beside: Beside[] = [];
+      let [stream, rows, { lengths }] = [x, x.shape[1]!, context];
+      for (const run of this.#runs) {
+        const steps = run.layers.map((own): Step => {
+          const step = {
+            ...own,
+            context: { ...context, losses, lengths },
+            state: layerState(context.state, own.index),
+          };
+          const resize = (count: number): number => own.block.mixer.resize?.(count) ?? count;
+          [rows, lengths] = [resize(rows), lengths?.map(resize)];
+          return step;
+        });
+        const next = run.residual.kind === 'reversible' ? reversed(steps, stream) : plain(run.residual, steps, stream);
+        // what is between two runs is kept by the tape where it is needed
+        if (stream !== x && stream !== next.stream) stream.dispose();
+        ({ stream } = next);
+        beside.push(next);
+      }
+      if (stream.shape[1] !== rows) {
+        throw new ShapeError(`layers: they give ${rows} rows for ${x.shape[1]}; got ${show(stream.shape)}.`);
+      }
+      return { ...besideOf(beside), stream: this.#norm?.forward(stream) ?? stream };
+    });
   }
 }
 
+/** A layer and where it stands. */
+interface Placed {
+  readonly block: Block;
+  readonly index: number;
+}
+
+/** Layers one after the other with residual connections of one kind. */
 interface Run {
   readonly residual: ModelConfig['residual'];
-  readonly layers: readonly { readonly block: Block; readonly modules: readonly Module[] }[];
+  readonly layers: readonly Placed[];
 }
 
-function runsOf(layers: readonly LayerConfig[], modulesOf: (index: number) => readonly [Block, Positions]): Run[] {
-  const runs: { residual: ModelConfig['residual']; layers: Run['layers'][number][] }[] = [];
-  layers.forEach(({ residual }, i) => {
-    const [block, positions] = modulesOf(i);
+/** A layer and what it is given beside the stream. */
+interface Step extends Placed {
+  readonly context: Context;
+  readonly state: NamedTensors;
+}
+
+function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[]): Run[] {
+  const runs: { residual: ModelConfig['residual']; layers: Placed[] }[] = [];
+  layers.forEach(({ residual }, index) => {
     const last = runs.at(-1);
-    const own = { block, modules: [block, positions] };
+    const own = { block: blocks[index]!, index };
     if (last?.residual.kind === residual.kind && last.residual.every === residual.every) last.layers.push(own);
     else runs.push({ residual, layers: [own] });
   });
   return runs;
 }
 
-function plain({ residual, layers }: Run, x: Tensor, context: Context): Tensor {
-  const { encoded } = context;
-  const steps = layers.map(({ block, modules }) => ({
-    modules,
-    forward: (rows: Tensor, source?: Tensor) => block.forward(rows, { ...context, encoded: source }),
-  }));
-  const size = residual.kind === 'plain' ? layers.length : Math.max(1, residual.every);
-  return checkpointed(steps, size, x, encoded ? [encoded] : []);
+/** What a layer reads is among its inputs, and its state is named by its place. */
+const taken = ({ block, context, state }: Step) => ({
+  modules: [block, ...block.uses],
+  given: [...Object.values(state), ...(context.encoded ? [context.encoded] : [])],
+  contextOf: (given: readonly Tensor[]): Context => {
+    const names = Object.keys(state);
+    return {
+      ...context,
+      state: Object.fromEntries(names.map((name, i) => [name, given[i]!])),
+      encoded: given[names.length],
+    };
+  },
+});
+
+function plain(residual: ModelConfig['residual'], steps: readonly Step[], x: Tensor): Outcome {
+  const layers = steps.map((step) => {
+    const { modules, given, contextOf } = taken(step);
+    const forward = (rows: Tensor, ...own: Tensor[]): Outcome =>
+      withPlace(step.index, step.block.forward(rows, contextOf(own)));
+    return { modules, given, forward };
+  });
+  return checkpointedOutcome(layers, residual.kind === 'plain' ? layers.length : Math.max(1, residual.every), x);
 }
 
 /** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
-function reversed({ layers }: Run, x: Tensor, context: Context): Tensor {
-  const steps = layers.map(({ block, modules }) => ({
-    modules,
-    f: (rows: Tensor) => block.mix(rows, context),
-    g: (rows: Tensor) => block.feed(rows, context),
-  }));
+function reversed(steps: readonly Step[], x: Tensor): Outcome {
+  const layers = steps.map((step) => {
+    const { modules, given, contextOf } = taken(step);
+    return {
+      modules,
+      given,
+      f: (rows: Tensor, ...own: Tensor[]) => withPlace(step.index, step.block.mix(rows, contextOf(own))),
+      g: (rows: Tensor, ...own: Tensor[]) => withPlace(step.index, step.block.feed(rows, contextOf(own))),
+    };
+  });
   return scope(() => {
-    const [y1, y2] = reversible(steps, x, x);
-    return mul(add(y1, y2), 0.5);
+    const { streams, beside } = reversibleOutcome(layers, x, x);
+    return { ...beside, stream: mul(add(...streams), 0.5) };
   });
 }
 
-function blockOf(
+function partsOf(
   config: ModelConfig,
   layer: LayerConfig,
   positions: Positions,
   { causal, cross, separate }: StackOptions,
-): Block {
+): BlockOptions & { readonly mixer: Attention } {
   const { width, heads, kvHeads, headDim, length, bias, layers, dropout } = config;
   const { hidden, activation, gated, chunk } = layer.feedForward;
   // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
   const share = 1 / Math.sqrt(2 * layers);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(share / Math.sqrt(heads * headDim)) };
-  const attention: AttentionOptions = {
-    ...common,
-    causal,
-    ...(separate && { separate }),
-    positions,
-    mechanism: mechanism(layer.mechanism.name),
-    settings: layer.mechanism.options,
-  };
-  return new Block(width, {
-    attention,
-    ...(cross && { cross: { ...common, causal: false, mechanism: mechanism('flash'), separate: true } }),
-    feedForward: {
-      hidden,
+  return {
+    mixer: new Attention(width, {
+      ...common,
+      causal,
+      ...(separate && { separate }),
+      positions,
+      mechanism: mechanism(layer.mechanism.name),
+      settings: layer.mechanism.options,
+    }),
+    ...(cross && {
+      cross: new Attention(width, { ...common, causal: false, mechanism: mechanism('flash'), separate: true }),
+    }),
+    feedForward: new DenseFeedForward(width, hidden, {
       activation,
       gated,
       ...(chunk > 0 && { chunk }),
       outInit: normalOf(share / Math.sqrt(hidden)),
-    },
+    }),
     residual: { norm: layer.norm.kind, normPlace: layer.norm.place, epsilon: layer.norm.epsilon, dropout },
-  });
+  };
 }

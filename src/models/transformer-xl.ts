@@ -1,10 +1,10 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { checkValues, plainObject } from '../core/requirements.js';
-import { Module } from '../nn/index.js';
-import { add, cast, detach } from '../ops/index.js';
+import { Module, type Outcome } from '../nn/index.js';
+import { cast } from '../ops/index.js';
 import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
-import { countRows, memoriesOf, rowsBetween, rowsOf, stateOf, type LayerMemory } from './memory.js';
+import { checkState, type LayerMemory } from './memory.js';
 import {
   checkLossOptions,
   precisions,
@@ -13,8 +13,9 @@ import {
   type LossOptions,
   type ModelState,
 } from './model.js';
+import { RecurrentLayer } from './recurrent-layer.js';
 import { SegmentSession } from './segment-session.js';
-import { Stack } from './stack.js';
+import { Stack, type StackOptions } from './stack.js';
 import type { SessionOptions } from './text-session.js';
 import { Ends } from './transformer.js';
 
@@ -26,18 +27,11 @@ export interface SegmentOptions {
 }
 
 /** What the layers make of a segment. */
-export interface Segment {
+export interface Segment extends Omit<Outcome, 'stream' | 'state'> {
   /** `[B, T, width]`, normalised. */
   readonly hidden: Tensor;
   /** As `Loss`. */
   readonly state: ModelState;
-  readonly auxiliary?: Tensor;
-}
-
-/** What a layer carries on. */
-export interface Carried {
-  readonly memory: LayerMemory;
-  readonly auxiliary?: Tensor | undefined;
 }
 
 /**
@@ -57,10 +51,13 @@ export class TransformerXl extends Module implements LanguageModel {
   /** What its state is made of. */
   protected readonly kept: readonly (keyof LayerMemory)[] = ['recent'];
 
-  constructor(readonly config: ModelConfig) {
+  constructor(
+    readonly config: ModelConfig,
+    layer: StackOptions['layer'] = (width, parts) => new RecurrentLayer(width, parts, config.memory.length),
+  ) {
     super();
     this.ends = this.child('ends', new Ends(config));
-    this.stack = this.child('stack', new Stack(config, { causal: true, cross: false, separate: true }));
+    this.stack = this.child('stack', new Stack(config, { causal: true, cross: false, separate: true, layer }));
   }
 
   get vocabulary(): number {
@@ -78,29 +75,12 @@ export class TransformerXl extends Module implements LanguageModel {
     checkValues('model.segment', options, { state: plainObject, precision: precisions });
     const { state, precision = 'f32' } = options;
     return scope(() => {
-      let x = this.ends.embed(tokens, undefined);
-      const { layers } = this.stack;
-      const rule = { names: this.kept, layers: layers.length, batch: x.shape[0]!, width: this.config.width };
-      const carried = memoriesOf(this.config.kind, state, rule).map((stored, i) => {
-        const [recent, compressed] = [stored.recent, stored.compressed].map((rows) => rows && cast(rows, precision));
-        const before = { recent, compressed };
-        const next = this.carry(i, before, cast(detach(x), precision));
-        x = layers[i]!.forwardAfter(rowsOf(before), x, { precision });
-        return next;
-      });
-      const auxiliaries = carried.flatMap(({ auxiliary }) => auxiliary ?? []);
-      return {
-        hidden: this.stack.finish(x),
-        state: stateOf(carried.map(({ memory }) => memory)),
-        ...(auxiliaries.length > 0 && { auxiliary: auxiliaries.reduce((sum, one) => add(sum, one)) }),
-      };
+      const x = this.ends.embed(tokens, undefined);
+      const { kind, layers, width } = this.config;
+      checkState(kind, state, { names: this.kept, layers, batch: x.shape[0]!, width });
+      const { stream, state: next = {}, ...beside } = this.stack.forward(x, { state, precision });
+      return { ...beside, hidden: stream, state: next };
     });
-  }
-
-  /** What layer `index` has after its input x came to what it had before; both are without gradient. */
-  protected carry(_index: number, { recent }: LayerMemory, x: Tensor): Carried {
-    const parts = [recent, x];
-    return { memory: { recent: rowsBetween(parts, countRows(parts) - this.config.memory.length) } };
   }
 
   /** Logits `[B, T, vocabulary]`, f32, of the tokens after each of `tokens`, and the state for the next segment. */

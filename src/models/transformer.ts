@@ -1,7 +1,7 @@
 import { ShapeError } from '../core/errors.js';
 import { checkValue } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { Dropout, Embedding, Linear, Module, type Context, type Offset } from '../nn/index.js';
+import { Dropout, Embedding, Linear, Module, type Context, type Offset, type Outcome } from '../nn/index.js';
 import { add, cast, mul, reshape } from '../ops/index.js';
 import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
@@ -84,6 +84,11 @@ export class Transformer extends Module implements LanguageModel {
 
   /** What the last layer gives, normalised: `[B, L, width]` of tokens `[B, L]`, i32. @throws ShapeError, OptionError. */
   hidden(tokens: Tensor, context: Context = {}): Tensor {
+    return this.run(tokens, context).stream;
+  }
+
+  /** What the last layer gives, normalised, and what the layers give beside it. */
+  run(tokens: Tensor, context: Context = {}): Outcome {
     return scope(() => this.stack.forward(this.embed(tokens, 0), context));
   }
 
@@ -105,6 +110,9 @@ export class Transformer extends Module implements LanguageModel {
   loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {
     checkLossOptions('model.loss', options);
     const { reduction, precision } = options;
-    return scope(() => ({ loss: this.ends.loss(this.hidden(tokens, { precision }), targets, reduction) }));
+    return scope(() => {
+      const { stream, ...beside } = this.run(tokens, { precision });
+      return { ...beside, loss: this.ends.loss(stream, targets, reduction) };
+    });
   }
 }

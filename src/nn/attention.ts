@@ -8,24 +8,16 @@ import {
   type Mechanism,
 } from '../attention/index.js';
 import { OptionError, ShapeError } from '../core/errors.js';
-import {
-  callable,
-  checkValues,
-  flag,
-  having,
-  listOfNumbers,
-  made,
-  plainObject,
-  wholeFrom,
-} from '../core/requirements.js';
+import { callable, checkValues, flag, having, made, plainObject, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
 import { alibi, relativeAttend } from '../positions/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
+import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
-import { offsets, Positions, type Offset } from './positions.js';
+import { offsets, Positions } from './positions.js';
 
 export interface AttentionOptions {
   /** H, query heads. */
@@ -66,16 +58,7 @@ const requirements = {
   outInit: callable,
 };
 
-export interface AttendOver {
-  /** Rows of keys and values, `[B, S, features]`, of a layer that is `separate`; default x. */
-  readonly source?: Tensor | undefined;
-  /** Position of the first row of keys; default 0. */
-  readonly offset?: Offset;
-  /** Real rows of each sequence; those beyond are padding. */
-  readonly lengths?: readonly number[] | undefined;
-}
-
-const inOver = { source: someTensor, offset: offsets, lengths: listOfNumbers };
+const inOver = { source: someTensor, offset: offsets };
 
 /** Queries, keys and values as heads. */
 export interface Projected {
@@ -93,7 +76,7 @@ export interface Projected {
  *
  * @throws OptionError, CapabilityError or ShapeError, as the mechanism, for options and sizes that it does not take.
  */
-export class Attention extends Module {
+export class Attention extends Module implements Mixer {
   readonly mechanism: Mechanism;
   readonly heads: number;
   readonly kvHeads: number;
@@ -178,15 +161,24 @@ export class Attention extends Module {
     };
   }
 
+  get uses(): readonly Module[] {
+    return this.positions ? [this.positions] : [];
+  }
+
   /** @throws ShapeError unless x is `[B, L, features]`; what the mechanism throws. */
-  forward(x: Tensor, over: AttendOver = {}): Tensor {
-    return scope(() => this.combine(this.#attend(this.project(x, over), over)));
+  forward(x: Tensor, context: BranchContext = {}): Tensor {
+    checkBranch('Attention', x, context);
+    const { source, offset = 0, lengths } = context;
+    return scope(() => this.combine(this.#attend(this.project(x, { source, offset }), lengths)));
   }
 
   /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */
-  project(x: Tensor, over: AttendOver = {}): Projected {
+  project(x: Tensor, over: Pick<BranchContext, 'source' | 'offset'> = {}): Projected {
     commonDevice('Attention', [x]);
-    checkOver(this, over);
+    checkValues('Attention', over, inOver);
+    if (over.source !== undefined && !this.separate) {
+      throw new OptionError(`Attention ${this.path}: source is for a layer that is made with { separate: true }.`);
+    }
     const { source, offset = 0 } = over;
     if (x.rank !== 3 || x.shape[2] !== this.features) {
       throw new ShapeError(`Attention ${this.path}: x must be [B,L,${this.features}]; got ${show(x.shape)}.`);
@@ -229,7 +221,7 @@ export class Attention extends Module {
     return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
   }
 
-  #attend({ q, k, v, inputs }: Projected, { lengths }: AttendOver): Tensor {
+  #attend({ q, k, v, inputs }: Projected, lengths: BranchContext['lengths']): Tensor {
     if (this.#relative) return this.#attendRelative(q, k, v);
     const options = { ...this.callOptions(), inputs, ...(lengths && { lengths }) };
     return this.mechanism.run(q, k, v, options).out;
@@ -246,13 +238,6 @@ export class Attention extends Module {
     const { clamp } = this.positions!.options as { readonly clamp?: number };
     return relativeAttend(q, k, v, parameters, { ...(mask && { mask }), ...(clamp !== undefined && { clamp }) }).out;
   }
-}
-
-/** @throws OptionError for what a layer cannot be given beside x. */
-export function checkOver({ separate, path }: Attention, over: AttendOver): void {
-  checkValues('Attention', over, inOver);
-  if (over.source === undefined || separate) return;
-  throw new OptionError(`Attention ${path}: source is for a layer that is made with { separate: true }.`);
 }
 
 function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {

@@ -1,51 +1,38 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { anything, callable, checkValues, listOfNumbers, plainObject } from '../core/requirements.js';
 import { OptionError } from '../core/errors.js';
-import { cast, concat } from '../ops/index.js';
-import { checkTensors, scope, someTensor, type Tensor } from '../tensor/index.js';
-import { Attention, checkOver, type AttendOver, type AttentionOptions } from './attention.js';
-import { FeedForward, type FeedForwardOptions } from './feed-forward.js';
+import { checkValues, having, made, plainObject } from '../core/requirements.js';
+import { cast } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { Attention } from './attention.js';
+import { branchContext, checkContext, type Context, type FeedForward, type Mixer } from './layer.js';
 import { Module } from './module.js';
 import { observed } from './observe.js';
+import { besideOf, type Outcome } from './outcome.js';
 import { Residual, type ResidualOptions } from './residual.js';
 
 export interface BlockOptions {
-  readonly attention: AttentionOptions;
+  readonly mixer: Mixer;
   /** Attention to an encoder's output between the two; default none. */
-  readonly cross?: AttentionOptions | undefined;
-  readonly feedForward: FeedForwardOptions & { readonly hidden: number };
+  readonly cross?: Attention | undefined;
+  readonly feedForward: FeedForward;
   readonly residual: ResidualOptions;
 }
 
-/** What every layer of a stack is given. */
-export interface Context extends AttendOver {
-  /** How what is inside a branch is stored; the stream between the layers stays f32. Default `'f32'`. */
-  readonly precision?: FloatDtype | undefined;
-  /** What is computed in place of `attention.forward(rows)`, such as a step with a cache. */
-  readonly attend?: ((attention: Attention, rows: Tensor) => Tensor) | undefined;
-  /** An encoder's output, `[B, S, features]`, and its real rows. */
-  readonly encoded?: Tensor | undefined;
-  readonly encodedLengths?: readonly number[] | undefined;
-}
-
-const requirements = { attention: plainObject, cross: plainObject, feedForward: plainObject, residual: plainObject };
-// what goes on to the attention is looked at there
-const inContext = {
-  source: anything,
-  offset: anything,
-  lengths: anything,
-  precision: anything,
-  attend: callable,
-  encoded: someTensor,
-  encodedLengths: listOfNumbers,
+const someModule = having('a module with forward', 'forward', 'namedParameters');
+const requirements = {
+  mixer: someModule,
+  cross: made('Attention', Attention),
+  feedForward: someModule,
+  residual: plainObject,
 };
 
 /**
  * A layer of a Transformer: a branch that mixes tokens, one that reads an encoder's output where there is one, and one that works on
- * each token by itself, with residual connections around them. `[B, L, features] → [B, L, features]`.
+ * each token by itself, with residual connections around them. `[B, L, features] → [B, L, features]`, or fewer rows where the
+ * mixer gives fewer.
  */
 export class Block extends Module {
-  readonly attention: Attention;
+  readonly mixer: Mixer;
   readonly cross: Attention | undefined;
   readonly feedForward: FeedForward;
   readonly #mixing: Residual;
@@ -54,83 +41,87 @@ export class Block extends Module {
 
   constructor(features: number, options: BlockOptions) {
     super();
-    checkValues('Block', options, requirements, ['attention', 'feedForward', 'residual']);
-    const { attention, cross, feedForward, residual } = options;
+    checkValues('Block', options, requirements, ['mixer', 'feedForward', 'residual']);
+    const { mixer, cross, feedForward, residual } = options;
     const around = (name: string): Residual => this.child(name, new Residual(features, residual));
     this.#mixing = around('attentionResidual');
-    this.attention = this.child('attention', new Attention(features, attention));
+    this.mixer = this.child(mixer instanceof Attention ? 'attention' : 'mixer', mixer);
     if (cross !== undefined) {
       this.#crossing = around('crossResidual');
-      this.cross = this.child('cross', new Attention(features, cross));
+      this.cross = this.child('cross', cross);
     }
     this.#feeding = around('feedForwardResidual');
-    const { hidden, ...rest } = feedForward;
-    this.feedForward = this.child('feedForward', new FeedForward(features, hidden, rest));
+    this.feedForward = this.child('feedForward', feedForward);
   }
 
-  forward(x: Tensor, context: Context = {}): Tensor {
-    this.#check(context);
-    const { precision } = context;
-    const attend = (rows: Tensor): Tensor => this.#attend(rows, context);
+  /** The mixer, where it is attention to q, k and v. */
+  get attention(): Attention | undefined {
+    return this.mixer instanceof Attention ? this.mixer : undefined;
+  }
+
+  /** Modules elsewhere whose parameters it reads. */
+  get uses(): readonly Module[] {
+    return [this.mixer, this.cross, this.feedForward].flatMap((part) => part?.uses ?? []);
+  }
+
+  forward(x: Tensor, context: Context = {}): Outcome {
+    this.#check(x, context);
     return scope(() => {
-      const mixed = observed(this.attention.path, this.#mixing.forward(x, attend, precision));
-      const crossed = this.#crossing?.forward(mixed, (rows) => this.#cross(rows, context), precision) ?? mixed;
-      return observed(
-        this.path,
-        this.#feeding.forward(crossed, (rows) => this.feedForward.forward(rows), precision),
+      const mixed = this.#mixed(x, context);
+      const crossed = this.#crossing?.forward(mixed.stream, (rows) => this.#cross(rows, context), context.precision);
+      const fed = this.#feeding.forward(
+        (crossed ?? mixed).stream,
+        (rows) => this.feedForward.forward(rows, branchContext(context)),
+        context.precision,
       );
+      return { ...besideOf([mixed, crossed ?? {}, fed]), stream: observed(this.path, fed.stream) };
     });
   }
 
-  /**
-   * `forward` where x also sees `past`, what the stream was for the tokens before it: `[B, M, features]` each, oldest first. For an
-   * attention that is `separate`.
-   */
-  forwardAfter(past: readonly Tensor[], x: Tensor, context: Context = {}): Tensor {
-    checkTensors('Block', 'past', past);
-    this.#check(context);
-    if (context.source !== undefined) {
-      throw new OptionError(`Block ${this.path}: source is made of what is past; leave it out.`);
-    }
-    const attend = (attention: Attention, rows: Tensor): Tensor => {
-      const before = past.map((one) => this.given(one, context.precision));
-      const source = before.length === 0 ? rows : concat([...before, rows], { axis: 1 });
-      return attention.forward(rows, { ...over(context), source });
-    };
-    return this.forward(x, { ...context, attend });
+  #mixed(x: Tensor, context: Context): Outcome {
+    const { mixer } = this;
+    const mix = (rows: Tensor): Tensor | Outcome => this.#mix(rows, context);
+    const base = mixer.base ? mixer.base(x, branchContext(context)) : x;
+    const mixed = base
+      ? this.#mixing.forward(x, mix, context.precision, base)
+      : this.#mixing.branch(x, mix, context.precision);
+    observed(mixer.path, mixed.stream);
+    return mixed;
   }
 
-  /** What the attention is given for rows of the stream: normalised, where the norm comes first. */
+  /** What the mixer is given for rows of the stream: normalised, where the norm comes first. */
   given(x: Tensor, precision?: FloatDtype): Tensor {
     return this.#mixing.given(x, precision);
   }
 
   /** What the mixing branch adds to the stream: f of a reversible layer. */
-  mix(x: Tensor, context: Context = {}): Tensor {
-    this.#check(context);
-    const attend = (rows: Tensor): Tensor => this.#attend(rows, context);
-    return observed(this.attention.path, this.#mixing.branch(x, attend, context.precision));
+  mix(x: Tensor, context: Context = {}): Outcome {
+    this.#check(x, context);
+    const mixed = this.#mixing.branch(x, (rows) => this.#mix(rows, context), context.precision);
+    observed(this.mixer.path, mixed.stream);
+    return mixed;
   }
 
   /** What the branch of single tokens adds to the stream: g of a reversible layer. */
-  feed(x: Tensor, context: Context = {}): Tensor {
-    this.#check(context);
-    const { precision } = context;
-    return observed(
-      this.path,
-      this.#feeding.branch(x, (rows) => this.feedForward.forward(rows), precision),
+  feed(x: Tensor, context: Context = {}): Outcome {
+    this.#check(x, context);
+    const fed = this.#feeding.branch(
+      x,
+      (rows) => this.feedForward.forward(rows, branchContext(context)),
+      context.precision,
     );
+    observed(this.path, fed.stream);
+    return fed;
   }
 
-  #attend(rows: Tensor, context: Context): Tensor {
-    return context.attend?.(this.attention, rows) ?? this.attention.forward(rows, over(context));
-  }
-
-  #check(context: Context): void {
-    checkContext('Block', context);
-    checkOver(this.attention, over(context));
+  #check(x: Tensor, context: Context): void {
+    checkContext('Block', x, context);
     if ((context.encoded ?? context.encodedLengths) === undefined || this.cross !== undefined) return;
     throw new OptionError(`Block ${this.path}: has no attention to an encoder's output; leave it out.`);
+  }
+
+  #mix(rows: Tensor, context: Context): Tensor | Outcome {
+    return context.attend?.(this.mixer, rows) ?? this.mixer.forward(rows, branchContext(context));
   }
 
   #cross(rows: Tensor, { encoded, encodedLengths: lengths }: Context): Tensor {
@@ -138,13 +129,3 @@ export class Block extends Module {
     return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths });
   }
 }
-
-/** @throws OptionError for what no layer can be given. */
-export const checkContext = (who: string, context: Context): void => checkValues(who, context, inContext);
-
-/** What the attention itself is given. */
-const over = ({ source, offset, lengths }: Context): AttendOver => ({
-  source,
-  lengths,
-  ...(offset !== undefined && { offset }),
-});

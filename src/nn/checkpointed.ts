@@ -1,14 +1,17 @@
 import { checkValue, wholeFrom } from '../core/requirements.js';
 import { checkTensors, commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { layersWith, type Module } from './module.js';
+import { besideOf, besideWith, outcomeOf, tensorsBeside, type Beside, type Outcome } from './outcome.js';
 import { recompute } from './recompute.js';
 
 /** A layer of a stack that is kept in groups. */
-export interface CheckpointedLayer {
+export interface CheckpointedLayer<R extends Tensor | Outcome = Tensor> {
   /** Whatever has parameters or dropout that `forward` uses; a module may belong to several layers. */
   readonly modules: readonly Module[];
-  /** Of the layer before and what all layers are given. */
-  readonly forward: (x: Tensor, ...given: Tensor[]) => Tensor;
+  /** Tensors that this layer reads besides, such as its state. */
+  readonly given?: readonly Tensor[];
+  /** Of the layer before, its own `given`, and what all layers are given. */
+  readonly forward: (x: Tensor, ...given: Tensor[]) => R;
 }
 
 /**
@@ -26,34 +29,62 @@ export function checkpointed(
   x: Tensor,
   given: readonly Tensor[] = [],
 ): Tensor {
+  return checkpointedOutcome(layers, every, x, given).stream;
+}
+
+/** `checkpointed` for layers that give more than a stream: what they give beside it comes together. */
+export function checkpointedOutcome(
+  layers: readonly CheckpointedLayer<Tensor | Outcome>[],
+  every: number,
+  x: Tensor,
+  given: readonly Tensor[] = [],
+): Outcome {
   checkValue('checkpointed', 'layers', layers, layersWith('forward'));
   checkValue('checkpointed', 'every', every, wholeFrom(1));
   checkTensors('checkpointed', 'given', given);
   commonDevice('checkpointed', [x, ...given]);
   return scope(() => {
-    let out = x;
+    let stream = x;
+    const beside: Beside[] = [];
     for (let start = 0; start < layers.length; start += every) {
       const group = layers.slice(start, start + every);
-      const modules = group.flatMap((layer) => layer.modules);
-      const run = (input: Tensor, ...rest: Tensor[]): Tensor => through(group, input, rest);
       const last = start + every >= layers.length;
-      const next = last
-        ? run(out, ...given)
-        : recompute(modules, (input, ...rest) => [run(input, ...rest)], [out, ...given])[0]!;
+      const next = last ? through(group, stream, given) : again(group, stream, given);
       // the tape keeps what it needs
-      if (out !== x && out !== next) out.dispose();
-      out = next;
+      if (stream !== x && stream !== next.stream) stream.dispose();
+      stream = next.stream;
+      beside.push(next);
     }
-    return out;
+    return { ...besideOf(beside), stream };
   });
 }
 
-function through(group: readonly CheckpointedLayer[], x: Tensor, given: readonly Tensor[]): Tensor {
-  let out = x;
-  for (const { forward } of group) {
-    const next = forward(out, ...given);
-    if (out !== x && out !== next) out.dispose();
-    out = next;
-  }
-  return out;
+/** A group that the backward pass computes again. */
+function again(group: readonly CheckpointedLayer<Tensor | Outcome>[], x: Tensor, given: readonly Tensor[]): Outcome {
+  const modules = group.flatMap((layer) => layer.modules);
+  const own = group.flatMap((layer) => layer.given ?? []);
+  let beside: Beside | undefined;
+  const run = (input: Tensor, ...rest: Tensor[]): Tensor[] => {
+    let next = given.length;
+    const placed = group.map((layer) => ({
+      ...layer,
+      given: layer.given?.map(() => rest[next++]!) ?? [],
+    }));
+    const outcome = through(placed, input, rest.slice(0, given.length));
+    beside ??= outcome;
+    return [outcome.stream, ...tensorsBeside(outcome)];
+  };
+  const [stream, ...tensors] = recompute(modules, run, [x, ...given, ...own]);
+  return { ...besideWith(beside!, tensors), stream: stream! };
+}
+
+function through(group: readonly CheckpointedLayer<Tensor | Outcome>[], x: Tensor, given: readonly Tensor[]): Outcome {
+  let stream = x;
+  const all = group.map((layer) => {
+    const outcome = outcomeOf('checkpointed: a layer', layer.forward(stream, ...(layer.given ?? []), ...given));
+    if (stream !== x && stream !== outcome.stream) stream.dispose();
+    ({ stream } = outcome);
+    return outcome;
+  });
+  return { ...besideOf(all), stream };
 }

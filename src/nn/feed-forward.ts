@@ -1,13 +1,13 @@
 import type { Initialiser } from '../attention/parameters.js';
 import { anything, callable, checkValues, flag, wholeFrom } from '../core/requirements.js';
-import { concat, split } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { activations, checkActivation, gate, type ActivationName } from './activation.js';
 import { Dropout } from './dropout.js';
+import { inChunks } from './in-chunks.js';
+import type { FeedForward } from './layer.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
-import { recompute } from './recompute.js';
-import { checkRows, rowsOf } from './rows.js';
+import { checkRows } from './rows.js';
 
 export interface FeedForwardOptions {
   /** Default `'gelu'`. */
@@ -48,7 +48,7 @@ const requirements = {
  *
  * @throws ShapeError or OptionError for sizes, rates or names that are none.
  */
-export class FeedForward extends Module {
+export class DenseFeedForward extends Module implements FeedForward {
   readonly gate: Linear | undefined;
   readonly up: Linear;
   readonly down: Linear;
@@ -62,9 +62,9 @@ export class FeedForward extends Module {
     options: FeedForwardOptions = {},
   ) {
     super();
-    checkValues('FeedForward', options, requirements);
+    checkValues('DenseFeedForward', options, requirements);
     const { activation = 'gelu', gated = false, bias = !gated, dropout = 0, chunk, init, outInit = init } = options;
-    this.activation = checkActivation('FeedForward', activation);
+    this.activation = checkActivation('DenseFeedForward', activation);
     this.chunk = chunk;
     const linear = { bias, ...(init && { init }) };
     this.gate = gated ? this.child('gate', new Linear(features, hidden, linear)) : undefined;
@@ -75,23 +75,8 @@ export class FeedForward extends Module {
 
   /** @throws ShapeError unless x is `[..., features]`. */
   forward(x: Tensor): Tensor {
-    checkRows('FeedForward', this, x, this.features);
-    return scope(() =>
-      rowsOf(x, (rows) => (this.chunk === undefined ? this.#part(rows, 0) : this.#chunked(rows, this.chunk))),
-    );
-  }
-
-  #chunked(rows: Tensor, chunk: number): Tensor {
-    let next = 0;
-    const outs = split(rows, evenly(rows.shape[0]!, chunk)).map((part) => {
-      const start = next;
-      next += part.shape[0]!;
-      const [out] = recompute(this, (again) => [this.#part(again, start)], [part]);
-      // the checkpoint keeps the piece where there will be a backward pass
-      part.dispose();
-      return out!;
-    });
-    return concat(outs);
+    checkRows('DenseFeedForward', this, x, this.features);
+    return scope(() => inChunks(this, x, this.chunk, (rows, firstRow) => this.#part(rows, firstRow)));
   }
 
   /** Of rows that begin at `firstRow` of all, `[n, features]`. */
@@ -103,11 +88,4 @@ export class FeedForward extends Module {
       return this.down.forward(this.dropout.forward(hidden, { firstRow }));
     });
   }
-}
-
-/** The fewest extents of at most `most` that add up to `total`, as even as can be. */
-function evenly(total: number, most: number): number[] {
-  const count = Math.ceil(total / most);
-  const start = (i: number): number => Math.floor((i * total) / count);
-  return Array.from({ length: count }, (_, i) => start(i + 1) - start(i));
 }

@@ -15,7 +15,7 @@ import {
 } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
-import { scope, someDevice, type Tensor } from '../tensor/index.js';
+import { scope, someDevice, someTensor, type Tensor } from '../tensor/index.js';
 import { Parameter } from './parameter.js';
 import { fitting, type LoadOptions } from './state.js';
 
@@ -217,8 +217,12 @@ const someModule = made('a module', Module);
 export const someModules = listOf('modules', someModule);
 /** Layers of a stack, each an object of modules and functions of tensors. */
 export const layersWith = (...functions: readonly string[]): Requirement => {
-  const layer = { modules: someModules, ...Object.fromEntries(functions.map((name) => [name, callable])) };
-  const names = Object.keys(layer);
+  const layer = {
+    modules: someModules,
+    given: listOf('tensors', someTensor),
+    ...Object.fromEntries(functions.map((name) => [name, callable])),
+  };
+  const names = ['modules', ...functions];
   return listOf(`layers { ${names.join(', ')} }`, {
     must: 'a layer',
     holds: (value) => reasonsAgainst(value, layer, names).length === 0,

@@ -5,6 +5,7 @@ import { scope, type Tensor } from '../tensor/index.js';
 import { Dropout } from './dropout.js';
 import { Module } from './module.js';
 import { LayerNorm, RmsNorm } from './norm.js';
+import { outcomeOf, type Outcome } from './outcome.js';
 
 export type NormKind = 'layer' | 'rms';
 
@@ -27,6 +28,9 @@ export interface ResidualOptions {
 
 const requirements = { norm: norms, normPlace: oneOf(['pre', 'post']), epsilon: anything, dropout: anything };
 
+/** What a residual connection goes around. */
+type Branch = (rows: Tensor) => Tensor | Outcome;
+
 /**
  * What surrounds a branch f of a layer: a norm, dropout, and the sum with the stream x. The stream is f32; within the branch numbers
  * are stored in the precision given.
@@ -45,12 +49,18 @@ export class Residual extends Module {
     this.#dropout = this.child('dropout', new Dropout(dropout));
   }
 
-  /** `x + f(norm(x))`, or `norm(x + f(x))`. */
-  forward(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
+  /**
+   * `x + f(norm(x))`, or `norm(x + f(x))`. `base` stands for x in the sum where f gives another number of rows.
+   */
+  forward(x: Tensor, f: Branch, precision: FloatDtype = 'f32', base = x): Outcome {
     checkValue('Residual', 'f', f, callable);
     return scope(() => {
-      if (this.#place === 'pre') return add(x, this.branch(x, f, precision));
-      return this.#norm.forward(add(x, this.#dropout.forward(f(cast(x, precision)))));
+      if (this.#place === 'pre') {
+        const branch = this.branch(x, f, precision);
+        return { ...branch, stream: add(base, branch.stream) };
+      }
+      const branch = this.#dropped(f(cast(x, precision)));
+      return { ...branch, stream: this.#norm.forward(add(base, branch.stream)) };
     });
   }
 
@@ -63,8 +73,13 @@ export class Residual extends Module {
   }
 
   /** `f(norm(x))`: what is added to a stream elsewhere, as in reversible layers. */
-  branch(x: Tensor, f: (rows: Tensor) => Tensor, precision: FloatDtype = 'f32'): Tensor {
+  branch(x: Tensor, f: Branch, precision: FloatDtype = 'f32'): Outcome {
     checkValue('Residual', 'f', f, callable);
-    return scope(() => this.#dropout.forward(f(this.#norm.forward(cast(x, precision)))));
+    return scope(() => this.#dropped(f(this.#norm.forward(cast(x, precision)))));
+  }
+
+  #dropped(given: Tensor | Outcome): Outcome {
+    const outcome = outcomeOf('Residual: f', given);
+    return { ...outcome, stream: this.#dropout.forward(outcome.stream) };
   }
 }

@@ -22,17 +22,20 @@ import {
 } from '../tensor/index.js';
 import { layersWith, type Module } from './module.js';
 import { Moment } from './moment.js';
+import { besideOf, outcomeOf, type Beside, type NamedTensors, type Outcome } from './outcome.js';
 
-type Branch = (x: Tensor, ...given: Tensor[]) => Tensor;
+type Branch<R extends Tensor | Outcome = Tensor | Outcome> = (x: Tensor, ...given: Tensor[]) => R;
 
 /** A layer of two branches: `y1 = x1 + f(x2)`, `y2 = x2 + g(y1)`. */
-export interface ReversibleLayer {
+export interface ReversibleLayer<R extends Tensor | Outcome = Tensor> {
   /** Whatever has parameters or dropout that `f` or `g` use; a module may belong to several layers. */
   readonly modules: readonly Module[];
-  /** Of the second stream and what all layers are given: floats of its shape. */
-  readonly f: Branch;
+  /** Tensors that this layer reads besides, such as its state. */
+  readonly given?: readonly Tensor[];
+  /** Of the second stream, the layer's own `given`, and what all layers are given: floats of its shape. */
+  readonly f: Branch<R>;
   /** Of the first stream, as `f`. */
-  readonly g: Branch;
+  readonly g: Branch<R>;
 }
 
 type Pair<T> = [T, T];
@@ -42,7 +45,9 @@ interface Half {
   readonly name: string;
   readonly run: Branch;
   readonly moment: Moment;
-  /** Where the moment's parameters stand among those of all layers, and what is given behind them. */
+  /** What it is given beside the stream. */
+  readonly given: readonly Tensor[];
+  /** Where the moment's parameters stand among all that is read, and what is given behind them. */
   readonly places: readonly number[];
 }
 
@@ -67,27 +72,42 @@ export function reversible(
   x2: Tensor,
   given: readonly Tensor[] = [],
 ): readonly [y1: Tensor, y2: Tensor] {
+  return reversibleOutcome(layers, x1, x2, given).streams;
+}
+
+/** `reversible` for branches that give more than a stream: what they give beside it comes together. */
+export function reversibleOutcome(
+  layers: readonly ReversibleLayer<Tensor | Outcome>[],
+  x1: Tensor,
+  x2: Tensor,
+  given: readonly Tensor[] = [],
+): { readonly streams: readonly [y1: Tensor, y2: Tensor]; readonly beside: Beside } {
   checkValue('reversible', 'layers', layers, layersWith('f', 'g'));
   checkTensors('reversible', 'given', given);
   const { halves, read } = halvesOf(layers, given);
   checkStreams(x1, x2, read);
   const inputs = [x1, x2, ...read];
   return scope(() => {
-    if (!records(inputs)) return forward(halves, [x1, x2], given);
-    const decisions: Decisions[] = [];
-    const ys = forward(halves, [x1, x2], given, decisions);
+    const recorded: Decisions[] | undefined = records(inputs) ? [] : undefined;
+    const { streams, beside } = forward(halves, [x1, x2], recorded);
+    if (recorded === undefined) return { streams, beside: besideOf(beside) };
+    const losses = beside.map((one) => lossesIn(one.losses));
+    const starts = losses.map((_, i) => losses.slice(0, i).reduce<number>((sum, own) => sum + own.length, 2));
     operation(
       'reversible',
       inputs,
-      ys,
+      [...streams, ...losses.flat()],
       (cotangents, needs) => {
-        const back = new Backward(ys, cotangents, read, needs);
-        for (let i = halves.length - 1; i >= 0; i--) back.undo(i, halves[i]!, decisions[i]!);
+        const back = new Backward(streams, cotangents, read, needs);
+        for (let i = halves.length - 1; i >= 0; i--) {
+          const own = cotangents.slice(starts[i], starts[i]! + losses[i]!.length);
+          back.undo(i, halves[i]!, recorded[i]!, own);
+        }
         return back.gradients();
       },
-      [...ys, ...read, ...decisions.flat(2)],
+      [...streams, ...read, ...recorded.flat(2)],
     );
-    return ys;
+    return { streams, beside: besideOf(beside) };
   });
 }
 
@@ -107,45 +127,49 @@ function checkStreams(x1: Tensor, x2: Tensor, read: readonly Tensor[]): void {
 
 /** All halves in order, and what they read: the parameters of all layers, each once, and what is given. */
 function halvesOf(
-  layers: readonly ReversibleLayer[],
+  layers: readonly ReversibleLayer<Tensor | Outcome>[],
   given: readonly Tensor[],
 ): { halves: readonly Half[]; read: readonly Tensor[] } {
   const moments = layers.map(({ modules }) => new Moment(modules));
   const all = [...new Set(moments.flatMap(({ parameters }) => parameters))];
   const place = new Map(all.map((parameter, i) => [parameter, i]));
-  const behind = given.map((_, i) => all.length + i);
-  const halves = layers.flatMap(({ f, g }, i) => {
+  const read = all.map(({ value }) => value);
+  const placesOf = (tensors: readonly Tensor[]): number[] => tensors.map((tensor) => read.push(tensor) - 1);
+  const behind = placesOf(given);
+  const halves = layers.flatMap(({ f, g, given: own = [] }, i) => {
     const moment = moments[i]!;
-    const shared = { moment, places: [...moment.parameters.map((parameter) => place.get(parameter)!), ...behind] };
+    const places = [...moment.parameters.map((parameter) => place.get(parameter)!), ...placesOf(own), ...behind];
+    const shared = { moment, given: [...own, ...given], places };
     return [
       { ...shared, name: `f of layer ${i}`, run: f },
       { ...shared, name: `g of layer ${i}`, run: g },
     ];
   });
-  return { halves, read: [...all.map(({ value }) => value), ...given] };
+  return { halves, read };
 }
 
-/** The last streams; what each half decided is added to `decisions` where they are given. Nothing is recorded on the tape. */
+/** The last streams and what each half gave beside; what it decided is added to `decisions`, if given. The tape sees nothing. */
 function forward(
   halves: readonly Half[],
   [x1, x2]: Pair<Tensor>,
-  given: readonly Tensor[],
   decisions?: Decisions[],
-): Pair<Tensor> {
+): { readonly streams: Pair<Tensor>; readonly beside: readonly Beside[] } {
   return noGradient(() => {
     const streams: Pair<Tensor> = [share(x1), share(x2)];
-    halves.forEach(({ name, run }, i) => {
+    const beside = halves.map(({ name, run, given }, i) => {
       const [to, from] = i % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);
-      const { stream, made } = scope(() => {
-        const once = decisions && recordDecisions(() => run(streams[from], ...given));
-        const out = once ? once.result : run(streams[from], ...given);
-        checkBranch(name, out, streams[to]);
-        return { stream: accumulate(streams[to], out), made: once?.decisions };
+      const { stream, made, rest } = scope(() => {
+        const branch = (): Tensor | Outcome => run(streams[from], ...given);
+        const once = decisions ? recordDecisions(branch) : { result: branch(), decisions: [] };
+        const { stream, ...rest } = outcomeOf(`reversible: ${name}`, once.result);
+        checkBranch(name, stream, streams[to]);
+        return { stream: accumulate(streams[to], stream), made: once.decisions, rest };
       });
       streams[to] = stream;
-      if (made) decisions?.push(made);
+      decisions?.push(made);
+      return rest;
     });
-    return streams;
+    return { streams, beside };
   });
 }
 
@@ -175,21 +199,29 @@ class Backward {
     this.#sums = read.map(() => undefined);
   }
 
-  /** Goes back over half `i`: the stream it added to, the gradient of the one it took, and those of what it read. */
-  undo(i: number, half: Half, decisions: Decisions): void {
+  /**
+   * Goes back over half `i`: the stream it added to, the gradient of the one it took, and those of what it read. `ofLosses` are the
+   * cotangents of the losses it gave.
+   */
+  undo(i: number, half: Half, decisions: Decisions, ofLosses: readonly (Tensor | undefined)[]): void {
     const [to, from] = i % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);
     const { before, back } = scope(() => {
       const { x, values, out } = this.#again(half, this.#streams[from], decisions, i > 0 || this.needs[from]!);
+      const { stream, losses } = out;
       // nobody asks for the x1 before the first half
-      const before = i > 0 ? accumulate(this.#streams[to], out, 'minus') : this.#streams[to];
-      const cotangent = this.#cotangents[to];
-      if (cotangent === undefined || !out.requiresGradient) return { before, back: [] };
+      const before = i > 0 ? accumulate(this.#streams[to], stream, 'minus') : this.#streams[to];
+      const arrived = [stream, ...lossesIn(losses)].flatMap((output, at) => {
+        const cotangent = at === 0 ? this.#cotangents[to] : ofLosses[at - 1];
+        return cotangent !== undefined && output.requiresGradient ? [{ output, cotangent }] : [];
+      });
+      if (arrived.length === 0) return { before, back: [] };
       const leaves = [x, ...values];
-      checkLeaves(`reversible: ${half.name}`, [out], leaves);
+      const outputs = arrived.map(({ output }) => output);
+      checkLeaves(`reversible: ${half.name}`, outputs, leaves);
       const found = arrivals(
-        [out],
+        outputs,
         leaves.filter((leaf) => leaf.requiresGradient),
-        [cotangent],
+        arrived.map(({ cotangent }) => cotangent),
         { release: true },
       );
       let next = 0;
@@ -205,7 +237,7 @@ class Backward {
   }
 
   /** A half computed again, recorded on the tape from leaves of its own. */
-  #again({ run, moment, places }: Half, stream: Tensor, decisions: Decisions, wanted: boolean) {
+  #again({ name, run, moment, places }: Half, stream: Tensor, decisions: Decisions, wanted: boolean) {
     const leafOf = (tensor: Tensor, need: boolean): Tensor => {
       const leaf = share(tensor);
       if (need) trackLeaf(leaf);
@@ -214,9 +246,15 @@ class Backward {
     const x = leafOf(stream, wanted);
     const values = places.map((place) => leafOf(this.read[place]!, this.needs[2 + place]!));
     const count = moment.parameters.length;
-    const again = (): Tensor => moment.during(values.slice(0, count), () => run(x, ...values.slice(count)));
-    const out = withGradient(() => repeatDecisions(decisions, again));
-    return { x, values, out };
+    const again = (): Tensor | Outcome => moment.during(values.slice(0, count), () => run(x, ...values.slice(count)));
+    return {
+      x,
+      values,
+      out: outcomeOf(
+        `reversible: ${name}`,
+        withGradient(() => repeatDecisions(decisions, again)),
+      ),
+    };
   }
 
   /** Of x1, x2 and what is read. */
@@ -224,6 +262,8 @@ class Backward {
     return [...this.#cotangents, ...this.#sums];
   }
 }
+
+const lossesIn = (losses: NamedTensors = {}): Tensor[] => Object.values(losses);
 
 /** The sum of what there is; takes both over. */
 function sumOf(total: Tensor | undefined, more: Tensor | undefined): Tensor | undefined {

@@ -3,7 +3,7 @@ import { CapabilityError, OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
 import { everyLayer, layersOf, type LayerConfig } from '../models/config-layers.js';
 import { readConfig, type LanguageModel, type ModelConfig, type Transformer } from '../models/index.js';
-import type { Attention } from '../nn/index.js';
+import type { Context } from '../nn/index.js';
 import { disposeAll, keep, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { Features } from './features.js';
@@ -129,11 +129,11 @@ async function projected(
   try {
     model.eval();
     const { stack } = model as Transformer;
-    const last = stack.layers.at(-1)!.attention;
+    const last = stack.layers.at(-1)!.attention!;
     let taken: Readonly<Record<'q' | 'k' | 'v', Tensor>>;
-    const attend = (attention: Attention, rows: Tensor): Tensor => {
-      if (attention !== last) return attention.forward(rows);
-      const { q, k, v } = attention.project(rows);
+    const attend: Context['attend'] = (mixer, rows) => {
+      if (mixer !== last) return mixer.forward(rows, {});
+      const { q, k, v } = last.project(rows);
       taken = keep({ q, k, v });
       // what comes after is thrown away
       return rows;

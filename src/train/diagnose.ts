@@ -81,7 +81,7 @@ export async function firstNonFinite(
       const inForward = await firstOf(watched(pass(state)));
       if (inForward !== undefined) return `in ${inForward}`;
       const one = lossAndGradients(pass(state), [...leaves.values()]);
-      one.loss?.dispose();
+      disposeAll([one.loss, one.losses, one.updates]);
       sums = addTo(sums, one.found);
       if (state !== memory) releaseState(state, one.state, memory);
       state = one.state;
@@ -103,12 +103,12 @@ function watched(pass: Pass): Looked[] {
   try {
     scope(() =>
       noGradient(() => {
-        const { loss, auxiliary } = observing(
+        const { loss, losses = {} } = observing(
           (path, output) => looked.push(look(`the output of ${path || 'the model'}`, output)),
           () => lossOf(pass),
         );
         looked.push(look('the loss', loss));
-        if (auxiliary !== undefined) looked.push(look('the auxiliary loss', auxiliary));
+        for (const [name, one] of Object.entries(losses)) looked.push(look(`the loss ${name}`, one));
       }),
     );
     return looked;

@@ -15,6 +15,8 @@ export interface StepMetric {
   /** Mean cross-entropy of the step's targets before the update, in nats a token. */
   readonly loss: number | null;
   readonly bitsPerByte: number | null;
+  /** Losses of layers beside it, by name, such as the balance of experts. */
+  readonly losses?: Readonly<Record<string, number | null>>;
   /** Of all gradients together, before clipping. */
   readonly gradientNorm: number | null;
   readonly learningRate: number;

@@ -4,6 +4,7 @@ import { having } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import { IGNORED } from '../models/loss.js';
 import type { LanguageModel, Loss, ModelState } from '../models/model.js';
+import type { NamedTensors, Parameter } from '../nn/index.js';
 import { detach } from '../ops/index.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { gradients, keep, scope, tensor, type Tensor } from '../tensor/index.js';
@@ -46,16 +47,20 @@ export interface Pass {
   readonly seed: number;
   readonly precision: FloatDtype;
   readonly state: ModelState | undefined;
-  /** What the gradients of its mean loss and of its auxiliary loss are multiplied by. */
-  readonly factors: { readonly loss: number; readonly auxiliary: number };
+  /** What the gradients of its mean loss and of the losses of its layers are multiplied by. */
+  readonly factors: { readonly loss: number; readonly losses: number };
 }
 
 export interface Found {
   /** `[]`, the mean over the targets that count; undefined where none does. */
   readonly loss: Tensor | undefined;
+  /** Losses of layers, by name. */
+  readonly losses: NamedTensors;
   /** Of the leaves, in their order; undefined where nothing depends on them. */
   readonly found: Tensor[] | undefined;
   readonly state: ModelState | undefined;
+  /** Next values of parameters that are not learned. */
+  readonly updates: ReadonlyMap<Parameter, Tensor>;
 }
 
 export function readBatch(batches: BatchSource, index: number): Batch {
@@ -97,10 +102,11 @@ export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
   const { device, batch, factors } = pass;
   return keep(
     scope(() => {
-      const { loss, auxiliary, state } = lossOf(pass);
+      const { loss, losses = {}, state, updates = new Map<Parameter, Tensor>() } = lossOf(pass);
+      const further = Object.values(losses).filter((one) => one.requiresGradient);
       const terms = [
         ...(batch.counted > 0 ? [[loss, factors.loss] as const] : []),
-        ...(auxiliary?.requiresGradient ? [[auxiliary, factors.auxiliary] as const] : []),
+        ...further.map((one) => [one, factors.losses] as const),
       ];
       const found =
         terms.length === 0
@@ -111,7 +117,13 @@ export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
               terms.map(([, factor]) => tensor([factor], [], { device })),
               { release: true },
             );
-      return { loss: batch.counted > 0 ? detach(loss) : undefined, found, state };
+      return {
+        loss: batch.counted > 0 ? detach(loss) : undefined,
+        losses: Object.fromEntries(Object.entries(losses).map(([name, one]) => [name, detach(one)])),
+        found,
+        state,
+        updates,
+      };
     }),
   );
 }
@@ -126,6 +138,31 @@ export function addTo(sums: Tensor[] | undefined, terms: Tensor[] | undefined): 
     terms[i]!.dispose();
   });
   return sums;
+}
+
+/** Next values of parameters that are not learned, over the batches of a step. */
+export class MeanOfUpdates {
+  readonly sums = new Map<Parameter, Tensor>();
+  readonly #counts = new Map<Parameter, number>();
+
+  /** Takes the tensors over. */
+  add(updates: ReadonlyMap<Parameter, Tensor>): void {
+    for (const [parameter, next] of updates) {
+      const before = this.sums.get(parameter);
+      if (before === undefined) this.sums.set(parameter, next);
+      else addTo([before], [next]);
+      this.#counts.set(parameter, (this.#counts.get(parameter) ?? 0) + 1);
+    }
+  }
+
+  /** The mean of those that each parameter had. */
+  mean(): ReadonlyMap<Parameter, Tensor> {
+    for (const [parameter, sum] of this.sums) {
+      const count = this.#counts.get(parameter)!;
+      if (count > 1) runElementwise(variable('x0', 'f32').mul(1 / count), [sum], sum);
+    }
+    return this.sums;
+  }
 }
 
 /** Frees what `before` holds and none of the others does. */

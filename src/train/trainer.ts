@@ -3,6 +3,7 @@ import { FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { anything, callable, checkValues, having, wholeFrom, type Requirement } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import { precisions, type LanguageModel, type ModelState } from '../models/model.js';
+import type { Parameter } from '../nn/index.js';
 import { disposeAll, scope, someDevice, type Tensor } from '../tensor/index.js';
 import type { Json, LoadedCheckpoint, TensorSources } from './checkpoint/index.js';
 import { sourceOf } from './checkpoint/index.js';
@@ -12,6 +13,7 @@ import type { LossScaler } from './loss-scale.js';
 import {
   addTo,
   lossAndGradients,
+  MeanOfUpdates,
   readBatch,
   releaseState,
   someBatches,
@@ -48,6 +50,8 @@ export interface StepResult {
   readonly step: number;
   /** Mean over the targets that count, in nats. Not finite only where the step was skipped. */
   readonly loss: number;
+  /** Of the layers, such as the balance of experts, by name: the mean over the batches of the step. */
+  readonly losses?: Readonly<Record<string, number>>;
   /** Before clipping. */
   readonly gradientNorm: number;
   readonly learningRate: number;
@@ -70,8 +74,11 @@ interface Part {
 /** What all batches of a step came to. */
 interface Passed {
   readonly loss: number;
+  readonly losses: Readonly<Record<string, number>>;
   readonly found: Tensor[] | undefined;
   readonly memory: ModelState | undefined;
+  /** Of the batches of the step, the mean. */
+  readonly updates: ReadonlyMap<Parameter, Tensor>;
   readonly tokens: number;
 }
 
@@ -152,7 +159,7 @@ export class Trainer {
     const learningRate = this.schedule(this.#step + 1);
     const scale = lossScale?.scale;
     const parts = this.#parts(scale ?? 1);
-    const { loss, found, memory, tokens } = await this.#passes(parts);
+    const { loss, losses, found, memory, updates, tokens } = await this.#passes(parts);
     const before = this.#memory;
     try {
       const named: NamedGradients = [...this.#learned.keys()].map((name, i) => [name, found?.[i]]);
@@ -160,7 +167,10 @@ export class Trainer {
       const overflowed = nonFinite !== undefined || (tokens > 0 && !Number.isFinite(loss));
       if (overflowed && lossScale?.canFall !== true) throw await this.#refusal(parts, loss);
       const skipped = overflowed || tokens === 0 || found === undefined;
-      if (!skipped) this.#optimiser.step(found, { learningRate });
+      if (!skipped) {
+        this.#optimiser.step(found, { learningRate });
+        for (const [parameter, next] of updates) parameter.set(next);
+      }
       if (tokens > 0) lossScale?.update(overflowed);
       // a text whose loss is not finite is begun anew
       this.#memory = overflowed && !Number.isFinite(loss) ? undefined : memory;
@@ -168,6 +178,7 @@ export class Trainer {
       return {
         step: this.#step,
         loss,
+        ...(Object.keys(losses).length > 0 && { losses }),
         gradientNorm: norm,
         learningRate,
         tokens,
@@ -177,7 +188,7 @@ export class Trainer {
         skipped,
       };
     } finally {
-      disposeAll(found);
+      disposeAll([found, updates]);
       for (const one of [before, memory]) releaseState(one, this.#memory);
     }
   }
@@ -190,7 +201,7 @@ export class Trainer {
     const all = read.reduce((sum, { counted }) => sum + counted, 0);
     return read.map((batch, part) => {
       const index = first + part;
-      const factors = { loss: scale * (batch.counted / Math.max(1, all)), auxiliary: scale / this.#accumulate };
+      const factors = { loss: scale * (batch.counted / Math.max(1, all)), losses: scale / this.#accumulate };
       const passOf = (memory: ModelState | undefined): Pass => ({
         device,
         model,
@@ -210,20 +221,27 @@ export class Trainer {
     let found: Tensor[] | undefined;
     let memory = this.#memory;
     let [total, tokens] = [0, 0];
+    const losses: Record<string, number> = {};
+    const updates = new MeanOfUpdates();
     try {
       for (const { counted, passOf } of parts) {
         const one = lossAndGradients(passOf(memory), [...this.#learned.values()]);
         releaseState(memory, one.state, this.#memory);
         memory = one.state;
         found = addTo(found, one.found);
-        if (one.loss === undefined) continue;
-        total += counted * (await one.loss.item());
-        tokens += counted;
-        one.loss.dispose();
+        updates.add(one.updates);
+        for (const [name, each] of Object.entries(one.losses)) {
+          losses[name] = (losses[name] ?? 0) + (await each.item()) / this.#accumulate;
+        }
+        if (one.loss !== undefined) {
+          total += counted * (await one.loss.item());
+          tokens += counted;
+        }
+        disposeAll([one.loss, one.losses]);
       }
-      return { loss: total / tokens, found, memory, tokens };
+      return { loss: total / tokens, losses, found, memory, updates: updates.mean(), tokens };
     } catch (error) {
-      disposeAll(found);
+      disposeAll([found, updates.sums]);
       releaseState(memory, this.#memory);
       throw error;
     }

@@ -148,7 +148,7 @@ onEveryDevice((on) => {
       const found = scope(() => {
         const { state } = model.loss(tokensOf(on.device, first), tokensOf(on.device, second));
         const next = model.loss(tokensOf(on.device, second), tokensOf(on.device, first), { state });
-        expect(next.auxiliary).toBeUndefined();
+        expect(next.losses).toBeUndefined();
         const rows = [...Object.values(state!), ...Object.values(next.state!)];
         expect(rows.map(({ requiresGradient }) => requiresGradient)).toEqual([false, false, false, false]);
         return gradients([next.loss], [model.stateDict().get('ends.embedding.weight')!])[0]!;

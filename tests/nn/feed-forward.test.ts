@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { RehearsalDevice, type Device, type Ledger } from '../../src/devices/index.js';
-import { FeedForward, recompute, type FeedForwardOptions } from '../../src/nn/index.js';
+import { DenseFeedForward, recompute, type FeedForwardOptions } from '../../src/nn/index.js';
 import { mul } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, zeros } from '../../src/tensor/index.js';
 import { expectSameBits } from '../support/compare.js';
@@ -23,7 +23,7 @@ onEveryDevice((on) => {
     const { activation = 'gelu', gated = false, bias = !gated } = options;
     await checkModule(on.device, {
       name,
-      module: new FeedForward(6, 10, options),
+      module: new DenseFeedForward(6, 10, options),
       shape: [2, 5, 6],
       run: (layer, x) => layer.forward(x),
       oracle: (g, x, p) => {
@@ -43,7 +43,7 @@ onEveryDevice((on) => {
       shape.reduce((a, b) => a * b, 1),
     );
     const run = async (own: FeedForwardOptions) => {
-      const layer = new FeedForward(shape.at(-1)!, 40, own).train({ seed: 5, step: 8 });
+      const layer = new DenseFeedForward(shape.at(-1)!, 40, own).train({ seed: 5, step: 8 });
       fill(layer, on.device, 11);
       const results = await resultsOf(on.device, layer, (input) => layer.forward(input), { x, shape });
       layer.dispose();
@@ -67,7 +67,7 @@ onEveryDevice((on) => {
 
   /** Most bytes of a training step beside x and the parameters. */
   function peak(device: Device, ledger: Ledger, options: FeedForwardOptions): number {
-    const layer = new FeedForward(features, hidden, options)
+    const layer = new DenseFeedForward(features, hidden, options)
       .initialise({ device, seed: 1 })
       .train({ seed: 1, step: 1 });
     const x = zeros([rows, features], { device, requiresGradient: true });
@@ -108,7 +108,7 @@ onEveryDevice((on) => {
   );
 
   test('keeps nothing where nothing is recorded', () => {
-    const layer = new FeedForward(4, 8, { chunk: 2 }).initialise({ device: on.device, seed: 1 });
+    const layer = new DenseFeedForward(4, 8, { chunk: 2 }).initialise({ device: on.device, seed: 1 });
     const x = tensor(uniform(1, 20), [5, 4], { device: on.device });
     const before = on.device.ledger.live();
     const y = noGradient(() => layer.forward(x));
@@ -120,8 +120,8 @@ onEveryDevice((on) => {
 
   test('the backward pass sees the step and the parameters of the forward pass', async () => {
     const { device } = on;
-    const run = async (disturb: (layer: FeedForward) => void): Promise<number[]> => {
-      const layer = new FeedForward(4, 32, { dropout: 0.5, chunk: 2 })
+    const run = async (disturb: (layer: DenseFeedForward) => void): Promise<number[]> => {
+      const layer = new DenseFeedForward(4, 32, { dropout: 0.5, chunk: 2 })
         .initialise({ device, seed: 1 })
         .train({ seed: 1, step: 1 });
       const x = tensor(uniform(1, 20), [5, 4], { device, requiresGradient: true });
@@ -143,11 +143,11 @@ onEveryDevice((on) => {
 
   test('recompute puts everything back when the function fails', () => {
     const device: Device = on.device;
-    const layer = new FeedForward(4, 8).initialise({ device, seed: 1 });
+    const layer = new DenseFeedForward(4, 8).initialise({ device, seed: 1 });
     const x = tensor(uniform(1, 20), [5, 4], { device });
     const weight = layer.up.weight.value;
     expect(() => recompute(layer, (input) => [layer.forward(mul(input, 2)), layer.forward(weight)], [x])).toThrow(
-      'FeedForward',
+      'DenseFeedForward',
     );
     expect(layer.up.weight.value).toBe(weight);
     x.dispose();
@@ -155,16 +155,16 @@ onEveryDevice((on) => {
   });
 
   test('refusals', () => {
-    expect(() => new FeedForward(4, 8, { chunk: 0 })).toThrow(
-      'FeedForward: chunk must be a whole number of at least 1; got 0.',
+    expect(() => new DenseFeedForward(4, 8, { chunk: 0 })).toThrow(
+      'DenseFeedForward: chunk must be a whole number of at least 1; got 0.',
     );
-    expect(() => new FeedForward(4, 8, { activation: 'swish' as never })).toThrow(
-      'FeedForward: unknown activation "swish"',
+    expect(() => new DenseFeedForward(4, 8, { activation: 'swish' as never })).toThrow(
+      'DenseFeedForward: unknown activation "swish"',
     );
-    expect(() => new FeedForward(4, 8, { gate: true } as never)).toThrow('did you mean gated');
+    expect(() => new DenseFeedForward(4, 8, { gate: true } as never)).toThrow('did you mean gated');
     scope(() => {
       const x = tensor([1, 2], [1, 2], { device: on.device });
-      expect(() => new FeedForward(4, 8).forward(x)).toThrow('x must be [...,4]; got [1,2].');
+      expect(() => new DenseFeedForward(4, 8).forward(x)).toThrow('x must be [...,4]; got [1,2].');
     });
   });
 });

@@ -3,7 +3,7 @@ import type { FloatDtype } from '../../src/core/dtype.js';
 import {
   Dropout,
   Embedding,
-  FeedForward,
+  DenseFeedForward,
   LayerNorm,
   Linear,
   Module,
@@ -44,7 +44,7 @@ class Block extends Module {
   readonly feedNorm: RmsNorm;
   readonly qkv: Linear;
   readonly out: Linear;
-  readonly feedForward: FeedForward;
+  readonly feedForward: DenseFeedForward;
   readonly dropout: Dropout;
 
   constructor(readonly options: BlockOptions) {
@@ -54,7 +54,7 @@ class Block extends Module {
     this.qkv = this.child('qkv', new Linear(width, 3 * width));
     this.out = this.child('out', new Linear(width, width));
     this.feedNorm = this.child('feedNorm', new RmsNorm(width));
-    this.feedForward = this.child('feedForward', new FeedForward(width, hidden, feed));
+    this.feedForward = this.child('feedForward', new DenseFeedForward(width, hidden, feed));
     this.dropout = this.child('dropout', new Dropout(feed.dropout ?? 0));
   }
 
@@ -204,7 +204,7 @@ onEveryDevice((on) => {
         new Linear(6, 5),
         new LayerNorm(6),
         new RmsNorm(6),
-        new FeedForward(6, 9, { gated: true, chunk: 2 }),
+        new DenseFeedForward(6, 9, { gated: true, chunk: 2 }),
         new Embedding(7, 6),
       ] as const;
       const [linear, , , , embedding] = modules;

@@ -1,5 +1,5 @@
 import { reformer } from '../../src/attention/index.js';
-import { Dropout, FeedForward, LayerNorm, Linear, Module, type ReversibleLayer } from '../../src/nn/index.js';
+import { DenseFeedForward, Dropout, LayerNorm, Linear, Module, type ReversibleLayer } from '../../src/nn/index.js';
 import { add, attend, cast, reshape, split, transpose } from '../../src/ops/index.js';
 import { scope, type Tensor } from '../../src/tensor/index.js';
 import { expectClose, type Numbers } from '../support/compare.js';
@@ -18,7 +18,7 @@ export class Layer extends Module {
   readonly projection: Linear;
   readonly dropout: Dropout;
   readonly normG: LayerNorm;
-  readonly feedForward: FeedForward;
+  readonly feedForward: DenseFeedForward;
 
   constructor(readonly options: LayerOptions) {
     super();
@@ -27,7 +27,7 @@ export class Layer extends Module {
     this.projection = this.child('projection', new Linear(features, 3 * features));
     this.dropout = this.child('dropout', new Dropout(rate));
     this.normG = this.child('normG', new LayerNorm(features));
-    this.feedForward = this.child('feedForward', new FeedForward(features, 2 * features, { dropout: rate }));
+    this.feedForward = this.child('feedForward', new DenseFeedForward(features, 2 * features, { dropout: rate }));
   }
 
   f(x: Tensor): Tensor {

@@ -44,6 +44,8 @@ const context = options({
   attend: { ...callback(() => undefined), valid: () => undefined },
   encoded: absent,
   encodedLengths: absent,
+  state: value({}, (given) => Object.keys(Object(given)).length === 0),
+  losses: flag(),
 });
 const state = made(
   ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
@@ -78,7 +80,10 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     tokens,
     options({ reduction, precision, sourceLengths: lengths }),
   ),
-  Stack: make(value(decoder), options({ causal: flag(), cross: flag(), separate: flag() }, ['causal', 'cross'])),
+  Stack: make(
+    value(decoder),
+    options({ causal: flag(), cross: flag(), separate: flag(), layer: absent }, ['causal', 'cross']),
+  ),
   'Stack.forward': ofStack('forward', x, context),
   'Stack.finish': ofStack('finish', x),
   TransformerXl: make(value(xl)),
@@ -93,6 +98,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Ends.loss': ofEnds('loss', x, tokens, optional(reduction)),
   Transformer: make(value(decoder)),
   'Transformer.hidden': ofDecoder('hidden', tokens, context),
+  'Transformer.run': ofDecoder('run', tokens, context),
   'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
   'Transformer.logits': ofDecoder('logits', tokens, context),
   'Transformer.session': session,

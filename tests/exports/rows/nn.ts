@@ -6,7 +6,7 @@ import {
   Block,
   Dropout,
   Embedding,
-  FeedForward,
+  DenseFeedForward,
   LayerNorm,
   Linear,
   Module,
@@ -76,13 +76,22 @@ const residualOptions = options(
 );
 const none = value(undefined);
 /** What attention is given beside x; `source` is for a layer that is separate. */
-const over = { source: none, offset: whole(0), lengths: numbers([3]) };
+const over = { source: none, offset: whole(0) };
+const branch = options({
+  ...over,
+  lengths: numbers([3]),
+  state: value({}, (given) => Object.keys(Object(given)).length === 0),
+  losses: flag(),
+});
 const context = options({
   ...over,
+  lengths: numbers([3]),
   precision,
   attend: callback((_: unknown, rows: Tensor) => rows),
   encoded: none,
   encodedLengths: none,
+  state: value({}, (given) => Object.keys(Object(given)).length === 0),
+  losses: flag(),
 });
 const sizes = { features: 4, heads: 2, headDim: 2, length: 8, causal: true };
 const reversible = { modules: [], f: (rows: Tensor) => rows, g: (rows: Tensor) => rows };
@@ -111,9 +120,8 @@ class Part extends Module {}
 const ofLinear = ofModule(() => new Linear(4, 2));
 const ofEmbedding = ofModule(() => new Embedding(8, 4));
 const ofAttention = ofModule(() => new Attention(4, attention));
-const block = { attention, feedForward: { hidden: 8 }, residual };
-const ofBlock = ofModule(() => new Block(4, block));
-const ofSeparate = ofModule(() => new Block(4, { ...block, attention: { ...attention, separate: true } }));
+const parts = () => ({ mixer: new Attention(4, attention), feedForward: new DenseFeedForward(4, 8), residual });
+const ofBlock = ofModule(() => new Block(4, parts()));
 const ofResidual = ofModule(() => new Residual(4, residual));
 const ofPositions = ofModule(() => new Positions({ method: 'rope' }, sizes));
 const state = made(
@@ -125,7 +133,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   activate: call(x, activation),
   gate: call(x, x, activation),
   Attention: make(positive(4), attentionOptions),
-  'Attention.forward': ofAttention('forward', x, options(over)),
+  'Attention.forward': ofAttention('forward', x, branch),
   'Attention.project': ofAttention('project', x, options(over)),
   'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2)),
   'Attention.callOptions': ofAttention('callOptions'),
@@ -133,16 +141,15 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
     positive(4),
     options(
       {
-        attention: own(attentionOptions),
+        mixer: made(() => new Attention(4, attention), isModule),
         cross: none,
-        feedForward: own(options({ ...feedForward, hidden: positive(8) }, ['hidden'])),
+        feedForward: made(() => new DenseFeedForward(4, 8), isModule),
         residual: own(residualOptions),
       },
-      ['attention', 'feedForward', 'residual'],
+      ['mixer', 'feedForward', 'residual'],
     ),
   ),
   'Block.forward': ofBlock('forward', x, context),
-  'Block.forwardAfter': ofSeparate('forwardAfter', list(x, 1), x, context),
   'Block.given': ofBlock('given', x, precision),
   'Block.mix': ofBlock('mix', x, context),
   'Block.feed': ofBlock('feed', x, context),
@@ -161,8 +168,8 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   Embedding: make(positive(8), positive(4), options({ init })),
   'Embedding.forward': ofEmbedding('forward', indices([1, 2])),
   'Embedding.logits': ofEmbedding('logits', x),
-  FeedForward: make(positive(4), positive(8), options({ ...feedForward, init, outInit: init })),
-  'FeedForward.forward': ofModule(() => new FeedForward(4, 8))('forward', x),
+  DenseFeedForward: make(positive(4), positive(8), options({ ...feedForward, init, outInit: init })),
+  'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
   'Linear.forward': ofLinear('forward', x, optional(callback((one: unknown) => one))),
   ModuleList: make(modules),

@@ -2,7 +2,7 @@ import { checkRate } from '../../../src/ops/dropout.js';
 import { add, crossEntropy, detach, mul, reshape } from '../../../src/ops/index.js';
 import { IGNORED } from '../../../src/models/loss.js';
 import type { Loss, LossOptions, ModelState } from '../../../src/models/model.js';
-import { Dropout, Embedding, FeedForward, Module } from '../../../src/nn/index.js';
+import { Dropout, Embedding, DenseFeedForward, Module } from '../../../src/nn/index.js';
 import { observed } from '../../../src/nn/observe.js';
 import { scope, type Tensor } from '../../../src/tensor/index.js';
 
@@ -18,12 +18,12 @@ export interface ToyOptions {
 }
 
 class Layer extends Module {
-  readonly feedForward: FeedForward;
+  readonly feedForward: DenseFeedForward;
   readonly dropout: Dropout;
 
   constructor(width: number, dropout: number) {
     super();
-    this.feedForward = this.child('feedForward', new FeedForward(width, 2 * width));
+    this.feedForward = this.child('feedForward', new DenseFeedForward(width, 2 * width));
     this.dropout = this.child('dropout', new Dropout(dropout));
   }
 

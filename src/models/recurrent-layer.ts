@@ -1,0 +1,53 @@
+import { Block, type BlockOptions, type Context, type NamedTensors, type Outcome } from '../nn/index.js';
+import { branchContext } from '../nn/layer.js';
+import { cast, concat, detach } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { countRows, rowsBetween, rowsOf, type LayerMemory } from './memory.js';
+
+/** What a layer has of the text after a segment, and a loss of its own. */
+export interface Carried {
+  readonly memory: LayerMemory;
+  readonly losses?: NamedTensors | undefined;
+}
+
+/**
+ * A layer of a Transformer-XL: keys and values are also of what its stream was before, `[stopgrad(memory) ; x]`, and its state
+ * afterwards is the last `memory` rows of both. A norm that comes before the attention is taken of the memory too.
+ */
+export class RecurrentLayer extends Block {
+  constructor(
+    features: number,
+    options: BlockOptions,
+    /** Rows that are kept as they were. */
+    protected readonly memory: number,
+  ) {
+    super(features, options);
+  }
+
+  override forward(x: Tensor, context: Context = {}): Outcome {
+    const { precision = 'f32', state = {} } = context;
+    return scope(() => {
+      const [recent, compressed] = [state['recent'], state['compressed']].map((rows) => rows && cast(rows, precision));
+      const before = { recent, compressed };
+      const { memory, losses } = this.carry(before, cast(detach(x), precision), context);
+      const source = (rows: Tensor): Tensor => {
+        const past = rowsOf(before).map((one) => this.given(one, precision));
+        return past.length === 0 ? rows : concat([...past, rows], { axis: 1 });
+      };
+      const attend: Context['attend'] = (mixer, rows) =>
+        mixer.forward(rows, { ...branchContext(context), source: source(rows) });
+      const kept = Object.entries(memory).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
+      return {
+        ...super.forward(x, { ...context, attend }),
+        ...(losses && { losses }),
+        state: Object.fromEntries(kept),
+      };
+    });
+  }
+
+  /** What it has after rows x of the stream came to what it had before; both are without gradient, in the precision of the call. */
+  protected carry({ recent }: LayerMemory, x: Tensor, _context: Context): Carried {
+    const parts = [recent, x];
+    return { memory: { recent: rowsBetween(parts, countRows(parts) - this.memory) } };
+  }
+}

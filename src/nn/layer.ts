@@ -1,0 +1,104 @@
+import { isFloat, type FloatDtype } from '../core/dtype.js';
+import { OptionError } from '../core/errors.js';
+import {
+  callable,
+  checkValues,
+  flag,
+  listOfNumbers,
+  oneOf,
+  plainObject,
+  type Requirements,
+} from '../core/requirements.js';
+import { checkTensors, commonDevice, someTensor, type Tensor } from '../tensor/index.js';
+import type { Module } from './module.js';
+import type { NamedTensors, Outcome } from './outcome.js';
+import { offsets, type Offset } from './positions.js';
+
+/** What the branches of a layer are given beside the rows. */
+export interface BranchContext {
+  /** Rows of keys and values, `[B, S, features]`, of an attention that is `separate`; default x. */
+  readonly source?: Tensor | undefined;
+  /** Position of the first row of keys; default 0. */
+  readonly offset?: Offset;
+  /** Real rows of each sequence; those beyond are padding. */
+  readonly lengths?: readonly number[] | undefined;
+  /** What the call before gave of this text (`Outcome.state`); absent at its start. */
+  readonly state?: NamedTensors | undefined;
+  /** Whether further losses are asked for (`Outcome.losses`); a stack does where gradients are recorded. Default false. */
+  readonly losses?: boolean | undefined;
+}
+
+/** What every layer of a stack is given. */
+export interface Context extends BranchContext {
+  /** How what is inside a branch is stored; the stream between the layers stays f32. Default `'f32'`. */
+  readonly precision?: FloatDtype | undefined;
+  /** What is computed in place of `mixer.forward(rows, context)`, such as a step with a cache. */
+  readonly attend?: ((mixer: Mixer, rows: Tensor) => Tensor | Outcome) | undefined;
+  /** An encoder's output, `[B, S, features]`, and its real rows. */
+  readonly encoded?: Tensor | undefined;
+  readonly encodedLengths?: readonly number[] | undefined;
+}
+
+const inBranch = {
+  source: someTensor,
+  offset: offsets,
+  lengths: listOfNumbers,
+  state: plainObject,
+  losses: flag,
+};
+const inContext = {
+  ...inBranch,
+  precision: oneOf(['f32', 'f16', 'bf16']),
+  attend: callable,
+  encoded: someTensor,
+  encodedLengths: listOfNumbers,
+};
+
+/** @throws OptionError for what no layer is given, or a tensor that is not where x is. */
+export const checkContext = (who: string, x: Tensor, context: Context): void => check(who, x, context, inContext);
+
+/** @throws OptionError for what no branch is given, or a tensor that is not where x is. */
+export const checkBranch = (who: string, x: Tensor, context: BranchContext): void => check(who, x, context, inBranch);
+
+function check(who: string, x: Tensor, context: Context, requirements: Requirements): void {
+  checkValues(who, context, requirements);
+  const { source, encoded, state = {} } = context;
+  const given = [source, encoded].filter((one) => one !== undefined);
+  checkTensors(who, 'state', Object.values(state));
+  commonDevice(who, [x, ...given, ...Object.values(state)]);
+  if ([source, encoded].some((one) => one && !isFloat(one.dtype))) {
+    throw new OptionError(`${who}: source and encoded must be floats.`);
+  }
+}
+
+/** What the branches of a layer see of its context. */
+export const branchContext = ({ source, offset, lengths, state, losses }: Context): BranchContext => ({
+  source,
+  lengths,
+  state,
+  losses,
+  ...(offset !== undefined && { offset }),
+});
+
+/** The branch of a layer in which tokens see each other. */
+export interface Mixer extends Module {
+  /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
+  forward(x: Tensor, context: BranchContext): Tensor | Outcome;
+  /** L′ for L rows, and for the real ones among them; default L. */
+  resize?(rows: number): number;
+  /**
+   * What its rows are added to, of the stream x, where L′ is not L: `[B, L′, features]`. Undefined: its rows are the stream from there on.
+   * Default: x.
+   */
+  base?(x: Tensor, context: BranchContext): Tensor | undefined;
+  /** Modules elsewhere whose parameters it reads. */
+  readonly uses?: readonly Module[];
+}
+
+/** The branch of a layer that works on each token by itself. */
+export interface FeedForward extends Module {
+  /** `[B, L, features] → [B, L, features]`, in the dtype of x. */
+  forward(x: Tensor, context: BranchContext): Tensor | Outcome;
+  /** Modules elsewhere whose parameters it reads. */
+  readonly uses?: readonly Module[];
+}
