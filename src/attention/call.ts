@@ -211,3 +211,6 @@ function report(who: string, { option, capability, shape }: Faults, got: string)
   if (option.length > 0) throw new OptionError(message);
   throw capability.length > 0 ? new CapabilityError(message) : new ShapeError(message);
 }
+
+/** Options whose type does not matter, for code over any mechanism. */
+export type AnyOptions = CommonOptions & Readonly<Record<string, unknown>>;

@@ -7,7 +7,7 @@ import { commonDevice, disposeAll, noGradient, scope, Tensor } from '../tensor/i
 import { checkCall } from './call.js';
 import { Groups } from './decode/groups.js';
 import type { Step } from './decode/memory.js';
-import { madeWith, openDecoder, settleDecoder, type HeadSizes, type Opened, type Setting } from './decode/open.js';
+import { madeWith, openDecoder, settleDecoder, type HeadSizes, type Opened } from './decode/open.js';
 import {
   checkHeader,
   checkState,
@@ -17,9 +17,9 @@ import {
   saveDecoder,
   type DecoderState,
 } from './decode/state.js';
+import type { Setting } from './decode/options.js';
 import type { Device } from '../devices/device.js';
-import type { ForwardResult } from './definition.js';
-import type { AttentionResult } from './mechanism.js';
+import type { AttentionResult, ForwardResult } from './definition.js';
 
 export type { CacheKind, DecoderOptions } from './decode/options.js';
 export type { DecoderHeader, DecoderState } from './decode/state.js';

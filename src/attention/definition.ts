@@ -139,3 +139,10 @@ export function attendWithin(call: Call<OptionSpecs, never, never>): ForwardResu
   const { out, logsumexp } = attend(q, k, v, { causal, scale, ...(mask && { mask }), ...(score && { score }) });
   return { out, logsumexp };
 }
+
+export interface AttentionResult extends ForwardResult {
+  readonly notes: readonly string[];
+  /** Parameters that were drawn for this call, from `seed`. */
+  readonly drawn: readonly string[];
+  readonly seed: number;
+}

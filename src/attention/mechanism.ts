@@ -3,20 +3,22 @@ import type { Device } from '../devices/device.js';
 import { cast } from '../ops/index.js';
 import { checkValues } from '../core/requirements.js';
 import { scope, someDevice, type Tensor } from '../tensor/index.js';
-import { checkCall, settle, type CommonOptions, type Settings } from './call.js';
+import { checkCall, settle, type AnyOptions, type CommonOptions, type Settings } from './call.js';
 import { decoderOptions } from './decode/options.js';
 import { Decoder, type DecoderOptions } from './decoder.js';
 import {
   attendWithin,
   type AttentionDefinition,
+  type AttentionResult,
   type Call,
   type Cost,
-  type ForwardResult,
   type Supports,
 } from './definition.js';
 import type { AttentionShape, OptionSpecs, OptionValues } from './options.js';
 import { drawParameter, type ParameterSpecs } from './parameters.js';
 import { checkedCost, checkResult } from './returned.js';
+
+export type { AnyOptions, AttentionResult };
 
 /** Options of one call: those of every mechanism and its own; any, where it is not known which mechanism it is. */
 export type CallOptions<
@@ -25,16 +27,6 @@ export type CallOptions<
   I extends string = string,
   S extends Supports = Supports,
 > = string extends keyof O ? AnyOptions : CommonOptions<P, I, S> & Partial<OptionValues<O>>;
-
-export interface AttentionResult extends ForwardResult {
-  readonly notes: readonly string[];
-  /** Parameters that were drawn for this call, from `seed`. */
-  readonly drawn: readonly string[];
-  readonly seed: number;
-}
-
-/** Options whose type does not matter, for code over any mechanism. */
-export type AnyOptions = CommonOptions & Readonly<Record<string, unknown>>;
 
 /** An attention mechanism; made by `defineAttention`. */
 export class Mechanism<
@@ -152,7 +144,7 @@ export class Mechanism<
    * @throws CapabilityError for a mechanism that does not decode, or not with such a cache; OptionError for values out of range.
    */
   decoder(options: DecoderOptions & CallOptions<O, P, I, S>): Decoder {
-    return new Decoder({ mechanism: this, ...decoderOptions(this.definition, options) });
+    return new Decoder({ mechanism: this as Mechanism, ...decoderOptions(this.definition, options) });
   }
 
   #specs(shape: AttentionShape, { values }: Settings<O>): ParameterSpecs {

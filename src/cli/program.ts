@@ -12,20 +12,12 @@ import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
 import { train } from './commands/train.js';
+import type { Command } from './command.js';
 import { foldText } from './fold.js';
-import { renderHelp, type HelpText } from './help.js';
+import { renderHelp } from './help.js';
 import { type Io, isFault, UsageError, type World } from './io.js';
 import { withPlugins } from './plugins.js';
 import { version } from './version.js';
-
-export interface Command {
-  readonly summary: string;
-  readonly help: HelpText;
-  /** Help of what its first word may choose. */
-  readonly variants?: Readonly<Record<string, HelpText>>;
-  /** Returns the exit code. */
-  run(argv: readonly string[], io: Io): Promise<number>;
-}
 
 const commands: Readonly<Record<string, Command>> = {
   compare,

@@ -5,7 +5,7 @@ import { requireNode } from '../core/node.js';
 import { checkValue, checkValues, listOfTexts, made, wholeFrom, type Requirement } from '../core/requirements.js';
 import { reasonOf } from '../core/system-errors.js';
 import { BlockReader, type SourceFile } from './blocks.js';
-import { documentAt, type TokenSource } from './tokens.js';
+import { type Document, documentAt, type TokenSource } from './tokens.js';
 
 const { createHash } = requireNode('node:crypto');
 const { closeSync, openSync, statSync } = requireNode('node:fs');
@@ -16,14 +16,6 @@ export interface CorpusOptions {
   readonly blockSize?: number;
   /** Blocks kept; default 64. */
   readonly blocks?: number;
-}
-
-/** A file, or the part of it that a slice holds. */
-export interface Document {
-  readonly path: string;
-  /** Where it begins in the corpus, in bytes. */
-  readonly start: number;
-  readonly length: number;
 }
 
 interface Part extends Document {

@@ -1,4 +1,10 @@
-import type { Document } from './corpus.js';
+/** A file, or the part of it that a slice holds. */
+export interface Document {
+  readonly path: string;
+  /** Where it begins in the corpus, in bytes. */
+  readonly start: number;
+  readonly length: number;
+}
 
 /**
  * A text as a sequence of tokens that can be read at any place: the bytes of a `Corpus`, or the ids of a `TokenFile`.

@@ -3,7 +3,7 @@ import type { Device } from '../devices/index.js';
 import { attend } from '../ops/attend.js';
 import { gradients, scope, tensor, type Tensor } from '../tensor/index.js';
 import { checkBackward, checkForward, rowsToCheck } from './attend-check.js';
-import type { BenchCase, BenchOptions, Pass, TimedCase } from './bench.js';
+import type { BenchCase, BenchOptions, Pass, TimedCase } from './bench-case.js';
 import { timeCases } from './bench-run.js';
 import type { NamedMask } from './mask-names.js';
 import type { Problem } from './reference.js';

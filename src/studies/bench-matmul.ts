@@ -2,7 +2,7 @@ import { normal } from '../core/random.js';
 import type { Device } from '../devices/index.js';
 import { matmul } from '../ops/matmul.js';
 import { gradients, scope, tensor, type Tensor } from '../tensor/index.js';
-import type { BenchCase, BenchOptions, Pass, TimedCase } from './bench.js';
+import type { BenchCase, BenchOptions, Pass, TimedCase } from './bench-case.js';
 import { timeCases } from './bench-run.js';
 import { sampleRows } from './reference.js';
 import { Check, type Verdict, worst } from './verdict.js';

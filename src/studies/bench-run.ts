@@ -1,4 +1,4 @@
-import type { BenchCase, BenchOptions, TimedCase } from './bench.js';
+import type { BenchCase, BenchOptions, TimedCase } from './bench-case.js';
 import { alternate, median } from './timing.js';
 
 /** Times the cases that were found right, in turns; the others keep their verdict and get no time. */

@@ -1,53 +1,14 @@
 import type { Device } from '../devices/index.js';
 import { benchAttend } from './bench-attend.js';
 import { benchMatmul } from './bench-matmul.js';
+import type { BenchOptions, BenchRow, TimedCase } from './bench-case.js';
 import { machine, type Machine } from './machine.js';
-import type { NamedMask } from './mask-names.js';
 import { doubtOf, higher, measurePeak, shareOf, type Peak } from './peak.js';
-import type { Verdict } from './verdict.js';
-
-export type Pass = 'forward' | 'forward+backward';
 
 /** How rates are counted, printed beside them. */
 export const convention =
   'GFLOP/s: attend 4·pairs·D forward and 14·pairs·D forward+backward, pairs counted over all heads (none: n²); ' +
   'matmul 2·n³ and 6·n³.';
-
-export interface BenchOptions {
-  readonly ops: readonly ('matmul' | 'attend')[];
-  readonly batch: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly lengths: readonly number[];
-  readonly masks: readonly NamedMask[];
-  readonly passes: readonly Pass[];
-  readonly rounds: number;
-  readonly seed: number;
-  readonly onProgress?: (text: string) => void;
-}
-
-/** Matmul rows are `[batch, length, length]` times itself: heads 1, headDim = length. */
-export interface BenchRow {
-  readonly op: 'matmul' | 'attend';
-  readonly pass: Pass;
-  readonly device: 'native' | 'wasm' | 'rehearsal';
-  readonly threads: number;
-  readonly batch: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly length: number;
-  readonly causal: boolean;
-  readonly mask: string;
-  /** Median; null where the result was wrong, which is never timed. */
-  readonly milliseconds: number | null;
-  readonly gflops: number | null;
-  /** gflops as a share of the measured peak of all threads; null where there is no time, or the measurement is at fault (`faults`). */
-  readonly peakShare: number | null;
-  /** Most bytes held at a time beyond inputs, outputs and their gradients. */
-  readonly ledgerBytes: number;
-  /** Whether sampled rows agree with float64 within the derived budget. */
-  readonly checked: boolean;
-}
 
 export interface Bench {
   readonly machine: Machine;
@@ -55,15 +16,6 @@ export interface Bench {
   readonly rows: readonly BenchRow[];
   /** What is wrong with the measurement; rows that it spoils have no share of the peak. */
   readonly faults: readonly string[];
-}
-
-/** One thing to time: how it is described, how it is run, what it found when it was checked. */
-export interface BenchCase {
-  readonly description: Pick<BenchRow, 'op' | 'pass' | 'batch' | 'heads' | 'headDim' | 'length' | 'causal' | 'mask'>;
-  readonly flops: number;
-  readonly verdict: Verdict;
-  readonly ledgerBytes: number;
-  readonly run: () => void;
 }
 
 /** Measures and checks; rates are shares of the higher of two peaks, measured before and after. */
@@ -89,10 +41,6 @@ export function faultsOf(rows: readonly BenchRow[], peak: Peak): readonly string
   const above = rows.filter(({ gflops, peakShare }) => gflops !== null && peakShare === null).length;
   if (above === 0) return [];
   return [`${above} of ${rows.length} rates are above the peak, which cannot be: measure again on a quiet machine.`];
-}
-
-export interface TimedCase extends Omit<BenchCase, 'run'> {
-  readonly milliseconds: number | undefined;
 }
 
 export function rowOf(one: TimedCase, peak: Peak): BenchRow {

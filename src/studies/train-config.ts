@@ -6,9 +6,15 @@ import { readConfig, type ModelConfig } from '../models/index.js';
 import { scope, zeros } from '../tensor/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import { differences } from '../train/differences.js';
-import { optimiserOf, optimiserNames, type OptimiserName } from './train-optimiser.js';
+import {
+  optimiserOf,
+  optimiserNames,
+  type OptimiserName,
+  schedules,
+  type OptimiserSettings,
+  type ScheduleSettings,
+} from './train-optimiser.js';
 
-export const schedules = ['cosine', 'constant', 'inverse-square-root'] as const;
 export const precisions = ['f32', 'bf16', 'f16'] as const satisfies readonly FloatDtype[];
 
 /** A training run, complete: what `config.json` of its folder holds. */
@@ -29,20 +35,14 @@ export interface DataSettings {
   readonly documents: 'joined' | 'separate';
 }
 
-export interface TrainSettings {
+export interface TrainSettings extends ScheduleSettings {
   /** Windows of a pass, and passes of a step. */
   readonly batch: number;
   readonly accumulate: number;
   /** Null until the first steps were timed, where `minutes` are given. */
   readonly steps: number | null;
   readonly minutes: number | null;
-  readonly optimiser: { readonly name: OptimiserName; readonly options: Readonly<Record<string, unknown>> };
-  /** The highest rate, which a linear warm-up of so many steps leads to. */
-  readonly rate: number;
-  readonly warmUp: number;
-  readonly schedule: (typeof schedules)[number];
-  /** The share of the rate at which the cosine ends. */
-  readonly floor: number;
+  readonly optimiser: OptimiserSettings;
   /** The largest norm of a step's gradients; 0: none. */
   readonly clip: number;
   readonly precision: FloatDtype;

@@ -1,15 +1,24 @@
-import { bytesPerElement, decode, type HostArray } from '../core/dtype.js';
+import { bytesPerElement, decode, type Dtype, type HostArray } from '../core/dtype.js';
 import { show } from '../core/shape.js';
+import type { Device } from '../devices/device.js';
 import type { Storage } from './storage.js';
-import type { Tensor } from './tensor.js';
 
 /** Values that are shown. */
 const SHOWN = 6;
 const DIGITS = 5;
 
+/** What is said of a tensor. */
+interface Described {
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+  readonly size: number;
+  readonly device: Device;
+  readonly requiresGradient: boolean;
+}
+
 /** A tensor in a line, with its first values where its device works at once; without `storage` it was disposed. */
 export function describe(
-  { shape, dtype, size, device, requiresGradient }: Tensor,
+  { shape, dtype, size, device, requiresGradient }: Described,
   storage: Storage | undefined,
 ): string {
   const what = `Tensor ${dtype}${show(shape)} on ${device.info.kind}${requiresGradient ? ', requires gradient' : ''}`;

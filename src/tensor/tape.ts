@@ -7,40 +7,12 @@ import { accumulate } from './accumulate.js';
 import { full } from './create.js';
 import { disposeAll, scope } from './scope.js';
 import { Lifetime } from './storage.js';
+import type { EntryOf, TrackOf, VjpOf } from './track.js';
 import { checkTensors, describeTensor, internals, share, storageOf, type Tensor } from './tensor.js';
 
-/**
- * Vector-Jacobian product: from the gradients of the outputs (undefined where none arrived) to those of the inputs.
- * `needs[i]` says whether input i's is wanted; the others may be undefined. Gradients are f32, whatever the dtype of the
- * value. Runs in a scope and without the tape; the inputs and outputs named in `saved` are readable even if disposed.
- */
-export type Vjp = (
-  cotangents: readonly (Tensor | undefined)[],
-  needs: readonly boolean[],
-) => readonly (Tensor | undefined)[];
-
-/** One operation on the tape. */
-interface Entry {
-  readonly name: string;
-  /** Entries are swept from the highest order to the lowest. */
-  readonly order: number;
-  readonly inputs: readonly { readonly track: Track | undefined; readonly shape: readonly number[] }[];
-  readonly outputs: readonly (Track | undefined)[];
-  readonly vjp: Vjp;
-  readonly saved: readonly Tensor[];
-  /** What the versions of the saved tensors were. */
-  readonly versions: readonly number[];
-  readonly lifetime: Lifetime;
-  released: boolean;
-}
-
-/** The identity of a value for gradients: output `output` of an entry, or a leaf. */
-export interface Track {
-  readonly entry: Entry | undefined;
-  readonly output: number;
-  /** What errors call a leaf. */
-  name?: () => string;
-}
+export type Vjp = VjpOf<Tensor>;
+type Entry = EntryOf<Tensor>;
+type Track = TrackOf<Tensor>;
 
 let recording = true;
 let order = 0;

@@ -8,9 +8,9 @@ import { show, sizeOf } from '../core/shape.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
 import type { Category } from '../devices/ledger.js';
 import { describe } from './describe.js';
-import type { Track } from './tape.js';
 import { countLeak, register, unregister, type Frame } from './registry.js';
 import { Storage, type Lifetime } from './storage.js';
+import type { TrackOf } from './track.js';
 
 // Node 20 has the symbol; where an engine lacks it, the method is simply not found by name
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol('dispose') as typeof Symbol.dispose);
@@ -39,7 +39,7 @@ const finaliser = new FinalizationRegistry<Held>((held) => {
 
 /** Tape, storage and scope of a tensor. */
 class Internals {
-  track: Track | undefined;
+  track: TrackOf<Tensor> | undefined;
   disposed = false;
   /** While above 0, a disposed tensor is readable: it was saved, and the tape is running its entry. */
   revived = 0;
@@ -50,7 +50,7 @@ class Internals {
   constructor(readonly held: Held) {}
 
   /** Makes the tensor output `index` of a tape entry. */
-  follow(track: Track): void {
+  follow(track: TrackOf<Tensor>): void {
     this.track = track;
     this.held.lifetime = track.entry?.lifetime;
     this.held.lifetime?.retain();

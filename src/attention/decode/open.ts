@@ -12,24 +12,11 @@ import type { AttendShape } from '../../masks/index.js';
 import { Score } from '../../scores/index.js';
 import { keep, scope, tensorsIn, type Tensor } from '../../tensor/index.js';
 import { ownOptions, type Settings } from '../call.js';
-import type { AnyOptions, Mechanism } from '../mechanism.js';
 import type { AttentionShape, OptionSpecs } from '../options.js';
 import { CopiedCache, FixedCache, RecurrentState } from './fixed.js';
 import type { Memory, PlainAttention } from './memory.js';
-import { isPlain, type Kept } from './options.js';
+import { isPlain, type Setting } from './options.js';
 import { checkPattern, RingCache } from './ring.js';
-
-/** What a decoder is made with. */
-export interface Setting {
-  /** Sequences; of a decoder that has not begun, undefined: as many as its first step has. */
-  readonly rows?: number | undefined;
-  /** Of a fork: which rows of the first decoder its rows are, and of how many, for scores that read b. */
-  readonly batch?: { readonly rows: readonly number[]; readonly of: number } | undefined;
-  readonly mechanism: Mechanism;
-  readonly options: AnyOptions;
-  readonly kept: Kept;
-  readonly maxLength: number;
-}
 
 /** What the first step settles for all. */
 export interface Opened {

@@ -1,9 +1,11 @@
 import { describe } from '../../core/describe.js';
 import { CapabilityError, checkOptions, OptionError } from '../../core/errors.js';
-import { commonOptions } from '../call.js';
-import { attendWithin, type AttentionDefinition } from '../definition.js';
-import type { AnyOptions } from '../mechanism.js';
-import type { Setting } from './open.js';
+import type { Device } from '../../devices/device.js';
+import type { Mask } from '../../masks/index.js';
+import type { Tensor } from '../../tensor/index.js';
+import { commonOptions, type AnyOptions, type CommonOptions, type Settings } from '../call.js';
+import { attendWithin, type AttentionDefinition, type AttentionResult, type Call } from '../definition.js';
+import type { AttentionShape, OptionSpecs } from '../options.js';
 
 const kinds = ['fixed', 'ring', 'sink'] as const;
 /** What a decoder keeps of the tokens so far. */
@@ -37,6 +39,35 @@ const ownNames: readonly string[] = [
 /** Which tokens stay; a ring has no sinks. */
 export type Kept =
   { readonly cache: 'fixed' } | { readonly cache: 'ring' | 'sink'; readonly window: number; readonly sinks: number };
+
+/** What a decoder asks of its mechanism. */
+interface Decoded {
+  readonly name: string;
+  readonly definition: AttentionDefinition;
+  run(q: Tensor, k: Tensor, v: Tensor, options: AnyOptions): AttentionResult;
+  call(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    options: CommonOptions,
+    checked: { readonly shape: AttentionShape; readonly settings: Settings<OptionSpecs> },
+  ): Call;
+  settle(shape: AttentionShape, options: AnyOptions): Settings<OptionSpecs>;
+  pattern(shape: AttentionShape, options: AnyOptions): Mask | undefined;
+  parameters(shape: AttentionShape, given: { readonly device: Device } & AnyOptions): Readonly<Record<string, Tensor>>;
+}
+
+/** What a decoder is made with. */
+export interface Setting {
+  /** Sequences; of a decoder that has not begun, undefined: as many as its first step has. */
+  readonly rows?: number | undefined;
+  /** Of a fork: which rows of the first decoder its rows are, and of how many, for scores that read b. */
+  readonly batch?: { readonly rows: readonly number[]; readonly of: number } | undefined;
+  readonly mechanism: Decoded;
+  readonly options: AnyOptions;
+  readonly kept: Kept;
+  readonly maxLength: number;
+}
 
 /** Whether it is exact attention under a pattern, which reads keys where they lie. */
 export const isPlain = ({ forward = attendWithin }: AttentionDefinition): boolean => forward === attendWithin;

@@ -1,4 +1,5 @@
-import { bench as study, type BenchRow, convention } from '../../studies/bench.js';
+import type { BenchRow } from '../../studies/bench-case.js';
+import { bench as study, convention } from '../../studies/bench.js';
 import { maskGrammar } from '../../studies/mask-names.js';
 import { type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -15,7 +16,7 @@ import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 

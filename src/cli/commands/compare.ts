@@ -8,7 +8,7 @@ import { OutputFile } from '../files.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
 import { report } from '../../report/report.js';
 import { readText } from '../text-file.js';

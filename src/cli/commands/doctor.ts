@@ -8,7 +8,7 @@ import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { Progress } from '../progress.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { definitions } from '../table.js';
 
 const WHO = 'subquad doctor';

@@ -16,7 +16,7 @@ import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import { chooseMechanisms, readSettings } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 import { textPath } from '../text-file.js';

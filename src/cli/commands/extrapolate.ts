@@ -20,7 +20,7 @@ import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import { readSettings } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
 import { extrapolationReport, extrapolationSvg } from '../../report/extrapolation.js';
 import { table } from '../table.js';

@@ -20,7 +20,7 @@ import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import { pluginOption } from '../plugins.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 
 const WHO = 'subquad generate';
 

@@ -5,7 +5,7 @@ import { noPositionals } from '../common-options.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { pluginOption } from '../plugins.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { table } from '../table.js';
 
 const WHO = 'subquad mechanisms';

@@ -18,7 +18,7 @@ import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { planTraining, planTrainingHelp } from './plan-training.js';
 import { Progress } from '../progress.js';
 import { definitions, table } from '../table.js';

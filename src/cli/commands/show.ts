@@ -24,7 +24,7 @@ import { coarser, type Grid, grid, terminalLines } from '../../report/picture/gr
 import { png } from '../picture/png.js';
 import { svg } from '../../report/picture/svg.js';
 import { pluginOption } from '../plugins.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { definitions } from '../table.js';
 import { described } from './mechanisms.js';
 

@@ -5,14 +5,8 @@ import { isStream } from '../../core/files/read.js';
 import { vocabularyOf } from '../../data/index.js';
 import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
 import { CONFIG, configOf } from '../../studies/train.js';
-import {
-  DEFAULT_MINUTES,
-  precisions,
-  readTrainConfig,
-  schedules,
-  type TrainConfig,
-} from '../../studies/train-config.js';
-import { optimiserNames } from '../../studies/train-optimiser.js';
+import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
+import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
 import { readJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption } from '../common-options.js';

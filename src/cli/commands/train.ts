@@ -10,7 +10,7 @@ import { OutputFile } from '../files.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import type { Command } from '../program.js';
+import type { Command } from '../command.js';
 import { trainingReport } from '../../report/training.js';
 import { version } from '../version.js';
 import { options, readAsked } from './train-options.js';

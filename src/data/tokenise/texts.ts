@@ -1,4 +1,5 @@
-import type { Corpus, Document } from '../corpus.js';
+import type { Corpus } from '../corpus.js';
+import type { Document } from '../tokens.js';
 
 /** Bytes read at once. */
 export const CHUNK = 65_536;

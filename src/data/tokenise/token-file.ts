@@ -5,8 +5,7 @@ import { parseJson } from '../../core/json.js';
 import { requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { BlockReader, type SourceFile } from '../blocks.js';
-import type { Document } from '../corpus.js';
-import { documentAt, type TokenSource } from '../tokens.js';
+import { type Document, documentAt, type TokenSource } from '../tokens.js';
 
 const { closeSync, fstatSync, readSync } = requireNode('node:fs');
 const { resolve } = requireNode('node:path');

@@ -3,7 +3,7 @@ import { OptionError, ShapeError } from '../../core/errors.js';
 import { callable, checkValues, flag, listOfNumbers, notNegative, type Requirements } from '../../core/requirements.js';
 import { sameShape, show } from '../../core/shape.js';
 import { commonDevice, someTensor, type Tensor } from '../../tensor/index.js';
-import type { LinearAttendOptions } from '../linear-attend.js';
+import type { LinearAttendOptions } from './options.js';
 
 export interface LinearShape {
   readonly B: number;
