@@ -17,3 +17,5 @@ export { recompute } from './recompute.js';
 export { reversible, type ReversibleLayer } from './reversible.js';
 export { normOf, Residual, type NormKind, type ResidualOptions } from './residual.js';
 export type { LoadOptions } from './state.js';
+export { chain, joined, parted, reordered, reshaped, same, transposed, type Change } from './weight-change.js';
+export { weightMap, type Names, type WeightMap, type WeightMapOptions, type WeightRule } from './weight-map.js';

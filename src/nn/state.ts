@@ -1,12 +1,13 @@
 import { isFloat } from '../core/dtype.js';
 import { nearest, ShapeError } from '../core/errors.js';
-import { callable, checkValue, oneOf, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
+import { callable, checkValue, made, oneOf, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { transpose } from '../ops/index.js';
 import { argument } from '../ops/map.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, noGradient, someTensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, noGradient, scope, someTensor, type Tensor } from '../tensor/index.js';
 import type { Parameter } from './parameter.js';
+import { WeightMap, weightMap, type Mapped } from './weight-map.js';
 
 /** How a state that was not made by this configuration is to be taken. */
 export interface LoadOptions {
@@ -15,6 +16,8 @@ export interface LoadOptions {
    * linear layer's weight is `[in, out]`; PyTorch keeps `[out, in]`.
    */
   readonly transposed?: (name: string) => boolean;
+  /** Between the state's names and layouts and ours, for a published checkpoint; default the names as they are. */
+  readonly map?: WeightMap;
   /** Parameters that the state lacks: `'refuse'` (the default), or `'keep'` what they hold. */
   readonly missing?: 'refuse' | 'keep';
   /** Tensors of the state that belong to no parameter: `'refuse'` (the default), or `'ignore'` them. */
@@ -33,12 +36,25 @@ export function fitting(
 ): Map<string, Tensor> {
   check(who, options);
   checkValue(`${who}: load`, 'state', state, tensorsByName);
+  const { map = sameNames, ...rest } = options;
+  return scope(() => fittingOurs(who, parameters, map.toOurs(state), rest));
+}
+
+const sameNames = weightMap([['{*}', '{*}']]);
+
+function fittingOurs(
+  who: string,
+  parameters: Parameters,
+  { tensors: state, origins, reasons: unmapped }: Mapped,
+  options: Omit<LoadOptions, 'map'>,
+): Map<string, Tensor> {
   const { transposed = () => false, missing: absent = 'refuse', unexpected: other = 'refuse' } = options;
   const taken = [...state].filter(([name]) => parameters.has(name));
   const reasons = [
-    ...missing(parameters, state, absent),
-    ...(other === 'refuse' ? unexpected(parameters, state) : []),
-    ...misshapen(parameters, state, transposed),
+    ...unmapped.filter((reason) => other === 'refuse' || !reason.startsWith('unexpected')),
+    ...missing(parameters, state, origins, absent),
+    ...(other === 'refuse' ? unexpected(parameters, state, origins) : []),
+    ...misshapen(parameters, state, origins, transposed),
   ];
   if (reasons.length === 0 && taken.length === 0 && parameters.size > 0) {
     reasons.push(`none of ${state.size} has the name of a parameter, such as ${[...parameters.keys()][0]}`);
@@ -72,32 +88,47 @@ const tensorsByName: Requirement = {
 function check(who: string, options: LoadOptions): void {
   const requirements = {
     transposed: callable,
+    map: made('a weight map, as weightMap makes it', WeightMap),
     missing: oneOf(['refuse', 'keep']),
     unexpected: oneOf(['refuse', 'ignore']),
   };
   refuse(`${who}: load`, reasonsAgainst(options, requirements));
 }
 
-function missing(parameters: Parameters, state: State, absent: 'refuse' | 'keep'): string[] {
+function missing(
+  parameters: Parameters,
+  state: State,
+  origins: Mapped['origins'],
+  absent: 'refuse' | 'keep',
+): string[] {
   return [...parameters]
-    .filter(([name, { filled }]) => !state.has(name) && (absent === 'refuse' || !filled))
+    .filter(([name, { filled }]) => !state.has(name) && !origins.has(name) && (absent === 'refuse' || !filled))
     .map(
       ([name, { spec }]) =>
         `missing ${name} ${show(spec.shape)}${absent === 'keep' ? ', which holds nothing yet to keep' : ''}`,
     );
 }
 
-function unexpected(parameters: Parameters, state: State): string[] {
+function unexpected(parameters: Parameters, state: State, origins: Mapped['origins']): string[] {
   const absent = [...parameters.keys()].filter((name) => !state.has(name));
   return [...state]
     .filter(([name]) => !parameters.has(name))
     .map(([name, { shape }]) => {
       const guess = nearest(name, absent);
-      return `unexpected ${name} ${show(shape)}${guess === undefined ? '' : ` (is it ${guess}?)`}`;
+      return `unexpected ${named(name, origins)} ${show(shape)}${guess === undefined ? '' : ` (is it ${guess}?)`}`;
     });
 }
 
-function misshapen(parameters: Parameters, state: State, transposed: (name: string) => boolean): string[] {
+/** Our name, and theirs where it is another. */
+const named = (name: string, origins: Mapped['origins']): string =>
+  (origins.get(name) ?? name) === name ? name : `${name} (from ${origins.get(name)!})`;
+
+function misshapen(
+  parameters: Parameters,
+  state: State,
+  origins: Mapped['origins'],
+  transposed: (name: string) => boolean,
+): string[] {
   return [...parameters].flatMap(([name, { spec }]) => {
     const tensor = state.get(name);
     if (tensor === undefined) return [];
@@ -105,7 +136,8 @@ function misshapen(parameters: Parameters, state: State, transposed: (name: stri
     if (turned && spec.shape.length < 2) return [`${name} ${show(spec.shape)} has no two axes to be transposed`];
     const wanted = turned ? [...spec.shape.slice(0, -2), spec.shape.at(-1)!, spec.shape.at(-2)!] : spec.shape;
     const how = turned ? ', transposed' : '';
-    if (!sameShape(tensor.shape, wanted)) return [`${name} must be ${show(wanted)}${how}, not ${show(tensor.shape)}`];
-    return isFloat(tensor.dtype) ? [] : [`${name} must be of floats, not ${tensor.dtype}`];
+    const of = named(name, origins);
+    if (!sameShape(tensor.shape, wanted)) return [`${of} must be ${show(wanted)}${how}, not ${show(tensor.shape)}`];
+    return isFloat(tensor.dtype) ? [] : [`${of} must be of floats, not ${tensor.dtype}`];
   });
 }

@@ -30,7 +30,13 @@ function sourceOf(target: unknown): string | undefined {
 }
 
 // what has no rows yet: an entry, or a name of one
-const untried = new Set(['./models generate', './models generateRows', './models openSession', './models Session']);
+const untried = new Set([
+  './models generate',
+  './models generateRows',
+  './models openSession',
+  './models Session',
+  ...['weightMap', 'chain', 'joined', 'parted', 'reordered', 'reshaped'].map((name) => `./nn ${name}`),
+]);
 
 interface Export {
   readonly entry: string;
