@@ -15,6 +15,7 @@ import {
   RmsNorm,
   type AttentionOptions,
   type recompute,
+  weightMap,
 } from '../../../src/nn/index.js';
 import {
   callback,
@@ -192,6 +193,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
     state,
     options({
       transposed: callback(() => false),
+      map: value(weightMap([['{*}', '{*}']])),
       missing: word('refuse', 'keep'),
       unexpected: word('refuse', 'ignore'),
     }),
