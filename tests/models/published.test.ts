@@ -29,7 +29,11 @@ const published: readonly Published[] = [
       vocab_size: vocabulary,
       layer_norm_epsilon,
     }) => ({
-      ...{ width, heads, layers, length, vocabulary },
+      width,
+      heads,
+      layers,
+      length,
+      vocabulary,
       bias: true,
       position: 'learned',
       feedForward: { activation: 'gelu-tanh' },
