@@ -10,6 +10,7 @@ export type Option = Common &
   (
     | { readonly takes: 'nothing' }
     | { readonly takes: 'text'; readonly value: string; readonly default?: string }
+    | { readonly takes: 'output'; readonly value: string; readonly default?: string; readonly beforeWords?: boolean }
     | { readonly takes: 'words'; readonly value: string; readonly default?: readonly string[] }
     | { readonly takes: 'files'; readonly value: string }
     | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default?: string }
@@ -28,6 +29,8 @@ type Range = readonly [least: number, most: number];
 interface Taken {
   nothing: boolean;
   text: string;
+  /** A file, or `-` where none is named: stdout. */
+  output: string;
   words: readonly string[];
   /** Not cut at commas, which a path may have. */
   files: readonly string[];
@@ -65,7 +68,7 @@ export function parseOptions<const O extends Options>(who: string, options: O, a
     ]),
   );
   const { tokens } = parseArgs({
-    args: [...argv],
+    args: withStdout(argv, options),
     options: config,
     strict: false,
     allowPositionals: true,
@@ -86,6 +89,22 @@ export function parseOptions<const O extends Options>(who: string, options: O, a
     return [name, texts === undefined ? absent(option) : read(who, name, option, texts)];
   });
   return { values: Object.fromEntries(values) as Values<O>, positionals };
+}
+
+/**
+ * Arguments in which an output without a file has `-`. The next word is its file, unless it is an option; where words follow that are
+ * no options of this one (`beforeWords`), only `-` and what looks like a path is: `--json flash` prints and names a mechanism.
+ */
+function withStdout(argv: readonly string[], options: Options): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, i) => {
+    const option = Object.hasOwn(options, word.slice(2)) && word.startsWith('--') ? options[word.slice(2)] : undefined;
+    if (option?.takes !== 'output' || (end !== -1 && i > end)) return word;
+    const next = argv[i + 1];
+    const isFile = next !== undefined && (next === '-' || !next.startsWith('-'));
+    const isPath = next === '-' || /[./\\]/.test(next ?? '');
+    return isFile && (option.beforeWords !== true || isPath) ? word : `${word}=-`;
+  });
 }
 
 function unknownOption(who: string, rawName: string, options: Options): UsageError {
@@ -126,6 +145,7 @@ function read(who: string, name: string, option: Option, texts: readonly string[
   if (parts.includes('')) throw new UsageError(`${who}: --${name} has an empty entry; got "${text}".`);
   switch (option.takes) {
     case 'text':
+    case 'output':
       return text;
     case 'words':
       return parts;

@@ -27,6 +27,12 @@ export const seedOption = {
   help: 'seed of every random number',
 } as const;
 
+const json = { takes: 'output', value: 'FILE', help: 'print JSON instead, or write it to FILE' } as const;
+/** Of every command. `--json` alone, and `--json -`, print. */
+export const jsonOption = json;
+/** The same of commands whose words may stand behind it. */
+export const jsonBeforeWords = { ...json, beforeWords: true } as const;
+
 export const longestLength = 2 ** 24;
 
 interface DeviceValues {

@@ -52,6 +52,7 @@ const command = (line: string, columns: number): string => foldCommand(`  ${line
 function operand(option: Option): string {
   if (option.takes === 'nothing') return '';
   if (option.takes === 'choice') return ` ${option.choices.join('|')}`;
+  if (option.takes === 'output') return ` [${option.value}]`;
   return ` ${option.takes === 'choices' ? option.choices.join(',') : option.value}`;
 }
 

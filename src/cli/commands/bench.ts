@@ -11,6 +11,7 @@ import {
   seedOption,
   threadsOption,
   withDevice,
+  jsonOption,
 } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
@@ -49,7 +50,7 @@ const options = {
   },
   rounds: { takes: 'integer', value: 'N', range: [1, 1000], default: 5, help: 'timed runs; medians are reported' },
   seed: seedOption,
-  json: { takes: 'text', value: 'FILE', help: 'write machine, peak and rows there; - is stdout' },
+  json: { ...jsonOption, help: 'write machine, peak and rows to FILE, or else to stdout instead' },
 } as const;
 
 const help: HelpText = {

@@ -1,5 +1,5 @@
 import type { Values } from '../arguments.js';
-import { deviceOption, longestLength, seedOption, threadsOption } from '../common-options.js';
+import { deviceOption, longestLength, seedOption, threadsOption, jsonOption } from '../common-options.js';
 import { UsageError } from '../io.js';
 import { mechanismOptions } from './compare-mechanisms.js';
 
@@ -60,7 +60,7 @@ export const options = {
     help: "most memory that a mechanism may hold;\ndefault half of the machine's, less where less is free",
   },
   report: { takes: 'text', value: 'FILE.html', default: 'subquad-report.html', help: 'where the report goes' },
-  json: { takes: 'text', value: 'FILE', help: 'write all numbers there; - is stdout' },
+  json: { ...jsonOption, help: 'write all numbers to FILE, or else to stdout instead' },
 } as const;
 
 export type CompareValues = Values<typeof options>;

@@ -1,9 +1,10 @@
 import { openCache } from '../../devices/cpu/cache.js';
+import { jsonOutput } from '../json-output.js';
 import { machine } from '../../studies/machine.js';
 import { doubtOf, measurePeak } from '../../studies/peak.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
-import { deviceOption, noPositionals, threadsOption, withDevice } from '../common-options.js';
+import { deviceOption, noPositionals, threadsOption, withDevice, jsonBeforeWords } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
@@ -16,7 +17,7 @@ const WHO = 'subquad doctor';
 const options = {
   device: deviceOption,
   threads: threadsOption,
-  json: { takes: 'nothing', help: 'print JSON instead' },
+  json: jsonBeforeWords,
 } as const;
 
 const help: HelpText = {
@@ -33,12 +34,13 @@ const help: HelpText = {
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals);
+  const json = jsonOutput(WHO, values.json, io);
   const progress = new Progress(io);
   progress.show('measuring the peak of the machine');
   return withDevice(WHO, values, (device) => {
     const found = { machine: machine(device), peak: measurePeak(device), cache: openCache().folder };
     progress.clear();
-    if (values.json) io.data(`${JSON.stringify(found, undefined, 2)}\n`);
+    if (json) json.write(found);
     else io.out(render(found, io));
     return Promise.resolve(0);
   });

@@ -9,7 +9,7 @@ import { loadModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
-import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
+import { deviceOption, longestLength, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
@@ -61,7 +61,7 @@ const options = {
   device: deviceOption,
   threads: threadsOption,
   seed: seedOption,
-  json: { takes: 'text', value: 'FILE', help: 'write all numbers there; - is stdout' },
+  json: { ...jsonOption, help: 'write all numbers to FILE, or else to stdout instead' },
 } as const;
 
 const help: HelpText = {

@@ -11,7 +11,7 @@ import { extrapolationMethods, usualMethods } from '../../studies/extrapolate-me
 import { change, extrapolationFindings, summarise, type Summary } from '../../studies/extrapolate-summary.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
-import { deviceOption, longestLength, seedOption, threadsOption, withDevice } from '../common-options.js';
+import { deviceOption, longestLength, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
 import { OutputFile } from '../files.js';
 import { fold } from '../fold.js';
 import * as format from '../../report/format.js';
@@ -73,7 +73,7 @@ const options = {
   },
   device: deviceOption,
   threads: threadsOption,
-  json: { takes: 'text', value: 'FILE', help: 'write all numbers there; - is stdout' },
+  json: { ...jsonOption, help: 'write all numbers to FILE, or else to stdout instead' },
 } as const;
 
 const help: HelpText = {

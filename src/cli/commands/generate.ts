@@ -14,7 +14,7 @@ import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { loadModel } from '../../train/model-file.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
-import { deviceOption, noPositionals, seedOption, threadsOption, withDevice } from '../common-options.js';
+import { deviceOption, noPositionals, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
@@ -60,7 +60,7 @@ const options = {
   device: deviceOption,
   threads: threadsOption,
   stats: { takes: 'nothing', help: 'print time and memory at the end, on stderr' },
-  json: { takes: 'text', value: 'FILE', help: 'write text and times there; - is stdout' },
+  json: { ...jsonOption, help: 'write text and times to FILE, or else to stdout instead' },
 } as const;
 
 const help: HelpText = {

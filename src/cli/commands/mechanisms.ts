@@ -1,7 +1,8 @@
 import { families, knownMechanisms, type Mechanism } from '../../attention/index.js';
+import { jsonOutput } from '../json-output.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
-import { noPositionals } from '../common-options.js';
+import { noPositionals, jsonBeforeWords } from '../common-options.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { pluginOption } from '../plugins.js';
@@ -13,7 +14,7 @@ const WHO = 'subquad mechanisms';
 const options = {
   family: { takes: 'choices', choices: families, default: families, help: 'only these families' },
   plugin: pluginOption,
-  json: { takes: 'nothing', help: 'print JSON instead, with options, formulas and papers' },
+  json: { ...jsonBeforeWords, help: 'print JSON instead, with options, formulas and papers, or write it to FILE' },
   markdown: { takes: 'nothing', help: 'print a Markdown table instead, as in the README' },
 } as const;
 
@@ -32,9 +33,10 @@ function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals);
   const chosen = knownMechanisms().filter(({ definition }) => values.family.includes(definition.family));
-  if (values.json && values.markdown) throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
+  if (values.json !== undefined && values.markdown)
+    throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
   if (values.markdown) io.data(markdown(chosen));
-  else if (values.json) io.data(`${JSON.stringify(chosen.map(described), undefined, 2)}\n`);
+  else if (values.json !== undefined) jsonOutput(WHO, values.json, io)?.write(chosen.map(described));
   else io.out(render(chosen, styleFor(io, io.outTerminal)));
   return Promise.resolve(0);
 }

@@ -1,10 +1,11 @@
 import { residualKinds } from '../../models/index.js';
+import { jsonOutput } from '../json-output.js';
 import { calibrate } from '../../studies/calibrate.js';
 import { planTraining as study, type TrainingPlan, type TrainingPlanRow } from '../../studies/plan-training.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import { readBytes } from '../byte-size.js';
-import { longestLength, noPositionals, withDevice } from '../common-options.js';
+import { longestLength, noPositionals, withDevice, jsonBeforeWords } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
@@ -49,7 +50,7 @@ const options = {
   'no-probe': { takes: 'nothing', help: 'do not measure the machine; no times are predicted' },
   device,
   threads,
-  json: { takes: 'nothing', help: 'print JSON instead' },
+  json: jsonBeforeWords,
 } as const;
 
 export const planTrainingHelp: HelpText = {
@@ -73,6 +74,7 @@ export async function planTraining(argv: readonly string[], io: Io): Promise<num
   noPositionals(WHO, positionals);
   const wanted = readWanted(WHO, values as unknown as Values<typeof trainOptions>, [], io);
   const memoryLimit = readBytes(WHO, 'memory-limit', values['memory-limit']);
+  const json = jsonOutput(WHO, values.json, io);
   const progress = new Progress(io);
   const found = await withDevice(WHO, values, async (own) => {
     const rates = values['no-probe'] ? undefined : calibrate(own, (text) => progress.show(text));
@@ -91,7 +93,7 @@ export async function planTraining(argv: readonly string[], io: Io): Promise<num
       progress.clear();
     }
   });
-  if (values.json) io.data(`${JSON.stringify(found, undefined, 2)}\n`);
+  if (json) json.write(found);
   else io.out(render(found, styleFor(io, io.outTerminal)));
   return 0;
 }

@@ -1,4 +1,5 @@
 import type { Exactness } from '../../attention/index.js';
+import { jsonOutput } from '../json-output.js';
 import { textbookRank, textbookWindow } from '../../studies/by-hand.js';
 import { calibrate } from '../../studies/calibrate.js';
 import { plan as study, type Plan, type PlanRow } from '../../studies/plan.js';
@@ -12,6 +13,7 @@ import {
   seedOption,
   threadsOption,
   withDevice,
+  jsonBeforeWords,
 } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
@@ -56,7 +58,7 @@ const options = {
   seed: seedOption,
   device: deviceOption,
   threads: threadsOption,
-  json: { takes: 'nothing', help: 'print JSON instead' },
+  json: jsonBeforeWords,
 } as const;
 
 const help: HelpText = {
@@ -98,6 +100,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     settings: readAllSettings(WHO, values.set),
     seed: values.seed,
   };
+  const json = jsonOutput(WHO, values.json, io);
   const progress = new Progress(io);
   const found = await withDevice(WHO, values, (device) => {
     const rates = values['no-probe'] ? undefined : calibrate(device, (text) => progress.show(text));
@@ -108,7 +111,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       progress.clear();
     }
   });
-  if (values.json) io.data(`${JSON.stringify(found, undefined, 2)}\n`);
+  if (json) json.write(found);
   else io.out(render(found, styleFor(io, io.outTerminal)));
   return 0;
 }

@@ -1,4 +1,5 @@
 import { compile } from '../../codegen/expression/index.js';
+import { jsonOutput } from '../json-output.js';
 import { causal as causalMask } from '../../masks/index.js';
 import {
   mechanism as find,
@@ -13,7 +14,14 @@ import { requirement } from '../../attention/options.js';
 import { effectiveWeights, mostKeys } from '../../studies/weights.js';
 import { printable, styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
-import { deviceOption, noPositionals, seedOption, threadsOption, withDevice } from '../common-options.js';
+import {
+  deviceOption,
+  noPositionals,
+  seedOption,
+  threadsOption,
+  withDevice,
+  jsonBeforeWords,
+} from '../common-options.js';
 import { OutputFile } from '../files.js';
 import { fold } from '../fold.js';
 import * as format from '../../report/format.js';
@@ -41,7 +49,7 @@ const options = {
   seed: seedOption,
   device: deviceOption,
   threads: threadsOption,
-  json: { takes: 'nothing', help: 'print JSON instead' },
+  json: jsonBeforeWords,
 } as const;
 
 const help: HelpText = {
@@ -78,13 +86,14 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     svg: values.svg === undefined ? undefined : new OutputFile(WHO, 'svg', values.svg, io),
     png: values.png === undefined ? undefined : new OutputFile(WHO, 'png', values.png, io),
   };
+  const json = jsonOutput(WHO, values.json, io);
   const facts = factsOf(mechanism, settings);
-  if (values.json) {
-    io.data(`${JSON.stringify({ ...described(mechanism), ...facts }, undefined, 2)}\n`);
+  if (json) {
+    json.write({ ...described(mechanism), ...facts });
     if (!files.svg && !files.png) return 0;
   }
   const picture = await pictureOf(mechanism, settings, values);
-  if (!values.json) io.out(render(mechanism, facts, picture, styleFor(io, io.outTerminal)));
+  if (!json) io.out(render(mechanism, facts, picture, styleFor(io, io.outTerminal)));
   const title = `${name}${values.causal ? ', causal' : ''}`;
   files.svg?.write(svg(coarser(picture.grid, 256), title, picture.caption));
   files.png?.write(png(coarser(picture.grid, 512)));

@@ -9,7 +9,7 @@ import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '
 import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
 import { readJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
-import { deviceOption, longestLength, threadsOption } from '../common-options.js';
+import { deviceOption, longestLength, threadsOption, jsonOption } from '../common-options.js';
 import { FailureError, type Io, UsageError } from '../io.js';
 import { readSettings } from '../mechanism-options.js';
 import { textPath } from '../text-file.js';
@@ -72,7 +72,7 @@ export const options = {
   export: { takes: 'text', value: 'FILE.safetensors', help: 'write the best weights there at the end, as f16' },
   device: deviceOption,
   threads: threadsOption,
-  json: { takes: 'text', value: 'FILE', help: 'write the result there; - is stdout' },
+  json: { ...jsonOption, help: 'write the result to FILE, or else to stdout instead' },
 } as const satisfies Options;
 
 type Section = Record<string, unknown>;
