@@ -23,7 +23,7 @@ export { TransformerXl, type Segment, type SegmentOptions } from './transformer-
 export { Ends, Transformer } from './transformer.js';
 export { generate, generateRows, type GenerateOptions, type GenerateRowsOptions } from './generate.js';
 export { sample, type SampleOptions } from './sample.js';
-export type { SegmentSession } from './segment-session.js';
+export type { SegmentModel, SegmentSession } from './segment-session.js';
 export { Session, type DecodingModel } from './session.js';
 export type { SessionHeader, SessionState } from './session-state.js';
 export type { SessionOptions, TextSession } from './text-session.js';
