@@ -35,7 +35,7 @@ export const commonOptions: readonly string[] = [
   'inputs',
 ] satisfies readonly (keyof CommonOptions)[];
 
-/** Why a call is refused; errors of one class are told together. */
+/** Why a call is refused; the reasons of one class make one error. */
 interface Faults {
   readonly shape: string[];
   readonly capability: string[];

@@ -71,7 +71,7 @@ export interface Comparison {
   readonly omitted: readonly { readonly length: number; readonly why: string }[];
   readonly memoryLimit: number;
   readonly rowsPerHead: number;
-  /** The longest length, or the longest whose pairs the model behind the features was trained on: where errors are told. */
+  /** The length at which errors are reported: the longest, or the longest of the pairs that the model behind the features was trained on. */
   readonly errorsAt?: number;
   readonly machine: Machine;
   readonly rows: readonly CompareRow[];

@@ -67,7 +67,7 @@ const help: HelpText = {
 
 const heads = 12;
 const headDim = 64;
-/** Costs are told for this length. */
+/** The length at which costs are reported. */
 const costLength = 4096;
 const terminalCells = 36;
 

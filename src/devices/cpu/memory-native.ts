@@ -2,7 +2,7 @@ import { totalmem } from 'node:os';
 import { alignUp, Allocator, type Block, coversRegion } from './allocator.js';
 import type { MemorySource } from './memory.js';
 
-/** The functions of the small C runtime, see `runtime.ts`. */
+/** The functions of the small C runtime, whose text is in `native.ts`. */
 export interface MemoryRuntime {
   /** The absolute address of a typed array's first byte. */
   address(array: Uint8Array): number;

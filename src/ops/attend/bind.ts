@@ -27,7 +27,7 @@ export interface AttendCall {
   readonly keyRows?: number;
 }
 
-/** The calls over the pairs of several plans, in turn. The first one that visits a pair of a head opens it. */
+/** The calls over the pairs of several plans, in turn. The first one that visits a head initialises its output rows. */
 export function callsOf(plans: readonly AttendPlan[], call: Omit<AttendCall, 'plan' | 'opens'>): readonly AttendCall[] {
   const { B, H } = call.shape;
   const openers = Array.from({ length: B * H }, (_, i) => {
