@@ -32,6 +32,7 @@ const definition: Requirements = {
   parameters: callable,
   inputs: object,
   pattern: callable,
+  reach: callable,
   refuse: callable,
   cost: callable,
   forward: callable,

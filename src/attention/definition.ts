@@ -120,6 +120,11 @@ export interface AttentionDefinition<
     options: OptionValues<O>,
     call: { readonly causal: boolean; readonly seed: number },
   ): Mask;
+  /**
+   * Pairs through which a result depends on tokens, without causality, for a mechanism without `pattern`: default all; `'data'`: which they
+   * are depends on the data.
+   */
+  reach?(this: void, shape: AttentionShape, options: OptionValues<O>): Mask | 'data' | undefined;
   /** Reasons not to run a shape, a sentence each: what is wrong and what would do. */
   refuse?(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): readonly string[];
   cost(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): Cost;

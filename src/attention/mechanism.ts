@@ -109,6 +109,15 @@ export class Mechanism<
     return this.#mask(shape, this.settle(shape, options));
   }
 
+  /**
+   * The pairs through which a result depends on tokens, without causality; undefined for all of them, `'data'` where the data
+   * decides. @throws as `run` does.
+   */
+  reach(shape: AttentionShape, options?: CallOptions<O, P, I, S>): Mask | 'data' | undefined {
+    const { values } = this.settle(shape, options);
+    return this.definition.reach?.(shape, values) ?? this.pattern(shape, options);
+  }
+
   /** What the formula costs. @throws as `run` does. */
   cost(shape: AttentionShape, options?: CallOptions<O, P, I, S>): Cost {
     const { values, causal } = this.settle(shape, options);

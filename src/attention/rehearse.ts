@@ -1,6 +1,6 @@
 import { describe, isPlainObject } from '../core/describe.js';
 import { notOptions, OptionError } from '../core/errors.js';
-import { checkValues, flag, type Requirement } from '../core/requirements.js';
+import { checkValues, flag, wholeFrom, type Requirement } from '../core/requirements.js';
 import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
 import { RehearsalDevice } from '../devices/index.js';
 import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, writable, type Tensor } from '../tensor/index.js';
@@ -43,6 +43,8 @@ export interface RehearseOptions {
   readonly inputs?: boolean;
   /** Whether `neededMultiplyAdds` leaves out pairs that masks hide, which may take long to count; default true. */
   readonly countPairs?: boolean;
+  /** Kernels after which it ends with a RehearsalTooLong; default: no limit. */
+  readonly mostDispatches?: number;
 }
 
 const someMachine: Requirement = {
@@ -62,14 +64,14 @@ export function rehearse(
   options: AnyOptions,
   given: RehearseOptions,
 ): Rehearsal {
-  const wanted = { training: flag, like: someMachine, countPairs: flag, inputs: flag };
+  const wanted = { training: flag, like: someMachine, countPairs: flag, inputs: flag, mostDispatches: wholeFrom(1) };
   checkValues('rehearse', given, wanted, ['like']);
-  const { training = false, like, inputs: own = false, countPairs = true } = given;
+  const { training = false, like, inputs: own = false, countPairs = true, mostDispatches } = given;
   if (!(mechanism instanceof Mechanism))
     throw new OptionError(`rehearse: takes a mechanism; got ${describe(mechanism)}.`);
   if (!isPlainObject(options)) throw new OptionError(`rehearse: ${notOptions(options, [])}.`);
   mechanism.settle(shape, options);
-  const device = new RehearsalDevice({ like, countPairs });
+  const device = new RehearsalDevice({ like, countPairs, ...(mostDispatches !== undefined && { mostDispatches }) });
   const shapes = projectionShapes(shape);
   const make = (of: 'q' | 'k' | 'v'): Tensor => {
     const x = empty(shapes[of], 'f32', device);

@@ -11,7 +11,7 @@ import type { Device } from './device.js';
 
 export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
 export { type Category, Ledger } from './ledger.js';
-export { RehearsalDevice, type KernelWork, type RehearsalOptions } from './rehearsal.js';
+export { RehearsalDevice, RehearsalTooLong, type KernelWork, type RehearsalOptions } from './rehearsal.js';
 
 export interface DeviceOptions {
   /** `'auto'` (default) is native where a C compiler and the package koffi are there, else WebAssembly. */

@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from '../core/errors.js';
+import { CapabilityError, OutOfMemoryError } from '../core/errors.js';
 import { identityOf, type Kernel } from '../codegen/kernel.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
 import { type Category, Ledger } from './ledger.js';
@@ -13,7 +13,12 @@ export interface RehearsalOptions {
   readonly memoryLimit?: number;
   /** Whether pairs that a mask needs are counted beside those that its tiles hold, which may take long; default true. */
   readonly countPairs?: boolean;
+  /** Kernels after which the rehearsal ends with a RehearsalTooLong; default: no limit. */
+  readonly mostDispatches?: number;
 }
+
+/** A rehearsal started more kernels than it was allowed. */
+export class RehearsalTooLong extends CapabilityError {}
 
 const alignment = 64;
 
@@ -28,12 +33,14 @@ export class RehearsalDevice implements Device {
   readonly #work = new Map<string, KernelWork>();
   readonly #kernels = new Map<string, Kernel>();
   readonly #limit: number;
+  readonly #mostDispatches: number;
   #last: string | undefined;
   #before: Counters = { ...this.counters };
   #address = alignment;
 
-  constructor({ like, memoryLimit = Infinity, countPairs = true }: RehearsalOptions) {
+  constructor({ like, memoryLimit = Infinity, countPairs = true, mostDispatches = Infinity }: RehearsalOptions) {
     this.#limit = memoryLimit;
+    this.#mostDispatches = mostDispatches;
     if (countPairs) this.counters.wastedMultiplyAdds = 0;
     this.info = {
       kind: 'rehearsal',
@@ -78,7 +85,9 @@ export class RehearsalDevice implements Device {
     this.#settle();
     this.#last = kernel.name;
     this.#kernels.set(identityOf(kernel), kernel);
-    this.counters.dispatches++;
+    if (++this.counters.dispatches > this.#mostDispatches) {
+      throw new RehearsalTooLong(`rehearsal: takes more than ${this.#mostDispatches} kernels.`);
+    }
     const scratch = Math.ceil((options.scratchBytes ?? 0) / alignment) * alignment;
     const bytes = scratch * (tasks <= (options.grain ?? 1) ? 1 : this.info.threads);
     this.ledger.add('workspace', bytes);

@@ -20,7 +20,7 @@ function inverse(source: Source): Source {
   return { row: (tile, start, end) => invert(source.row(tile, start, end), out) };
 }
 
-/** `left <= right`, or `left < right` when strict: decided by the extremes of each tile. */
+/** `left <= right`, or `left < right` when strict: decided by the extremes of each tile, by bisection where `right` is in order. */
 function orderSource(left: Float64Array, right: Float64Array, strict: boolean, g: Geometry): Source {
   const columns = keyTiles(g);
   const [least, most] = [new Float64Array(columns), new Float64Array(columns)];
@@ -29,18 +29,53 @@ function orderSource(left: Float64Array, right: Float64Array, strict: boolean, g
   }
   const kinds = new Uint8Array(columns);
   const out = new Runs();
+  const [rising, falling] = [isRising(right, 1), isRising(right, -1)];
   return {
     row(tile, start, end) {
       const [first, last] = queryRange(g, tile);
       const [low, high] = extremes(left, first - g.queryOffset, last - g.queryOffset + 1);
-      for (let j = start; j < end; j++) {
-        const all = strict ? high < least[j]! : high <= least[j]!;
-        const some = strict ? low < most[j]! : low <= most[j]!;
-        kinds[j] = all ? FULL : some ? PARTIAL : EMPTY;
+      const all = (j: number): boolean => (strict ? high < least[j]! : high <= least[j]!);
+      const some = (j: number): boolean => (strict ? low < most[j]! : low <= most[j]!);
+      if (!rising && !falling) {
+        for (let j = start; j < end; j++) kinds[j] = all(j) ? FULL : some(j) ? PARTIAL : EMPTY;
+        return fromKinds(kinds, out, start, end);
       }
-      return fromKinds(kinds, out, start, end);
+      // values in order: three runs at most, and not a look at every column
+      out.clear();
+      if (rising) {
+        out.push(firstOf(columns, some), EMPTY);
+        out.push(firstOf(columns, all), PARTIAL);
+        out.push(columns, FULL);
+      } else {
+        out.push(
+          firstOf(columns, (j) => !all(j)),
+          FULL,
+        );
+        out.push(
+          firstOf(columns, (j) => !some(j)),
+          PARTIAL,
+        );
+        out.push(columns, EMPTY);
+      }
+      return out;
     },
   };
+}
+
+function isRising(values: Float64Array, sign: 1 | -1): boolean {
+  for (let i = 1; i < values.length; i++) if (sign * (values[i]! - values[i - 1]!) < 0) return false;
+  return true;
+}
+
+/** The first of `count` indices that holds, where all after it do; `count` where none does. */
+function firstOf(count: number, holds: (index: number) => boolean): number {
+  let [low, high] = [0, count];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function extremes(values: Float64Array, start: number, end: number): [number, number] {

@@ -13,6 +13,7 @@ import {
 import { boxSource } from './boxes.js';
 import { comparisonSource } from './comparisons.js';
 import { EMPTY, FULL, invert, merge, Runs } from './runs.js';
+import { rowSource } from './row-source.js';
 import { constantSource, differenceSource, keySource, querySource, type Geometry, type Source } from './sources.js';
 
 /** What part of a mask varies with: one axis, a comparison of a query's value with a key's, or anything. */
@@ -91,7 +92,11 @@ export class Sources {
   // by place in the plan, not by expression: a source serves one caller at a time
   readonly #known = new Map<Plan, Map<string, Source>>();
 
-  constructor(g: Geometry) {
+  /** `fewRows`: of single queries and keys, where what no single axis decides is not worth preparing for every row. */
+  constructor(
+    g: Geometry,
+    readonly fewRows = false,
+  ) {
     this.#g = g;
   }
 
@@ -130,6 +135,7 @@ export class Sources {
     if (axis === 'q') return querySource(e, this.#g);
     if (axis === 'k') return keySource(e, this.#g);
     if (axis === 'd') return differenceSource(e, this.#g);
+    if (this.fewRows) return rowSource(e, this.#g);
     const sides = separated(e);
     return sides === undefined ? boxSource(e, this.#g) : comparisonSource(e.op, sides, this.#g);
   }

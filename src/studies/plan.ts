@@ -1,7 +1,9 @@
-import { rehearse, type AnyOptions, type AttentionShape, type Exactness, type Mechanism } from '../attention/index.js';
+import type { AnyOptions, AttentionShape, Exactness, Mechanism } from '../attention/index.js';
 import { OptionError, OutOfMemoryError } from '../core/errors.js';
 import { byHand, type ByHand } from './by-hand.js';
 import { type Rates, secondsOf } from './calibrate.js';
+import { foretell } from './foretell.js';
+import { reachOf, type Reach } from './reach.js';
 
 export interface PlanOptions {
   readonly length: number;
@@ -46,6 +48,9 @@ export interface PlanRow {
   readonly bytes: PlanBytes;
   readonly seconds: number | null;
   readonly fits: boolean;
+  readonly reach: Reach;
+  /** Positions that were rehearsed: where these are fewer than asked, bytes and seconds are estimates extended from them. */
+  readonly rehearsed: number;
 }
 
 export interface Plan {
@@ -57,8 +62,13 @@ export interface Plan {
 }
 
 const order: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
-/** A less exact mechanism is only recommended when it is this many times as fast. */
+/** A less exact mechanism is only recommended when it makes a whole layer this many times as fast. */
 const worthwhile = 2;
+/** What a row must know of the text, after all layers, to be recommended. */
+const enough = 0.9;
+
+/** Does a row know of nearly the whole text? Where the data decides, that cannot be foretold. */
+export const reachesText = ({ reach }: Pick<PlanRow, 'reach'>): boolean => (reach.share ?? 0) >= enough;
 
 /**
  * What attention will take, mechanism by mechanism, without running it: each is rehearsed on a device that only counts, and
@@ -96,9 +106,11 @@ export function plan(options: PlanOptions): Plan {
         'Raise the limit, or shorten the length, the batch or the layers.',
     );
   }
-  rows.sort((a, b) => effort(a) - effort(b) || a.bytes.total - b.bytes.total);
+  rows.sort(
+    (a, b) => Number(reachesText(b)) - Number(reachesText(a)) || effort(a) - effort(b) || a.bytes.total - b.bytes.total,
+  );
   const { mechanisms: _, rates: __, settings: ___, ...asked } = options;
-  return { options: asked, rows, refused, recommended: recommend(rows), byHand: byHand(options) };
+  return { options: asked, rows, refused, recommended: recommend(rows, beside(options)), byHand: byHand(options) };
 }
 
 /** Seconds where they are predicted, else multiply-adds. */
@@ -109,7 +121,7 @@ function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions
   const wanted = causal || mechanism.definition.supports.causal === 'only';
   const call: AnyOptions = { ...options.settings.get(mechanism.name), causal: wanted, seed };
   if (wanted !== causal) throw new OptionError(`${mechanism.name}: it has a causal form only; ask for --causal.`);
-  const taken = rehearse(mechanism, shape, call, { training, like, countPairs: false });
+  const { taken, rehearsed } = foretell(mechanism, shape, call, { training, like });
   const kept = training ? layers : 1;
   // what one layer holds at its peak beside its tensors; not all gradients are there while everything saved still is
   const rest = taken.peakBytes - taken.parameterBytes - taken.inputBytes - taken.outputBytes;
@@ -132,27 +144,53 @@ function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions
     bytes: { ...parts, total },
     seconds: rates === undefined ? null : layers * secondsOf(taken.work, rates),
     fits: total <= memoryLimit,
+    reach: reachOf(mechanism, shape, call, layers),
+    rehearsed,
   };
 }
 
-/** The most exact attention that fits, unless a less exact one is much faster. `rows` are sorted, the fastest first. */
-function recommend(rows: readonly PlanRow[]): Plan['recommended'] {
+/**
+ * What projections and a feed-forward layer of the usual sizes take beside attention, in the units of `effort`: 12·width² multiply-adds
+ * a token, three times as many in training. No substitute makes a layer faster than these.
+ */
+function beside({ length, heads, headDim, batch, layers, training, rates }: PlanOptions): number {
+  const multiplyAdds = layers * batch * length * 12 * (heads * headDim) ** 2;
+  if (rates === undefined) return multiplyAdds;
+  const work = { dispatches: 0, multiplyAdds: (training ? 3 : 1) * multiplyAdds, bytesMoved: 0 };
+  return secondsOf(new Map([['matmul', work]]), rates);
+}
+
+/**
+ * The most exact attention that fits and reaches the text, unless a less exact one makes whole layers much faster. `rows` are sorted,
+ * the fastest first.
+ */
+function recommend(rows: readonly PlanRow[], rest: number): Plan['recommended'] {
   const what = rows[0]!.seconds === null ? 'times fewer multiply-adds than' : 'times as fast as';
+  // a mixer replaces attention by something else: it is listed, and never a substitute
+  const able = rows.filter((row) => row.fits && row.level === 'attention');
+  const reaching = able.filter(reachesText);
   let best: PlanRow | undefined;
   let why = '';
+  let declined = false;
   for (const exactness of order) {
-    // a mixer replaces attention by something else: it is listed, and never a substitute
-    const candidate = rows.find((row) => row.fits && row.level === 'attention' && row.exactness === exactness);
+    const candidate = reaching.find((row) => row.exactness === exactness);
     if (candidate === undefined) continue;
-    if (best === undefined) why = `the fastest of those that are ${exactness} and fit`;
+    if (best === undefined) why = `the fastest of those that are ${exactness}, fit and reach the text`;
     else {
-      const ratio = effort(best) / effort(candidate);
+      const ratio = (effort(best) + rest) / (effort(candidate) + rest);
+      declined ||= ratio < worthwhile;
       if (ratio < worthwhile) continue;
-      why = `${ratio.toFixed(1)} ${what} ${best.mechanism}; it is ${exactness}, so measure its error on your data with subquad compare`;
+      why =
+        `${(effort(best) / effort(candidate)).toFixed(1)} ${what} ${best.mechanism}, ${ratio.toFixed(1)} with projections and ` +
+        `feed-forward; it is ${exactness}, so measure its error on your data with subquad compare`;
     }
     best = candidate;
   }
-  if (best === undefined)
-    return { mechanism: rows[0]!.mechanism, why: 'no attention fits, only mixers; the fastest of them' };
-  return { mechanism: best.mechanism, why };
+  if (best?.exactness === 'exact' && declined)
+    why += `; with projections and feed-forward, no substitute is ${worthwhile} times as fast`;
+  if (best !== undefined) return { mechanism: best.mechanism, why };
+  const furthest = [...able].sort((a, b) => (b.reach.share ?? 0) - (a.reach.share ?? 0))[0];
+  if (furthest !== undefined)
+    return { mechanism: furthest.mechanism, why: 'none that fits reaches the text; of those, it reaches furthest' };
+  return { mechanism: rows[0]!.mechanism, why: 'no attention fits, only mixers; the fastest of them' };
 }

@@ -5,8 +5,8 @@ import { internals, moveTo, Tensor } from './tensor.js';
 
 /**
  * Runs `body` and disposes every tensor created meanwhile, except those in the result: a tensor, or tensors anywhere in
- * arrays, objects, maps and sets. They then belong to the scope around this one, if any. On an error everything is
- * disposed. `body` may be async; the scope then ends when its promise settles, and no other scope may be opened
+ * arrays, objects, maps and sets, but not behind a getter. They then belong to the scope around this one, if any. On an
+ * error everything is disposed. `body` may be async; the scope then ends when its promise settles, and no other scope may be opened
  * outside it in the meantime.
  *
  * @throws OptionError when async scopes overlap.
@@ -82,9 +82,15 @@ export function tensorsIn(value: unknown): Set<Tensor> {
       found.add(next);
       continue;
     }
-    const inside = next instanceof Map ? [...next].flat() : next instanceof Set ? next : Object.values(next);
+    const inside = next instanceof Map ? [...next].flat() : next instanceof Set ? next : held(next);
     // one by one: an array may be longer than an argument list
     for (const value of inside) pending.push(value);
   }
   return found;
 }
+
+/** What an object holds: what an accessor would work out when asked is not asked for. */
+const held = (value: object): readonly unknown[] =>
+  Array.isArray(value)
+    ? value
+    : Object.values(Object.getOwnPropertyDescriptors(value)).flatMap((one) => (one.enumerable ? [one.value] : []));

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { mechanism, mechanisms, type Exactness } from '../../src/attention/index.js';
+import { mechanism, mechanisms, rehearse, type Exactness } from '../../src/attention/index.js';
 import { createDevice } from '../../src/devices/index.js';
 import { byHand } from '../../src/studies/by-hand.js';
 import { secondsOf, type Rates } from '../../src/studies/calibrate.js';
+import { foretell } from '../../src/studies/foretell.js';
 import { plan, type PlanOptions } from '../../src/studies/plan.js';
 import { disposeAll, full, gradients, tensor, type Tensor } from '../../src/tensor/index.js';
 import { normal } from '../support/random.js';
 
+const everyLength = process.env['SUBQUAD_FULL'] === '1';
 const everything: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
 const rates: Rates = {
   multiplyAdds: new Map([['matmul', 1e9]]),
@@ -119,14 +121,97 @@ describe('what fits and what is recommended', () => {
     );
   });
 
-  test('every mechanism of the registry can be planned at 65,536 positions, or says why not', () => {
-    const shape = { length: 65536, heads: 4, mechanisms, training: true };
-    const { rows, refused } = plan({ ...asked, ...shape });
-    expect(rows.length + refused.length).toBe(mechanisms.length);
-    for (const { bytes, multiplyAdds } of rows) {
-      for (const part of Object.values(bytes)) expect(part).toBeGreaterThanOrEqual(0);
-      expect(multiplyAdds).toBeGreaterThanOrEqual(0);
-    }
+  test.each(everyLength ? [512, 65536, 2 ** 20, 2 ** 31] : [512, 2 ** 31])(
+    'every mechanism is planned at %d positions, or says why not',
+    (length) => {
+      const shape = { length, heads: 4, mechanisms, training: true, causal: true };
+      if (length === 2 ** 31) {
+        expect(() => plan({ ...asked, ...shape })).toThrow(/^plan: no mechanism can be used/);
+        return;
+      }
+      const { rows, refused } = plan({ ...asked, ...shape });
+      expect(rows.length + refused.length).toBe(mechanisms.length);
+      for (const { mechanism: name, bytes, multiplyAdds, rehearsed } of rows) {
+        for (const part of Object.values(bytes)) expect(part).toBeGreaterThanOrEqual(0);
+        expect(multiplyAdds).toBeGreaterThanOrEqual(0);
+        expect(rehearsed).toBeLessThanOrEqual(mechanism(name).definition.pattern ? 2 ** 17 : 2 ** 20);
+      }
+    },
+  );
+
+  test('what is extended from shorter texts is what the whole one takes', () => {
+    const chunked = mechanism('chunked');
+    const like = { width: 16, threads: 1 };
+    const shape = { B: 1, H: 2, G: 2, L: 8192, S: 8192, D: 16, E: 16 };
+    const options = { causal: true, queryChunk: 64, keyChunk: 64 };
+    const { taken, rehearsed } = foretell(chunked, shape, options, { training: false, like });
+    const whole = rehearse(chunked, shape, options, { training: false, like, countPairs: false });
+    expect(rehearsed).toBeLessThan(8192);
+    expect([taken.peakBytes, taken.multiplyAdds, taken.dispatches]).toEqual([
+      whole.peakBytes,
+      whole.multiplyAdds,
+      whole.dispatches,
+    ]);
+  });
+});
+
+describe('reach', () => {
+  const wide = { heads: 4, causal: true, training: true, layers: 6, length: 65536 };
+  const of = (name: string, options: Partial<PlanOptions> = {}) =>
+    rowsOf({ ...wide, ...options, mechanisms: [mechanism(name)] }).get(name)!.reach;
+
+  const exact = { shareIs: 'exact', layersAre: 'exact' };
+
+  test('by hand: a window of 2 to the left in 16 tokens', () => {
+    // the last row sees 15, 14, 13; these 12, 11, …: two more tokens in each layer, and all 16 after 8
+    const settings = new Map([['sliding-window', { radius: 2 }]]);
+    const row = of('sliding-window', { length: 16, layers: 3, settings });
+    expect(row).toEqual({ by: 'pattern', tokens: 3, share: 7 / 16, layers: 8, ...exact });
+  });
+
+  test('random blocks of a causal text: what is not followed to the end is a bound, and not continued', () => {
+    const { share, shareIs, layersAre } = of('random-blocks', { length: 2 ** 17 });
+    expect([shareIs, layersAre]).toEqual(['at least', 'about']);
+    expect(share).toBeLessThan(1);
+  });
+
+  test('a star of global tokens reaches them and itself, however many layers', () => {
+    expect(of('global-tokens')).toEqual({ by: 'pattern', tokens: 33, share: 33 / 65536, layers: null, ...exact });
+  });
+
+  test('a window reaches its radius further with every layer', () => {
+    expect(of('sliding-window')).toEqual({
+      by: 'pattern',
+      tokens: 257,
+      share: (6 * 256 + 1) / 65536,
+      shareIs: 'exact',
+      layers: 256,
+      layersAre: 'about',
+    });
+    expect(of('sliding-window', { length: 2 ** 20 })).toMatchObject({ layers: 4096, layersAre: 'about' });
+    expect(of('sliding-window', { length: 8192 })).toMatchObject({ layers: 32, layersAre: 'exact' });
+    expect(of('sliding-window', { layers: 128 })).toMatchObject({ share: (128 * 256 + 1) / 65536, shareIs: 'about' });
+  });
+
+  test('a grid reaches all in two layers, exact attention and states in one, hashing where the data has it', () => {
+    expect(of('strided')).toMatchObject({ tokens: 511, share: 1, layers: 2 });
+    for (const name of ['flash', 'linear-transformer'])
+      expect(of(name)).toEqual({ by: 'all', tokens: 65536, share: 1, layers: 1, ...exact });
+    expect(of('reformer')).toMatchObject({ by: 'data', tokens: 128, share: null, layers: null });
+  });
+
+  test('what reaches little is no recommendation, though it is the fastest', () => {
+    const few = ['flash', 'strided', 'global-tokens', 'sliding-window', 'reformer'].map(mechanism);
+    expect(plan({ ...asked, ...wide, mechanisms: few }).recommended.mechanism).toBe('strided');
+    const none = ['global-tokens', 'sliding-window'].map(mechanism);
+    const { mechanism: name, why } = plan({ ...asked, ...wide, mechanisms: none }).recommended;
+    expect([name, why]).toEqual(['sliding-window', expect.stringContaining('none that fits reaches the text')]);
+  });
+
+  test('a short text is attended to exactly', () => {
+    const few = ['flash', 'strided', 'linear-transformer'].map(mechanism);
+    const { mechanism: name, why } = plan({ ...asked, length: 512, layers: 12, mechanisms: few }).recommended;
+    expect([name, why]).toEqual(['flash', expect.stringContaining('no substitute is 2 times as fast')]);
   });
 });
 

@@ -35,6 +35,19 @@ onEveryDevice((on) => {
     disposeAll(result);
   });
 
+  test('what is worked out when asked is not asked for', () => {
+    let asked = 0;
+    const result = scope(() => ({
+      kept: one(),
+      get costly(): number {
+        return ++asked;
+      },
+    }));
+    expect([made(), asked]).toEqual([1, 0]);
+    disposeAll(result);
+    expect([made(), asked]).toEqual([0, 0]);
+  });
+
   test('nested: results belong to the scope around', () => {
     scope(() => {
       const inner = scope(() => add(one(), one()));

@@ -67,6 +67,7 @@ export const reformer = defineAttention({
     rotations: drawn([own.rounds, H, D, rotationColumns(bucketsOf(L, own))], normalOf()),
   }),
   refuse: (_, { numBuckets }) => (numBuckets % 2 === 0 ? [] : [`numBuckets must be even; got ${numBuckets}`]),
+  reach: ({ L }, { chunkLength }) => (L <= chunkLength ? undefined : 'data'),
   cost: (shape, own, causal) => {
     const { B, H, L, D } = shape;
     const { rounds, chunkLength } = own;

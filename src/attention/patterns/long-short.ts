@@ -51,6 +51,7 @@ export const longShort = defineAttention({
   supports: { causal: false, cross: false, padding: true, score: false, groupedHeads: true, decode: false },
   refuse: (_, { blockSize }) =>
     blockSize % 2 === 0 ? [] : [`blockSize must be even: ${blockSize - 1 || 2} or ${blockSize + 1}`],
+  reach: (_, { numLandmarks, blockSize }) => (numLandmarks === 0 ? window(blockSize) : undefined),
   cost: (shape, { numLandmarks, blockSize }) => {
     const { B, H, G, L, S, D, E } = shape;
     const pairs = H * (L * numLandmarks + sumOverRows(shape, (i) => windowKeys(shape, i, blockSize)));

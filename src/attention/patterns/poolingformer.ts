@@ -57,6 +57,9 @@ export const poolingformer = defineAttention({
     return specs as Record<Names, ParameterSpec>;
   },
   supports: { causal: false, cross: false, padding: true, score: false, groupedHeads: true, decode: false },
+  // the outputs that are pooled have seen their own window
+  reach: (_, { radius, poolRadius, kernelSize, levels }) =>
+    window(levels === 1 ? radius : radius + poolRadius + Math.floor((kernelSize - 1) / 2)),
   cost: (shape, { radius, poolRadius, kernelSize, poolStride, pool: kind, levels }) => {
     const { B, H, S: n, D, E } = shape;
     const first = H * sumOverRows(shape, (i) => keysBetween(n, i - radius, i + radius));

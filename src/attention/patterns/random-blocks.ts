@@ -6,13 +6,16 @@ import { costOfPairs } from '../pairs.js';
 
 /** A few blocks out of those with numbers below `count`, without `own`: the first of a shuffle, each equally likely. */
 function draw(random: Uint32Array, count: number, own: number, wanted: number): number[] {
-  const others = Array.from({ length: count }, (_, block) => block).filter((block) => block !== own);
-  const drawn = Math.min(wanted, others.length);
-  for (let i = 0; i < drawn; i++) {
-    const j = i + Math.floor((random[i]! / 2 ** 32) * (others.length - i));
-    [others[i], others[j]] = [others[j]!, others[i]!];
-  }
-  return others.slice(0, drawn);
+  const others = own < count ? count - 1 : count;
+  // the shuffle as its exchanges alone: a list of all blocks for each block would be quadratic
+  const moved = new Map<number, number>();
+  const at = (i: number): number => moved.get(i) ?? (i < own ? i : i + 1);
+  return Array.from({ length: Math.min(wanted, others) }, (_, i) => {
+    const j = i + Math.floor((random[i]! / 2 ** 32) * (others - i));
+    const drawn = at(j);
+    moved.set(j, at(i));
+    return drawn;
+  });
 }
 
 const blocksOf = (n: number, blockSize: number): number => Math.ceil(n / blockSize);

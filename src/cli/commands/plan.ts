@@ -2,7 +2,8 @@ import type { Exactness } from '../../attention/index.js';
 import { jsonOutput } from '../json-output.js';
 import { textbookRank, textbookWindow } from '../../studies/by-hand.js';
 import { calibrate } from '../../studies/calibrate.js';
-import { plan as study, type Plan, type PlanRow } from '../../studies/plan.js';
+import { plan as study, reachesText, type Plan, type PlanRow } from '../../studies/plan.js';
+import type { Found, Reach } from '../../studies/reach.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { readBytes } from '../byte-size.js';
@@ -23,6 +24,7 @@ import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { planTraining, planTrainingHelp } from './plan-training.js';
 import { Progress } from '../progress.js';
+import { fold } from '../fold.js';
 import { definitions, table } from '../table.js';
 
 const WHO = 'subquad plan';
@@ -68,7 +70,9 @@ const help: HelpText = {
     'about two seconds. Says what fits and what is recommended, and why.',
   options,
   notes:
-    'Projections, feed-forward layers and optimiser states are not counted; plan train counts them. Bytes are of 1000.',
+    'Projections, feed-forward layers and optimiser states are not counted; plan train counts them. Bytes are of 1000. A mechanism is\n' +
+    'recommended where a row depends on nine tenths of the text after all layers, and a less exact one where a layer with projections\n' +
+    'and feed-forward of the usual sizes is twice as fast.',
   examples: [
     [WHO, '12 layers of 12 heads at 4096 positions'],
     [`${WHO} --length 65536 --causal --training --memory-limit 16GB`, 'what can be trained in 16 GB'],
@@ -132,10 +136,13 @@ function render({ options: asked, rows, refused, recommended, byHand }: Plan, st
         cell: ({ mechanism }) => (mechanism === recommended.mechanism ? style.bold(mechanism) : mechanism),
       },
       { title: 'exactness', spare: 2, cell: ({ exactness }) => exactness },
-      { title: 'multiply-adds', spare: 1, align: 'right', cell: (row) => multiplyAdds(row.multiplyAdds) },
+      { title: 'multiply-adds', spare: 2.5, align: 'right', cell: (row) => multiplyAdds(row.multiplyAdds) },
       ...(timed
         ? [{ title: 'time', align: 'right' as const, cell: (row: PlanRow) => format.milliseconds(1000 * row.seconds!) }]
         : []),
+      { title: 'sees', spare: 0, align: 'right', cell: ({ reach }) => format.integer(reach.tokens) },
+      { title: 'reach', align: 'right', cell: ({ reach }) => share(reach) },
+      { title: 'whole in', spare: 1, align: 'right', cell: ({ reach }) => wholeIn(reach) },
       { title: 'activations', spare: 3, align: 'right', cell: ({ bytes }) => format.bytes(bytes.activations) },
       { title: 'saved', spare: 4, align: 'right', cell: ({ bytes }) => format.bytes(bytes.saved) },
       {
@@ -150,7 +157,10 @@ function render({ options: asked, rows, refused, recommended, byHand }: Plan, st
     ],
     rows,
     style,
+    reachesText,
   );
+  const estimated = rows.filter(({ rehearsed }) => rehearsed < length);
+  const best = rows.find(({ mechanism }) => mechanism === recommended.mechanism)!;
   const left = refused.map(({ mechanism, why }) => style.dim(`${mechanism}: ${why}`));
   const hand = definitions(
     [
@@ -169,11 +179,49 @@ function render({ options: asked, rows, refused, recommended, byHand }: Plan, st
   return [
     `${title}\n`,
     shown,
+    ...fold(legend(causal, layers), style.columns).map(style.dim),
+    ...(estimated.length === 0 ? [] : fold(estimates(estimated), style.columns).map(style.dim)),
+    '',
     ...(left.length === 0 ? [] : [style.bold('Not usable here'), ...left, '']),
-    `${style.bold('Recommended')}  ${recommended.mechanism}: ${recommended.why}.\n`,
+    `${style.bold('Recommended')}  ${recommended.mechanism}: ${recommended.why}. ${reachText(best.reach, layers)}\n`,
     style.bold('By hand, one layer and one batch row'),
     hand,
   ].join('\n');
+}
+
+const marks: Readonly<Record<Found, string>> = { exact: '', 'at least': '≥ ', 'at most': '≤ ', about: '≈ ' };
+
+const share = ({ share: of, shareIs }: Reach): string =>
+  of === null ? 'by data' : `${marks[shareIs]}${format.percent(of)}`;
+
+const wholeIn = ({ by, layers, layersAre }: Reach): string => {
+  if (by === 'data') return 'by data';
+  if (layers === null) return layersAre === 'exact' ? 'never' : 'unknown';
+  return `${marks[layersAre]}${format.integer(layers)}`;
+};
+
+const legend = (causal: boolean, layers: number): string =>
+  `sees: tokens of ${causal ? 'the last' : 'the middle'} row in one layer; reach: the share of the text that it depends on after ` +
+  `${format.count(layers, 'layer')}; whole in: layers until that is the whole text. Rows above the gap reach it, others are not recommended. ` +
+  '≥, ≤ and ≈: at least, at most, and continued from the layers that were followed.';
+
+const estimates = (rows: readonly PlanRow[]): string =>
+  `Time and bytes are estimates from shorter texts for ${rows.map(({ mechanism }) => mechanism).join(', ')}.`;
+
+/** What a row of the recommended mechanism knows of, in a sentence. */
+function reachText(reach: Reach, asked: number): string {
+  const { by, tokens, layers } = reach;
+  if (by === 'all') return 'A row sees the whole text in every layer.';
+  const sees = `A row sees ${format.count(tokens, 'token')} in a layer`;
+  if (by === 'data') return `${sees}; which they are depends on the data.`;
+  const whole = wholeIn(reach);
+  const all =
+    layers === null
+      ? whole === 'never'
+        ? 'never all of it'
+        : 'when all of it is not known'
+      : `all of it after ${whole}`;
+  return `${sees}, and ${share(reach)} of the text after ${format.count(asked, 'layer')}, ${all}.`;
 }
 
 const multiplyAdds = (count: number): string =>

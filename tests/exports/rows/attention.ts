@@ -64,6 +64,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
   'Mechanism.call': plain('internal'),
   'Mechanism.settle': ofFlash('settle', aShape, settled),
   'Mechanism.pattern': ofFlash('pattern', aShape, settled),
+  'Mechanism.reach': ofFlash('reach', aShape, settled),
   'Mechanism.cost': ofFlash('cost', aShape, settled),
   'Mechanism.parameters': {
     signature: [
@@ -94,6 +95,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
         parameters: callback(() => ({})),
         inputs: object,
         pattern: callback(() => undefined),
+        reach: callback(() => undefined),
         refuse: callback(() => []),
         cost: callback(() => ({ multiplyAdds: 0 })),
         forward: callback(() => undefined),
@@ -111,7 +113,16 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
     value(flash),
     aShape,
     { ...open(options({ ...common, ...untouched })), required: ['given'] },
-    options({ training: flag(), like: value({ width: 4, threads: 1 }), countPairs: flag(), inputs: flag() }, ['like']),
+    options(
+      {
+        training: flag(),
+        like: value({ width: 4, threads: 1 }),
+        countPairs: flag(),
+        inputs: flag(),
+        mostDispatches: positive(1000),
+      },
+      ['like'],
+    ),
   ),
   dilationSchedule: call(
     positive(4),
