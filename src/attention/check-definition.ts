@@ -61,14 +61,19 @@ export function definitionFaults(given: AttentionDefinition): readonly string[] 
   const whole = reasonsAgainst(given, definition, [...required, 'supports', 'cost']);
   if (whole.length > 0) return whole;
   const parts = [
-    ...within('paper', reasonsAgainst(given.paper, paper, ['authors', 'title', 'year'])),
+    ...describedFaults(given),
     ...within('supports', reasonsAgainst(given.supports, supports, Object.keys(supports))),
     ...within('inputs', inputFaults(given.inputs)),
     ...within('recurrence', given.recurrence ? reasonsAgainst(given.recurrence, { step: callable }, ['step']) : []),
-    ...Object.entries(given.options).flatMap(([name, spec]) => within(`option ${name}`, optionFaults(spec))),
   ];
   return parts.length > 0 ? parts : contradictions(given);
 }
+
+/** The same of what every definition has. */
+export const describedFaults = (given: Pick<AttentionDefinition, 'paper' | 'options'>): readonly string[] => [
+  ...within('paper', reasonsAgainst(given.paper, paper, ['authors', 'title', 'year'])),
+  ...Object.entries(given.options).flatMap(([name, spec]) => within(`option ${name}`, optionFaults(spec))),
+];
 
 const within = (part: string, reasons: readonly string[]): string[] => reasons.map((reason) => `${part}: ${reason}`);
 

@@ -3,13 +3,14 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Mechanism, registerMechanism } from '../attention/index.js';
+import { MixerKind, registerMixer } from '../nn/index.js';
 import { FailureError, type Io, isFault, UsageError } from './io.js';
 
 /** Of every command that takes a mechanism. */
 export const pluginOption = {
   takes: 'files',
   value: 'FILE.mjs',
-  help: 'a file of yours whose exports are mechanisms, known by\ntheir names then; may be there several times',
+  help: 'a file of yours whose exports are mechanisms or mixers, known by\ntheir names then; may be there several times',
 } as const;
 
 /** A file that was given, as the command line has it and as errors have it. */
@@ -59,14 +60,18 @@ async function load(who: string, { path, file }: Plugin): Promise<(() => void)[]
     const why = error instanceof Error ? error.message : String(error);
     throw new FailureError(`${found} cannot be loaded: ${why}`, { cause: error });
   }
-  const mechanisms = [...new Set(Object.values(exported))].filter(isMechanism);
-  if (mechanisms.length === 0) {
-    throw new UsageError(`${found} exports no mechanism; export what defineAttention returns.`);
+  const all = [...new Set(Object.values(exported))];
+  const [mechanisms, mixers] = [all.filter(isMechanism), all.filter((one) => one instanceof MixerKind)];
+  if (mechanisms.length + mixers.length === 0) {
+    throw new UsageError(`${found} exports no mechanism; export what defineAttention or defineMixer returns.`);
   }
   try {
-    return mechanisms.map((one) => registerMechanism(one, { plugin: file }));
+    return [
+      ...mechanisms.map((one) => registerMechanism(one, { plugin: file })),
+      ...mixers.map((one) => registerMixer(one as MixerKind, { plugin: file })),
+    ];
   } catch (error) {
-    throw new UsageError(`${found}: ${(error as Error).message.replace('registerMechanism: ', '')}`);
+    throw new UsageError(`${found}: ${(error as Error).message.replace(/^register(Mechanism|Mixer): /, '')}`);
   }
 }
 

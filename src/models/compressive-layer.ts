@@ -11,7 +11,7 @@ import { RecurrentLayer, type Carried } from './recurrent-layer.js';
 export class CompressiveLayer extends RecurrentLayer {
   constructor(
     features: number,
-    options: BlockOptions & { readonly mixer: Attention },
+    options: BlockOptions,
     protected readonly sizes: ModelConfig['memory'],
     /** f_c, which belongs to the model. */
     protected readonly compression: Linear,

@@ -2,6 +2,7 @@ import { dilationSchedule, windowSchedule } from '../attention/index.js';
 import type { DilationStep } from '../attention/patterns/schedules.js';
 import { isPlainObject as isObject } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import type { MixerSizes } from '../nn/index.js';
 import { checkValue, type Requirement, wholeFrom } from '../core/requirements.js';
 import { layerSections, type LayerConfig, type ModelConfig } from './model-config.js';
 
@@ -24,14 +25,29 @@ const whole: Requirement = {
 
 /** The configuration with something changed in every layer. */
 export const everyLayer = (config: ModelConfig, change: (layer: LayerConfig) => Partial<LayerConfig>): ModelConfig => ({
-  ...config,
-  ...change(config),
-  ...(config.pattern && { pattern: config.pattern.map((layer) => ({ ...layer, ...change(layer) })) }),
+  ...changed(config, change(config)),
+  ...(config.pattern && { pattern: config.pattern.map((layer) => changed(layer, change(layer))) }),
 });
 
-/** The mechanisms of the layers, each once: `flash`, or `sliding-window and flash`. */
+/** A layer that is given a mechanism is attention, whatever it was. */
+function changed<T extends LayerConfig>(layer: T, change: Partial<LayerConfig>): T {
+  const { mixer, ...attention } = layer;
+  const base = change.mechanism === undefined && mixer !== undefined ? { ...attention, mixer } : attention;
+  return { ...base, ...change } as T;
+}
+
+/** What a mixer of the model is made for. */
+export const mixerSizes = ({ width, heads, headDim, length }: ModelConfig, causal: boolean): MixerSizes => ({
+  features: width,
+  heads,
+  headDim,
+  length,
+  causal,
+});
+
+/** The mechanisms and mixers of the layers, each once: `flash`, or `sliding-window and flash`. */
 export const mechanismNames = (config: ModelConfig): string =>
-  [...new Set(layersOf(config).map(({ mechanism }) => mechanism.name))].join(' and ');
+  [...new Set(layersOf(config).map(({ mechanism, mixer = mechanism }) => mixer.name))].join(' and ');
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -107,5 +123,11 @@ export function withLayer(who: string, rest: Given, entry: Given): Given {
     const merges = (key === 'feedForward' || key === 'norm') && isObject(value) && isObject(base);
     return [key, merges ? { ...base, ...value } : value];
   });
-  return { ...rest, ...(Object.fromEntries(own) as Given) };
+  // a layer that names a mechanism is attention, whatever the others are
+  const { mixer, ...attention } = rest;
+  const common =
+    entry['mechanism'] !== undefined && entry['mixer'] === undefined
+      ? attention
+      : { ...attention, ...(mixer !== undefined && { mixer }) };
+  return { ...common, ...(Object.fromEntries(own) as Given) };
 }

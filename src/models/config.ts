@@ -12,8 +12,9 @@ import {
   wholeFrom,
   type Requirements,
 } from '../core/requirements.js';
-import { activations } from '../nn/index.js';
-import { splitLayers, withLayer } from './config-layers.js';
+import { activations, mixer } from '../nn/index.js';
+import { pluginOfMixer } from '../nn/mixers/registry.js';
+import { mixerSizes, splitLayers, withLayer } from './config-layers.js';
 import {
   kinds,
   layerSections,
@@ -56,6 +57,7 @@ const top: Requirements = {
   kvHeads: wholeFrom(1),
   headDim: wholeFrom(1),
   mechanism: worded,
+  mixer: worded,
   position: worded,
   feedForward: section,
   norm: section,
@@ -68,6 +70,10 @@ const top: Requirements = {
 };
 const sections: Readonly<Record<string, { readonly word?: string; readonly keys: Requirements }>> = {
   mechanism: {
+    word: 'name',
+    keys: { name: text('a name'), options: section, plugin: text('the path of a file') },
+  },
+  mixer: {
     word: 'name',
     keys: { name: text('a name'), options: section, plugin: text('the path of a file') },
   },
@@ -115,7 +121,8 @@ export function readConfig(json: unknown): ModelConfig {
       `${who}: layer ${i} of the pattern`,
       withLayer(`${who}: layer ${i} of the pattern`, rest, entry),
     );
-    return Object.fromEntries(layerSections.map((name) => [name, own[name]])) as unknown as LayerConfig;
+    const named = layerSections.map((name) => [name, own[name]] as const);
+    return Object.fromEntries(named.filter(([, section]) => section !== undefined)) as unknown as LayerConfig;
   });
   const added = (method: string): boolean => method === 'sinusoidal' || method === 'learned';
   const stray = layers.find(({ position }) => added(position.method) && position.method !== config.position.method);
@@ -147,7 +154,10 @@ function readAlike(who: string, json: Given): ModelConfig {
   const given = Object.fromEntries(Object.entries(sections).map(([name, of]) => [name, read(name, of, json, reasons)]));
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
   const config = complete(json, given);
-  const contradictions = [...contradictionsOf(config, given), ...mechanismReasons(config)];
+  const contradictions = [
+    ...contradictionsOf(config, given),
+    ...(config.mixer ? mixerReasons(config, config.mixer) : mechanismReasons(config)),
+  ];
   if (contradictions.length > 0) throw new OptionError(`${who}: ${contradictions.join('; ')}.`);
   return config;
 }
@@ -189,6 +199,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     lossChunk: 0,
     ...rest,
     mechanism: mechanismOf({ name: 'flash', options: {}, ...given['mechanism'] }),
+    ...(json['mixer'] !== undefined && { mixer: mixerOf({ name: '', options: {}, ...given['mixer'] }) }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
     feedForward: {
       // gated layers have three matrices in place of two, so a hidden size of two thirds is as large
@@ -212,6 +223,11 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
 /** Where it comes from now counts, not where it came from when it was written. */
 function mechanismOf(given: ModelConfig['mechanism']): ModelConfig['mechanism'] {
   const plugin = pluginOf(given.name);
+  return plugin === undefined ? given : { ...given, plugin };
+}
+
+function mixerOf(given: NonNullable<ModelConfig['mixer']>): NonNullable<ModelConfig['mixer']> {
+  const plugin = pluginOfMixer(given.name);
   return plugin === undefined ? given : { ...given, plugin };
 }
 
@@ -278,6 +294,29 @@ function mechanismReasons(config: ModelConfig): string[] {
     reasons.push((error as Error).message.replace(/\.$/, ''));
   }
   return reasons;
+}
+
+/** What a mixer has against the model. */
+function mixerReasons(config: ModelConfig, { name, options, plugin }: NonNullable<ModelConfig['mixer']>): string[] {
+  const { kind, residual, length } = config;
+  const sizes = mixerSizes(config, kind !== 'encoder' && kind !== 'encoder-decoder');
+  if (kind === 'transformer-xl' || kind === 'compressive-transformer') {
+    return [`kind ${kind} attends to its memory, so it takes a mechanism and no mixer`];
+  }
+  try {
+    const made = mixer(name).create(sizes, options);
+    const rows = made.resize?.(length) ?? length;
+    if (rows === length) return [];
+    return [
+      kind !== 'encoder' && `mixer ${name} gives ${rows} rows for ${length}, so it is for encoders`,
+      residual.kind === 'reversible' &&
+        `mixer ${name} changes the number of rows, so residual "reversible" is not for it`,
+    ].filter((reason) => reason !== false);
+  } catch (error) {
+    const from =
+      plugin === undefined ? '' : `; it came from ${plugin}: pass --plugin ${plugin}, or registerMixer it first`;
+    return [`${(error as Error).message.replace(/\.$/, '')}${from}`];
+  }
 }
 
 /** Models to begin with, by name. */

@@ -28,6 +28,13 @@ export interface ModelConfig {
     /** The file that a mechanism of your own comes from, where `registerMechanism` was told. */
     readonly plugin?: string;
   };
+  /** How tokens see each other where it is not attention by `mechanism`; absent where it is. */
+  readonly mixer?: {
+    readonly name: string;
+    readonly options: Readonly<Record<string, unknown>>;
+    /** The file that a mixer of your own comes from, where `registerMixer` was told. */
+    readonly plugin?: string;
+  };
   readonly position: PositionOptions;
   readonly feedForward: {
     readonly hidden: number;
@@ -55,4 +62,4 @@ export interface ModelConfig {
 
 /** What may differ from layer to layer. */
 export type LayerConfig = Pick<ModelConfig, (typeof layerSections)[number]>;
-export const layerSections = ['mechanism', 'position', 'feedForward', 'norm', 'residual'] as const;
+export const layerSections = ['mechanism', 'mixer', 'position', 'feedForward', 'norm', 'residual'] as const;

@@ -7,6 +7,7 @@ import {
   Attention,
   Block,
   DenseFeedForward,
+  mixer,
   Module,
   ModuleList,
   normOf,
@@ -21,7 +22,7 @@ import { checkContext } from '../nn/layer.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { reversibleOutcome } from '../nn/reversible.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
-import { layersOf, type LayerConfig } from './config-layers.js';
+import { layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { layerState, withPlace } from './layer-state.js';
 
@@ -32,7 +33,7 @@ export interface StackOptions {
   /** Whether keys and values are projected apart from queries, since they may be of other rows; default false. */
   readonly separate?: boolean;
   /** Makes layer `index` of its parts; default a `Block`. */
-  readonly layer?: (features: number, options: BlockOptions & { readonly mixer: Attention }, index: number) => Block;
+  readonly layer?: (features: number, options: BlockOptions, index: number) => Block;
 }
 
 /** The layers of a configuration: `[B, L, width] → [B, L′, width]`, normalised at the end. */
@@ -181,21 +182,23 @@ function partsOf(
   layer: LayerConfig,
   positions: Positions,
   { causal, cross, separate }: StackOptions,
-): BlockOptions & { readonly mixer: Attention } {
+): BlockOptions {
   const { width, heads, kvHeads, headDim, length, bias, layers, dropout } = config;
   const { hidden, activation, gated, chunk } = layer.feedForward;
   // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
   const share = 1 / Math.sqrt(2 * layers);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(share / Math.sqrt(heads * headDim)) };
-  return {
-    mixer: new Attention(width, {
+  const attention = (): Attention =>
+    new Attention(width, {
       ...common,
       causal,
       ...(separate && { separate }),
       positions,
       mechanism: mechanism(layer.mechanism.name),
       settings: layer.mechanism.options,
-    }),
+    });
+  return {
+    mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),
     ...(cross && {
       cross: new Attention(width, { ...common, causal: false, mechanism: mechanism('flash'), separate: true }),
     }),

@@ -1,5 +1,5 @@
 import { ShapeError } from '../core/errors.js';
-import { checkValue } from '../core/requirements.js';
+import { checkValue, plainObject } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { Dropout, Embedding, Linear, Module, type Context, type Offset, type Outcome } from '../nn/index.js';
 import { add, cast, mul, reshape } from '../ops/index.js';
@@ -50,6 +50,11 @@ export class Ends extends Module {
     commonDevice('model', [hidden, targets]);
     checkValue('model', 'reduction', reduction, reductions);
     const [B, L, width] = hidden.shape as [number, number, number];
+    if (targets.shape[1] !== L) {
+      throw new ShapeError(
+        `model: the layers give ${L} rows, so targets must be [B,${L}]; got ${show(targets.shape)}.`,
+      );
+    }
     return scope(() => {
       const { vocabulary, lossChunk: chunk } = this.config;
       const head = (rows: Tensor): Tensor => this.logits(rows);
@@ -108,10 +113,10 @@ export class Transformer extends Module implements LanguageModel {
   }
 
   loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {
-    checkLossOptions('model.loss', options);
-    const { reduction, precision } = options;
+    checkLossOptions('model.loss', options, { state: plainObject });
+    const { reduction, precision, state } = options;
     return scope(() => {
-      const { stream, ...beside } = this.run(tokens, { precision });
+      const { stream, ...beside } = this.run(tokens, { precision, state });
       return { ...beside, loss: this.ends.loss(stream, targets, reduction) };
     });
   }

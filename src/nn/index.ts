@@ -8,6 +8,7 @@ export { DenseFeedForward, type FeedForwardOptions } from './feed-forward.js';
 export type { BranchContext, Context, FeedForward, Mixer } from './layer.js';
 export { Linear, type LinearOptions } from './linear.js';
 export { ModuleList } from './list.js';
+export * from './mixers/index.js';
 export { Module, type InitialiseOptions, type Training } from './module.js';
 export { LayerNorm, RmsNorm, type LayerNormOptions, type RmsNormOptions } from './norm.js';
 export type { Beside, NamedTensors, Outcome } from './outcome.js';

@@ -90,7 +90,7 @@ export interface Mixer extends Module {
    * What its rows are added to, of the stream x, where L′ is not L: `[B, L′, features]`. Undefined: its rows are the stream from there on.
    * Default: x.
    */
-  base?(x: Tensor, context: BranchContext): Tensor | undefined;
+  base?: ((x: Tensor, context: BranchContext) => Tensor | undefined) | undefined;
   /** Modules elsewhere whose parameters it reads. */
   readonly uses?: readonly Module[];
 }

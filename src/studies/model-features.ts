@@ -63,6 +63,9 @@ export function featureSource(
   if (config.position.method === 'learned' && length > config.length) {
     reasons.push(`the model learned ${config.length} positions, so lengths are at most that; got ${length}`);
   }
+  const mixer = layersOf(config)[layer - 1]?.mixer;
+  if (mixer !== undefined)
+    reasons.push(`layer ${layer} mixes by ${mixer.name}, which has no queries and keys; take another`);
   if (reasons.length > 0) throw new OptionError(`model features: ${reasons.join('; ')}.`);
   return { layer, heads: wanted, headDim: config.headDim };
 }
@@ -122,7 +125,7 @@ async function projected(
   const near = { name: 'sliding-window', options: { radius: config.length - 1 } };
   const whole = everyLayer(config, (own) => ({
     feedForward: { ...own.feedForward, chunk },
-    mechanism: attendsToAll(own) ? near : own.mechanism,
+    ...(own.mixer === undefined && { mechanism: attendsToAll(own) ? near : own.mechanism }),
   }));
   const below = { ...whole, layers: layer };
   const { model } = withConfig(trained, readConfig(below), { device });

@@ -118,7 +118,7 @@ console.log(JSON.stringify(found));`,
     const cases: readonly (readonly [paths: readonly string[], code: number, sentence: string])[] = [
       [['nowhere.mjs'], 1, 'no such file'],
       [['.'], 1, 'no such file'],
-      [['empty.mjs'], 2, 'exports no mechanism; export what defineAttention returns'],
+      [['empty.mjs'], 2, 'exports no mechanism; export what defineAttention or defineMixer returns'],
       [['throws.mjs'], 1, 'cannot be loaded: no luck'],
       [['syntax.mjs'], 1, 'cannot be loaded: '],
       [['clash.mjs'], 2, 'there is a mechanism "flash" in subquad already'],

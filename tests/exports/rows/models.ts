@@ -102,6 +102,6 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
   'Transformer.logits': ofDecoder('logits', tokens, context),
   'Transformer.session': session,
-  'Transformer.loss': ofDecoder('loss', tokens, tokens, options({ reduction, precision })),
+  'Transformer.loss': ofDecoder('loss', tokens, tokens, options({ reduction, precision, state })),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
 };

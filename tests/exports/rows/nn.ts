@@ -7,14 +7,17 @@ import {
   Dropout,
   Embedding,
   DenseFeedForward,
+  fnetMixer,
   LayerNorm,
   Linear,
   Module,
   Positions,
   Residual,
   RmsNorm,
+  synthesizerMixer,
   type AttentionOptions,
   type recompute,
+  type registerMixer,
   weightMap,
 } from '../../../src/nn/index.js';
 import {
@@ -130,6 +133,15 @@ const state = made(
   (given) => given instanceof Map,
 );
 
+const mixerSizes = options(
+  { features: positive(4), heads: positive(2), headDim: positive(2), length: positive(8), causal: flag() },
+  ['features', 'heads', 'headDim', 'length', 'causal'],
+);
+const ofSynthesizer = (name: 'settle' | 'create'): Row => ({
+  signature: [mixerSizes, value({}, (given) => Object.keys(Object(given)).length === 0)],
+  call: (_, [sizes, own]) => synthesizerMixer[name](sizes as never, own as never),
+});
+
 export const nn: Readonly<Record<string, Row | Plain>> = {
   activate: call(x, activation),
   gate: call(x, x, activation),
@@ -173,6 +185,33 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
   'Linear.forward': ofLinear('forward', x, optional(callback((one: unknown) => one))),
+  mixer: call(word('fnet', 'synthesizer')),
+  MixerKind: plain('made by defineMixer; its constructor is internal'),
+  'MixerKind.settle': ofSynthesizer('settle'),
+  'MixerKind.create': ofSynthesizer('create'),
+  registerMixer: {
+    signature: [value(fnetMixer), options({ plugin: text() })],
+    call: (f: typeof registerMixer, [own, given]) => f(own as never, given as never)(),
+  },
+  defineMixer: call(
+    options(
+      {
+        name: text('mine'),
+        summary: text(),
+        paper: value({ authors: 'A', title: 'T', year: 2026 }),
+        formula: text(),
+        relativeToPaper: text(),
+        options: value({}, (given) => Object.keys(Object(given)).length === 0),
+        supports: value({ causal: false, padding: false }),
+        parameters: callback(() => ({})),
+        refuse: callback(() => []),
+        resize: callback((rows: number) => rows),
+        base: callback((stream: unknown) => stream),
+        forward: callback(({ x: rows }: { readonly x: Tensor }) => rows),
+      },
+      ['name', 'summary', 'paper', 'formula', 'options', 'supports', 'forward'],
+    ),
+  ),
   ModuleList: make(modules),
   Module: plain('abstract: its subclasses have rows'),
   'Module.parameter': {

@@ -1,0 +1,216 @@
+import { describedFaults } from '../../attention/check-definition.js';
+import { resolveOptions, type OptionSpecs, type OptionValues } from '../../attention/options.js';
+import type { ParameterSpec, Paper } from '../../attention/index.js';
+import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
+import {
+  callable,
+  checkValue,
+  checkValues,
+  flag,
+  plainObject,
+  reasonsAgainst,
+  text,
+  wholeFrom,
+  type Requirements,
+} from '../../core/requirements.js';
+import { show } from '../../core/shape.js';
+import { scope, Tensor } from '../../tensor/index.js';
+import { checkBranch, type BranchContext, type Mixer } from '../layer.js';
+import { Module } from '../module.js';
+import { outcomeOf, type NamedTensors, type Outcome } from '../outcome.js';
+import type { Parameter } from '../parameter.js';
+
+/** What a mixer is made for. */
+export interface MixerSizes {
+  readonly features: number;
+  /** For those that have heads. */
+  readonly heads: number;
+  readonly headDim: number;
+  /** Rows it is made for. */
+  readonly length: number;
+  /** Whether no row may see a later one. */
+  readonly causal: boolean;
+}
+
+/** One call, checked and complete: what `forward` computes with. */
+export interface MixerCall<O extends OptionSpecs = OptionSpecs, P extends string = string> {
+  /** `[B, L, features]` */
+  readonly x: Tensor;
+  readonly sizes: MixerSizes;
+  readonly options: OptionValues<O>;
+  readonly parameters: Readonly<Record<P, Tensor>>;
+  /** Real rows of each sequence. */
+  readonly lengths: readonly number[] | undefined;
+  /** What the call before gave as `state`. */
+  readonly state: NamedTensors;
+  /** Whether `losses` are asked for. */
+  readonly losses: boolean;
+}
+
+/** As `Outcome`; next values of drawn parameters are told by their names. */
+export interface MixerResult<P extends string = string> extends Omit<Outcome, 'updates'> {
+  readonly updates?: Readonly<Partial<Record<P, Tensor>>>;
+}
+
+/** Functions are written as methods, so that a mixer with options of its own is a `MixerKind` too. */
+export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends string = string> {
+  /** Lower case, hyphens. */
+  readonly name: string;
+  /** The idea in one sentence. */
+  readonly summary: string;
+  readonly paper: Paper;
+  readonly formula: string;
+  /** Where it departs from the paper. */
+  readonly relativeToPaper?: string;
+  /** Defaults that depend on a shape see `L = S = length`. */
+  readonly options: O;
+  readonly supports: {
+    readonly causal: boolean;
+    /** Sequences of which only the first rows are real. */
+    readonly padding: boolean;
+  };
+  parameters?(this: void, sizes: MixerSizes, options: OptionValues<O>): Readonly<Record<P, ParameterSpec>>;
+  /** Reasons not to run, a sentence each: what is wrong and what would do. */
+  refuse?(this: void, sizes: MixerSizes, options: OptionValues<O>): readonly string[];
+  /** Rows that it gives for so many; default as many. */
+  resize?(this: void, rows: number, options: OptionValues<O>): number;
+  /** What its rows are added to where they are not as many as those of the stream; default: they are the stream from there on. */
+  base?(this: void, stream: Tensor, options: OptionValues<O>): Tensor;
+  /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
+  forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
+}
+
+const requirements: Requirements = {
+  name: { must: 'lower case with hyphens', holds: (x) => typeof x === 'string' && /^[a-z][a-z0-9-]*$/.test(x) },
+  summary: text,
+  paper: plainObject,
+  formula: text,
+  relativeToPaper: text,
+  options: plainObject,
+  supports: plainObject,
+  parameters: callable,
+  refuse: callable,
+  resize: callable,
+  base: callable,
+  forward: callable,
+};
+
+const extent = wholeFrom(1);
+const ofSizes = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
+
+/** A kind of mixer; made by `defineMixer`. */
+export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = string> {
+  readonly name: string;
+
+  constructor(readonly definition: MixerDefinition<O, P>) {
+    this.name = definition.name;
+  }
+
+  /** @throws OptionError or CapabilityError with every reason. */
+  settle(sizes: MixerSizes, given: Readonly<Record<string, unknown>> = {}): OptionValues<O> {
+    checkValues(this.name, sizes, ofSizes, Object.keys(ofSizes));
+    checkValue(this.name, 'options', given, plainObject);
+    const { name, options, supports, refuse } = this.definition;
+    const { heads, headDim, length, causal } = sizes;
+    const shape = { B: 1, H: heads, G: heads, L: length, S: length, D: headDim, E: headDim };
+    const { values, refused } = resolveOptions(options, given, shape);
+    if (refused.length > 0) throw new OptionError(`${name}: ${refused.join('; ')}.`);
+    if (causal && !supports.causal) {
+      throw new CapabilityError(`${name}: has no causal form; take it for an encoder.`);
+    }
+    const reasons = refuse?.(sizes, values) ?? [];
+    if (reasons.length > 0) throw new OptionError(`${name}: ${reasons.join('; ')}.`);
+    return values;
+  }
+
+  /** The branch of a layer, without values yet. @throws as `settle`. */
+  create(sizes: MixerSizes, options: Readonly<Record<string, unknown>> = {}): Mixer {
+    return new DefinedMixer(this.definition, sizes, this.settle(sizes, options));
+  }
+}
+
+/**
+ * A mixer from its definition: the branch of a layer in which tokens see each other otherwise than by attention to q, k and v. Checks,
+ * parameters, the model's configuration (`"mixer": { "name": …, "options": … }`) follow from it.
+ *
+ * @throws OptionError for a definition that is incomplete, with every reason.
+ */
+export function defineMixer<const O extends OptionSpecs, P extends string = never>(
+  definition: MixerDefinition<O, P>,
+): MixerKind<O, P> {
+  const needed = ['name', 'summary', 'paper', 'formula', 'options', 'supports', 'forward'];
+  const faults = reasonsAgainst(definition, requirements, needed);
+  const parts =
+    faults.length > 0
+      ? faults
+      : [
+          ...describedFaults(definition),
+          ...reasonsAgainst(definition.supports, { causal: flag, padding: flag }, ['causal', 'padding']),
+        ];
+  if (parts.length > 0) throw new OptionError(`defineMixer: ${parts.join('; ')}.`);
+  return new MixerKind(definition);
+}
+
+class DefinedMixer<O extends OptionSpecs, P extends string> extends Module implements Mixer {
+  readonly #own: ReadonlyMap<P, Parameter>;
+  readonly base: Mixer['base'];
+
+  constructor(
+    readonly definition: MixerDefinition<O, P>,
+    readonly sizes: MixerSizes,
+    readonly options: OptionValues<O>,
+  ) {
+    super();
+    const specs = Object.entries<ParameterSpec>(definition.parameters?.(sizes, options) ?? {});
+    this.#own = new Map(specs.map(([name, spec]) => [name as P, this.parameter(name, spec)]));
+    const { base, resize } = definition;
+    if (base) this.base = (stream) => base(stream, options);
+    else this.base = resize && (() => undefined);
+  }
+
+  resize(rows: number): number {
+    return this.definition.resize?.(rows, this.options) ?? rows;
+  }
+
+  forward(x: Tensor, context: BranchContext = {}): Outcome {
+    const { definition, sizes, options } = this;
+    checkBranch(definition.name, x, context);
+    if (x.rank !== 3 || x.shape[2] !== sizes.features) {
+      throw new ShapeError(`${definition.name} ${this.path}: x must be [B,L,${sizes.features}]; got ${show(x.shape)}.`);
+    }
+    const { lengths, state = {}, losses = false } = context;
+    if (lengths?.some((length) => length !== x.shape[1]) && !definition.supports.padding) {
+      throw new CapabilityError(`${definition.name}: takes no padding; give sequences of one length.`);
+    }
+    const parameters = Object.fromEntries([...this.#own].map(([name, { value }]) => [name, value])) as Record<
+      P,
+      Tensor
+    >;
+    return scope(() => {
+      const call = { x, sizes, options, parameters, lengths, state, losses };
+      const outcome = outcomeOf(definition.name, this.#named(definition.forward(call)));
+      const rows = this.resize(x.shape[1]!);
+      const { shape } = outcome.stream;
+      if (shape.length !== 3 || shape[0] !== x.shape[0] || shape[1] !== rows || shape[2] !== sizes.features) {
+        throw new ShapeError(
+          `${definition.name}: must give [${x.shape[0]},${rows},${sizes.features}]; gave ${show(shape)}.`,
+        );
+      }
+      return outcome;
+    });
+  }
+
+  /** What `forward` gave, next values by parameter in place of by name. */
+  #named(given: Tensor | MixerResult<P>): Tensor | Outcome {
+    if (given instanceof Tensor || (given as MixerResult | undefined)?.updates === undefined) return given as Outcome;
+    const { updates, ...rest } = given;
+    const next = Object.entries<Tensor>(updates as Readonly<Record<string, Tensor>>);
+    return { ...rest, updates: new Map(next.map(([name, value]) => [this.#drawn(name), value])) };
+  }
+
+  #drawn(name: string): Parameter {
+    const parameter = this.#own.get(name as P);
+    if (parameter !== undefined && !parameter.spec.learned) return parameter;
+    throw new OptionError(`${this.definition.name}: updates are of its drawn parameters; got ${name}.`);
+  }
+}

@@ -1,0 +1,150 @@
+import { expect, test } from 'vitest';
+import { constantOf, drawn } from '../../src/attention/index.js';
+import { openSession, readConfig, Transformer, type LanguageModel } from '../../src/models/index.js';
+import { defineMixer, registerMixer } from '../../src/nn/index.js';
+import { add, mean, mul, reshape, square, sub } from '../../src/ops/index.js';
+import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import { expectSameBits } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+import { fill } from '../nn/check.js';
+import { tokensOf } from './check.js';
+
+const paper = { authors: 'Nobody', title: 'None', year: 2026 };
+
+const pairs = (x: Tensor): Tensor => mean(reshape(x, [x.shape[0]!, x.shape[1]! / 2, 2, x.shape[2]!]), { axes: [2] });
+const halving = defineMixer({
+  name: 'halving',
+  summary: 'The mean of two rows.',
+  paper,
+  formula: '(x_2i + x_2i+1) / 2',
+  options: {},
+  supports: { causal: false, padding: true },
+  resize: (rows) => Math.ceil(rows / 2),
+  base: (stream) => pairs(stream),
+  forward: ({ x }) => pairs(x),
+});
+
+/** Each row and the mean so far of all batches: a loss, and a value that is kept with the model. */
+const centred = defineMixer({
+  name: 'centred',
+  summary: 'What is left without a moving centre.',
+  paper,
+  formula: 'x − c',
+  options: {},
+  supports: { causal: true, padding: true },
+  parameters: ({ features }) => ({ centre: drawn([features], constantOf(0)) }),
+  forward: ({ x, parameters: { centre }, losses, state }) => ({
+    stream: add(sub(x, centre), state['last'] ? mul(state['last'], 0.5) : 0),
+    ...(losses && { losses: { distance: mean(square(sub(x, centre))) } }),
+    state: { last: x },
+    updates: { centre: add(mul(centre, 0.9), mul(mean(x, { axes: [0, 1] }), 0.1)) },
+  }),
+});
+
+const small = { vocabulary: 10, width: 8, heads: 2, length: 8, feedForward: { hidden: 12 } };
+
+onEveryDevice((on) => {
+  const tokens = [3, 1, 4, 1, 5, 9, 2, 6];
+  const modelOf = (config: object): Transformer => {
+    const model = new Transformer(readConfig({ ...small, ...config }));
+    fill(model, on.device, 5);
+    return model;
+  };
+  const hiddenOf = async (model: Transformer, rows: readonly number[][], lengths?: readonly number[]) => {
+    const input = Int32Array.from(rows.flat());
+    const out = scope(() =>
+      noGradient(() => model.hidden(tensor(input, [rows.length, rows[0]!.length], { device: on.device }), { lengths })),
+    );
+    const data = await out.data();
+    const { shape } = out;
+    out.dispose();
+    return { data, shape };
+  };
+
+  test('fnet and synthesizer instead of attention: all is learned that there is, whatever the residuals', async () => {
+    for (const residual of ['plain', 'checkpointed', 'reversible']) {
+      const model = modelOf({
+        kind: 'encoder',
+        residual,
+        layers: [{ mixer: 'fnet' }, { mixer: 'synthesizer' }, { mechanism: 'flash' }],
+      });
+      const names = [...model.namedParameters().keys()];
+      expect(names.some((name) => name.startsWith('stack.layers.0.mixer'))).toBe(false);
+      expect(names).toContain('stack.layers.1.mixer.projection');
+      expect(names).toContain('stack.layers.2.attention.qkv.weight');
+      const found = scope(() => {
+        const { loss } = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, tokens));
+        return gradients([loss], [...model.learnedTensors().values()]);
+      });
+      for (const one of found) expect((await one.data()).some((value) => value !== 0)).toBe(true);
+      disposeAll(found);
+      model.dispose();
+    }
+  });
+
+  test('a layer that halves the rows: what follows has half of them, and padding is padding there too', async () => {
+    const forget = registerMixer(halving);
+    const config = { kind: 'encoder', position: 'none', layers: [{}, { mixer: 'halving' }, {}] };
+    const model = modelOf(config);
+    const both = await hiddenOf(model, [tokens, [...tokens.slice(0, 6), 7, 7]], [8, 6]);
+    expect(both.shape).toEqual([2, 4, 8]);
+    const alone = await hiddenOf(model, [tokens.slice(0, 6)]);
+    expect(alone.shape).toEqual([1, 3, 8]);
+    alone.data.forEach((value, i) => expect(Math.abs(both.data[32 + i]! - value)).toBeLessThan(1e-5));
+    const whole = await hiddenOf(model, [tokens]);
+    whole.data.forEach((value, i) => expect(Math.abs(both.data[i]! - value)).toBeLessThan(1e-5));
+    const grouped = modelOf({ ...config, residual: 'checkpointed' });
+    expectSameBits('hidden', (await hiddenOf(grouped, [tokens])).data, whole.data);
+    scope(() => {
+      expect(() => model.loss(tokensOf(on.device, tokens), tokensOf(on.device, tokens))).toThrow(
+        'the layers give 4 rows, so targets must be [B,4]; got [1,8].',
+      );
+      const { loss } = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, tokens.slice(0, 4)));
+      gradients([loss], [...model.learnedTensors().values()]);
+    });
+    expect(() => readConfig({ ...small, ...config, kind: 'decoder' })).toThrow('has no causal form');
+    expect(() => readConfig({ ...small, ...config, residual: 'reversible' })).toThrow(
+      'residual "reversible" is not for it',
+    );
+    model.dispose();
+    grouped.dispose();
+    forget();
+    expect(() => readConfig({ ...small, ...config })).toThrow('unknown mixer "halving"');
+  });
+
+  test('losses, states and next values of a layer leave every model', () => {
+    const forget = registerMixer(centred);
+    for (const residual of ['plain', 'checkpointed', 'reversible']) {
+      const model: LanguageModel = modelOf({ residual, layers: [{ mixer: 'centred' }, {}, { mixer: 'centred' }] });
+      scope(() => {
+        const [x, y] = [tokensOf(on.device, tokens), tokensOf(on.device, tokens)];
+        const { losses, state, updates } = model.loss(x, y);
+        expect(Object.keys(losses!)).toEqual(['distance']);
+        expect(Object.keys(state!)).toEqual(['last.0', 'last.2']);
+        expect([...updates!.keys()].map((one) => one.path())).toEqual([
+          'stack.layers.0.mixer.centre',
+          'stack.layers.2.mixer.centre',
+        ]);
+        expect(noGradient(() => model.loss(x, y, { state })).losses).toBeUndefined();
+      });
+      model.dispose();
+    }
+    forget();
+  });
+
+  test('a session says which layer does not decode', () => {
+    const model = modelOf({ layers: [{}, { mixer: 'synthesizer' }] });
+    expect(() => openSession(model, { maxLength: 8 })).toThrow('stack.layers.1.mixer does not decode step by step');
+    model.dispose();
+  });
+});
+
+test('in JSON: a name or an object, and a layer that names a mechanism is attention', () => {
+  const config = readConfig({ ...small, kind: 'encoder', mixer: 'fnet', layers: [{}, { mechanism: 'flash' }] });
+  expect(config.mixer).toEqual({ name: 'fnet', options: {} });
+  expect(config.pattern!.map(({ mixer }) => mixer?.name)).toEqual(['fnet', undefined]);
+  expect(readConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  expect('mixer' in readConfig(small)).toBe(false);
+  expect(() => readConfig({ ...small, mixer: 'fnet' })).toThrow('fnet: has no causal form');
+  expect(() => readConfig({ ...small, kind: 'transformer-xl', mixer: 'synthesizer' })).toThrow('attends to its memory');
+});
