@@ -103,13 +103,11 @@ onEveryDevice((on) => {
   });
 
   test('a refused step sets nothing', async () => {
-    const { trainer, model, centre, end } = made(1, 0.1);
-    scope(() => {
-      const weight = model.namedParameters().get('ends.embedding.weight')!;
-      weight.set(mul(mul(weight.value, 1e30), 1e30));
-    });
+    const { trainer, centre, end } = made(1, 1e38);
+    await trainer.step();
+    const before = [...(await centre.value.data())];
     await expect(trainer.step()).rejects.toThrow('is not finite');
-    expect([...(await centre.value.data())]).toEqual(new Array(8).fill(0.25));
+    expect([...(await centre.value.data())]).toEqual(before);
     end();
   });
 });
