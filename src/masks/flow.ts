@@ -4,10 +4,12 @@ import { FULL } from './runs.js';
 import { headClasses } from './tiles.js';
 
 /** Rows of heads that are looked at in one layer, and their stretches in all layers: what a row costs grows with these. */
-const rowsOfLayer = 2 ** 11;
-const stretchesOfAll = 2 ** 16;
+const rowsOfLayer = 2 ** 12;
+const stretchesOfAll = 2 ** 17;
 /** Heads that are looked at, evenly spread, where each sees other keys. */
 const mostHeads = 16;
+/** Of a step: each layer looks at rows between those of the layers before. */
+const golden = (Math.sqrt(5) - 1) / 2;
 
 export interface FlowOptions {
   readonly H: number;
@@ -47,7 +49,7 @@ export function flow(expression: Expression, { H, S, row, layers }: FlowOptions)
   const looked = new Set<number>();
   let [rows, stretches, exact, whole] = [0, 0, 0, allHeads];
   while (reached.length < layers && stretches < stretchesOfAll) {
-    const [chosen, left] = some(waiting, Math.ceil(rowsOfLayer / heads.length));
+    const [chosen, left] = some(waiting, Math.ceil(rowsOfLayer / heads.length), (reached.length * golden) % 1);
     const found: Stretch[] = [];
     for (const query of chosen) {
       if (looked.has(query)) continue;
@@ -62,7 +64,7 @@ export function flow(expression: Expression, { H, S, row, layers }: FlowOptions)
       }
     }
     whole &&= left.length === 0;
-    if (reached.length > 0 && found.length === 0) return { reached, exact, ended: whole, rows };
+    if (reached.length > 0 && found.length === 0 && whole) return { reached, exact, ended: true, rows };
     reached.push(S - unseen.count);
     if (whole) exact++;
     if (unseen.count === 0) return { reached, exact, ended: true, rows };
@@ -124,17 +126,23 @@ class Unseen {
   }
 }
 
-/** At most so many rows of some stretches, and those of which more are left: ends first, then rows between them at equal steps. */
-function some(stretches: readonly Stretch[], most: number): [rows: readonly number[], left: readonly Stretch[]] {
+/**
+ * At most so many rows of some stretches, and those of which more are left: ends, and rows at equal steps from `phase` of a step on.
+ */
+function some(
+  stretches: readonly Stretch[],
+  most: number,
+  phase: number,
+): [rows: readonly number[], left: readonly Stretch[]] {
   const total = stretches.reduce((sum, { start, end }) => sum + end - start, 0);
   if (total <= most) return [stretches.flatMap(range), []];
   const rows = new Set<number>();
   const step = Math.max(1, (4 * stretches.length) / most);
-  for (let i = 0; Math.floor(i) < stretches.length; i += step) {
+  for (let i = phase * step; Math.floor(i) < stretches.length; i += step) {
     rows.add(stretches[Math.floor(i)]!.start);
     rows.add(stretches[Math.floor(i)]!.end - 1);
   }
-  let [before, place] = [0, 0];
+  let [before, place] = [0, (phase * 2 * total) / most];
   for (const { start, end } of stretches) {
     for (; place < before + end - start; place += (2 * total) / most) rows.add(start + Math.floor(place) - before);
     before += end - start;

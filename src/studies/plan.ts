@@ -41,6 +41,7 @@ export interface PlanBytes {
 export interface PlanRow {
   readonly mechanism: string;
   readonly level: 'attention' | 'mixer';
+  readonly length: number;
   readonly exactness: Exactness;
   /** Multiply-adds that the formula needs, forward, all layers. */
   readonly multiplyAdds: number;
@@ -64,11 +65,15 @@ export interface Plan {
 const order: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
 /** A less exact mechanism is only recommended when it makes a whole layer this many times as fast. */
 const worthwhile = 2;
-/** What a row must know of the text, after all layers, to be recommended. */
+/** What share of the text a row must know of, after all layers, to be recommended. */
 const enough = 0.9;
 
-/** Does a row know of nearly the whole text? Where the data decides, that cannot be foretold. */
-export const reachesText = ({ reach }: Pick<PlanRow, 'reach'>): boolean => (reach.share ?? 0) >= enough;
+/**
+ * Does a row know of nearly the whole text, and not by a bottleneck alone? Rows that see fewer than √n tokens know of n in two layers
+ * only if they all read the same few. Where the data decides what a row sees, nothing can be foretold.
+ */
+export const reachesText = ({ reach, length }: Pick<PlanRow, 'reach' | 'length'>): boolean =>
+  (reach.share ?? 0) >= enough && reach.tokens ** 2 >= length;
 
 /**
  * What attention will take, mechanism by mechanism, without running it: each is rehearsed on a device that only counts, and
@@ -93,7 +98,7 @@ export function plan(options: PlanOptions): Plan {
     }
   }
   if (rows.length === 0) {
-    const reasons = refused.map(({ mechanism, why }) => `${mechanism}: ${why}`);
+    const reasons = byReason(refused).map(({ names, why }) => `${names.join(', ')}: ${why}`);
     throw new OptionError(
       `plan: no mechanism can be used. ${reasons.join(' ') || 'None has the exactness asked for.'}`,
     );
@@ -111,6 +116,13 @@ export function plan(options: PlanOptions): Plan {
   );
   const { mechanisms: _, rates: __, settings: ___, ...asked } = options;
   return { options: asked, rows, refused, recommended: recommend(rows, beside(options)), byHand: byHand(options) };
+}
+
+/** Those that are refused for one reason together. */
+export function byReason(refused: Plan['refused']): { readonly names: readonly string[]; readonly why: string }[] {
+  const names = new Map<string, string[]>();
+  for (const { mechanism, why } of refused) names.set(why, [...(names.get(why) ?? []), mechanism]);
+  return [...names].map(([why, those]) => ({ names: those, why }));
 }
 
 /** Seconds where they are predicted, else multiply-adds. */
@@ -138,6 +150,7 @@ function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions
   return {
     mechanism: mechanism.name,
     level: mechanism.definition.level ?? 'attention',
+    length: options.length,
     exactness: mechanism.definition.exactness,
     multiplyAdds: layers * multiplyAdds,
     pairs: pairs ?? null,

@@ -2,7 +2,7 @@ import type { Exactness } from '../../attention/index.js';
 import { jsonOutput } from '../json-output.js';
 import { textbookRank, textbookWindow } from '../../studies/by-hand.js';
 import { calibrate } from '../../studies/calibrate.js';
-import { plan as study, reachesText, type Plan, type PlanRow } from '../../studies/plan.js';
+import { byReason, plan as study, reachesText, type Plan, type PlanRow } from '../../studies/plan.js';
 import type { Found, Reach } from '../../studies/reach.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -71,8 +71,8 @@ const help: HelpText = {
   options,
   notes:
     'Projections, feed-forward layers and optimiser states are not counted; plan train counts them. Bytes are of 1000. A mechanism is\n' +
-    'recommended where a row depends on nine tenths of the text after all layers, and a less exact one where a layer with projections\n' +
-    'and feed-forward of the usual sizes is twice as fast.',
+    'recommended where a row sees at least √n tokens of n in a layer, for fewer are a bottleneck, and depends on nine tenths of the text\n' +
+    'after all layers; a less exact one where a layer with projections and feed-forward of the usual sizes is twice as fast.',
   examples: [
     [WHO, '12 layers of 12 heads at 4096 positions'],
     [`${WHO} --length 65536 --causal --training --memory-limit 16GB`, 'what can be trained in 16 GB'],
@@ -161,7 +161,7 @@ function render({ options: asked, rows, refused, recommended, byHand }: Plan, st
   );
   const estimated = rows.filter(({ rehearsed }) => rehearsed < length);
   const best = rows.find(({ mechanism }) => mechanism === recommended.mechanism)!;
-  const left = refused.map(({ mechanism, why }) => style.dim(`${mechanism}: ${why}`));
+  const left = byReason(refused).map(({ names, why }) => style.dim(`${names.join(', ')}: ${why}`));
   const hand = definitions(
     [
       ['scores of one head', `4·n² = ${format.integer(byHand.scoreBytesPerHead)} B`],
@@ -202,7 +202,7 @@ const wholeIn = ({ by, layers, layersAre }: Reach): string => {
 
 const legend = (causal: boolean, layers: number): string =>
   `sees: tokens of ${causal ? 'the last' : 'the middle'} row in one layer; reach: the share of the text that it depends on after ` +
-  `${format.count(layers, 'layer')}; whole in: layers until that is the whole text. Rows above the gap reach it, others are not recommended. ` +
+  `${format.count(layers, 'layer')}; whole in: layers until that is the whole text. Rows above the gap reach it and see √n tokens or more; others are not recommended. ` +
   '≥, ≤ and ≈: at least, at most, and continued from the layers that were followed.';
 
 const estimates = (rows: readonly PlanRow[]): string =>
