@@ -1,4 +1,6 @@
 import { CapabilityError } from '../core/errors.js';
+import { checkValue, made } from '../core/requirements.js';
+import { Module } from '../nn/index.js';
 import { CompressiveTransformer } from './compressive.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import type { LanguageModel } from './model.js';
@@ -33,9 +35,11 @@ export function createModel(config: ModelConfig): LanguageModel {
 /**
  * Texts for a model to go on with, as the model offers them. One with memory has no other cache.
  *
- * @throws CapabilityError for a model that does not decode step by step; OptionError for a cache that it does not have.
+ * @throws CapabilityError for a model that does not decode step by step; OptionError for what is no model, or a cache that it
+ * does not have.
  */
 export function openSession(model: LanguageModel, options: SessionOptions): TextSession {
+  checkValue('openSession', 'model', model, made('a model, such as createModel makes', Module));
   const session = model.session?.(options);
   if (session !== undefined) return session;
   throw new CapabilityError('openSession: this model does not decode step by step: it has no session().');

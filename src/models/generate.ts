@@ -1,6 +1,18 @@
 import { OptionError } from '../core/errors.js';
 import { uniform } from '../core/random.js';
-import { checkSampling, sample, samplingOf, type SampleOptions } from './sample.js';
+import {
+  callable,
+  checkValue,
+  checkValues,
+  having,
+  list,
+  listOf,
+  wholeFrom,
+  wholeNumber,
+  wholeNumbers,
+  type Requirements,
+} from '../core/requirements.js';
+import { sample, sampling, samplingOf, type SampleOptions } from './sample.js';
 import type { TextSession } from './text-session.js';
 
 export interface GenerateRowsOptions extends SampleOptions {
@@ -21,6 +33,13 @@ export interface GenerateOptions extends Omit<GenerateRowsOptions, 'prompts' | '
   readonly seed?: number;
 }
 
+const who = 'generate';
+const aSession = having('a session, as openSession makes it', 'step');
+/** What options must be, of one text and of several. */
+const shared: Requirements = { ...sampling, tokens: wholeFrom(1), stopping: callable };
+const ofText: Requirements = { ...shared, prompt: list, seed: wholeNumber };
+const ofRows: Requirements = { ...shared, prompts: listOf('lists of tokens', list), seed: wholeNumbers };
+
 /** Random numbers that are drawn at a time. */
 const DRAWN = 256;
 
@@ -39,11 +58,10 @@ function drawing(seed: number): (i: number) => number {
  *
  * @throws OptionError for an empty prompt, or options out of range; what `step` of the session throws.
  */
-export async function* generate(
-  session: TextSession,
-  { prompt, ...options }: GenerateOptions,
-): AsyncGenerator<number, void> {
-  for await (const [token] of generateRows(session, { ...options, prompts: [prompt] })) yield token!;
+export async function* generate(session: TextSession, options: GenerateOptions): AsyncGenerator<number, void> {
+  checkValues(who, options, ofText, ['prompt', 'tokens']);
+  const { prompt, ...rest } = options;
+  for await (const [token] of generateRows(session, { ...rest, prompts: [prompt] })) yield token!;
 }
 
 /**
@@ -61,11 +79,11 @@ export async function* generateRows(
   session: TextSession,
   options: GenerateRowsOptions,
 ): AsyncGenerator<readonly number[], void> {
+  checkValue(who, 'session', session, aSession);
+  checkValues(who, options, ofRows, ['prompts', 'tokens']);
   const { prompts, tokens, seed = 0, stopping } = options;
-  const who = 'generate';
-  checkSampling(who, options);
   const { rows } = session;
-  const seeds = typeof seed === 'number' ? prompts.map(() => seed) : seed;
+  const seeds = typeof seed === 'number' ? prompts.map(() => seed) : Array.from(seed);
   if (prompts.length !== rows || seeds.length !== rows) {
     throw new OptionError(
       `${who}: the session has ${rows} rows; got ${prompts.length} prompts and ${seeds.length} seeds. Open it with as many rows.`,
@@ -73,9 +91,6 @@ export async function* generateRows(
   }
   if (prompts.some((prompt) => prompt.length === 0)) {
     throw new OptionError(`${who}: ${rows === 1 ? 'the' : 'every'} prompt must hold at least one token.`);
-  }
-  if (!Number.isSafeInteger(tokens) || tokens < 1) {
-    throw new OptionError(`${who}: tokens must be a whole number of at least 1; got ${tokens}.`);
   }
   const draws = seeds.map(drawing);
   let next = prompts;

@@ -5,8 +5,6 @@ import {
   fraction,
   listOfNumbers,
   notNegative,
-  reasonsAgainst,
-  refuse,
   wholeFrom,
   type Requirements,
 } from '../core/requirements.js';
@@ -20,16 +18,12 @@ export interface SampleOptions {
   readonly topP?: number;
 }
 
-const requirements: Requirements = {
+/** What the options of a draw must be. */
+export const sampling: Requirements = {
   temperature: notNegative,
   topK: wholeFrom(0),
   topP: { must: 'a number above 0 and at most 1', holds: (p) => typeof p === 'number' && p > 0 && p <= 1 },
 };
-
-/** @throws OptionError naming every option out of range. */
-export function checkSampling(who: string, { temperature, topK, topP }: SampleOptions): void {
-  refuse(who, reasonsAgainst({ temperature, topK, topP }, requirements));
-}
 
 /** Of options that have others too. */
 export const samplingOf = ({ temperature, topK, topP }: SampleOptions): SampleOptions => ({
@@ -46,7 +40,7 @@ export const samplingOf = ({ temperature, topK, topP }: SampleOptions): SampleOp
  */
 export function sample(logits: ArrayLike<number>, options: SampleOptions, u: number): number {
   checkValue('sample', 'logits', logits, listOfNumbers);
-  checkValues('sample', options, requirements);
+  checkValues('sample', options, sampling);
   checkValue('sample', 'u', u, fraction);
   const { temperature = 1, topK = 0, topP = 1 } = options;
   if (logits.length === 0) throw new NumericsError('sample: there are no logits to draw from.');

@@ -8,9 +8,9 @@ import { commonDevice, disposeAll, keep, noGradient, scope, share, tensor, type 
 import type { ModelState } from './model.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensOfRows } from './next-tokens.js';
-import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
+import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import type { Stack } from './stack.js';
-import type { SessionOptions, TextSession } from './text-session.js';
+import { someRows, type SessionOptions, type TextSession } from './text-session.js';
 
 /** What a session asks of its model. */
 export interface SegmentModel extends Module {
@@ -47,7 +47,7 @@ export class SegmentSession implements TextSession {
       throw new OptionError(`openSession: the memory of kind ${kind} is its cache; leave ${given[0]} out.`);
     }
     checkValue('session', 'maxLength', maxLength, wholeFrom(1));
-    checkValue('session', 'rows', rows, wholeFrom(1));
+    checkValue('session', 'rows', rows, someRows);
     if (memory.length === 0 && memory.compressed === 0) {
       throw new CapabilityError('session: the model was made without memory, so each step forgets those before.');
     }
@@ -145,8 +145,10 @@ export class SegmentSession implements TextSession {
     return { header, tensors: new Map(tensors) };
   }
 
-  async import({ header, tensors }: SessionState): Promise<void> {
+  async import(state: SessionState): Promise<void> {
     this.#refuseGone();
+    checkParts(state);
+    const { header, tensors } = state;
     commonDevice('session: import', [this.#model.ends.embedding.weight.value, ...tensors.values()]);
     const weights = await markOf(this.#model);
     this.#refuseGone();

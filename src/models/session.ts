@@ -1,15 +1,15 @@
-import type { Attention, Embedding, Mixer, Module, Offset } from '../nn/index.js';
+import { Module, type Attention, type Embedding, type Mixer, type Offset } from '../nn/index.js';
 import type { Decoder } from '../attention/index.js';
 import { lengthsBelow } from '../attention/decode/state.js';
 import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
-import { checkValue, wholeFrom } from '../core/requirements.js';
+import { checkValue, type Requirement } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
 import { commonDevice, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensOfRows } from './next-tokens.js';
-import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
-import type { Stack } from './stack.js';
-import type { SessionOptions, TextSession } from './text-session.js';
+import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
+import { Stack } from './stack.js';
+import { someRows, type SessionOptions, type TextSession } from './text-session.js';
 
 /** What a session asks of its model. */
 export interface DecodingModel extends Module {
@@ -18,6 +18,11 @@ export interface DecodingModel extends Module {
   readonly ends: { readonly embedding: Embedding; logits(rows: Tensor): Tensor };
   embed(tokens: Tensor, offset: Offset): Tensor;
 }
+
+const aModel: Requirement = {
+  must: 'a decoder, such as createModel makes',
+  holds: (value) => value instanceof Module && (value as Module & { readonly stack?: unknown }).stack instanceof Stack,
+};
 
 type Decoders = ReadonlyMap<Attention, Decoder>;
 
@@ -39,9 +44,10 @@ export class Session implements TextSession {
   #disposed = false;
 
   constructor(model: DecodingModel, options: SessionOptions) {
+    checkValue('session', 'model', model, aModel);
     checkOptions('session', options, ['maxLength', 'rows', 'cache', 'window', 'sinks']);
     const { rows = 1, maxLength } = options;
-    checkValue('session', 'rows', rows, wholeFrom(1));
+    checkValue('session', 'rows', rows, someRows);
     const { kind } = model.config;
     for (const attention of attentionsOf(model)) {
       const method = attention.positions?.method;
@@ -145,8 +151,10 @@ export class Session implements TextSession {
     });
   }
 
-  async import({ header, tensors }: SessionState): Promise<void> {
+  async import(state: SessionState): Promise<void> {
     this.#refuseGone();
+    checkParts(state);
+    const { header, tensors } = state;
     commonDevice('session: import', [this.#model.ends.embedding.weight.value, ...tensors.values()]);
     const weights = await markOf(this.#model);
     this.#refuseGone();

@@ -1,4 +1,5 @@
 import type { CacheKind } from '../attention/index.js';
+import { wholeBetween } from '../core/requirements.js';
 import type { Tensor } from '../tensor/index.js';
 import type { SessionState } from './session-state.js';
 
@@ -12,6 +13,9 @@ export interface SessionOptions {
   readonly window?: number;
   readonly sinks?: number;
 }
+
+/** As many as a tensor has. */
+export const someRows = wholeBetween(1, 2 ** 31 - 1, '2^31 - 1');
 
 /**
  * Texts that a model goes on with, one or several at once: each row has a length and positions of its own, and gets what it would get

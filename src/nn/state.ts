@@ -1,11 +1,11 @@
 import { isFloat } from '../core/dtype.js';
 import { nearest, ShapeError } from '../core/errors.js';
-import { callable, checkValue, made, oneOf, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
+import { callable, checkValue, made, oneOf, reasonsAgainst, refuse } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { transpose } from '../ops/index.js';
 import { argument } from '../ops/map.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, empty, noGradient, scope, someTensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, empty, noGradient, scope, tensorsByName, type Tensor } from '../tensor/index.js';
 import type { Parameter } from './parameter.js';
 import { WeightMap, weightMap, type Mapped } from './weight-map.js';
 
@@ -78,12 +78,6 @@ function fittingOurs(
       ),
   );
 }
-
-const tensorsByName: Requirement = {
-  must: 'a map of tensors by name',
-  holds: (value) =>
-    value instanceof Map && [...value].every(([name, one]) => typeof name === 'string' && someTensor.holds(one)),
-};
 
 function check(who: string, options: LoadOptions): void {
   const requirements = {

@@ -1,7 +1,9 @@
+import { isPlainObject } from '../core/describe.js';
 import { nearest, OptionError, ShapeError } from '../core/errors.js';
+import { checkValue, checkValues, listOfTexts, text, type Requirement } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { noGradient, scope, share, type Tensor } from '../tensor/index.js';
-import { same, type Change } from './weight-change.js';
+import { noGradient, scope, share, tensorsByName, type Tensor } from '../tensor/index.js';
+import { aChange, same, type Change } from './weight-change.js';
 
 /** A name or names of tensors, `{i}` standing for a number and `{*}` for any text. */
 export type Names = string | readonly string[];
@@ -70,9 +72,11 @@ export class WeightMap {
   /**
    * Their tensors of ours, ties included, such as `stateDict` gives; the caller disposes of them, and ours stay.
    *
-   * @throws ShapeError naming every tensor of ours that no rule knows, or whose shape its rule does not take.
+   * @throws ShapeError naming every tensor of ours that no rule knows, or whose shape its rule does not take; OptionError for what is no
+   * map of tensors.
    */
   toTheirs(state: State): Map<string, Tensor> {
+    checkValue('weightMap', 'state', state, tensorsByName);
     const turned = this.#rules.map(({ from, to, change }) => ({ from: to, to: from, change }));
     const own = new Set(state.values());
     return scope(() => {
@@ -92,10 +96,30 @@ export class WeightMap {
   }
 }
 
-/** @throws OptionError for names whose places differ, which could not be filled. */
+const names: Requirement = { must: 'a name or names', holds: (x) => text.holds(x) || listOfTexts.holds(x) };
+const theRules: Requirement = {
+  must: 'a list of [their names, our names, change]',
+  holds: (value) =>
+    Array.isArray(value) &&
+    value.every(
+      (rule) =>
+        Array.isArray(rule) &&
+        rule.slice(0, 2).every(names.holds) &&
+        [2, 3].includes(rule.length) &&
+        (rule[2] === undefined || aChange.holds(rule[2])),
+    ),
+};
+const pairsOfNames: Requirement = {
+  must: 'an object of their names by their names',
+  holds: (value) => isPlainObject(value) && Object.values(value).every(text.holds),
+};
+
+/** @throws OptionError for what are no rules, and names whose places differ, which could not be filled. */
 export function weightMap(rules: readonly WeightRule[], options: WeightMapOptions = {}): WeightMap {
-  const places = (names: Names): string =>
-    [names]
+  checkValue('weightMap', 'rules', rules, theRules);
+  checkValues('weightMap', options, { ties: pairsOfNames, ignored: listOfTexts });
+  const places = (of: Names): string =>
+    [of]
       .flat()
       .map((name) => [...name.matchAll(PLACE)].join())
       .join(' ');

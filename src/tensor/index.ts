@@ -24,6 +24,7 @@ export {
   produce,
   share,
   someTensor,
+  tensorsByName,
   Tensor,
   trackLeaf,
   writable,

@@ -247,6 +247,13 @@ export function checkTensors(who: string, name: string, tensors: unknown): asser
 /** An option that is a tensor; whether it was disposed is seen where it is used. */
 export const someTensor: Requirement = { must: 'a tensor', holds: (value) => value instanceof Tensor };
 
+/** As a state is. */
+export const tensorsByName: Requirement = {
+  must: 'a map of tensors by name',
+  holds: (value) =>
+    value instanceof Map && [...value].every(([name, one]) => typeof name === 'string' && someTensor.holds(one)),
+};
+
 /** Gives a tensor to another scope, or to none. */
 export function moveTo(tensor: Tensor, frame: Frame | undefined): void {
   const own = tensor[internals];

@@ -29,15 +29,6 @@ function sourceOf(target: unknown): string | undefined {
   return fallback === undefined ? undefined : sourceOf(fallback);
 }
 
-// what has no rows yet: an entry, or a name of one
-const untried = new Set([
-  './models generate',
-  './models generateRows',
-  './models openSession',
-  './models Session',
-  ...['weightMap', 'chain', 'joined', 'parted', 'reordered', 'reshaped'].map((name) => `./nn ${name}`),
-]);
-
 interface Export {
   readonly entry: string;
   readonly name: string;
@@ -46,16 +37,15 @@ interface Export {
 const all: Export[] = [];
 for (const [entry, target] of entries) {
   const source = sourceOf(target);
-  if (source === undefined || untried.has(entry)) continue;
+  if (source === undefined) continue;
   const found = (await import(/* @vite-ignore */ pathToFileURL(join(root, source)).href)) as Record<string, unknown>;
-  for (const [name, exported] of Object.entries(found))
-    if (!untried.has(`${entry} ${name}`)) all.push({ entry, name, exported });
+  for (const [name, exported] of Object.entries(found)) all.push({ entry, name, exported });
 }
 
 const isClass = (value: unknown): value is { readonly prototype: object } =>
   typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
 
-/** Functions, classes and their methods, each once. */
+/** Functions, classes, their methods, and those of what they return that have rows, each once. */
 const functions = new Map<string, Export>();
 const seen = new Set<unknown>();
 for (const one of all) {
@@ -67,6 +57,12 @@ for (const one of all) {
   for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(one.exported.prototype))) {
     if (name !== 'constructor' && typeof value === 'function') add(`${one.name}.${name}`);
   }
+}
+
+for (const [entry, own] of Object.entries(rows)) {
+  if (entry === '.') continue;
+  for (const name of Object.keys(own).filter((one) => one.includes('().')))
+    functions.set(`${entry} ${name}`, { entry, name, exported: undefined });
 }
 
 const rowOf = ({ entry, name }: Export): Row | Plain | undefined => rows[entry]?.[name];

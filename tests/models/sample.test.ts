@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkSampling, sample } from '../../src/models/sample.js';
+import { sample } from '../../src/models/sample.js';
 
 const logits = [Math.log(0.1), Math.log(0.4), Math.log(0.3), Math.log(0.2)];
 const drawn = (options: object, u: number): number => sample(logits, options, u);
@@ -27,8 +27,8 @@ test('temperature sharpens and flattens; 0 takes the likeliest', () => {
 
 test('logits that are no numbers, and options out of range, are refused', () => {
   expect(() => sample([1, NaN], {}, 0.5)).toThrow('the logit of token 1 is NaN');
-  expect(() => checkSampling('generate', { temperature: -1, topP: 0, topK: 1.5 })).toThrow(
-    'generate: temperature must be a number of at least 0; got -1; topK must be a whole number of at least 0; got 1.5; ' +
+  expect(() => drawn({ temperature: -1, topK: 1.5, topP: 0 }, 0.5)).toThrow(
+    'sample: temperature must be a number of at least 0; got -1; topK must be a whole number of at least 0; got 1.5; ' +
       'topP must be a number above 0 and at most 1; got 0.',
   );
 });

@@ -362,6 +362,6 @@ test('a model says what sessions it offers', () => {
   const without = Object.assign(Object.create(model) as LanguageModel, { session: undefined });
   expect(() => openSession(without, { maxLength: 3 })).toThrow('does not decode step by step: it has no session()');
   expect(() => openSession(model, { maxLength: 3, rows: 0 })).toThrow(
-    'rows must be a whole number of at least 1; got 0',
+    'rows must be a whole number from 1 to 2^31 - 1; got 0',
   );
 });

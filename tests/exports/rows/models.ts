@@ -24,6 +24,7 @@ import {
 } from '../kinds.js';
 import { call, make, plain, type Plain, type Row } from '../row.js';
 import { ofModule } from './nn.js';
+import { sessions } from './sessions.js';
 
 const sizes = { vocabulary: 8, length: 4, layers: 1, width: 4, heads: 2, feedForward: { hidden: 4 } };
 const decoder = readConfig(sizes);
@@ -58,10 +59,10 @@ const ofBoth = ofModule(() => new EncoderDecoder(both));
 const ofXl = ofModule(() => new TransformerXl(xl));
 const ofCompressive = ofModule(() => new CompressiveTransformer(compressive));
 const segment = options({ state, precision });
-const session = plain('the constructor of a session, which has no row yet');
 const protectedMethod = plain('for subclasses');
 
 export const models: Readonly<Record<string, Row | Plain>> = {
+  ...sessions,
   CompressiveTransformer: make(value(compressive)),
   'CompressiveTransformer.compress': ofCompressive('compress', whole(0), x),
   'CompressiveTransformer.carry': protectedMethod,
@@ -90,7 +91,6 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'TransformerXl.segment': ofXl('segment', tokens, segment),
   'TransformerXl.carry': protectedMethod,
   'TransformerXl.logits': ofXl('logits', tokens, segment),
-  'TransformerXl.session': session,
   'TransformerXl.loss': ofXl('loss', tokens, tokens, options({ reduction, precision, state })),
   Ends: make(value(decoder)),
   'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4))),
@@ -101,7 +101,6 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.run': ofDecoder('run', tokens, context),
   'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
   'Transformer.logits': ofDecoder('logits', tokens, context),
-  'Transformer.session': session,
   'Transformer.loss': ofDecoder('loss', tokens, tokens, options({ reduction, precision, state })),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
 };

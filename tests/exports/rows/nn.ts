@@ -4,18 +4,25 @@ import {
   activations,
   Attention,
   Block,
+  chain,
   Dropout,
   Embedding,
   DenseFeedForward,
   fnetMixer,
+  joined,
   LayerNorm,
   Linear,
   Module,
+  parted,
   Positions,
+  reordered,
+  reshaped,
   Residual,
   RmsNorm,
   synthesizerMixer,
+  transposed,
   type AttentionOptions,
+  type Change,
   type recompute,
   type registerMixer,
   weightMap,
@@ -34,6 +41,7 @@ import {
   optional,
   options,
   positive,
+  shape,
   text,
   value,
   whole,
@@ -41,9 +49,11 @@ import {
   type Kind,
   type World,
 } from '../kinds.js';
-import { call, make, plain, type Plain, type Row } from '../row.js';
+import { call, make, method, plain, type Plain, type Row } from '../row.js';
 
 const x = floats(1, 3, 4);
+const isEmptyList = (given: unknown): boolean => Array.isArray(given) && given.length === 0;
+const isEmpty = (given: unknown): boolean => Object.keys(Object(given)).length === 0;
 const same = callback((rows: Tensor) => rows);
 const activation = word(...Object.keys(activations));
 const precision = optional(word('f32', 'f16', 'bf16'));
@@ -84,7 +94,7 @@ const over = { source: none, offset: whole(0) };
 const branch = options({
   ...over,
   lengths: numbers([3]),
-  state: value({}, (given) => Object.keys(Object(given)).length === 0),
+  state: value({}, isEmpty),
   losses: flag(),
 });
 const context = options({
@@ -94,7 +104,7 @@ const context = options({
   attend: callback((_: unknown, rows: Tensor) => rows),
   encoded: none,
   encodedLengths: none,
-  state: value({}, (given) => Object.keys(Object(given)).length === 0),
+  state: value({}, isEmpty),
   losses: flag(),
 });
 const sizes = { features: 4, heads: 2, headDim: 2, length: 8, causal: true };
@@ -128,19 +138,31 @@ const parts = () => ({ mixer: new Attention(4, attention), feedForward: new Dens
 const ofBlock = ofModule(() => new Block(4, parts()));
 const ofResidual = ofModule(() => new Residual(4, residual));
 const ofPositions = ofModule(() => new Positions({ method: 'rope' }, sizes));
-const state = made(
-  (world) => new Map([['weight', floats(4, 2).valid(world)]]),
-  (given) => given instanceof Map,
-);
+const named = (name: string): Kind =>
+  made(
+    (world) => new Map([[name, floats(4, 2).valid(world)]]),
+    (given) => given instanceof Map,
+  );
 
 const mixerSizes = options(
   { features: positive(4), heads: positive(2), headDim: positive(2), length: positive(8), causal: flag() },
   ['features', 'heads', 'headDim', 'length', 'causal'],
 );
 const ofSynthesizer = (name: 'settle' | 'create'): Row => ({
-  signature: [mixerSizes, value({}, (given) => Object.keys(Object(given)).length === 0)],
+  signature: [mixerSizes, value({}, isEmpty)],
   call: (_, [sizes, own]) => synthesizerMixer[name](sizes as never, own as never),
 });
+
+const change = value(transposed);
+/** Both ways of a change, which take these tensors. */
+const ways = (name: string, of: Change, theirs: readonly Kind[], ours: readonly Kind[]): Record<string, Row> => {
+  const all = (kinds: readonly Kind[]): Kind => made((world) => kinds.map((one) => one.valid(world)), isEmptyList);
+  const ofChange = method(() => of);
+  return {
+    [`${name}().toOurs`]: ofChange('toOurs', all(theirs)),
+    [`${name}().toTheirs`]: ofChange('toTheirs', all(ours)),
+  };
+};
 
 export const nn: Readonly<Record<string, Row | Plain>> = {
   activate: call(x, activation),
@@ -201,7 +223,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         paper: value({ authors: 'A', title: 'T', year: 2026 }),
         formula: text(),
         relativeToPaper: text(),
-        options: value({}, (given) => Object.keys(Object(given)).length === 0),
+        options: value({}, isEmpty),
         supports: value({ causal: false, padding: false }),
         parameters: callback(() => ({})),
         refuse: callback(() => []),
@@ -229,7 +251,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'Module.learnedTensors': ofLinear('learnedTensors'),
   'Module.load': ofModule(() => new Linear(4, 2, { bias: false }))(
     'load',
-    state,
+    named('weight'),
     options({
       transposed: callback(() => false),
       map: value(weightMap([['{*}', '{*}']])),
@@ -298,4 +320,22 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'Residual.forward': ofResidual('forward', x, same, precision),
   'Residual.given': ofResidual('given', x, precision),
   'Residual.branch': ofResidual('branch', x, same, precision),
+  chain: call(change, change),
+  ...ways('chain', chain(transposed, transposed), [floats(4, 2)], [floats(4, 2)]),
+  joined: call(whole(0), shape(1, 3)),
+  ...ways('joined', joined(0, [1, 3]), [floats(1, 2), floats(3, 2)], [floats(4, 2)]),
+  parted: call(whole(0), shape(1, 3)),
+  ...ways('parted', parted(0, [1, 3]), [floats(4, 2)], [floats(1, 2), floats(3, 2)]),
+  reordered: call(whole(0), numbers([1, 0])),
+  ...ways('reordered', reordered(0, [1, 0]), [floats(2, 2)], [floats(2, 2)]),
+  reshaped: call(shape(4, 2), shape(8)),
+  ...ways('reshaped', reshaped([4, 2], [8]), [floats(4, 2)], [floats(8)]),
+  weightMap: call(
+    value([['theirs', 'ours', transposed]], isEmptyList),
+    options({ ties: value({ copy: 'theirs' }, isEmpty), ignored: list(text('mask'), 1) }),
+  ),
+  'weightMap().toTheirs': method(() => weightMap([['theirs', 'ours']], { ties: { copy: 'theirs' } }))(
+    'toTheirs',
+    named('ours'),
+  ),
 };
