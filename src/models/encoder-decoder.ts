@@ -4,9 +4,17 @@ import { Module, type Context, type Outcome } from '../nn/index.js';
 import { checkContext } from '../nn/layer.js';
 import { besideOf } from '../nn/outcome.js';
 import { cast } from '../ops/index.js';
-import { commonDevice, scope, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
-import { checkLossOptions, type Loss, type LossOptions } from './model.js';
+import {
+  checkBatch,
+  checkLossOptions,
+  padded,
+  type Loss,
+  type LossOptions,
+  type Model,
+  type TokenBatch,
+} from './model.js';
 import { Stack } from './stack.js';
 import { Ends } from './transformer.js';
 
@@ -15,13 +23,19 @@ export interface SourceOptions {
   readonly sourceLengths?: readonly number[];
 }
 
+/** Tokens that follow a source. */
+export interface PairBatch extends TokenBatch, SourceOptions {
+  /** `[B, S]`, i32. */
+  readonly source: Tensor;
+}
+
 const ofSource = { sourceLengths: listOfNumbers };
 
 /**
  * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
  * configuration's layers, and one table of embeddings. (Vaswani et al. 2017, arXiv 1706.03762.)
  */
-export class EncoderDecoder extends Module {
+export class EncoderDecoder extends Module implements Model<PairBatch> {
   readonly ends: Ends;
   readonly encoder: Stack;
   readonly decoder: Stack;
@@ -57,18 +71,14 @@ export class EncoderDecoder extends Module {
     });
   }
 
-  /** The loss of `targets [B, L]` at `tokens [B, L]` after `source [B, S]`, as `LanguageModel.loss`. */
-  loss(
-    source: Tensor,
-    tokens: Tensor,
-    targets: Tensor,
-    options: Omit<LossOptions, 'state'> & SourceOptions = {},
-  ): Loss {
-    checkLossOptions('model.loss', options, ofSource);
-    const { reduction, precision, sourceLengths } = options;
+  loss(batch: PairBatch, options: LossOptions = {}): Loss {
+    checkBatch(batch, { ...padded, ...ofSource, source: someTensor }, ['source']);
+    checkLossOptions('model.loss', options);
+    const { source, tokens, targets, lengths, sourceLengths } = batch;
+    const { reduction, precision } = options;
     return scope(() => {
       const { stream: encoded, ...ofSource } = this.#run(this.encoder, source, { precision, lengths: sourceLengths });
-      const context = { precision, encoded, encodedLengths: sourceLengths };
+      const context = { precision, lengths, encoded, encodedLengths: sourceLengths };
       const { stream, ...ofTokens } = this.#run(this.decoder, tokens, context);
       return { ...besideOf([ofSource, ofTokens]), loss: this.ends.loss(stream, targets, reduction) };
     });

@@ -13,11 +13,11 @@ export {
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
 export { createModel, openSession } from './create.js';
-export { EncoderDecoder, type SourceOptions } from './encoder-decoder.js';
+export { EncoderDecoder, type PairBatch, type SourceOptions } from './encoder-decoder.js';
 export type { LayerMemory } from './memory.js';
 export type { Carried } from './recurrent-layer.js';
 export { IGNORED } from './loss.js';
-export type { LanguageModel, Loss, LossOptions, ModelState } from './model.js';
+export type { LanguageModel, Loss, LossOptions, Model, ModelState, TokenBatch } from './model.js';
 export { Stack, type StackOptions } from './stack.js';
 export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';
 export { Ends, Transformer } from './transformer.js';

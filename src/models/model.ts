@@ -1,8 +1,8 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
+import { checkValues, listOfNumbers, oneOf, type Requirements } from '../core/requirements.js';
 import type { Module, NamedTensors } from '../nn/index.js';
 import type { Beside } from '../nn/outcome.js';
-import type { Tensor } from '../tensor/index.js';
+import { someTensor, type Tensor } from '../tensor/index.js';
 import type { SessionOptions, TextSession } from './text-session.js';
 
 export const reductions = oneOf(['mean', 'none']);
@@ -11,6 +11,17 @@ export const precisions = oneOf(['f32', 'f16', 'bf16']);
 /** @throws OptionError for options that a loss does not have; `more` are those of the model. */
 export const checkLossOptions = (who: string, options: LossOptions, more: Requirements = {}): void =>
   checkValues(who, options, { reduction: reductions, precision: precisions, ...more });
+
+/** @throws OptionError for what is no batch of tokens; `more` are inputs of the model beside them. */
+export const checkBatch = (batch: TokenBatch, more: Requirements = {}, needed: readonly string[] = []): void =>
+  checkValues('model.loss: batch', batch, { tokens: someTensor, targets: someTensor, ...more }, [
+    'tokens',
+    'targets',
+    ...needed,
+  ]);
+
+/** The inputs of models that take padding. */
+export const padded = { lengths: listOfNumbers };
 
 /** What the layers of a model carry from one segment of a text to the next: tensors by name, without gradients. */
 export type ModelState = NamedTensors;
@@ -29,18 +40,36 @@ export interface LossOptions {
  * the next segment (`state`; the caller disposes of it).
  */
 export interface Loss extends Beside {
-  /** Cross-entropy of the targets in nats, f32: `[]` or `[B, L]`. */
+  /** What is minimised, f32: of tokens, the cross-entropy of the targets in nats, `[]` or `[B, L]`. */
   readonly loss: Tensor;
 }
 
-/** A model of the next token: what is trained, evaluated and sampled from. */
-export interface LanguageModel extends Module {
+/** What a model of tokens is trained on: a target at each token, −100 where none is. */
+export interface TokenBatch {
+  /** `[B, L]`, i32. */
+  readonly tokens: Tensor;
+  /** `[B, L]`, i32; of layers that change the length, `[B, L′]`. */
+  readonly targets: Tensor;
+  /** Real tokens of each row, for a mechanism that takes padding; those beyond are not seen. Give them targets of −100. */
+  readonly lengths?: readonly number[];
+}
+
+/**
+ * What is trained and evaluated: a module with a loss of a batch, whatever the batch holds. `Model<never>` is any of them.
+ *
+ * A model of your own may ignore options that it has no use for. Its mean is over the targets that the batch has `counted`; where none
+ * counts, a trainer asks for `reduction: 'none'` and does not look at the loss.
+ */
+export interface Model<B = TokenBatch> extends Module {
+  loss(batch: B, options?: LossOptions): Loss;
+}
+
+/** A model of tokens: what is trained, evaluated and sampled from. */
+export interface LanguageModel extends Model {
   /** Number of different tokens. */
   readonly vocabulary: number;
   /** Tokens that it is trained on at a time. */
   readonly length: number;
-  /** The loss of `targets [B, L]` at the places of `tokens [B, L]`, both i32. */
-  loss(tokens: Tensor, targets: Tensor, options?: LossOptions): Loss;
   /** Texts that it goes on with; absent from a model that does not decode step by step. */
   session?(options: SessionOptions): TextSession;
 }

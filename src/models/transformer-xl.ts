@@ -6,9 +6,11 @@ import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
 import { checkState, type LayerMemory } from './memory.js';
 import {
+  checkBatch,
   checkLossOptions,
   precisions,
   type LanguageModel,
+  type TokenBatch,
   type Loss,
   type LossOptions,
   type ModelState,
@@ -95,8 +97,10 @@ export class TransformerXl extends Module implements LanguageModel {
     return new SegmentSession(this, options);
   }
 
-  loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {
+  loss(batch: TokenBatch, options: LossOptions = {}): Loss {
+    checkBatch(batch);
     checkLossOptions('model.loss', options, { state: plainObject });
+    const { tokens, targets } = batch;
     const { reduction, precision, state } = options;
     return scope(() => {
       const { hidden, ...rest } = this.segment(tokens, { state, precision });

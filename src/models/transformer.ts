@@ -6,7 +6,16 @@ import { add, cast, mul, reshape } from '../ops/index.js';
 import { commonDevice, scope, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { tokenLoss } from './loss.js';
-import { checkLossOptions, reductions, type LanguageModel, type Loss, type LossOptions } from './model.js';
+import {
+  checkBatch,
+  checkLossOptions,
+  padded,
+  reductions,
+  type LanguageModel,
+  type Loss,
+  type LossOptions,
+  type TokenBatch,
+} from './model.js';
 import { Session } from './session.js';
 import { Stack } from './stack.js';
 import type { SessionOptions } from './text-session.js';
@@ -112,11 +121,13 @@ export class Transformer extends Module implements LanguageModel {
     return new Session(this, options);
   }
 
-  loss(tokens: Tensor, targets: Tensor, options: LossOptions = {}): Loss {
+  loss(batch: TokenBatch, options: LossOptions = {}): Loss {
+    checkBatch(batch, padded);
     checkLossOptions('model.loss', options, { state: plainObject });
+    const { tokens, targets, lengths } = batch;
     const { reduction, precision, state } = options;
     return scope(() => {
-      const { stream, ...beside } = this.run(tokens, { precision, state });
+      const { stream, ...beside } = this.run(tokens, { precision, lengths, state });
       return { ...beside, loss: this.ends.loss(stream, targets, reduction) };
     });
   }

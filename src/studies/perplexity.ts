@@ -127,7 +127,8 @@ async function scored(
   const { loss, state } = keep(
     scope(() =>
       noGradient(() => {
-        const result = model.loss(shifted(0), shifted(1), { reduction: 'none', precision, state: memory });
+        const batch = { tokens: shifted(0), targets: shifted(1) };
+        const result = model.loss(batch, { reduction: 'none', precision, state: memory });
         return { loss: detach(result.loss), state: result.state };
       }),
     ),

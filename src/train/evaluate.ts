@@ -1,23 +1,16 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
-import type { LanguageModel, ModelState } from '../models/model.js';
+import type { Model, ModelState } from '../models/model.js';
 import { checkValues, positive } from '../core/requirements.js';
 import { precisions } from '../models/model.js';
 import { detach } from '../ops/index.js';
 import { keep, noGradient, scope, someDevice } from '../tensor/index.js';
-import {
-  lossOfBatch,
-  readBatch,
-  releaseState,
-  someBatches,
-  someLanguageModel,
-  type BatchSource,
-} from './micro-batch.js';
+import { lossOfBatch, readBatch, releaseState, someBatches, someModel, type BatchSource } from './micro-batch.js';
 
 export interface EvaluateOptions {
   readonly device: Device;
-  readonly model: LanguageModel;
+  readonly model: Model<never>;
   /** Of the text that is evaluated, in its own order, or in streams for a model with memory. */
   readonly batches: BatchSource & { readonly windows: number };
   /** Windows at most; default all. Of a model without memory they lie evenly over the text, otherwise at its start. */
@@ -37,7 +30,7 @@ export interface Evaluation {
 
 const requirements = {
   device: someDevice,
-  model: someLanguageModel,
+  model: someModel,
   batches: someBatches,
   windows: positive,
   precision: precisions,

@@ -11,7 +11,7 @@ export {
   type StopMetric,
   type StopReason,
 } from './metrics.js';
-export type { BatchSource, TokensAndTargets } from './micro-batch.js';
+export type { BatchSource, HostBatch, HostInput, TokensAndTargets } from './micro-batch.js';
 export { checkExport, exportModel, loadModel, type ExportedJson, type LoadModelOptions } from './model-file.js';
 export type { Body, JsonObject, Origin } from './model-from.js';
 export { modelOf, type LoadedModel } from './model-of.js';

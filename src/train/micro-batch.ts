@@ -1,9 +1,9 @@
 import { variable } from '../codegen/expression/index.js';
 import type { FloatDtype } from '../core/dtype.js';
-import { having } from '../core/requirements.js';
+import { checkValues, having, listOfNumbers, plainObject, type Requirement } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import { IGNORED } from '../models/loss.js';
-import type { LanguageModel, Loss, ModelState } from '../models/model.js';
+import type { Loss, Model, ModelState } from '../models/model.js';
 import type { NamedTensors, Parameter } from '../nn/index.js';
 import { detach } from '../ops/index.js';
 import { runElementwise } from '../tensor/elementwise.js';
@@ -15,33 +15,40 @@ export interface TokensAndTargets {
   readonly targets: Int32Array;
 }
 
+/** Numbers that become a tensor of the device: i32, or f32. */
+export interface HostInput {
+  readonly data: Int32Array | Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** A batch for `model.loss(batch)`, whatever the model reads. */
+export interface HostBatch {
+  /** The batch by name; lists of numbers, such as lengths, stay what they are. */
+  readonly inputs: Readonly<Record<string, HostInput | readonly number[]>>;
+  /** Targets that count: what the model's mean is over, and so the weight of the batch in means over several. */
+  readonly counted: number;
+}
+
 /** Where batches come from. Every batch follows from its number alone. */
 export interface BatchSource {
   /** `B`. */
   readonly batchSize: number;
-  /** `L`. */
+  /** `L`, the most targets of a row. */
   readonly length: number;
-  /** Tokens `[B, L + 1]` in row-major order, each the target of the one before; or targets of their own. */
-  batch(step: number): Int32Array | TokensAndTargets;
+  /** Tokens `[B, L + 1]` in row-major order, each the target of the one before; targets of their own; or any inputs. */
+  batch(step: number): Int32Array | TokensAndTargets | HostBatch;
   /** Whether the rows of a batch do not go on where those before ended. */
   startsAnew(step: number): boolean;
 }
 
 export const someBatches = having('a source of batches', 'batch', 'startsAnew');
-export const someLanguageModel = having('a model of the next token', 'loss', 'learnedTensors', 'eval');
-
-/** A batch as inputs and targets, `[B, L]` each. */
-export interface Batch extends TokensAndTargets {
-  readonly shape: readonly [B: number, L: number];
-  /** Targets that count: what a mean of their losses is over. */
-  readonly counted: number;
-}
+export const someModel = having('a model with a loss', 'loss', 'learnedTensors', 'train', 'eval');
 
 /** One forward pass, and all it depends on beside the parameters. */
 export interface Pass {
   readonly device: Device;
-  readonly model: LanguageModel;
-  readonly batch: Batch;
+  readonly model: Model<never>;
+  readonly batch: HostBatch;
   /** The number of the batch: dropout draws by it. */
   readonly index: number;
   readonly seed: number;
@@ -52,7 +59,7 @@ export interface Pass {
 }
 
 export interface Found {
-  /** `[]`, the mean over the targets that count; undefined where none does. */
+  /** `[]`, the model's mean over what counts; undefined where none does. */
   readonly loss: Tensor | undefined;
   /** Losses of layers, by name. */
   readonly losses: NamedTensors;
@@ -63,9 +70,28 @@ export interface Found {
   readonly updates: ReadonlyMap<Parameter, Tensor>;
 }
 
-export function readBatch(batches: BatchSource, index: number): Batch {
+const weight: Requirement = {
+  must: 'a finite number of at least 0',
+  holds: (value) => Number.isFinite(value) && (value as number) >= 0,
+};
+const named: Requirement = {
+  must: 'an object of tensors { data, shape } and lists of numbers',
+  holds: (value) =>
+    plainObject.holds(value) &&
+    Object.values(value as object).every(
+      (one) => listOfNumbers.holds(one) || ArrayBuffer.isView((Object(one) as Partial<HostInput>).data),
+    ),
+};
+const ofBatch = { inputs: named, counted: weight };
+
+/** A batch of a source by name. @throws OptionError for what is none. */
+export function readBatch(batches: BatchSource, index: number): HostBatch {
   const { batchSize, length } = batches;
   const batch = batches.batch(index);
+  if ('inputs' in batch) {
+    checkValues('batches.batch', batch, ofBatch, ['inputs', 'counted']);
+    return batch;
+  }
   const shifted = (rows: Int32Array, by: number): Int32Array => {
     const data = new Int32Array(batchSize * length);
     for (let row = 0; row < batchSize; row++) {
@@ -77,18 +103,23 @@ export function readBatch(batches: BatchSource, index: number): Batch {
   const { tokens, targets } =
     batch instanceof Int32Array ? { tokens: shifted(batch, 0), targets: shifted(batch, 1) } : batch;
   const counted = targets.reduce((count, target) => (target === IGNORED ? count : count + 1), 0);
-  return { tokens, targets, counted, shape: [batchSize, length] };
+  const shape = [batchSize, length];
+  return { inputs: { tokens: { data: tokens, shape }, targets: { data: targets, shape } }, counted };
 }
 
-/** The mean loss of a batch, to be called in a scope. Without a target that counts the loss is `[B, L]`, zeros: there is no mean. */
+/** The mean loss of a batch, to be called in a scope. Where nothing counts there is no mean: the loss is one number per target, 0 each. */
 export function lossOfBatch(
-  { tokens, targets, shape, counted }: Batch,
-  model: LanguageModel,
+  { inputs, counted }: HostBatch,
+  model: Model<never>,
   device: Device,
   options: Pick<Pass, 'precision' | 'state'>,
 ): Loss {
-  const [x, y] = [tokens, targets].map((data) => tensor(data, shape, { device })) as [Tensor, Tensor];
-  return model.loss(x, y, { ...options, reduction: counted === 0 ? 'none' : 'mean' });
+  const named = Object.entries(inputs).map(([name, one]) => [
+    name,
+    'data' in one ? tensor(one.data, one.shape, { device }) : one,
+  ]);
+  // what a model reads is its own: it says what it misses
+  return model.loss(Object.fromEntries(named) as never, { ...options, reduction: counted === 0 ? 'none' : 'mean' });
 }
 
 /** The loss of a batch in training, to be called in a scope. */

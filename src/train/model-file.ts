@@ -19,7 +19,7 @@ import {
 } from './checkpoint/index.js';
 import { verify } from './checkpoint/checkpoint.js';
 import { someDevice } from '../tensor/index.js';
-import { someLanguageModel } from './micro-batch.js';
+import { someModel } from './micro-batch.js';
 import { changesOf } from './differences.js';
 import {
   beside,
@@ -188,7 +188,7 @@ const isGiven = (value: Json | undefined): boolean => typeof value === 'object' 
  */
 export async function exportModel(path: string, model: LanguageModel, json: ExportedJson): Promise<void> {
   checkExport(path);
-  checkValue('exportModel', 'model', model, someLanguageModel);
+  checkValue('exportModel', 'model', model, someModel);
   checkValue('exportModel', 'json', json, plainObject);
   checkValue('exportModel', 'json.model', json.model, plainObject);
   const entries = [...model.stateDict()].map(([name, tensor]): [string, TensorSource] => {

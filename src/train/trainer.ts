@@ -2,7 +2,7 @@ import type { FloatDtype } from '../core/dtype.js';
 import { FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { anything, callable, checkValues, having, wholeFrom, type Requirement } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
-import { precisions, type LanguageModel, type ModelState } from '../models/model.js';
+import { precisions, type Model, type ModelState } from '../models/model.js';
 import type { Parameter } from '../nn/index.js';
 import { disposeAll, scope, someDevice, type Tensor } from '../tensor/index.js';
 import type { Json, LoadedCheckpoint, TensorSources } from './checkpoint/index.js';
@@ -17,7 +17,7 @@ import {
   readBatch,
   releaseState,
   someBatches,
-  someLanguageModel,
+  someModel,
   type BatchSource,
   type Pass,
 } from './micro-batch.js';
@@ -28,7 +28,7 @@ import type { Schedule } from './schedules.js';
 export interface TrainerOptions {
   readonly device: Device;
   /** Initialised, or loaded. It stays the caller's. */
-  readonly model: LanguageModel;
+  readonly model: Model<never>;
   /** Makes the optimiser of the learned parameters. */
   readonly optimiser: (parameters: NamedTensors) => Optimiser;
   readonly schedule: Schedule;
@@ -88,7 +88,7 @@ const limit: Requirement = {
 };
 const requirements = {
   device: someDevice,
-  model: someLanguageModel,
+  model: someModel,
   optimiser: callable,
   schedule: callable,
   batches: someBatches,

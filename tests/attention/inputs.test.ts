@@ -8,7 +8,14 @@ import {
   type Mechanism,
 } from '../../src/attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../src/core/errors.js';
-import { createModel, EncoderDecoder, openSession, readConfig, type Transformer } from '../../src/models/index.js';
+import {
+  createModel,
+  EncoderDecoder,
+  openSession,
+  readConfig,
+  type TokenBatch,
+  type Transformer,
+} from '../../src/models/index.js';
 import { noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import type { Device } from '../../src/devices/index.js';
 import { fill, resultsOf } from '../nn/check.js';
@@ -94,7 +101,7 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
         expectClose('logits', got, want, { budget });
 
         const gradient = async (of: Transformer): Promise<Record<string, ArrayLike<number>>> =>
-          resultsOf(device, of, () => of.loss(...batch(device)).loss, { x: [0], shape: [1], d: [1] });
+          resultsOf(device, of, () => of.loss(batch(device)).loss, { x: [0], shape: [1], d: [1] });
         const [dmodel, dtwin] = [await gradient(model), await gradient(twin)];
         for (const name of ['ends.embedding.weight', 'stack.layers.0.attention.out.weight']) {
           const most = Math.max(...Array.from(dtwin[name]!, Math.abs));
@@ -126,7 +133,7 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
           const own = { name: one.name, options: telling[one.name] };
           const model = createModel(readConfig({ ...base, layers: 3, residual, mechanism: own })) as Transformer;
           fill(model, device, 4);
-          const found = await resultsOf(device, model, () => model.loss(...batch(device)).loss, {
+          const found = await resultsOf(device, model, () => model.loss(batch(device)).loss, {
             x: [0],
             shape: [1],
             d: [1],
@@ -200,7 +207,8 @@ test('where they cannot go they are refused', () => {
   }
 });
 
-function batch(device: Device): [Tensor, Tensor] {
+function batch(device: Device): TokenBatch {
   const shifted = tokens.map((_, i) => tokens[(i + 1) % tokens.length]!);
-  return [tensor(tokens, [2, length], { device }), tensor(shifted, [2, length], { device })];
+  const [x, y] = [tokens, shifted].map((data) => tensor(data, [2, length], { device })) as [Tensor, Tensor];
+  return { tokens: x, targets: y };
 }

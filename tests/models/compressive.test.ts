@@ -51,7 +51,7 @@ function lossesOf(device: Device, model: TransformerXl): { losses: Tensor[]; aux
     let state: ModelState | undefined;
     let auxiliary: Tensor | undefined;
     const losses = segments.map(({ tokens, targets }) => {
-      const next = model.loss(tokensOf(device, tokens), tokensOf(device, targets), { state });
+      const next = model.loss({ tokens: tokensOf(device, tokens), targets: tokensOf(device, targets) }, { state });
       state = next.state;
       const own = next.losses?.['reconstruction'];
       if (own) auxiliary = auxiliary ? add(auxiliary, own) : own;
@@ -192,7 +192,7 @@ onEveryDevice((on) => {
             const counts = lengths.map((length) => {
               const tokens = tokensOf(on.device, text.slice(start, start + length));
               start += length;
-              const next = model.loss(tokens, tokens, { state, reduction: 'none' });
+              const next = model.loss({ tokens, targets: tokens }, { state, reduction: 'none' });
               expect(next.losses).toBeUndefined();
               state = next.state!;
               return ['recent.0', 'compressed.0'].map((name) => state![name]?.shape[1] ?? 0);
@@ -225,7 +225,10 @@ onEveryDevice((on) => {
         scope(() => {
           let state: ModelState | undefined;
           const all = segments.map(({ tokens, targets }) => {
-            const next = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { state, precision });
+            const next = model.loss(
+              { tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, targets) },
+              { state, precision },
+            );
             state = next.state;
             return next;
           });

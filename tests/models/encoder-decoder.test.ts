@@ -85,8 +85,12 @@ onEveryDevice((on) => {
           module: model,
           weights: [1],
           run: () => {
-            const inputs = [source, tokens, targets].map((all) => tokensOf(on.device, all)) as [Tensor, Tensor, Tensor];
-            return [model.loss(...inputs).loss];
+            const [from, to, of] = [source, tokens, targets].map((all) => tokensOf(on.device, all)) as [
+              Tensor,
+              Tensor,
+              Tensor,
+            ];
+            return [model.loss({ source: from, tokens: to, targets: of }).loss];
           },
           oracle: (g, parameter) => {
             const encoded = new ModelOracle(g, model.config, parameter, 'encoder', false).hidden(source);
@@ -149,12 +153,12 @@ onEveryDevice((on) => {
       const model = modelOf({ tied: false });
       fill(model, on.device, 7);
       const found = scope(() => {
-        const inputs = [
+        const [from, to, of] = [
           [2, 7, 6, 6],
           [3, 1, 8],
           [1, 4, -100],
-        ].map((all) => tokensOf(on.device, all));
-        const { loss } = model.loss(...(inputs as [Tensor, Tensor, Tensor]), { sourceLengths: [2] });
+        ].map((all) => tokensOf(on.device, all)) as [Tensor, Tensor, Tensor];
+        const { loss } = model.loss({ source: from, tokens: to, targets: of, sourceLengths: [2] });
         return gradients([loss], [model.stateDict().get('ends.embedding.weight')!])[0]!;
       });
       const rows = Array.from(await found.data());

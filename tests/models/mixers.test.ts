@@ -73,7 +73,7 @@ onEveryDevice((on) => {
       expect(names).toContain('stack.layers.1.mixer.projection');
       expect(names).toContain('stack.layers.2.attention.qkv.weight');
       const found = scope(() => {
-        const { loss } = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, tokens));
+        const { loss } = model.loss({ tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, tokens) });
         return gradients([loss], [...model.learnedTensors().values()]);
       });
       for (const one of found) expect((await one.data()).some((value) => value !== 0)).toBe(true);
@@ -96,10 +96,13 @@ onEveryDevice((on) => {
     const grouped = modelOf({ ...config, residual: 'checkpointed' });
     expectSameBits('hidden', (await hiddenOf(grouped, [tokens])).data, whole.data);
     scope(() => {
-      expect(() => model.loss(tokensOf(on.device, tokens), tokensOf(on.device, tokens))).toThrow(
+      expect(() => model.loss({ tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, tokens) })).toThrow(
         'the layers give 4 rows, so targets must be [B,4]; got [1,8].',
       );
-      const { loss } = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, tokens.slice(0, 4)));
+      const { loss } = model.loss({
+        tokens: tokensOf(on.device, tokens),
+        targets: tokensOf(on.device, tokens.slice(0, 4)),
+      });
       gradients([loss], [...model.learnedTensors().values()]);
     });
     expect(() => readConfig({ ...small, ...config, kind: 'decoder' })).toThrow('has no causal form');
@@ -118,14 +121,14 @@ onEveryDevice((on) => {
       const model: LanguageModel = modelOf({ residual, layers: [{ mixer: 'centred' }, {}, { mixer: 'centred' }] });
       scope(() => {
         const [x, y] = [tokensOf(on.device, tokens), tokensOf(on.device, tokens)];
-        const { losses, state, updates } = model.loss(x, y);
+        const { losses, state, updates } = model.loss({ tokens: x, targets: y });
         expect(Object.keys(losses!)).toEqual(['distance']);
         expect(Object.keys(state!)).toEqual(['last.0', 'last.2']);
         expect([...updates!.keys()].map((one) => one.path())).toEqual([
           'stack.layers.0.mixer.centre',
           'stack.layers.2.mixer.centre',
         ]);
-        expect(noGradient(() => model.loss(x, y, { state })).losses).toBeUndefined();
+        expect(noGradient(() => model.loss({ tokens: x, targets: y }, { state })).losses).toBeUndefined();
       });
       model.dispose();
     }

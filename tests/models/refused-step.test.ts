@@ -207,7 +207,7 @@ describe('a step that is refused leaves nothing behind', () => {
         const of = (...tokens: number[]): Tensor => tensor(Int32Array.from(tokens), [1, tokens.length], { device });
         const [good, bad, short] = [of(1, 2, 3), of(1, vocabulary, 3), of(1, 2)];
         // angles are made once
-        scope(() => void [both.logits(good, good), one.loss(good, good)]);
+        scope(() => void [both.logits(good, good), one.loss({ tokens: good, targets: good })]);
         const calls: readonly (() => unknown)[] = [
           () => both.logits(bad, good),
           () => both.logits(good, bad),
@@ -215,10 +215,10 @@ describe('a step that is refused leaves nothing behind', () => {
           () => both.logits(good, good, { sourceLengths: [NaN] }),
           () => both.logits(good, good, { sourceLengths: [4] }),
           () => both.logits(good, good, { sourceLengths: ['2'] as never }),
-          () => both.loss(good, good, bad),
-          () => one.loss(bad, good),
-          () => one.loss(good, bad),
-          () => one.loss(good, short),
+          () => both.loss({ source: good, tokens: good, targets: bad }),
+          () => one.loss({ tokens: bad, targets: good }),
+          () => one.loss({ tokens: good, targets: bad }),
+          () => one.loss({ tokens: good, targets: short }),
         ];
         for (const [i, call] of calls.entries()) {
           const before = { bytes: device.ledger.live(), tensors: liveTensors() };

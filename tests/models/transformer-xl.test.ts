@@ -75,7 +75,10 @@ onEveryDevice((on) => {
           run: () => {
             let state: ModelState | undefined;
             return segments([0, 4, 8]).map(({ tokens, targets }) => {
-              const next = model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { state });
+              const next = model.loss(
+                { tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, targets) },
+                { state },
+              );
               state = next.state;
               return next.loss;
             });
@@ -146,8 +149,11 @@ onEveryDevice((on) => {
         [3, 4, 5, 3],
       ] as const;
       const found = scope(() => {
-        const { state } = model.loss(tokensOf(on.device, first), tokensOf(on.device, second));
-        const next = model.loss(tokensOf(on.device, second), tokensOf(on.device, first), { state });
+        const { state } = model.loss({ tokens: tokensOf(on.device, first), targets: tokensOf(on.device, second) });
+        const next = model.loss(
+          { tokens: tokensOf(on.device, second), targets: tokensOf(on.device, first) },
+          { state },
+        );
         expect(next.losses).toBeUndefined();
         const rows = [...Object.values(state!), ...Object.values(next.state!)];
         expect(rows.map(({ requiresGradient }) => requiresGradient)).toEqual([false, false, false, false]);
@@ -173,18 +179,18 @@ onEveryDevice((on) => {
         );
       noGradient(() =>
         scope(() => {
-          const one = model.loss(i32(3, 4), i32(3, 4), { precision: 'f16' }).state!;
+          const one = model.loss({ tokens: i32(3, 4), targets: i32(3, 4) }, { precision: 'f16' }).state!;
           expect(Object.keys(one)).toEqual(['recent.0', 'recent.1']);
           expect(one['recent.1']!.shape).toEqual([3, 4, 8]);
           expect(one['recent.1']!.dtype).toBe('f16');
-          const two = model.loss(i32(3, 4), i32(3, 4), { state: one });
+          const two = model.loss({ tokens: i32(3, 4), targets: i32(3, 4) }, { state: one });
           expect(two.state!['recent.0']!.shape).toEqual([3, 5, 8]);
           disposeAll(one);
-          const three = model.loss(i32(3, 7), i32(3, 7), { state: two.state, reduction: 'none' });
+          const three = model.loss({ tokens: i32(3, 7), targets: i32(3, 7) }, { state: two.state, reduction: 'none' });
           expect(three.loss.shape).toEqual([3, 7]);
           expect(three.state!['recent.0']!.shape).toEqual([3, 5, 8]);
           const none = modelOf({ memory: { length: 0 } }).initialise({ device: on.device, seed: 1 });
-          expect(none.loss(i32(3, 4), i32(3, 4)).state).toEqual({});
+          expect(none.loss({ tokens: i32(3, 4), targets: i32(3, 4) }).state).toEqual({});
           none.dispose();
         }),
       );

@@ -75,7 +75,10 @@ onEveryDevice((on) => {
         name,
         module: model,
         weights: [1],
-        run: () => [model.loss(tokensOf(on.device, tokens), tokensOf(on.device, targets), { precision }).loss],
+        run: () => [
+          model.loss({ tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, targets) }, { precision })
+            .loss,
+        ],
         oracle(g, parameter) {
           const oracle = new ModelOracle(g, config, parameter);
           oracle.precision = stored;
@@ -104,9 +107,12 @@ onEveryDevice((on) => {
     const i32 = (data: readonly number[], rows: number) =>
       tensor(Int32Array.from(data), [rows, data.length / rows], { device: on.device });
     const [both, one, two] = scope(() => [
-      model.loss(i32([...tokens, ...targets], 2), i32([...targets, ...tokens], 2), { reduction: 'none' }).loss,
-      model.loss(i32(tokens, 1), i32(targets, 1)).loss,
-      model.loss(i32(targets, 1), i32(tokens, 1)).loss,
+      model.loss(
+        { tokens: i32([...tokens, ...targets], 2), targets: i32([...targets, ...tokens], 2) },
+        { reduction: 'none' },
+      ).loss,
+      model.loss({ tokens: i32(tokens, 1), targets: i32(targets, 1) }).loss,
+      model.loss({ tokens: i32(targets, 1), targets: i32(tokens, 1) }).loss,
     ]);
     const each = [...(await both.data())];
     const mean = (from: number[]): number => from.reduce((a, b) => a + b, 0) / from.length;
@@ -123,7 +129,10 @@ onEveryDevice((on) => {
       const [mean, each] = scope(() => {
         const input = tensor(Int32Array.from(tokens), [1, 9], { device: on.device });
         const output = tensor(Int32Array.from(some), [1, 9], { device: on.device });
-        return [model.loss(input, output).loss, model.loss(input, output, { reduction: 'none' }).loss];
+        return [
+          model.loss({ tokens: input, targets: output }).loss,
+          model.loss({ tokens: input, targets: output }, { reduction: 'none' }).loss,
+        ];
       });
       const losses = [...(await each.data())];
       expect(losses.filter((loss) => loss === 0)).toHaveLength(3);

@@ -5,7 +5,7 @@ import type { Device } from '../../src/devices/index.js';
 import { createModel, type ModelConfig, readConfig, type Transformer } from '../../src/models/index.js';
 import { type Answers, answersOf, learnTask, taskBatches } from '../../src/studies/learn-task.js';
 import { scope, tensor } from '../../src/tensor/index.js';
-import { readBatch } from '../../src/train/micro-batch.js';
+import { readBatch, type HostInput } from '../../src/train/micro-batch.js';
 import { onEveryDevice } from '../support/devices.js';
 
 const full = process.env['SUBQUAD_FULL'] === '1';
@@ -100,7 +100,11 @@ onEveryDevice((on) => {
   test('only answers are targets, and each sample is seen once', async () => {
     const asked = { task: copy, batchSize: 2, seed: 3 };
     const batches = taskBatches(asked, 9);
-    const { tokens: shown, targets: of, counted } = readBatch(batches, 4);
+    const { inputs, counted } = readBatch(batches, 4);
+    const [shown, of] = ['tokens', 'targets'].map((name) => (inputs[name] as HostInput).data) as [
+      Int32Array,
+      Int32Array,
+    ];
     const want = [8, 9].map((index) => copy.sample(3, index, 9));
     expect([...shown]).toEqual(want.flatMap((one) => [...one.tokens]));
     expect([...of]).toEqual(want.flatMap((one) => [...one.targets]));

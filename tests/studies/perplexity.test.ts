@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { OptionError } from '../../src/core/errors.js';
 import type { TokenSource } from '../../src/data/index.js';
-import type { LanguageModel, Loss } from '../../src/models/index.js';
+import type { LanguageModel, Loss, TokenBatch } from '../../src/models/index.js';
 import { readConfig, Transformer } from '../../src/models/index.js';
 import { Module } from '../../src/nn/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../src/tensor/index.js';
@@ -34,7 +34,7 @@ class Places extends Module implements LanguageModel {
   readonly vocabulary = VOCABULARY;
   readonly length = 4;
 
-  loss(tokens: Tensor): Loss {
+  loss({ tokens }: TokenBatch): Loss {
     const [B, L] = tokens.shape as [number, number];
     const data = Float32Array.from({ length: B * L }, (_, i) => 1 / ((i % L) + 1));
     return { loss: tensor(data, [B, L], { device: tokens.device }) };
@@ -111,7 +111,7 @@ onEveryDevice((on) => {
       const part = (by: number): Tensor =>
         tensor(source.tokens.slice(start + by, start + by + 6), [1, 6], { device: on.device });
       const [tokens, targets] = [part(0), part(1)];
-      const next = model.loss(tokens, targets, { reduction: 'none', state });
+      const next = model.loss({ tokens, targets }, { reduction: 'none', state });
       losses.push(...(await next.loss.data()));
       disposeAll([tokens, targets, next.loss, state]);
       state = next.state;

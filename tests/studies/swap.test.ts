@@ -12,7 +12,9 @@ const targets = [1, 4, 1, 5, 9, 2, 6, 5];
 
 async function losses(on: OnDevice, model: LanguageModel): Promise<Float32Array> {
   const row = (of: readonly number[]) => tensor(Int32Array.from(of), [1, of.length], { device: on.device });
-  const loss = scope(() => noGradient(() => model.loss(row(tokens), row(targets), { reduction: 'none' }).loss));
+  const loss = scope(() =>
+    noGradient(() => model.loss({ tokens: row(tokens), targets: row(targets) }, { reduction: 'none' }).loss),
+  );
   const data = (await loss.data()) as Float32Array;
   loss.dispose();
   return data;

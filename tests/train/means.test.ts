@@ -76,7 +76,10 @@ async function expected(
         shape,
         { device },
       );
-      const one = mul(model.loss(x, y, { reduction: 'none' }).loss, tensor(counts, shape, { device }));
+      const one = mul(
+        model.loss({ tokens: x, targets: y }, { reduction: 'none' }).loss,
+        tensor(counts, shape, { device }),
+      );
       return { losses: one, found: gradients([sum(one)], leaves) };
     });
     for (const loss of await losses.data()) total += loss;
@@ -148,8 +151,8 @@ onEveryDevice((on) => {
     // what the second part is worth after the first
     const want = await scope(async () => {
       const given = (data: Int32Array): Tensor => tensor(data, [B, L], { device: on.device });
-      const { state } = model.loss(given(parts[3]!.tokens), given(parts[0]!.targets));
-      const { loss } = model.loss(given(parts[0]!.tokens), given(parts[0]!.targets), { state });
+      const { state } = model.loss({ tokens: given(parts[3]!.tokens), targets: given(parts[0]!.targets) });
+      const { loss } = model.loss({ tokens: given(parts[0]!.tokens), targets: given(parts[0]!.targets) }, { state });
       return loss.item();
     });
     const { loss: evaluated } = await evaluate({ device: on.device, model, batches });
@@ -165,7 +168,9 @@ onEveryDevice((on) => {
     for (const lossChunk of [0, 4]) {
       const model = made({ lossChunk });
       const of = (data: Int32Array): Tensor => tensor(data, [B, L], { device: on.device });
-      expect(() => scope(() => void model.loss(of(parts[3]!.tokens), of(parts[3]!.targets)))).toThrow(OptionError);
+      expect(() =>
+        scope(() => void model.loss({ tokens: of(parts[3]!.tokens), targets: of(parts[3]!.targets) })),
+      ).toThrow(OptionError);
       model.dispose();
     }
   });

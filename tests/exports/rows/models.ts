@@ -58,6 +58,8 @@ const ofEnds = ofModule(() => new Ends(decoder));
 const ofBoth = ofModule(() => new EncoderDecoder(both));
 const ofXl = ofModule(() => new TransformerXl(xl));
 const ofCompressive = ofModule(() => new CompressiveTransformer(compressive));
+/** A batch of tokens. */
+const pair = { tokens, targets: tokens };
 const segment = options({ state, precision });
 const protectedMethod = plain('for subclasses');
 
@@ -76,10 +78,8 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'EncoderDecoder.logits': ofBoth('logits', tokens, tokens, options({ sourceLengths: lengths })),
   'EncoderDecoder.loss': ofBoth(
     'loss',
-    tokens,
-    tokens,
-    tokens,
-    options({ reduction, precision, sourceLengths: lengths }),
+    options({ source: tokens, ...pair, lengths, sourceLengths: lengths }, ['source', 'tokens', 'targets']),
+    options({ reduction, precision }),
   ),
   Stack: make(
     value(decoder),
@@ -91,7 +91,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'TransformerXl.segment': ofXl('segment', tokens, segment),
   'TransformerXl.carry': protectedMethod,
   'TransformerXl.logits': ofXl('logits', tokens, segment),
-  'TransformerXl.loss': ofXl('loss', tokens, tokens, options({ reduction, precision, state })),
+  'TransformerXl.loss': ofXl('loss', options(pair, ['tokens', 'targets']), options({ reduction, precision, state })),
   Ends: make(value(decoder)),
   'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4))),
   'Ends.logits': ofEnds('logits', x),
@@ -101,6 +101,10 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.run': ofDecoder('run', tokens, context),
   'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
   'Transformer.logits': ofDecoder('logits', tokens, context),
-  'Transformer.loss': ofDecoder('loss', tokens, tokens, options({ reduction, precision, state })),
+  'Transformer.loss': ofDecoder(
+    'loss',
+    options({ ...pair, lengths }, ['tokens', 'targets']),
+    options({ reduction, precision, state }),
+  ),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
 };

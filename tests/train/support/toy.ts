@@ -1,7 +1,7 @@
 import { checkRate } from '../../../src/ops/dropout.js';
 import { add, crossEntropy, detach, mul, reshape } from '../../../src/ops/index.js';
 import { IGNORED } from '../../../src/models/loss.js';
-import type { Loss, LossOptions, ModelState } from '../../../src/models/model.js';
+import type { Loss, LossOptions, Model, ModelState, TokenBatch } from '../../../src/models/model.js';
 import { Dropout, Embedding, DenseFeedForward, Module } from '../../../src/nn/index.js';
 import { observed } from '../../../src/nn/observe.js';
 import { scope, type Tensor } from '../../../src/tensor/index.js';
@@ -34,7 +34,7 @@ class Layer extends Module {
 }
 
 /** A model of the next byte from this one, which learns in moments. */
-export class Toy extends Module {
+export class Toy extends Module implements Model {
   readonly vocabulary: number;
   readonly length: number;
   readonly #memory: boolean;
@@ -50,7 +50,7 @@ export class Toy extends Module {
     this.#layers = [0, 1].map((i) => this.child(`layers-${i}`, new Layer(width, dropout)));
   }
 
-  loss(tokens: Tensor, targets: Tensor, { reduction = 'mean', state }: LossOptions = {}): Loss {
+  loss({ tokens, targets }: TokenBatch, { reduction = 'mean', state }: LossOptions = {}): Loss {
     return scope(() => {
       let x = observed('embedding', this.#embedding.forward(tokens));
       const before = state?.['before'];

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import { OptionError } from '../../src/core/errors.js';
+import { createModel, EncoderDecoder, IGNORED, readConfig, Transformer } from '../../src/models/index.js';
+import { scope } from '../../src/tensor/index.js';
+import { onEveryDevice } from '../support/devices.js';
+import { checkModel, tokensOf } from './check.js';
+import { ModelOracle } from './oracle.js';
+
+const base = { vocabulary: 10, length: 7, layers: 2, width: 8, heads: 2, feedForward: { hidden: 10 } };
+const long = [2, 7, 1, 8, 2, 8, 1];
+const short = [3, 1, 4];
+const targets = [7, IGNORED, 8, IGNORED, 8, 1, 5];
+const few = [IGNORED, 4, 1];
+
+onEveryDevice((on) => {
+  test.each(['encoder', 'decoder'])(
+    '%s: the loss and all gradients of padded rows are those of the formula for each row alone',
+    async (kind) => {
+      const model = new Transformer(readConfig({ ...base, kind }));
+      await checkModel(on.device, {
+        name: kind,
+        module: model,
+        weights: [1],
+        run: () => {
+          const batch = {
+            tokens: tokensOf(on.device, [...long, ...short, 0, 9, 0, 5], 2),
+            targets: tokensOf(on.device, [...targets, ...few, ...Array<number>(4).fill(IGNORED)], 2),
+            lengths: [7, 3],
+          };
+          return [model.loss(batch).loss];
+        },
+        oracle: (g, parameter) => {
+          const of = (tokens: readonly number[], wanted: readonly number[]) => {
+            const oracle = new ModelOracle(g, model.config, parameter);
+            const hidden = oracle.hidden(tokens);
+            const counts = wanted.flatMap((target, i) => (target === IGNORED ? [] : [i]));
+            return counts.map((i) => g.scale(oracle.lossAt(g.gatherRows(hidden, [i]), [wanted[i]!]), 1 / 7));
+          };
+          return [[...of(long, targets), ...of(short, few)].reduce((sum, one) => g.add(sum, one))];
+        },
+      });
+      model.dispose();
+    },
+  );
+
+  test('what is no batch of the model is refused', () => {
+    const tokens = tokensOf(on.device, long);
+    const pair = { tokens, targets: tokens };
+    const model = (own: object): Transformer =>
+      createModel(readConfig({ ...base, ...own })).initialise({ device: on.device, seed: 1 }) as Transformer;
+    for (const [own, batch, named] of [
+      [{}, tokens, 'targets'],
+      [{}, { tokens }, 'targets'],
+      [{}, { ...pair, source: tokens }, 'source'],
+      [{}, { ...pair, lengths: 3 }, 'lengths'],
+      [{}, { ...pair, lengths: [8] }, 'lengths'],
+      [{}, { ...pair, lengths: [3, 3] }, 'lengths'],
+      [{ kind: 'transformer-xl', memory: { length: 4 } }, { ...pair, lengths: [3] }, 'lengths'],
+    ] as const) {
+      const one = model(own);
+      const call = () => scope(() => void one.loss(batch as never));
+      expect(call).toThrow(named);
+      one.dispose();
+    }
+    const both = new EncoderDecoder(readConfig({ ...base, kind: 'encoder-decoder' }));
+    both.initialise({ device: on.device, seed: 1 });
+    for (const [batch, named] of [
+      [pair, 'source'],
+      [{ ...pair, source: tokens, lengths: [8] }, 'lengths'],
+      [{ ...pair, source: tokens, sourceLengths: [8] }, 'lengths'],
+    ] as const) {
+      expect(() => scope(() => void both.loss(batch as never))).toThrow(named);
+    }
+    both.dispose();
+    const one = model({});
+    expect(() => scope(() => void one.loss({ tokens } as never))).toThrow(OptionError);
+    one.dispose();
+    tokens.dispose();
+  });
+});
