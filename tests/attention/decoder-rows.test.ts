@@ -161,11 +161,8 @@ describe('rows of a decoder', () => {
       // and afresh, together
       decoder.reset();
       expect(decoder.lengths).toEqual([0, 0, 0]);
-      const again = await step(decoder, on.device, [
-        [0, 0, 2],
-        [1, 0, 2],
-        [2, 0, 2],
-      ]);
+      const all = [0, 1, 2].map((text) => [text, 0, 2] as const);
+      const again = await step(decoder, on.device, all);
       await expectSame('row 1 afresh', name, again[1]!, expected[1]![0]!);
       decoder.dispose();
     });
@@ -202,14 +199,13 @@ describe('rows of a decoder', () => {
       for (const [length, to] of [
         [4, 2],
         [12, 11],
+        [12, 10],
         [12, 3],
         [6, 0],
       ] as const) {
         const decoder = open(name, { rows: 2 });
-        await step(decoder, on.device, [
-          [0, 0, length],
-          [1, 0, length],
-        ]);
+        const both = [0, 1].map((text) => [text, 0, length] as const);
+        await step(decoder, on.device, both);
         const bounded = 'cache' in cases[name]!.options;
         const state = name.startsWith('a state');
         const can = to === 0 || (!state && (!bounded || length <= 5 || length - to === 1));
@@ -222,6 +218,10 @@ describe('rows of a decoder', () => {
         } else {
           decoder.truncate([length, to]);
           expect(decoder.lengths).toEqual([length, to]);
+          // a second time: what the tokens were written over is as gone as before
+          const again = decoder.fork();
+          if (bounded && to === 11) expect(() => again.truncate([length, to - 1])).toThrow(CapabilityError);
+          again.dispose();
           const got = await step(decoder, on.device, [[9, to, to + 3]], [1]);
           const other = open(name, cases[name]!.alone?.(1));
           // the text that was not taken back

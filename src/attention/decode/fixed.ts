@@ -149,8 +149,8 @@ export class RecurrentState implements Memory {
     return result;
   }
 
-  goesBack(length: number, to: number): boolean {
-    return length === to;
+  goesBack(reached: number, to: number): boolean {
+    return reached === to;
   }
 
   save(_: number, rows: readonly number[]): Readonly<Record<string, Tensor>> {

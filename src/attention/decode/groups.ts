@@ -9,6 +9,8 @@ interface Group {
   readonly memory: Memory;
   /** Tokens of each row. */
   length: number;
+  /** The most that it had since it was empty: what a ring wrote them over does not come back with `truncate`. */
+  reached: number;
 }
 
 /** What rows of one length have, by name, `[rows.length, …]`. */
@@ -54,7 +56,10 @@ export class Groups {
         return { places, ...group.memory.step({ ...own, start: group.length }) };
       });
       const result = together(results, rows.length);
-      for (const group of going) group.length += tokens;
+      for (const group of going) {
+        group.length += tokens;
+        group.reached = Math.max(group.reached, group.length);
+      }
       return result;
     } catch (error) {
       for (const group of begun) this.#undo(group, group.length + tokens, group.length);
@@ -70,8 +75,8 @@ export class Groups {
 
   /** Makes ready to `undo` to these lengths; or says from and to what a row does not go back, and changes nothing. */
   apart(lengths: readonly number[]): { readonly from: number; readonly to: number } | undefined {
-    for (const { rows, memory, length: from } of this.#all) {
-      const to = rows.map((row) => lengths[row]!).find((one) => one > 0 && !memory.goesBack(from, one));
+    for (const { rows, memory, length: from, reached } of this.#all) {
+      const to = rows.map((row) => lengths[row]!).find((one) => one > 0 && !memory.goesBack(reached, one));
       if (to !== undefined) return { from, to };
     }
     this.#split((row) => lengths[row]);
@@ -96,7 +101,7 @@ export class Groups {
 
   /** Takes in what was saved, in place of what there is. */
   replace(saved: readonly SavedGroup[]): void {
-    this.#become(saved, (one) => this.#filled(one.rows, one.length, () => one.saved));
+    this.#become(saved, (one) => this.#filled(one.rows, one, () => one.saved));
     this.lost = false;
   }
 
@@ -130,7 +135,7 @@ export class Groups {
     const made: Group[] = [];
     try {
       for (const { group, parts: each } of gone) for (const rows of each) made.push(this.#copy(group, rows));
-      if (rest.length > 0) made.push({ rows: rest, memory: this.memoryOf(rest), length: 0 });
+      if (rest.length > 0) made.push({ rows: rest, memory: this.memoryOf(rest), length: 0, reached: 0 });
     } catch (error) {
       made.forEach(close);
       throw error;
@@ -139,13 +144,17 @@ export class Groups {
     this.#all.push(...made);
   }
 
-  #copy({ rows: all, memory, length }: Group, rows: readonly number[], from = rows): Group {
+  #copy({ rows: all, memory, length, reached }: Group, rows: readonly number[], from = rows): Group {
     const places = from.map((row) => all.indexOf(row));
-    return this.#filled(rows, length, () => memory.save(length, places));
+    return this.#filled(rows, { length, reached }, () => memory.save(length, places));
   }
 
-  #filled(rows: readonly number[], length: number, save: () => SavedGroup['saved']): Group {
-    const group = { rows, memory: this.memoryOf(rows), length };
+  #filled(
+    rows: readonly number[],
+    { length, reached = length }: Pick<Group, 'length'> & Partial<Pick<Group, 'reached'>>,
+    save: () => SavedGroup['saved'],
+  ): Group {
+    const group = { rows, memory: this.memoryOf(rows), length, reached };
     if (length === 0) return group;
     try {
       scope(() => group.memory.load(save(), length));
@@ -157,9 +166,11 @@ export class Groups {
   }
 
   #undo(group: Group, from: number, to: number): void {
+    const reached = Math.max(group.reached, from);
     if (to === 0) group.memory.reset();
-    else if (!group.memory.goesBack(from, to)) this.lost = true;
+    else if (!group.memory.goesBack(reached, to)) this.lost = true;
     group.length = to;
+    group.reached = to === 0 ? 0 : reached;
   }
 }
 

@@ -18,8 +18,8 @@ export interface Step {
 export interface Memory {
   /** Takes the tokens in and attends from them to all that it has. */
   step(step: Step): ForwardResult;
-  /** Whether, of `length` tokens, those from `to` on are forgotten by writing others over them. */
-  goesBack(length: number, to: number): boolean;
+  /** Whether, once it had `reached` tokens, those from `to` on are forgotten by writing others over them. */
+  goesBack(reached: number, to: number): boolean;
   /** Copies of what it has of `length` tokens, by name, for some of its rows: `[rows.length, …]` each. */
   save(length: number, rows: readonly number[]): Readonly<Record<string, Tensor>>;
   /** Takes in what was saved of `length` tokens of as many rows, in place of what it has. @throws ShapeError for what does not fit. */

@@ -89,8 +89,8 @@ export class RingCache implements Memory {
   }
 
   /** A token lies where one was that it does not see: one step back nothing is missing. */
-  goesBack(length: number, to: number): boolean {
-    return length <= this.#room.capacity || length - to <= 1;
+  goesBack(reached: number, to: number): boolean {
+    return reached <= this.#room.capacity || reached - to <= 1;
   }
 
   save(length: number, rows: readonly number[]): Readonly<Record<string, Tensor>> {
