@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Mechanism, registerMechanism } from '../attention/index.js';
-import { MixerKind, registerMixer } from '../nn/index.js';
+import { registerMixer } from '../models/index.js';
+import { MixerKind } from '../nn/index.js';
 import { FailureError, type Io, isFault, UsageError } from './io.js';
 
 /** Of every command that takes a mechanism. */

@@ -12,8 +12,8 @@ import {
   wholeFrom,
   type Requirements,
 } from '../core/requirements.js';
-import { activations, mixer } from '../nn/index.js';
-import { pluginOfMixer } from '../nn/mixers/registry.js';
+import { activations } from '../nn/index.js';
+import { mixer, pluginOfMixer } from '../nn/mixers/registry.js';
 import { mixerSizes, splitLayers, withLayer } from './config-layers.js';
 import {
   kinds,

@@ -18,6 +18,10 @@ export type { LayerMemory } from './memory.js';
 export type { Carried } from './recurrent-layer.js';
 export { IGNORED } from './loss.js';
 export type { LanguageModel, Loss, LossOptions, Model, ModelState, TokenBatch } from './model.js';
+// here and not with the layers: Synthesizer brings a mechanism, and so all of decoding
+export { fnetMixer } from '../nn/mixers/fnet.js';
+export { mixer, mixers, registerMixer } from '../nn/mixers/registry.js';
+export { synthesizerMixer } from '../nn/mixers/synthesizer.js';
 export { Stack, type StackOptions } from './stack.js';
 export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';
 export { Ends, Transformer } from './transformer.js';

@@ -7,7 +7,6 @@ import {
   Attention,
   Block,
   DenseFeedForward,
-  mixer,
   Module,
   ModuleList,
   normOf,
@@ -19,6 +18,7 @@ import {
 } from '../nn/index.js';
 import { checkpointedOutcome } from '../nn/checkpointed.js';
 import { checkContext } from '../nn/layer.js';
+import { mixer } from '../nn/mixers/registry.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { reversibleOutcome } from '../nn/reversible.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';

@@ -11,11 +11,11 @@ const budgets: Readonly<Record<string, number>> = {
   'subquad/attention': 130,
   'subquad/data': 15,
   'subquad/masks': 22,
-  'subquad/models': 152,
-  'subquad/nn': 77,
+  'subquad/models': 159,
+  'subquad/nn': 82,
   'subquad/positions': 65,
   'subquad/scores': 11,
-  'subquad/train': 174,
+  'subquad/train': 182,
 };
 
 async function kilobytes(source: string): Promise<number> {
@@ -31,8 +31,8 @@ test.each(entryPoints)('%s keeps to its budget', async (name) => {
 
 test('attend alone, and everything together, keep to theirs', async () => {
   const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
-  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(54);
+  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(54.5);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(204);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(212);
 });

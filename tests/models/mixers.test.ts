@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { constantOf, drawn } from '../../src/attention/index.js';
 import { openSession, readConfig, Transformer, type LanguageModel } from '../../src/models/index.js';
-import { defineMixer, registerMixer } from '../../src/nn/index.js';
+import { defineMixer } from '../../src/nn/index.js';
+import { registerMixer } from '../../src/nn/mixers/registry.js';
 import { add, mean, mul, reshape, square, sub } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { expectSameBits } from '../support/compare.js';

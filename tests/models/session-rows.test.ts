@@ -1,3 +1,6 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CapabilityError, FormatError, OptionError } from '../../src/core/errors.js';
 import type { Device } from '../../src/devices/index.js';
@@ -18,7 +21,6 @@ import { readTensors } from '../../src/train/read-tensors.js';
 import { fill } from '../nn/check.js';
 import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice, openDevice } from '../support/devices.js';
-import { temporaryFolder } from '../cli/io.js';
 import { uniform } from '../support/random.js';
 
 const vocabulary = 13;
@@ -211,7 +213,7 @@ describe('rows of a session', () => {
         const session = open(model, options, 2);
         await numbersOf(session, [texts[0]!.slice(0, 9), texts[1]!.slice(0, 4)]);
         const state = await session.export();
-        const folder = temporaryFolder();
+        const folder = mkdtempSync(join(tmpdir(), 'subquad-test-'));
         const tensors = Object.fromEntries([...state.tensors].map(([name, x]) => [name, sourceOf(x)]));
         await saveCheckpoint(folder, { tensors, state: state.header as unknown as Json });
         disposeAll(state);

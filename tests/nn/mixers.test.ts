@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { constantOf, drawn, synthesizer } from '../../src/attention/index.js';
-import { Attention, defineMixer, mixer, registerMixer, type MixerSizes } from '../../src/nn/index.js';
+import { Attention, defineMixer, type MixerSizes } from '../../src/nn/index.js';
+import { mixer, registerMixer } from '../../src/nn/mixers/registry.js';
 import { mean, mul } from '../../src/ops/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { expectClose } from '../support/compare.js';

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { constantOf, drawn } from '../../src/attention/index.js';
 import { createModel, readConfig } from '../../src/models/index.js';
-import { defineMixer, registerMixer } from '../../src/nn/index.js';
+import { defineMixer } from '../../src/nn/index.js';
+import { registerMixer } from '../../src/nn/mixers/registry.js';
 import { add, mean, mul, square, sub } from '../../src/ops/index.js';
 import { scope } from '../../src/tensor/index.js';
 import { constantRate, sgd, Trainer } from '../../src/train/index.js';

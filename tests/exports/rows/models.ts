@@ -2,8 +2,10 @@ import { full } from '../../../src/index.js';
 import {
   CompressiveTransformer,
   EncoderDecoder,
+  fnetMixer,
   Ends,
   readConfig,
+  type registerMixer,
   Stack,
   Transformer,
   TransformerXl,
@@ -18,6 +20,7 @@ import {
   numbers,
   optional,
   options,
+  text,
   value,
   whole,
   word,
@@ -64,6 +67,11 @@ const segment = options({ state, precision });
 const protectedMethod = plain('for subclasses');
 
 export const models: Readonly<Record<string, Row | Plain>> = {
+  mixer: call(word('fnet', 'synthesizer')),
+  registerMixer: {
+    signature: [value(fnetMixer), options({ plugin: text() })],
+    call: (f: typeof registerMixer, [own, given]) => f(own as never, given as never)(),
+  },
   ...sessions,
   CompressiveTransformer: make(value(compressive)),
   'CompressiveTransformer.compress': ofCompressive('compress', whole(0), x),

@@ -8,7 +8,6 @@ import {
   Dropout,
   Embedding,
   DenseFeedForward,
-  fnetMixer,
   joined,
   LayerNorm,
   Linear,
@@ -19,14 +18,13 @@ import {
   reshaped,
   Residual,
   RmsNorm,
-  synthesizerMixer,
   transposed,
   type AttentionOptions,
   type Change,
   type recompute,
-  type registerMixer,
   weightMap,
 } from '../../../src/nn/index.js';
+import { synthesizerMixer } from '../../../src/nn/mixers/synthesizer.js';
 import {
   callback,
   device,
@@ -207,14 +205,9 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
   'Linear.forward': ofLinear('forward', x, optional(callback((one: unknown) => one))),
-  mixer: call(word('fnet', 'synthesizer')),
   MixerKind: plain('made by defineMixer; its constructor is internal'),
   'MixerKind.settle': ofSynthesizer('settle'),
   'MixerKind.create': ofSynthesizer('create'),
-  registerMixer: {
-    signature: [value(fnetMixer), options({ plugin: text() })],
-    call: (f: typeof registerMixer, [own, given]) => f(own as never, given as never)(),
-  },
   defineMixer: call(
     options(
       {
