@@ -156,8 +156,12 @@ describe('what fits and what is recommended', () => {
       const { taken, rehearsed } = foretell(mechanism(name), shape, options, { training: false, like });
       const whole = rehearse(mechanism(name), shape, options, { training: false, like, countPairs: false });
       expect(rehearsed).toBeLessThan(L);
-      const numbers = ({ peakBytes, multiplyAdds, dispatches }: Rehearsal) => [peakBytes, multiplyAdds, dispatches];
-      expect(numbers(taken)).toEqual(numbers(whole));
+      const counts = ({ multiplyAdds, dispatches }: Rehearsal) => [multiplyAdds, dispatches];
+      expect(counts(taken)).toEqual(counts(whole));
+      // a peak is the larger of several sums, so no parabola: of many kernels it is an estimate from above
+      const most = name === 'flash' ? 1 : 1.2;
+      expect(taken.peakBytes).toBeGreaterThanOrEqual(whole.peakBytes);
+      expect(taken.peakBytes).toBeLessThanOrEqual(most * whole.peakBytes);
     };
     // too long, and of too many kernels
     at('flash', 2 ** 21, { causal: false });
