@@ -1,6 +1,5 @@
-import { nearest, OptionError } from '../core/errors.js';
-import { checkValue, checkValues, text } from '../core/requirements.js';
-import type { AttentionDefinition, Supports } from './definition.js';
+import { Registry, type RegisterOptions } from '../core/registry.js';
+import type { Supports } from './definition.js';
 import * as exact from './exact/index.js';
 import * as hashing from './hashing/index.js';
 import * as kernels from './kernels/index.js';
@@ -17,16 +16,14 @@ export const mechanisms: readonly Mechanism[] = ofPackage.flatMap((family) =>
   (Object.values(family) as Mechanism[]).sort((a, b) => (a.name < b.name ? -1 : 1)),
 );
 
-export interface RegisterOptions {
-  /** The file that defines it: kept in configurations, so that a model that is loaded without it can name it. */
-  readonly plugin?: string;
-}
+const registry = new Registry(
+  'mechanism',
+  'defineAttention',
+  mechanisms,
+  (value): value is Mechanism => value instanceof Mechanism,
+);
 
-interface Registered extends RegisterOptions {
-  readonly mechanism: Mechanism;
-}
-
-const registered = new Map<string, Registered>();
+export type { RegisterOptions };
 
 /**
  * Makes a mechanism of your own known by its name: to `mechanism`, to the configurations of models, and so to what loads, trains and
@@ -34,60 +31,23 @@ const registered = new Map<string, Registered>();
  *
  * @throws OptionError for a name that is taken, or for what `defineAttention` did not make.
  */
-export function registerMechanism<O extends OptionSpecs, P extends string, I extends string, S extends Supports>(
+export const registerMechanism = <O extends OptionSpecs, P extends string, I extends string, S extends Supports>(
   own: Mechanism<O, P, I, S>,
   options: RegisterOptions = {},
-): () => void {
-  const who = 'registerMechanism';
-  checkValues(who, options, { plugin: text });
-  const { plugin } = options;
-  if (!(own instanceof Mechanism)) throw new OptionError(`${who}: takes what defineAttention returns; ${whatIs(own)}.`);
-  const one: Mechanism = own;
-  const { name } = one;
-  const other = find(name);
-  if (other !== undefined && other !== one) {
-    const where = registered.get(name)?.plugin;
-    const whose = mechanisms.includes(other) ? ' in subquad' : where === undefined ? '' : ` in ${where}`;
-    throw new OptionError(`${who}: there is a mechanism "${name}"${whose} already; take another name.`);
-  }
-  if (other === undefined) registered.set(name, { mechanism: one, ...(plugin !== undefined && { plugin }) });
-  return () => {
-    if (other === undefined && registered.get(name)?.mechanism === one) registered.delete(name);
-  };
-}
-
-/** A mechanism of another copy of the package has tensors, devices and errors that are strange here. */
-function whatIs(value: unknown): string {
-  const { name } = ((value as { readonly definition?: unknown } | null | undefined)?.definition ??
-    {}) as Partial<AttentionDefinition>;
-  return typeof name === 'string'
-    ? `"${name}" comes from another copy of subquad, so import both from one`
-    : `got ${value === null ? 'null' : typeof value}`;
-}
+): (() => void) => registry.register('registerMechanism', own, options);
 
 /** The mechanisms of this package, then those that were registered. */
-export const knownMechanisms = (): readonly Mechanism[] => [
-  ...mechanisms,
-  ...[...registered.values()].map((one) => one.mechanism),
-];
+export const knownMechanisms = (): readonly Mechanism[] => registry.known();
 
 /** The file that a registered mechanism was said to come from. */
-export const pluginOf = (name: string): string | undefined => registered.get(name)?.plugin;
-
-const find = (name: string): Mechanism | undefined => knownMechanisms().find((one) => one.name === name);
+export const pluginOf = (name: string): string | undefined => registry.pluginOf(name);
 
 /** The mechanism of a name, of this package or registered. @throws OptionError for an unknown one, with the nearest. */
-export function mechanism(name: string): Mechanism {
-  checkValue('mechanism', 'name', name, text);
-  const found = find(name);
-  if (found === undefined) throw new OptionError(`mechanism: ${unknownMechanism(name)}`);
-  return found;
-}
+export const mechanism = (name: string): Mechanism => registry.get(name);
 
 /** What is said of a name that is none. */
-export function unknownMechanism(name: string): string {
-  const names = knownMechanisms().map((one) => one.name);
-  const guess = nearest(name, names);
-  const hint = guess === undefined ? `the mechanisms are ${names.join(', ')}` : `did you mean ${guess}?`;
-  return `unknown mechanism "${name}"; ${hint}`;
-}
+export const unknownMechanism = (name: string): string => registry.unknown(name);
+
+/** Why the mechanism that a configuration names cannot be had; undefined if it can. */
+export const reasonAgainstMechanism = (name: string, plugin: string | undefined): string | undefined =>
+  registry.reasonAgainst(name, plugin, 'registerMechanism');

@@ -62,24 +62,26 @@ async function load(who: string, { path, file }: Plugin): Promise<(() => void)[]
     throw new FailureError(`${found} cannot be loaded: ${why}`, { cause: error });
   }
   const all = [...new Set(Object.values(exported))];
-  const [mechanisms, mixers] = [all.filter(isMechanism), all.filter((one) => one instanceof MixerKind)];
+  const [mechanisms, mixers] = [all.filter(isA(Mechanism)), all.filter(isA(MixerKind))];
   if (mechanisms.length + mixers.length === 0) {
     throw new UsageError(`${found} exports no mechanism; export what defineAttention or defineMixer returns.`);
   }
   try {
     return [
       ...mechanisms.map((one) => registerMechanism(one, { plugin: file })),
-      ...mixers.map((one) => registerMixer(one as MixerKind, { plugin: file })),
+      ...mixers.map((one) => registerMixer(one, { plugin: file })),
     ];
   } catch (error) {
     throw new UsageError(`${found}: ${(error as Error).message.replace(/^register(Mechanism|Mixer): /, '')}`);
   }
 }
 
-/** One of another copy of the package too: what is wrong with it, `registerMechanism` says. */
-const isMechanism = (value: unknown): value is Mechanism =>
-  value instanceof Mechanism ||
-  (typeof value === 'object' && value !== null && value.constructor.name === 'Mechanism' && 'definition' in value);
+/** One of another copy of the package too: what is wrong with it, registering it says. */
+const isA =
+  <T>(kind: abstract new (...given: never) => T) =>
+  (value: unknown): value is T =>
+    value instanceof kind ||
+    (typeof value === 'object' && value !== null && value.constructor.name === kind.name && 'definition' in value);
 
 /** An error that no check foresaw is a plugin's where its code stands in the stack. */
 function blamed(who: string, error: unknown, plugins: readonly Plugin[]): unknown {

@@ -29,11 +29,16 @@ export const everyLayer = (config: ModelConfig, change: (layer: LayerConfig) => 
   ...(config.pattern && { pattern: config.pattern.map((layer) => changed(layer, change(layer))) }),
 });
 
+const changed = <T extends LayerConfig>(layer: T, change: Partial<LayerConfig>): T => ({
+  ...mixerGone(layer, change),
+  ...change,
+});
+
 /** A layer that is given a mechanism is attention, whatever it was. */
-function changed<T extends LayerConfig>(layer: T, change: Partial<LayerConfig>): T {
-  const { mixer, ...attention } = layer;
-  const base = change.mechanism === undefined && mixer !== undefined ? { ...attention, mixer } : attention;
-  return { ...base, ...change } as T;
+function mixerGone<T extends object>(layer: T, change: object): T {
+  if (!('mechanism' in change) || !('mixer' in layer)) return layer;
+  const { mixer: _, ...attention } = layer;
+  return attention as T;
 }
 
 /** What a mixer of the model is made for. */
@@ -123,11 +128,5 @@ export function withLayer(who: string, rest: Given, entry: Given): Given {
     const merges = (key === 'feedForward' || key === 'norm') && isObject(value) && isObject(base);
     return [key, merges ? { ...base, ...value } : value];
   });
-  // a layer that names a mechanism is attention, whatever the others are
-  const { mixer, ...attention } = rest;
-  const common =
-    entry['mechanism'] !== undefined && entry['mixer'] === undefined
-      ? attention
-      : { ...attention, ...(mixer !== undefined && { mixer }) };
-  return { ...common, ...(Object.fromEntries(own) as Given) };
+  return { ...mixerGone(rest, entry), ...(Object.fromEntries(own) as Given) };
 }

@@ -1,5 +1,5 @@
-import { knownMechanisms, mechanisms } from '../attention/index.js';
-import { pluginOf, unknownMechanism } from '../attention/registry.js';
+import { mechanism } from '../attention/index.js';
+import { pluginOf, reasonAgainstMechanism } from '../attention/registry.js';
 import { describe, isPlainObject as isObject } from '../core/describe.js';
 import { nearest, OptionError } from '../core/errors.js';
 import {
@@ -13,7 +13,7 @@ import {
   type Requirements,
 } from '../core/requirements.js';
 import { activations } from '../nn/index.js';
-import { mixer, pluginOfMixer } from '../nn/mixers/registry.js';
+import { mixer, pluginOfMixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
 import { mixerSizes, splitLayers, withLayer } from './config-layers.js';
 import {
   kinds,
@@ -267,19 +267,11 @@ function contradictionsOf(config: ModelConfig, given: Readonly<Record<string, Gi
 function mechanismReasons(config: ModelConfig): string[] {
   const { kind, heads, kvHeads, headDim, length, position } = config;
   const { name, options, plugin } = config.mechanism;
-  const mechanism = knownMechanisms().find((one) => one.name === name);
-  if (mechanism === undefined) {
-    return [
-      plugin === undefined
-        ? `${unknownMechanism(name)}; one of your own is known by --plugin FILE or registerMechanism`
-        : `mechanism "${name}" came from ${plugin}, which is not loaded: pass --plugin ${plugin}, or registerMechanism it first`,
-    ];
-  }
-  const { supports } = mechanism.definition;
+  const missing = reasonAgainstMechanism(name, plugin);
+  if (missing !== undefined) return [missing];
+  const own = mechanism(name);
+  const { supports } = own.definition;
   const reasons: string[] = [];
-  if (plugin !== undefined && mechanisms.includes(mechanism)) {
-    reasons.push(`mechanism "${name}" came from ${plugin}, and subquad has another of this name: rename one of them`);
-  }
   const scored = position.method === 'alibi' || position.method === 't5' || position.method === 'transformer-xl';
   if (scored && !supports.score) {
     const others = positionNames.filter((one) => !['alibi', 't5', 'transformer-xl'].includes(one));
@@ -289,7 +281,7 @@ function mechanismReasons(config: ModelConfig): string[] {
   }
   const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: Math.ceil(headDim), E: Math.ceil(headDim) };
   try {
-    mechanism.settle(shape, { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' });
+    own.settle(shape, { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' });
   } catch (error) {
     reasons.push((error as Error).message.replace(/\.$/, ''));
   }
@@ -303,9 +295,10 @@ function mixerReasons(config: ModelConfig, { name, options, plugin }: NonNullabl
   if (kind === 'transformer-xl' || kind === 'compressive-transformer') {
     return [`kind ${kind} attends to its memory, so it takes a mechanism and no mixer`];
   }
+  const missing = reasonAgainstMixer(name, plugin);
+  if (missing !== undefined) return [missing];
   try {
-    const made = mixer(name).create(sizes, options);
-    const rows = made.resize?.(length) ?? length;
+    const rows = mixer(name).create(sizes, options).resize?.(length) ?? length;
     if (rows === length) return [];
     return [
       kind !== 'encoder' && `mixer ${name} gives ${rows} rows for ${length}, so it is for encoders`,
@@ -313,9 +306,7 @@ function mixerReasons(config: ModelConfig, { name, options, plugin }: NonNullabl
         `mixer ${name} changes the number of rows, so residual "reversible" is not for it`,
     ].filter((reason) => reason !== false);
   } catch (error) {
-    const from =
-      plugin === undefined ? '' : `; it came from ${plugin}: pass --plugin ${plugin}, or registerMixer it first`;
-    return [`${(error as Error).message.replace(/\.$/, '')}${from}`];
+    return [(error as Error).message.replace(/\.$/, '')];
   }
 }
 

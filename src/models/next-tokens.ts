@@ -1,6 +1,7 @@
 import { OptionError } from '../core/errors.js';
+import type { Device } from '../devices/device.js';
 import { concat, slice } from '../ops/index.js';
-import type { Tensor } from '../tensor/index.js';
+import { tensor, type Tensor } from '../tensor/index.js';
 
 export interface TokenRule {
   readonly vocabulary: number;
@@ -93,6 +94,15 @@ export function inOrder(parts: readonly { readonly rows: readonly number[]; read
   if (parts.length === 1) return parts[0]!.x;
   const each = parts.flatMap(({ rows, x }) => rows.map((row, i) => ({ row, x: slice(x, { start: i, end: i + 1 }) })));
   return concat(each.sort((a, b) => a.row - b.row).map(({ x }) => x));
+}
+
+/** Tokens `start … end − 1` of lists of one length, as `[lists, tokens]`. */
+export function tokensBetween(lists: readonly Int32Array[], start: number, end: number, device: Device): Tensor {
+  const pieces = lists.map((list) => list.subarray(start, end));
+  const count = pieces[0]!.length;
+  const all = new Int32Array(pieces.length * count);
+  pieces.forEach((piece, i) => all.set(piece, i * count));
+  return tensor(all, [pieces.length, count], { device });
 }
 
 /** Tokens of each prompt that go through the layers at a time. */

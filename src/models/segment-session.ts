@@ -4,10 +4,10 @@ import { checkValue, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import type { Embedding, Module } from '../nn/index.js';
 import { concat, reshape, slice } from '../ops/index.js';
-import { commonDevice, disposeAll, keep, noGradient, scope, share, tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, disposeAll, keep, noGradient, scope, share, type Tensor } from '../tensor/index.js';
 import type { ModelState } from './model.js';
 import type { ModelConfig } from './model-config.js';
-import { inOrder, PREFILL, rowsBy, tokensOfRows } from './next-tokens.js';
+import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
 import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import type { Stack } from './stack.js';
 import { someRows, type SessionOptions, type TextSession } from './text-session.js';
@@ -201,17 +201,13 @@ export class SegmentSession implements TextSession {
     lists: readonly Int32Array[],
   ): { readonly logits: Tensor; readonly state: ModelState } {
     const { device } = this.#model.ends.embedding.weight.value;
-    const count = lists[0]!.length;
     const most = Math.min(PREFILL, this.#model.config.length);
     const before = together(rows.map((row) => this.#states[row]));
     let last: { logits: Tensor; state: ModelState } | undefined;
-    for (let start = 0; start < count; start += most) {
-      const pieces = lists.map((list) => list.subarray(start, start + most));
-      const [{ length }] = pieces as [Int32Array];
-      const tokens = new Int32Array(rows.length * length);
-      pieces.forEach((piece, i) => tokens.set(piece, i * length));
-      const input = tensor(tokens, [rows.length, length], { device });
-      const next = this.#model.logits(input, { state: last?.state ?? before });
+    for (let start = 0; start < lists[0]!.length; start += most) {
+      const next = this.#model.logits(tokensBetween(lists, start, start + most, device), {
+        state: last?.state ?? before,
+      });
       disposeAll(last);
       last = next;
     }

@@ -4,9 +4,9 @@ import { lengthsBelow } from '../attention/decode/state.js';
 import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
 import { checkValue, type Requirement } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
-import { commonDevice, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, noGradient, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './model-config.js';
-import { inOrder, PREFILL, rowsBy, tokensOfRows } from './next-tokens.js';
+import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
 import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import { Stack } from './stack.js';
 import { someRows, type SessionOptions, type TextSession } from './text-session.js';
@@ -211,25 +211,19 @@ export class Session implements TextSession {
 
   /** What the layers give for the last of the next tokens of some rows, as many for each, `[rows, 1, width]`. */
   #advance(rows: readonly number[], lists: readonly Int32Array[]): Tensor {
-    const count = lists[0]!.length;
+    const { device } = this.#model.ends.embedding.weight.value;
     let last: Tensor | undefined;
-    for (let start = 0; start < count; start += PREFILL) {
+    for (let start = 0; start < lists[0]!.length; start += PREFILL) {
       last?.dispose();
-      last = this.#through(
-        rows,
-        lists.map((list) => list.subarray(start, start + PREFILL)),
-      );
+      last = scope(() => this.#through(rows, tokensBetween(lists, start, start + PREFILL, device)));
     }
     return slice(last!, { axis: 1, start: -1 });
   }
 
   /** The same for all of a piece, normalised. */
-  #through(rows: readonly number[], lists: readonly Int32Array[]): Tensor {
-    const { stack, ends } = this.#model;
-    const device = ends.embedding.weight.value.device;
-    const count = lists[0]!.length;
-    const tokens = new Int32Array(rows.length * count);
-    lists.forEach((list, i) => tokens.set(list, i * count));
+  #through(rows: readonly number[], tokens: Tensor): Tensor {
+    const { stack } = this.#model;
+    const count = tokens.shape[1]!;
     const offsets = rows.map((row) => this.#lengths[row]!);
     const offset = offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets;
     const attend = (mixer: Mixer, stream: Tensor): Tensor => {
@@ -237,12 +231,7 @@ export class Session implements TextSession {
       const { q, k, v, inputs } = attention.project(stream, { offset });
       return attention.combine(this.#decoders.get(attention)!.step(q, k, v, { inputs, rows }).out);
     };
-    const out = scope(() =>
-      noGradient(
-        () =>
-          stack.forward(this.#model.embed(tensor(tokens, [rows.length, count], { device }), offset), { attend }).stream,
-      ),
-    );
+    const out = noGradient(() => stack.forward(this.#model.embed(tokens, offset), { attend }).stream);
     this.#lengths = this.#lengths.map((length, row) => (rows.includes(row) ? length + count : length));
     return out;
   }

@@ -24,7 +24,7 @@ import { reversibleOutcome } from '../nn/reversible.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
-import { layerState, withPlace } from './layer-state.js';
+import { checkLayers, layerState, withPlace } from './layer-state.js';
 
 export interface StackOptions {
   readonly causal: boolean;
@@ -78,6 +78,7 @@ export class Stack extends Module {
   forward(x: Tensor, context: Context = {}): Outcome {
     commonDevice('Stack', [x]);
     checkContext('Stack', x, context);
+    checkLayers(context.state, this.layers.length);
     return scope(() => {
       const losses = context.losses ?? records([x]);
       const beside: Beside[] = [];
@@ -93,7 +94,11 @@ export class Stack extends Module {
           [rows, lengths] = [resize(rows), lengths?.map(resize)];
           return step;
         });
-        const next = run.residual.kind === 'reversible' ? reversed(steps, stream) : plain(run.residual, steps, stream);
+        const given = context.encoded ? [context.encoded] : [];
+        const next =
+          run.residual.kind === 'reversible'
+            ? reversed(steps, stream, given)
+            : plain(run.residual, steps, stream, given);
         // what is between two runs is kept by the tape where it is needed
         if (stream !== x && stream !== next.stream) stream.dispose();
         ({ stream } = next);
@@ -136,10 +141,10 @@ function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[]): Run[]
   return runs;
 }
 
-/** What a layer reads is among its inputs, and its state is named by its place. */
+/** What a layer reads is among its inputs: its state, then an encoder's output, which all read. */
 const taken = ({ block, context, state }: Step) => ({
   modules: [block, ...block.uses],
-  given: [...Object.values(state), ...(context.encoded ? [context.encoded] : [])],
+  given: Object.values(state),
   contextOf: (given: readonly Tensor[]): Context => {
     const names = Object.keys(state);
     return {
@@ -150,18 +155,28 @@ const taken = ({ block, context, state }: Step) => ({
   },
 });
 
-function plain(residual: ModelConfig['residual'], steps: readonly Step[], x: Tensor): Outcome {
+function plain(
+  residual: ModelConfig['residual'],
+  steps: readonly Step[],
+  x: Tensor,
+  encoded: readonly Tensor[],
+): Outcome {
   const layers = steps.map((step) => {
     const { modules, given, contextOf } = taken(step);
     const forward = (rows: Tensor, ...own: Tensor[]): Outcome =>
       withPlace(step.index, step.block.forward(rows, contextOf(own)));
     return { modules, given, forward };
   });
-  return checkpointedOutcome(layers, residual.kind === 'plain' ? layers.length : Math.max(1, residual.every), x);
+  return checkpointedOutcome(
+    layers,
+    residual.kind === 'plain' ? layers.length : Math.max(1, residual.every),
+    x,
+    encoded,
+  );
 }
 
 /** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
-function reversed(steps: readonly Step[], x: Tensor): Outcome {
+function reversed(steps: readonly Step[], x: Tensor, encoded: readonly Tensor[]): Outcome {
   const layers = steps.map((step) => {
     const { modules, given, contextOf } = taken(step);
     return {
@@ -172,7 +187,7 @@ function reversed(steps: readonly Step[], x: Tensor): Outcome {
     };
   });
   return scope(() => {
-    const { streams, beside } = reversibleOutcome(layers, x, x);
+    const { streams, beside } = reversibleOutcome(layers, x, x, encoded);
     return { ...beside, stream: mul(add(...streams), 0.5) };
   });
 }

@@ -33,7 +33,11 @@ export function outcomeOf(who: string, given: Tensor | Outcome): Outcome {
   throw new OptionError(`${who}: must give a tensor, or { stream, losses, state, updates }; got ${describe(given)}.`);
 }
 
-/** All that several gave beside their streams: losses of one name added up, of other entries of one name the last. */
+/**
+ * All that several gave beside their streams: losses of one name added up, of the next values of one parameter the last.
+ *
+ * @throws OptionError for states of one name: one of them would be lost.
+ */
 export function besideOf(all: readonly Beside[]): Beside {
   const losses: Record<string, Tensor> = {};
   const state: Record<string, Tensor> = {};
@@ -42,7 +46,10 @@ export function besideOf(all: readonly Beside[]): Beside {
     for (const [name, loss] of Object.entries(one.losses ?? {})) {
       losses[name] = losses[name] === undefined ? loss : add(losses[name], loss);
     }
-    Object.assign(state, one.state);
+    for (const [name, tensor] of Object.entries(one.state ?? {})) {
+      if (state[name] !== undefined) throw new OptionError(`layer: two of its parts have a state ${name}; rename one.`);
+      state[name] = tensor;
+    }
     for (const [parameter, next] of one.updates ?? []) updates.set(parameter, next);
   }
   return {

@@ -130,6 +130,11 @@ onEveryDevice((on) => {
           'stack.layers.2.mixer.centre',
         ]);
         expect(noGradient(() => model.loss({ tokens: x, targets: y }, { state })).losses).toBeUndefined();
+        for (const name of ['last', 'last.3', '0']) {
+          expect(() => model.loss({ tokens: x, targets: y }, { state: { [name]: state!['last.0']! } })).toThrow(
+            'of 3 layers',
+          );
+        }
       });
       model.dispose();
     }

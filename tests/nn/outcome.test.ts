@@ -37,6 +37,17 @@ const placed = (i: number, { state, ...rest }: Outcome): Outcome => ({
   state: { [`last.${i}`]: state!['last']! },
 });
 
+/** What each gave, put together by hand. */
+const together = (all: readonly Outcome[]): Outcome => {
+  const sum = (name: string): Tensor => all.map(({ losses }) => losses![name]!).reduce((a, b) => add(a, b));
+  return {
+    stream: all.at(-1)!.stream,
+    losses: { size: sum('size'), centre: sum('centre') },
+    state: Object.fromEntries(all.flatMap(({ state }) => Object.entries(state!))),
+    updates: new Map(all.flatMap(({ updates }) => [...updates!])),
+  };
+};
+
 const plainly: Ways = (layers, x, states) => {
   let stream = x;
   const all = layers.map((layer, i) => {
@@ -44,7 +55,7 @@ const plainly: Ways = (layers, x, states) => {
     ({ stream } = one);
     return one;
   });
-  return { ...besideOf(all), stream };
+  return together(all);
 };
 
 const inGroups =
@@ -68,7 +79,7 @@ const twoStreams: Ways = (layers, x, states) => {
     b = add(b, mul(a, 0.5));
     return one;
   });
-  return { ...besideOf(all), stream: add(a, b) };
+  return { ...together(all), stream: add(a, b) };
 };
 
 const reversibly: Ways = (layers, x, states) => {
@@ -158,8 +169,11 @@ onEveryDevice((on) => {
   });
 });
 
-test('losses of one name add up, and a tensor is a stream', () => {
+test('what is no outcome, and two states of one name, are refused', () => {
+  const tensor = {} as Tensor;
+  expect(() => outcomeOf('f', { stream: tensor })).toThrow('f: must give a tensor');
   expect(besideOf([])).toEqual({});
-  const stream = {} as Tensor;
-  expect(() => outcomeOf('f', { stream })).toThrow('f: must give a tensor');
+  expect(() => besideOf([{ state: { last: tensor } }, { state: { last: tensor } }])).toThrow(
+    'have a state last; rename one',
+  );
 });

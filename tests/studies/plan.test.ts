@@ -151,21 +151,21 @@ describe('what fits and what is recommended', () => {
 
   test('what is extended from shorter texts is what the whole one takes', () => {
     const like = { width: 16, threads: 1 };
-    const at = (name: string, L: number, options: AnyOptions): void => {
+    /** Peaks are at most `most` times too high. */
+    const at = (name: string, L: number, options: AnyOptions, most = 1): void => {
       const shape = { B: 1, H: 1, G: 1, L, S: L, D: 16, E: 16 };
       const { taken, rehearsed } = foretell(mechanism(name), shape, options, { training: false, like });
       const whole = rehearse(mechanism(name), shape, options, { training: false, like, countPairs: false });
       expect(rehearsed).toBeLessThan(L);
       const counts = ({ multiplyAdds, dispatches }: Rehearsal) => [multiplyAdds, dispatches];
       expect(counts(taken)).toEqual(counts(whole));
-      // a peak is the larger of several sums, so no parabola: of many kernels it is an estimate from above
-      const most = name === 'flash' ? 1 : 1.2;
       expect(taken.peakBytes).toBeGreaterThanOrEqual(whole.peakBytes);
       expect(taken.peakBytes).toBeLessThanOrEqual(most * whole.peakBytes);
     };
     // too long, and of too many kernels
     at('flash', 2 ** 21, { causal: false });
-    if (everyLength) at('chunked', 8192, { causal: true, queryChunk: 64, keyChunk: 64 });
+    // the peak of chunks is the larger of several sums, so no parabola
+    if (everyLength) at('chunked', 8192, { causal: true, queryChunk: 64, keyChunk: 64 }, 1.2);
   });
 });
 

@@ -1,7 +1,7 @@
 import type { DeviceInfo } from '../../devices/index.js';
 import type { TrainResult, TrainStart } from '../../studies/train.js';
 import type { Metric, StepMetric } from '../../train/metrics.js';
-import type { Limits } from '../../train/run.js';
+import type { Limits } from '../../train/run-options.js';
 import type { Style } from '../ansi.js';
 import * as format from '../../report/format.js';
 import type { Io } from '../io.js';

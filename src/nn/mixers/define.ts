@@ -1,5 +1,5 @@
 import { describedFaults } from '../../attention/check-definition.js';
-import { resolveOptions, type OptionSpecs, type OptionValues } from '../../attention/options.js';
+import { resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from '../../attention/options.js';
 import type { ParameterSpec, Paper } from '../../attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
 import {
@@ -19,6 +19,17 @@ import { checkBranch, type BranchContext, type Mixer } from '../layer.js';
 import { Module } from '../module.js';
 import { outcomeOf, type NamedTensors, type Outcome } from '../outcome.js';
 import type { Parameter } from '../parameter.js';
+
+/** The sizes that options and parameters of a mechanism would see. */
+export const shapeOf = ({ heads, headDim, length }: MixerSizes): AttentionShape => ({
+  B: 1,
+  H: heads,
+  G: heads,
+  L: length,
+  S: length,
+  D: headDim,
+  E: headDim,
+});
 
 /** What a mixer is made for. */
 export interface MixerSizes {
@@ -111,16 +122,12 @@ export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = s
     checkValues(this.name, sizes, ofSizes, Object.keys(ofSizes));
     checkValue(this.name, 'options', given, plainObject);
     const { name, options, supports, refuse } = this.definition;
-    const { heads, headDim, length, causal } = sizes;
-    const shape = { B: 1, H: heads, G: heads, L: length, S: length, D: headDim, E: headDim };
-    const { values, refused } = resolveOptions(options, given, shape);
-    if (refused.length > 0) throw new OptionError(`${name}: ${refused.join('; ')}.`);
-    if (causal && !supports.causal) {
-      throw new CapabilityError(`${name}: has no causal form; take it for an encoder.`);
-    }
-    const reasons = refuse?.(sizes, values) ?? [];
-    if (reasons.length > 0) throw new OptionError(`${name}: ${reasons.join('; ')}.`);
-    return values;
+    const { values, refused } = resolveOptions(options, given, shapeOf(sizes));
+    const reasons = refused.length > 0 ? refused : (refuse?.(sizes, values) ?? []);
+    const incapable = sizes.causal && !supports.causal ? ['has no causal form; take it for an encoder'] : [];
+    const all = [...incapable, ...reasons];
+    if (all.length === 0) return values;
+    throw new (reasons.length > 0 ? OptionError : CapabilityError)(`${name}: ${all.join('; ')}.`);
   }
 
   /** The branch of a layer, without values yet. @throws as `settle`. */

@@ -2,7 +2,7 @@ import { learned, normalOf, synthesizer, type ParameterSpec } from '../../attent
 import { matmul, reshape, splitHeads, transpose } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { storedAs } from '../stored.js';
-import { defineMixer, type MixerSizes } from './define.js';
+import { defineMixer, shapeOf } from './define.js';
 
 const { options, summary, paper, formula, parameters } = synthesizer.definition;
 
@@ -36,14 +36,4 @@ export const synthesizerMixer = defineMixer({
     const [B, H, L, D] = mixed.shape as [number, number, number, number];
     return matmul(reshape(transpose(mixed, [0, 2, 1, 3]), [B, L, H * D]), out!, storedAs(x));
   },
-});
-
-const shapeOf = ({ heads, headDim, length }: MixerSizes) => ({
-  B: 1,
-  H: heads,
-  G: heads,
-  L: length,
-  S: length,
-  D: headDim,
-  E: headDim,
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isPlainObject } from '../../../src/core/describe.js';
 import { readConfig, Transformer, type LanguageModel } from '../../../src/models/index.js';
@@ -7,10 +7,11 @@ import {
   constantRate,
   type evaluate,
   exportModel,
+  inMemory,
   loadCheckpoint,
   type loadModel,
   nodeFiles,
-  openSafetensors,
+  type openSafetensors,
   type runTraining,
   Safetensors,
   saveCheckpoint,
@@ -226,7 +227,7 @@ export const train: Readonly<Record<string, Row | Plain>> = {
   modelOf: {
     signature: [
       value({ model: config }),
-      made(({ folder }) => openSafetensors(join(folder, 'model.safetensors'))),
+      made(({ folder }) => Safetensors.open(inMemory(readFileSync(join(folder, 'model.safetensors'))))),
       options({ device, names: callback((name: string) => name) }, ['device']),
     ],
     call: async (f: typeof modelOf, [json, file, given]) =>
