@@ -14,8 +14,8 @@ const families = [
   { family: 'exact', name: 'flash', options: {} },
   { family: 'patterns', name: 'sliding-window', options: { radius: 32 } },
   { family: 'patterns', name: 'long-short-causal', options: { causalWindow: 32, chunkLength: 16 } },
-  { family: 'kernels', name: 'linear-transformer', options: {} },
-  { family: 'kernels', name: 'performer', options: { numFeatures: 64 } },
+  { family: 'kernel-methods', name: 'linear-transformer', options: {} },
+  { family: 'kernel-methods', name: 'performer', options: { numFeatures: 64 } },
   { family: 'hashing', name: 'reformer', options: { chunkLength: 32, rounds: 2 } },
   { family: 'mixers', name: 'synthesizer', options: {} },
 ];

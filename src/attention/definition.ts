@@ -13,7 +13,7 @@ import type { ParameterSpecs } from './parameters.js';
 export const exactnesses = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'] as const;
 export type Exactness = (typeof exactnesses)[number];
 
-export const families = ['exact', 'patterns', 'low-rank', 'kernels', 'hashing', 'mixers'] as const;
+export const families = ['exact', 'patterns', 'low-rank', 'kernel-methods', 'hashing', 'mixers'] as const;
 
 export interface Paper {
   readonly authors: string;

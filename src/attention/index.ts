@@ -45,7 +45,7 @@ export { knownMechanisms, mechanism, mechanisms, registerMechanism, type Registe
 export { rehearse, type Rehearsal, type RehearseOptions, type Taken } from './rehearse.js';
 export * from './exact/index.js';
 export * from './hashing/index.js';
-export * from './kernels/index.js';
+export * from './kernel-methods/index.js';
 export * from './low-rank/index.js';
 export * from './mixers/index.js';
 export * from './patterns/index.js';

@@ -2,14 +2,21 @@ import { Registry, type RegisterOptions } from '../core/registry.js';
 import type { Supports } from './definition.js';
 import * as exact from './exact/index.js';
 import * as hashing from './hashing/index.js';
-import * as kernels from './kernels/index.js';
+import * as kernelMethods from './kernel-methods/index.js';
 import * as lowRank from './low-rank/index.js';
 import { Mechanism } from './mechanism.js';
 import * as mixers from './mixers/index.js';
 import type { OptionSpecs } from './options.js';
 import * as patterns from './patterns/index.js';
 
-const ofPackage: readonly Readonly<Record<string, unknown>>[] = [exact, patterns, lowRank, kernels, hashing, mixers];
+const ofPackage: readonly Readonly<Record<string, unknown>>[] = [
+  exact,
+  patterns,
+  lowRank,
+  kernelMethods,
+  hashing,
+  mixers,
+];
 
 /** Every mechanism of this package, family by family, by name. */
 export const mechanisms: readonly Mechanism[] = ofPackage.flatMap((family) =>

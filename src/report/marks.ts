@@ -7,7 +7,7 @@ export interface Look {
   readonly dash: number;
 }
 
-const families = ['standard', 'exact', 'patterns', 'low-rank', 'kernels', 'hashing', 'mixers'];
+const families = ['standard', 'exact', 'patterns', 'low-rank', 'kernel-methods', 'hashing', 'mixers'];
 const shapes = 5;
 const dashes = 3;
 

@@ -43,7 +43,7 @@ describe('rows that float32 empties are counted in a note', () => {
     if (lost > 0) expect(notes).toHaveLength(1);
     if (factor === 1) expect({ lost, notes }).toEqual({ lost: 0, notes: [] });
     // those with features say how many it is
-    if (one.definition.family === 'kernels')
+    if (one.definition.family === 'kernel-methods')
       expect(notes.map((note) => Number(/^(\d+) of \d+ rows/.exec(note)![1]))).toEqual(lost > 0 ? [lost] : []);
   });
 

@@ -166,7 +166,7 @@ it.runIf(full)('training: one mechanism of each family that has a causal form', 
     width: 32,
   });
   expect(new Set(rows.map(({ family }) => family))).toEqual(
-    new Set(['exact', 'patterns', 'kernels', 'hashing', 'mixers']),
+    new Set(['exact', 'patterns', 'kernel-methods', 'hashing', 'mixers']),
   );
   for (const row of rows) {
     expect(row.family, row.name).toBe(mechanism(row.name).definition.family);

@@ -20,23 +20,25 @@ export const mechanismOptions = {
   plugin: pluginOption,
 } as const;
 
+const familyWidth = Math.max(...families.map((family) => family.length));
+
 /** The mechanisms by family, for the help. */
 export const mechanismNotes = `Mechanisms
 ${families
   .map((family) => {
     const names = mechanisms.filter(({ definition }) => definition.family === family).map(({ name }) => name);
-    return `  ${family.padEnd(9)} ${wrapped(names)}`;
+    return `  ${family.padEnd(familyWidth)} ${wrapped(names)}`;
   })
   .join('\n')}
-  core set  ${wrapped(coreSet().map(({ name }) => name))}`;
+  ${'core set'.padEnd(familyWidth)} ${wrapped(coreSet().map(({ name }) => name))}`;
 
 function wrapped(names: readonly string[]): string {
   const lines = [''];
   for (const name of names) {
-    if (lines.at(-1)!.length + name.length > 100) lines.push('');
+    if (lines.at(-1)!.length + name.length > 109 - familyWidth) lines.push('');
     lines[lines.length - 1] += lines.at(-1) === '' ? name : `, ${name}`;
   }
-  return lines.join(`,\n${' '.repeat(12)}`);
+  return lines.join(`,\n${' '.repeat(familyWidth + 3)}`);
 }
 
 interface Wanted {

@@ -82,7 +82,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
     options(
       {
         name: text('mine'),
-        family: word('exact', 'patterns', 'low-rank', 'kernels', 'hashing', 'mixers'),
+        family: word('exact', 'patterns', 'low-rank', 'kernel-methods', 'hashing', 'mixers'),
         level: word('attention', 'mixer'),
         summary: text(),
         paper: value({ authors: 'A', title: 'T', year: 2020 }),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { performer } from '../../../src/attention/kernels/index.js';
+import { performer } from '../../../src/attention/kernel-methods/index.js';
 import { disposeAll, scope, tensor } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
 import { double, single } from '../../oracles/arithmetic.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { performer } from '../../../src/attention/kernels/index.js';
+import { performer } from '../../../src/attention/kernel-methods/index.js';
 import { normalOf, orthogonalRows, type CallOptions } from '../../../src/attention/index.js';
 import { attend } from '../../../src/ops/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../../src/tensor/index.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { byKeyHeads } from '../../../src/attention/kernels/by-heads.js';
+import { byKeyHeads } from '../../../src/attention/kernel-methods/by-heads.js';
 import type { Call } from '../../../src/attention/index.js';
 import { attend } from '../../../src/ops/index.js';
 import { disposeAll, gradients, scope, tensor } from '../../../src/tensor/index.js';

@@ -1,5 +1,5 @@
 import { test } from 'vitest';
-import { linearTransformer } from '../../../src/attention/kernels/index.js';
+import { linearTransformer } from '../../../src/attention/kernel-methods/index.js';
 import { scope } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
 import * as oracles from '../../oracles/kernels.js';

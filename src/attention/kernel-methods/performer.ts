@@ -32,7 +32,7 @@ const featuresOf = (options: Options): number => (options.features === 'hyperbol
 /** The exponential of q·k as the mean of products of positive random features. */
 export const performer = defineAttention({
   name: 'performer',
-  family: 'kernels',
+  family: 'kernel-methods',
   summary:
     'exp(q·k) as the mean of products of positive random features (FAVOR+), so that sums over keys are linear in n.',
   paper: {

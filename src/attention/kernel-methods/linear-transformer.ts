@@ -20,7 +20,7 @@ const featureMaps: Record<OptionValues<typeof options>['featureMap'], (x: F32) =
 /** Attention whose weights are products of positive features, so that the sums over keys are a state of fixed size. */
 export const linearTransformer = defineAttention({
   name: 'linear-transformer',
-  family: 'kernels',
+  family: 'kernel-methods',
   summary: 'Weights φ(q)·φ(k) with a fixed positive map φ: a recurrent network with a state of d × d numbers a head.',
   paper: {
     authors: 'Katharopoulos, Vyas, Pappas, Fleuret',
