@@ -1,11 +1,11 @@
 import { describe, isPlainObject } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
 import { CapabilityError, notOptions, OptionError, ShapeError } from '../core/errors.js';
-import { checkValue } from '../core/requirements.js';
+import { checkValue, flag, reasonsAgainst, text, wholeFrom, type Requirement } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { Score } from '../scores/index.js';
 import { commonDevice, someTensor, Tensor } from '../tensor/index.js';
-import type { AttentionDefinition, Supports } from './definition.js';
+import type { AttentionDefinition, NamedTensors, StepSeed, Supports } from './definition.js';
 import { checkSizes, resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from './options.js';
 
 /** Options of every call; a mechanism's own stand beside them. (A type and no interface, so that it is a record as well.) */
@@ -23,6 +23,12 @@ export type CommonOptions<P extends string = string, I extends string = string, 
   readonly parameters?: Readonly<Partial<Record<P, Tensor>>>;
   /** Further projections by name. */
   readonly inputs?: Readonly<Partial<Record<I, Tensor>>>;
+  /** What the call before gave of this text as `state`; default none, as at its start. */
+  readonly state?: NamedTensors;
+  /** Whether the mechanism's own losses are asked for, if it has any; default false. */
+  readonly losses?: boolean;
+  /** The step that is trained, for noise and moving averages; default: nothing is trained. */
+  readonly training?: StepSeed | undefined;
 };
 
 export const commonOptions: readonly string[] = [
@@ -33,6 +39,9 @@ export const commonOptions: readonly string[] = [
   'seed',
   'parameters',
   'inputs',
+  'state',
+  'losses',
+  'training',
 ] satisfies readonly (keyof CommonOptions)[];
 
 /** Why a call is refused; the reasons of one class make one error. */
@@ -92,7 +101,9 @@ export function checkCall<O extends OptionSpecs>(
   }
   checkCallOptions(definition, given);
   const { q, k, v } = tensors;
-  const further = [given['parameters'], given['inputs']].flatMap((some) => Object.values((some ?? {}) as Given));
+  const further = ['parameters', 'inputs', 'state']
+    .map((bag) => given[bag])
+    .flatMap((some) => Object.values((some ?? {}) as Given));
   commonDevice(who, [q, k, v, ...further.filter((x) => x instanceof Tensor)]);
   const got = `q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
   const faults = noFaults();
@@ -115,7 +126,7 @@ export function checkCall<O extends OptionSpecs>(
 function checkCallOptions({ name, options }: AttentionDefinition, given: unknown): void {
   if (!isPlainObject(given))
     throw new OptionError(`${name}: ${notOptions(given, [...commonOptions, ...Object.keys(options)])}.`);
-  for (const bag of ['parameters', 'inputs']) {
+  for (const bag of ['parameters', 'inputs', 'state']) {
     const value = given[bag];
     if (value !== undefined && !isPlainObject(value))
       throw new OptionError(`${name}: ${bag} must be an object of tensors by name; got ${describe(value)}.`);
@@ -141,6 +152,12 @@ function collect<O extends OptionSpecs>(
   if (!Number.isSafeInteger(seed) || (seed as number) < 0) {
     option.push(`seed must be a whole number of at least 0; got ${describe(seed)}`);
   }
+  option.push(
+    ...reasonsAgainst({ losses: given['losses'], training: given['training'] }, { losses: flag, training: step }),
+  );
+  for (const [name, x] of Object.entries((given['state'] ?? {}) as Given)) {
+    if (!(x instanceof Tensor)) option.push(`state.${name} must be a tensor; got ${describe(x)}`);
+  }
   if (lengths !== undefined && !areLengths(lengths, B, S)) {
     option.push(`lengths must be ${B} whole numbers from 1 to ${S}, one a batch row; got ${describe(lengths)}`);
   }
@@ -156,6 +173,11 @@ function collect<O extends OptionSpecs>(
   if (option.length === 0) option.push(...(refuse?.(shape, values, causal === true) ?? []));
   return { values, causal: causal === true, seed: seed as number };
 }
+
+const step: Requirement = {
+  must: 'a step, such as { seed: 1, purpose: "step 12" }',
+  holds: (value) => reasonsAgainst(value, { seed: wholeFrom(0), purpose: text }, ['seed', 'purpose']).length === 0,
+};
 
 const areLengths = (lengths: unknown, B: number, S: number): boolean =>
   Array.isArray(lengths) &&

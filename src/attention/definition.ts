@@ -39,6 +39,16 @@ export interface Supports {
   readonly decode: false | 'cache' | 'recurrent';
 }
 
+/** Tensors by name. */
+export type NamedTensors = Readonly<Record<string, Tensor>>;
+
+/** A step of training: numbers that are drawn anew in it, such as noise, follow from both, as in `dropout`. */
+export interface StepSeed {
+  readonly seed: number;
+  /** Names the step, and what draws in it. */
+  readonly purpose: string;
+}
+
 /** One call, checked and complete: what `forward` computes with. */
 export interface Call<O extends OptionSpecs = OptionSpecs, P extends string = string, I extends string = string> {
   readonly q: Tensor;
@@ -57,13 +67,28 @@ export interface Call<O extends OptionSpecs = OptionSpecs, P extends string = st
   readonly parameters: Readonly<Record<P, Tensor>>;
   /** Further projections; where the caller has none, the plain q, k or v. */
   readonly inputs: Readonly<Record<I, Tensor>>;
+  /** What the call before gave of this text as `state`; empty at its start. */
+  readonly state: NamedTensors;
+  /** Whether `losses` are asked for. */
+  readonly losses: boolean;
+  /** The step, in training; undefined otherwise: no noise then, and no `updates`. */
+  readonly training: StepSeed | undefined;
 }
 
-export interface ForwardResult {
+export interface ForwardResult<P extends string = string> {
   /** `[B, H, L, E]` */
   readonly out: Tensor;
   /** `[B, H, L]`, where the mechanism has one. */
   readonly logsumexp?: Tensor;
+  /** Further losses that train it, by name, `[]` each. */
+  readonly losses?: NamedTensors;
+  /** What it has of this text at its next call, by name; no gradient flows through it. */
+  readonly state?: NamedTensors;
+  /**
+   * The next values of drawn parameters, such as moving averages: who trains sets them after the step. Those of a pass that is computed
+   * again are not taken.
+   */
+  readonly updates?: Readonly<Partial<Record<NoInfer<P>, Tensor>>>;
   /** What was done otherwise than asked for: padding, a shorter form for short inputs. */
   readonly notes?: readonly string[];
 }
@@ -82,8 +107,8 @@ export interface Recurrence<O extends OptionSpecs, P extends string, I extends s
   step(
     this: void,
     call: Call<O, P, I>,
-    state: Readonly<Record<string, Tensor>> | undefined,
-  ): ForwardResult & { readonly state: Readonly<Record<string, Tensor>> };
+    state: NamedTensors | undefined,
+  ): ForwardResult<P> & { readonly state: NamedTensors };
 }
 
 /** Functions are written as methods, so that a mechanism with options of its own is a `Mechanism` too. */
@@ -129,7 +154,7 @@ export interface AttentionDefinition<
   refuse?(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): readonly string[];
   cost(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): Cost;
   /** Default: exact attention under `pattern`. */
-  forward?(this: void, call: Call<O, P, I>): ForwardResult;
+  forward?(this: void, call: Call<O, P, I>): ForwardResult<P>;
   /**
    * Whether `forward` takes f16 and bf16, and keeps what it keeps for gradients in them; else it is given f32, and its output is
    * stored as q is. Default: where there is no `forward`.
@@ -145,7 +170,7 @@ export function attendWithin(call: Call<OptionSpecs, never, never>): ForwardResu
   return { out, logsumexp };
 }
 
-export interface AttentionResult extends ForwardResult {
+export interface AttentionResult<P extends string = string> extends ForwardResult<P> {
   readonly notes: readonly string[];
   /** Parameters that were drawn for this call, from `seed`. */
   readonly drawn: readonly string[];

@@ -7,8 +7,10 @@ export {
   type Cost,
   type Exactness,
   type ForwardResult,
+  type NamedTensors,
   type Paper,
   type Recurrence,
+  type StepSeed,
   type Supports,
 } from './define.js';
 export type { CommonOptions, Settings } from './call.js';

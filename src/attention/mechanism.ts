@@ -16,7 +16,7 @@ import {
 } from './definition.js';
 import type { AttentionShape, OptionSpecs, OptionValues } from './options.js';
 import { drawParameter, type ParameterSpecs } from './parameters.js';
-import { checkedCost, checkResult } from './returned.js';
+import { checkedCost, checkResult, withoutTape } from './returned.js';
 
 export type { AnyOptions, AttentionResult };
 
@@ -43,21 +43,24 @@ export class Mechanism<
   }
 
   /**
-   * Attention of `q` `[B,H,L,D]` to `k` `[B,G,S,D]` and `v` `[B,G,S,E]`: `out` `[B,H,L,E]`.
+   * Attention of `q` `[B,H,L,D]` to `k` `[B,G,S,D]` and `v` `[B,G,S,E]`: `out` `[B,H,L,E]`. Beside it come `losses` that were asked
+   * for, `state` for the next call of the text, and `updates` of what is not learned, of a mechanism that has them.
    *
    * @throws OptionError, CapabilityError or ShapeError with every reason at once, before anything is allocated; ShapeError for a
-   * definition whose `forward` returns something else than `out`.
+   * definition whose `forward` returns what it must not.
    */
-  run(q: Tensor, k: Tensor, v: Tensor, options: CallOptions<O, P, I, S> = {}): AttentionResult {
+  run(q: Tensor, k: Tensor, v: Tensor, options: CallOptions<O, P, I, S> = {}): AttentionResult<P> {
     const { shape, settings } = checkCall(this.#erased(), { q, k, v }, options);
-    const missing = Object.keys(this.#specs(shape, settings)).filter((name) => !given(options, name));
+    const specs = this.#specs(shape, settings);
+    const missing = Object.keys(specs).filter((name) => !given(options, name));
     const { forward = attendWithin, takesHalves = this.definition.forward === undefined } = this.definition;
     // a scope, so that nothing is left behind on an error
     const result = scope(() => {
       const call = this.call(q, k, v, options, { shape, settings });
       const found = forward(takesHalves ? call : widened(call));
-      checkResult(this.name, found, shape);
-      return found.out.dtype === q.dtype ? found : { ...found, out: cast(found.out, q.dtype) };
+      checkResult(this.name, found, shape, specs);
+      const { out } = found;
+      return { ...withoutTape(found), out: out.dtype === q.dtype ? out : cast(out, q.dtype) };
     });
     return { notes: [], ...result, drawn: missing, seed: settings.seed };
   }
@@ -71,7 +74,7 @@ export class Mechanism<
     { shape, settings }: { readonly shape: AttentionShape; readonly settings: Settings<O> },
   ): Call<O, P, I> {
     const { values, causal, seed } = settings;
-    const { scale = 1 / Math.sqrt(shape.D), score, lengths } = options;
+    const { scale = 1 / Math.sqrt(shape.D), score, lengths, state = {}, losses = false, training } = options;
     const specs = this.#specs(shape, settings);
     const parameters = Object.entries(specs).map(([name, spec]) => [
       name,
@@ -96,6 +99,9 @@ export class Mechanism<
       mask: pattern && padding ? pattern.and(padding) : (pattern ?? padding),
       parameters: Object.fromEntries(parameters) as Record<P, Tensor>,
       inputs: Object.fromEntries(inputs) as Record<I, Tensor>,
+      state,
+      losses,
+      training,
     };
   }
 

@@ -119,8 +119,8 @@ export function measure(
     const start = ledger.mark();
     const before = { ...counters };
     const run = (): Tensor => {
-      const { out, logsumexp } = mechanism.run(q, k, v, call);
-      logsumexp?.dispose();
+      const { out, ...rest } = mechanism.run(q, k, v, call);
+      disposeAll(rest);
       return out;
     };
     const out = training ? run() : noGradient(run);

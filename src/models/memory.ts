@@ -53,13 +53,13 @@ export interface StateRule {
   readonly width: number;
 }
 
-/** @throws ShapeError naming every tensor of a state that does not fit the model. */
+/** @throws ShapeError naming every tensor of a memory that does not fit the model; what else a state holds is its layers'. */
 export function checkState(who: string, state: ModelState = {}, { names, layers, batch, width }: StateRule): void {
   const known = new Set(names.flatMap((name) => Array.from({ length: layers }, (_, layer) => `${name}.${layer}`)));
   const given = Object.values(state);
   if (given.length > 0) commonDevice(who, given);
   const reasons = Object.entries(state).flatMap(([name, { shape }]) => {
-    if (!known.has(name)) return [`unexpected ${name} ${show(shape)}`];
+    if (!known.has(name)) return /^(recent|compressed)\./.test(name) ? [`unexpected ${name} ${show(shape)}`] : [];
     const fits = shape.length === 3 && shape[0] === batch && shape[2] === width;
     return fits ? [] : [`${name} must be [${batch},rows,${width}], not ${show(shape)}`];
   });

@@ -1,5 +1,6 @@
 import { Block, type BlockOptions, type Context, type NamedTensors, type Outcome } from '../nn/index.js';
 import { branchContext } from '../nn/layer.js';
+import { besideOf } from '../nn/outcome.js';
 import { cast, concat, detach } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { countRows, rowsBetween, rowsOf, type LayerMemory } from './memory.js';
@@ -37,11 +38,8 @@ export class RecurrentLayer extends Block {
       const attend: Context['attend'] = (mixer, rows) =>
         mixer.forward(rows, { ...branchContext(context), source: source(rows) });
       const kept = Object.entries(memory).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
-      return {
-        ...super.forward(x, { ...context, attend }),
-        ...(losses && { losses }),
-        state: Object.fromEntries(kept),
-      };
+      const { stream, ...beside } = super.forward(x, { ...context, attend });
+      return { ...besideOf([beside, { ...(losses && { losses }), state: Object.fromEntries(kept) }]), stream };
     });
   }
 

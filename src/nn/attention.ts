@@ -4,6 +4,7 @@ import {
   normalOf,
   type AnyOptions,
   type AttentionShape,
+  type ForwardResult,
   type Initialiser,
   type Mechanism,
 } from '../attention/index.js';
@@ -16,8 +17,10 @@ import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
+import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
 import { offsets, Positions } from './positions.js';
+import { stepSeed } from './step-seed.js';
 
 export interface AttentionOptions {
   /** H, query heads. */
@@ -165,11 +168,23 @@ export class Attention extends Module implements Mixer {
     return this.positions ? [this.positions] : [];
   }
 
-  /** @throws ShapeError unless x is `[B, L, features]`; what the mechanism throws. */
-  forward(x: Tensor, context: BranchContext = {}): Tensor {
+  /**
+   * `[B, L, features]`, and what the mechanism gives beside it.
+   *
+   * @throws ShapeError unless x is `[B, L, features]`; what the mechanism throws.
+   */
+  forward(x: Tensor, context: BranchContext = {}): Outcome {
     checkBranch('Attention', x, context);
-    const { source, offset = 0, lengths } = context;
-    return scope(() => this.combine(this.#attend(this.project(x, { source, offset }), lengths)));
+    const { source, offset = 0 } = context;
+    return scope(() => {
+      const { out, losses, state, updates } = this.#attend(this.project(x, { source, offset }), context);
+      return {
+        ...(losses && { losses }),
+        ...(state && { state }),
+        ...(updates && { updates: new Map(Object.entries(updates).map(([name, next]) => [this.#own[name]!, next!])) }),
+        stream: this.combine(out),
+      };
+    });
   }
 
   /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */
@@ -221,10 +236,16 @@ export class Attention extends Module implements Mixer {
     return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
   }
 
-  #attend({ q, k, v, inputs }: Projected, lengths: BranchContext['lengths']): Tensor {
-    if (this.#relative) return this.#attendRelative(q, k, v);
-    const options = { ...this.callOptions(), inputs, ...(lengths && { lengths }) };
-    return this.mechanism.run(q, k, v, options).out;
+  #attend({ q, k, v, inputs }: Projected, { lengths, state, losses }: BranchContext): ForwardResult {
+    if (this.#relative) return { out: this.#attendRelative(q, k, v) };
+    return this.mechanism.run(q, k, v, {
+      ...this.callOptions(),
+      inputs,
+      ...(lengths && { lengths }),
+      ...(state && { state }),
+      ...(losses && { losses }),
+      training: stepSeed(this, this.mechanism.name),
+    });
   }
 
   #attendRelative(q: Tensor, k: Tensor, v: Tensor): Tensor {

@@ -124,8 +124,8 @@ export class Block extends Module {
     return context.attend?.(this.mixer, rows) ?? this.mixer.forward(rows, branchContext(context));
   }
 
-  #cross(rows: Tensor, { encoded, encodedLengths: lengths }: Context): Tensor {
+  #cross(rows: Tensor, { encoded, encodedLengths: lengths, state, losses }: Context): Outcome {
     if (encoded === undefined) throw new OptionError(`Block ${this.path}: takes the encoder's output; got none.`);
-    return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths });
+    return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths, state, losses });
   }
 }

@@ -2,6 +2,7 @@ import { checkRate, dropout, type DropoutOptions } from '../ops/dropout.js';
 import { checkValues, wholeFrom } from '../core/requirements.js';
 import { commonDevice, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
+import { stepSeed } from './step-seed.js';
 
 /**
  * `dropout` in training, the identity otherwise. What is dropped depends on the seed, the step, the module's path, and the
@@ -20,8 +21,7 @@ export class Dropout extends Module {
   forward(x: Tensor, place: Pick<DropoutOptions, 'firstRow'> = {}): Tensor {
     commonDevice('Dropout', [x]);
     checkValues('Dropout', place, { firstRow: wholeFrom(0) });
-    const { training, rate, path } = this;
-    if (training === undefined) return x;
-    return dropout(x, { rate, seed: training.seed, purpose: `dropout ${training.step} ${path}`, ...place });
+    const step = stepSeed(this, 'dropout');
+    return step === undefined ? x : dropout(x, { rate: this.rate, ...step, ...place });
   }
 }

@@ -1,11 +1,11 @@
+import type { NamedTensors } from '../attention/index.js';
 import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import { add, detach } from '../ops/index.js';
 import { Tensor } from '../tensor/index.js';
 import type { Parameter } from './parameter.js';
 
-/** Tensors by name. */
-export type NamedTensors = Readonly<Record<string, Tensor>>;
+export type { NamedTensors };
 
 /** What a layer gives, or a branch of one, beside the stream. */
 export interface Beside {

@@ -70,8 +70,8 @@ function compute(
   counting?: number,
 ): Computed {
   const forward = (): { out: Tensor; notes: readonly string[] } => {
-    const { out, logsumexp, notes } = variant.mechanism.run(...inputs, call);
-    logsumexp?.dispose();
+    const { out, notes, ...rest } = variant.mechanism.run(...inputs, call);
+    disposeAll(rest);
     return { out, notes };
   };
   if (cotangent === undefined) return { ...noGradient(forward), gradients: [], savedBytes: 0, gradientBytes: 0 };

@@ -69,7 +69,7 @@ onEveryDevice((on) => {
       attention.load(
         new Map([...state].map(([name, data]) => [name, tensor(data, shapes.get(name), { device: on.device })])),
       );
-      return [(mixing.forward(x(), {}) as { stream: Tensor }).stream, attention.forward(x())] as const;
+      return [(mixing.forward(x(), {}) as { stream: Tensor }).stream, attention.forward(x()).stream] as const;
     });
     expectClose('out', await got.data(), await want.data(), { budget: 2 ** -20 });
     disposeAll([got, want]);

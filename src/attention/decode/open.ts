@@ -99,7 +99,11 @@ function makeMemory(setting: Setting, whole: AttentionShape, device: Device, inp
     const values = { ...call, ...ownOptions(settings.values), causal: true };
     const ofKeys = Object.entries(inputs).filter((input): input is [string, 'k' | 'v'] => input[1] !== 'q');
     return new CopiedCache(
-      (rows) => mechanism.run(rows.q, rows.k, rows.v, { ...values, inputs: rows.inputs }),
+      ({ q, k, v, inputs: further }) => {
+        // what it has of the text is computed from all tokens again
+        const { state: _, ...result } = mechanism.run(q, k, v, { ...values, inputs: further });
+        return result;
+      },
       Object.fromEntries(ofKeys),
       device,
       whole,

@@ -1,6 +1,6 @@
 import { describedFaults } from '../../attention/check-definition.js';
 import { resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from '../../attention/options.js';
-import type { ParameterSpec, Paper } from '../../attention/index.js';
+import type { ParameterSpec, Paper, StepSeed } from '../../attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
 import {
   callable,
@@ -19,6 +19,7 @@ import { checkBranch, type BranchContext, type Mixer } from '../layer.js';
 import { Module } from '../module.js';
 import { outcomeOf, type NamedTensors, type Outcome } from '../outcome.js';
 import type { Parameter } from '../parameter.js';
+import { stepSeed } from '../step-seed.js';
 
 /** The sizes that options and parameters of a mechanism would see. */
 export const shapeOf = ({ heads, headDim, length }: MixerSizes): AttentionShape => ({
@@ -56,6 +57,8 @@ export interface MixerCall<O extends OptionSpecs = OptionSpecs, P extends string
   readonly state: NamedTensors;
   /** Whether `losses` are asked for. */
   readonly losses: boolean;
+  /** The step, in training; undefined otherwise: no noise then, and no `updates`. */
+  readonly training: StepSeed | undefined;
 }
 
 /** As `Outcome`; next values of drawn parameters are told by their names. */
@@ -194,7 +197,8 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
       Tensor
     >;
     return scope(() => {
-      const call = { x, sizes, options, parameters, lengths, state, losses };
+      const training = stepSeed(this, definition.name);
+      const call = { x, sizes, options, parameters, lengths, state, losses, training };
       const outcome = outcomeOf(definition.name, this.#named(definition.forward(call)));
       const rows = this.resize(x.shape[1]!);
       const { shape } = outcome.stream;
