@@ -280,8 +280,12 @@ function mechanismReasons(config: ModelConfig): string[] {
     );
   }
   const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: Math.ceil(headDim), E: Math.ceil(headDim) };
+  const before = config.memory.length + config.memory.compressed;
   try {
-    own.settle(shape, { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' });
+    const given = { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' };
+    own.settle(shape, given);
+    // keys of the segments before
+    if (before > 0) own.settle({ ...shape, S: length + before }, given);
   } catch (error) {
     reasons.push((error as Error).message.replace(/\.$/, ''));
   }

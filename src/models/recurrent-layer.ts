@@ -1,3 +1,4 @@
+import { CapabilityError } from '../core/errors.js';
 import { Block, type BlockOptions, type Context, type NamedTensors, type Outcome } from '../nn/index.js';
 import { branchContext } from '../nn/layer.js';
 import { besideOf } from '../nn/outcome.js';
@@ -26,7 +27,12 @@ export class RecurrentLayer extends Block {
   }
 
   override forward(x: Tensor, context: Context = {}): Outcome {
-    const { precision = 'f32', state = {} } = context;
+    const { precision = 'f32', state = {}, lengths } = context;
+    if (lengths?.some((length) => length !== x.shape[1])) {
+      throw new CapabilityError(
+        `Block ${this.path}: takes no padding, which its memory would hold; leave out lengths.`,
+      );
+    }
     return scope(() => {
       const [recent, compressed] = [state['recent'], state['compressed']].map((rows) => rows && cast(rows, precision));
       const before = { recent, compressed };
@@ -36,7 +42,7 @@ export class RecurrentLayer extends Block {
         return past.length === 0 ? rows : concat([...past, rows], { axis: 1 });
       };
       const attend: Context['attend'] = (mixer, rows) =>
-        mixer.forward(rows, { ...branchContext(context), source: source(rows) });
+        mixer.forward(rows, { ...branchContext(context), lengths: undefined, source: source(rows) });
       const kept = Object.entries(memory).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
       const { stream, ...beside } = super.forward(x, { ...context, attend });
       return { ...besideOf([beside, { ...(losses && { losses }), state: Object.fromEntries(kept) }]), stream };

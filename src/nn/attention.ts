@@ -12,7 +12,8 @@ import { OptionError, ShapeError } from '../core/errors.js';
 import { callable, checkValues, flag, having, made, plainObject, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
-import { alibi, relativeAttend } from '../positions/index.js';
+import { alibi } from '../positions/index.js';
+import { relativeTerms } from '../positions/transformer-xl.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { Linear } from './linear.js';
@@ -237,9 +238,10 @@ export class Attention extends Module implements Mixer {
   }
 
   #attend({ q, k, v, inputs }: Projected, { lengths, state, losses }: BranchContext): ForwardResult {
-    if (this.#relative) return { out: this.#attendRelative(q, k, v) };
-    return this.mechanism.run(q, k, v, {
+    const relative = this.#relativeTerms(q, k.shape[2]!);
+    return this.mechanism.run(relative?.q ?? q, k, v, {
       ...this.callOptions(),
+      ...(relative && { score: relative.score }),
       inputs,
       ...(lengths && { lengths }),
       ...(state && { state }),
@@ -248,16 +250,14 @@ export class Attention extends Module implements Mixer {
     });
   }
 
-  #attendRelative(q: Tensor, k: Tensor, v: Tensor): Tensor {
-    const { weight, contentBias, positionBias } = this.#relative!;
-    const [B, H, L, D] = q.shape as [number, number, number, number];
-    // queries are numbered as keys are, so the pattern of all rows holds for the last of them
-    const S = Math.max(L, k.shape[2]!);
-    const shape = { B, H, G: k.shape[1]!, L: S, S, D, E: D };
-    const mask = this.mechanism.pattern(shape, { ...this.#settings, causal: true });
+  /** Queries and a change of their scores that have the terms of distances, where positions are these. */
+  #relativeTerms(q: Tensor, keys: number): ReturnType<typeof relativeTerms> | undefined {
+    if (this.#relative === undefined) return undefined;
+    const { weight, contentBias, positionBias } = this.#relative;
     const parameters = { weight: weight.value, contentBias: contentBias.value, positionBias: positionBias.value };
     const { clamp } = this.positions!.options as { readonly clamp?: number };
-    return relativeAttend(q, k, v, parameters, { ...(mask && { mask }), ...(clamp !== undefined && { clamp }) }).out;
+    const sizes = { keys, scale: 1 / Math.sqrt(this.headDim), ...(clamp !== undefined && { clamp }) };
+    return relativeTerms(q, parameters, sizes);
   }
 }
 

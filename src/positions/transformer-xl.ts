@@ -105,15 +105,38 @@ const sum = argument(0).add(argument(1));
 const plus = (x: Tensor, bias: Tensor): Tensor =>
   mapNamed('relativeAttend', sum, [x, reshape(bias, [bias.shape[0]!, 1, bias.shape[1]!])], x.dtype);
 
-function withTable({ q, k, v, weight, contentBias, positionBias, clamp, base, scale, rest }: Call): Attended {
+/**
+ * The terms as other queries, `q + u`, and a change of the scores, which looks up `scale · (q_i + v)·(W_R R_t)`: what any causal attention
+ * that takes a score computes them with. Its tensors belong to the scope around it.
+ *
+ * @internal
+ */
+export function relativeTerms(
+  q: Tensor,
+  { weight, contentBias, positionBias }: RelativeParameters,
+  { keys, clamp = Infinity, base = 10000, scale }: RelativeSizes,
+): { readonly q: Tensor; readonly score: Score } {
   const [, H, , D] = q.shape as [number, number, number, number];
-  const count = Math.min(k.shape[2]!, clamp + 1);
-  let counters: Attended['counters'];
-  const values = scope(() => {
+  const count = Math.min(keys, clamp + 1);
+  const logits = scope(() => {
     const distances = sinusoidal(count, weight.shape[1]!, { variant: 'transformer-xl', base, device: q.device }); // [N, M]
     const projected = reshape(matmul(distances, weight, { transposeB: true }), [count, H, D]);
-    const logits = matmul(mul(plus(q, positionBias), scale), transpose(projected, [1, 2, 0])); // [B, H, L, N]
-    const attended = attend(plus(q, contentBias), k, v, { ...rest, causal: true, scale, score: relativeScore(logits) });
+    return matmul(mul(plus(q, positionBias), scale), transpose(projected, [1, 2, 0])); // [B, H, L, N]
+  });
+  return { q: plus(q, contentBias), score: relativeScore(logits) };
+}
+
+interface RelativeSizes extends Pick<RelativeOptions, 'clamp' | 'base'> {
+  /** S: there are as many distances, or clamp + 1. */
+  readonly keys: number;
+  readonly scale: number;
+}
+
+function withTable({ q, k, v, clamp, base, scale, rest, ...parameters }: Call): Attended {
+  let counters: Attended['counters'];
+  const values = scope(() => {
+    const terms = relativeTerms(q, parameters, { keys: k.shape[2]!, clamp, base, scale });
+    const attended = attend(terms.q, k, v, { ...rest, causal: true, scale, score: terms.score });
     ({ counters } = attended);
     return { out: attended.out, logsumexp: attended.logsumexp };
   });

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { OptionError } from '../../src/core/errors.js';
 import { createModel, EncoderDecoder, IGNORED, readConfig, Transformer } from '../../src/models/index.js';
-import { scope } from '../../src/tensor/index.js';
+import { disposeAll, noGradient, scope } from '../../src/tensor/index.js';
+import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { checkModel, tokensOf } from './check.js';
 import { ModelOracle } from './oracle.js';
@@ -39,6 +40,24 @@ onEveryDevice((on) => {
           return [[...of(long, targets), ...of(short, few)].reduce((sum, one) => g.add(sum, one))];
         },
       });
+      model.dispose();
+    },
+  );
+
+  test.each(['rope', 'transformer-xl'])(
+    'position %s: nothing sees padded tokens, not even those after them',
+    async (position) => {
+      const model = new Transformer(readConfig({ ...base, position })).initialise({ device: on.device, seed: 1 });
+      const [one, other] = scope(() =>
+        [long, [...long.slice(0, 4), 9, ...long.slice(5)]].map((tokens) =>
+          noGradient(() => model.hidden(tokensOf(on.device, tokens), { lengths: [3] })),
+        ),
+      );
+      const [a, b] = [await one!.data(), await other!.data()];
+      expectSameBits('rows after the padded one', b.slice(40), a.slice(40));
+      expect(b.slice(32, 40)).not.toEqual(a.slice(32, 40));
+      expect(() => scope(() => model.hidden(tokensOf(on.device, long), { lengths: [8] }))).toThrow('lengths');
+      disposeAll([one, other]);
       model.dispose();
     },
   );

@@ -257,6 +257,18 @@ onEveryDevice((on) => {
       model.dispose();
     });
 
+    it('refuses a mechanism of one sequence, and padding that its memory would hold', () => {
+      const mechanism = { name: 'blockwise', options: { numBlocks: 2 } };
+      expect(() => readConfig({ ...base, mechanism })).toThrow('as many queries as keys; got L=4 and S=9');
+      expect(readConfig({ ...base, mechanism, memory: { length: 0 } }).mechanism.name).toBe('blockwise');
+      const model = modelOf().initialise({ device: on.device, seed: 1 });
+      scope(() => {
+        const x = tensor(new Float32Array(32), [1, 4, 8], { device: on.device });
+        expect(() => model.stack.forward(x, { lengths: [3] })).toThrow('layers.0: takes no padding');
+      });
+      model.dispose();
+    });
+
     it('is what createModel gives for its kind', () => {
       expect(createModel(readConfig(base))).toBeInstanceOf(TransformerXl);
     });
