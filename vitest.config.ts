@@ -1,20 +1,33 @@
 import { defineConfig } from 'vitest/config';
+import { leftOut } from './tests/support/left-out.js';
 
-export default defineConfig(({ mode }) => ({
-  test: {
-    // `npm run test:browser` is this mode: what is built, bundled and in Chromium
-    include: mode === 'browser' ? ['tests/browser/**/*.test.ts'] : ['tests/**/*.test.ts'],
-    exclude: mode === 'browser' ? [] : ['tests/browser/**'],
-    globalSetup: 'tests/support/temporary.ts',
-    // processes, not threads: the code under test spawns workers, holds gigabytes of shared memory and sets V8 flags. Files
-    // of one process share its modules: loading them anew for each would take a tenth of the time
-    pool: 'forks',
-    isolate: false,
-    maxWorkers: 2,
-    // no time limit in tests: this only ends a hang; in Chromium a test is a whole suite
-    testTimeout: mode === 'browser' ? 3_600_000 : 900_000,
-    hookTimeout: 900_000,
-    // `npm run test:full` and `test:queue` are these modes; setting the variables by hand does the same
-    env: { ...(mode === 'full' && { SUBQUAD_FULL: '1' }), ...(mode === 'queue' && { SUBQUAD_DEVICE: 'queue' }) },
-  },
-}));
+/** `npm run test:full` has everything; `test:rest`, after `npm test`, only what that leaves out. The name is the mode. */
+const modes: Readonly<Record<string, { include: readonly string[]; testNamePattern?: string }>> = {
+  browser: { include: ['tests/browser/**/*.test.ts'] },
+  sweeps: { include: leftOut().whole },
+  natively: { include: leftOut().natively, testNamePattern: 'native|at random' },
+};
+
+export default defineConfig(({ mode }) => {
+  const { include, testNamePattern } = modes[mode] ?? { include: ['tests/**/*.test.ts'] };
+  const full = ['full', 'sweeps', 'natively'].includes(mode);
+  return {
+    test: {
+      include: [...include],
+      // `npm run test:browser` is this mode: what is built, bundled and in Chromium
+      exclude: mode === 'browser' ? [] : ['tests/browser/**'],
+      ...(testNamePattern !== undefined && { testNamePattern }),
+      globalSetup: 'tests/support/temporary.ts',
+      // processes, not threads: the code under test spawns workers, holds gigabytes of shared memory and sets V8 flags. Files
+      // of one process share its modules: loading them anew for each would take a tenth of the time
+      pool: 'forks',
+      isolate: false,
+      maxWorkers: 2,
+      // no time limit in tests: this only ends a hang; in Chromium a test is a whole suite
+      testTimeout: mode === 'browser' ? 3_600_000 : 900_000,
+      hookTimeout: 900_000,
+      // setting the variables by hand does the same
+      env: { ...(full && { SUBQUAD_FULL: '1' }), ...(mode === 'queue' && { SUBQUAD_DEVICE: 'queue' }) },
+    },
+  };
+});

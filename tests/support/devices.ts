@@ -1,12 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 import { CapabilityError } from '../../src/core/errors.js';
 import { createDevice, type Device, type DeviceOptions } from '../../src/devices/index.js';
+import { isOfKernels } from './is-of-kernels.js';
 import { QueueDevice } from './queue-device.js';
 import { leakedTensors, liveTensors } from '../../src/tensor/index.js';
 
 export type Kind = 'wasm' | 'native' | 'queue';
 /** `npm run test:queue` runs everything on a device that answers later, see `QueueDevice`; it has the texts of WebAssembly. */
 const kinds: readonly Kind[] = process.env['SUBQUAD_DEVICE'] === 'queue' ? ['queue'] : ['wasm', 'native'];
+
+const full = process.env['SUBQUAD_FULL'] === '1';
 
 /** What a block of tests runs on: `device` is there once the tests run. */
 export interface OnDevice {
@@ -41,19 +44,27 @@ for (const kind of kinds) {
 /**
  * Declares the tests once for every device there is: WebAssembly always, native where a compiler is. Fresh memory is
  * poisoned with NaN. After each test no tensor and no byte may be left; on a machine without a compiler the native
- * block is reported as skipped.
+ * block is reported as skipped, and above the kernels in every run but the full one: their texts are those of WebAssembly,
+ * and each takes a compiler half a second.
  */
 export function onEveryDevice(declare: (on: OnDevice) => void, options: DeviceOptions = {}): void {
-  for (const kind of kinds) declareOn(kind, available.includes(kind), declare, options);
+  for (const kind of kinds) declareOn(kind, isRun(kind, isOfKernels), declare, options);
 }
 
-/**
- * The same, but natively in the full run only: for what goes on above the kernels, whose texts are those of WebAssembly and
- * are compiled in other files too.
- */
+/** The same, but natively in the full run only, for tests of kernels too. */
 export function onWebAssemblyFirst(declare: (on: OnDevice) => void): void {
-  const later = process.env['SUBQUAD_FULL'] !== '1';
-  for (const kind of kinds) declareOn(kind, available.includes(kind) && !(later && kind === 'native'), declare, {});
+  for (const kind of kinds)
+    declareOn(
+      kind,
+      isRun(kind, () => false),
+      declare,
+      {},
+    );
+}
+
+/** Whether there is a device of the kind, and this run has use for it; `natively` says in which files, if it is not the full one. */
+function isRun(kind: Kind, natively: (path: string) => boolean): boolean {
+  return available.includes(kind) && (kind !== 'native' || full || natively(expect.getState().testPath ?? ''));
 }
 
 function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, options: DeviceOptions): void {
@@ -88,7 +99,7 @@ function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, o
  * WebAssembly. The full run has all.
  */
 export const fewNatively = <T>(kind: Kind, cases: readonly T[], count = 2): readonly T[] =>
-  kind === 'native' && process.env['SUBQUAD_FULL'] !== '1' ? cases.slice(0, count) : cases;
+  kind === 'native' && !full ? cases.slice(0, count) : cases;
 
 /** Runs `body` on a device of its own with each number of threads, and returns the results in that order. */
 export async function withThreads<T>(

@@ -1,10 +1,9 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { buildSync } from 'esbuild';
+import { mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+import { join } from 'node:path';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const root = join(import.meta.dirname, '../..');
 
 let made: string | undefined;
 
@@ -17,18 +16,15 @@ function transpile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'subquad-build-'));
   writeFileSync(join(folder, 'package.json'), readFileSync(join(root, 'package.json')));
   for (const name of ['assets', 'node_modules']) symlinkSync(join(root, name), join(folder, name), 'junction');
-  for (const name of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
-    if (!name.endsWith('.ts')) continue;
-    const { outputText } = ts.transpileModule(readFileSync(join(root, 'src', name), 'utf8'), {
-      compilerOptions: {
-        target: ts.ScriptTarget.ES2022,
-        module: ts.ModuleKind.ESNext,
-        verbatimModuleSyntax: true,
-      },
-    });
-    const path = join(folder, 'dist', name.replace(/ts$/, 'js'));
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, outputText);
-  }
-  return join(folder, 'dist');
+  const src = join(root, 'src');
+  const names = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+  const outdir = join(folder, 'dist');
+  buildSync({
+    entryPoints: names.map((name) => join(src, name)),
+    outbase: src,
+    outdir,
+    format: 'esm',
+    target: 'es2022',
+  });
+  return outdir;
 }

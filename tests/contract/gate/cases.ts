@@ -62,7 +62,6 @@ export function paddedCases({ mechanism, spec }: Gated): Case[] {
 export function oracleCases(gated: Gated): Case[] {
   const { mechanism, spec } = gated;
   const { supports } = mechanism.definition;
-  if (spec.brief) return plainCases(gated);
   const [small, middle, large] = sizesOf(spec);
   const sets = optionSets(spec);
   const first = sets.slice(0, 1);

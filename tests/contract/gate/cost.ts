@@ -65,8 +65,7 @@ const compared = [
 /** What a rehearsal predicts is what the device's ledger and counters then say, to the byte. */
 export const bytes: Check = async (gated, { device }) => {
   const { mechanism, spec } = gated;
-  // a length of its own may be cut into other tiles, which are other kernels to compile
-  const length = sizesOf(spec)[spec.brief ? 0 : 1];
+  const [, length] = sizesOf(spec);
   const cases = plainCases(gated).map((one) => ({ ...one, shape: { ...one.shape, L: length, S: length } }));
   // with projections of its own, and without
   const ways = mechanism.definition.inputs ? [{}, { plain: true }] : [{}];

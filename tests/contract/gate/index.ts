@@ -7,7 +7,7 @@ import { decode } from './decode.js';
 import * as isolation from './isolation.js';
 import * as refusals from './refusals.js';
 import { removal } from './removal.js';
-import { briefly, full, gated, type Check, type GateSpec } from './spec.js';
+import { gated, type Check, type GateSpec } from './spec.js';
 import * as values from './values.js';
 import * as weights from './weights.js';
 
@@ -40,18 +40,6 @@ export const checks = {
 export type CheckName = keyof typeof checks;
 
 /**
- * What runs on the native device in every run, with the first option set at the small length. The kernel texts are those of
- * WebAssembly, where everything runs; a compiler takes a second for each, so the rest is for the full run.
- */
-const brief: ReadonlySet<CheckName> = new Set([
-  'agrees with the formula, forward and backward',
-  'the future changes nothing',
-  'refuses what it does not support',
-  'memory is what is predicted',
-  'leaves nothing behind',
-]);
-
-/**
  * Declares every check for a mechanism on every device. Called once, from the mechanism's own test file:
  * `gate(longformer, { oracle, options: [{ radius: 3 }] })`.
  */
@@ -62,14 +50,10 @@ export function gate<O extends OptionSpecs, P extends string, I extends string, 
   const { except = {} } = spec;
   const unknown = Object.keys(except).filter((name) => !(name in checks));
   if (unknown.length > 0) throw new Error(`gate: no check is called ${unknown.join(', ')}`);
-  const whole = gated(mechanism, spec as unknown as GateSpec);
-  const short = gated(mechanism, briefly(spec as unknown as GateSpec));
+  const one = gated(mechanism, spec as unknown as GateSpec);
   describe(`gate of ${mechanism.name}`, () => {
     onEveryDevice((on) => {
-      const isBrief = on.kind === 'native' && !full;
-      const one = isBrief ? short : whole;
       for (const [name, check] of Object.entries<Check>(checks)) {
-        if (isBrief && !brief.has(name as CheckName)) continue;
         const reason = except[name];
         const why = reason === undefined ? '' : `: not here, ${reason}`;
         test.skipIf(reason !== undefined)(`${name}${why}`, () => check(one, on));

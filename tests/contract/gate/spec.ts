@@ -76,8 +76,6 @@ export interface GateSpec<O = Options> {
   readonly refused?: readonly { readonly options?: Partial<O>; readonly shape?: Partial<AttentionShape> }[];
   /** Shapes for the cost formula; default 512 and 1000 tokens, 4 heads of 64. */
   readonly costShapes?: readonly AttentionShape[];
-  /** Only plain cases; set by the gate where kernels are slow to compile. */
-  readonly brief?: boolean;
   /** Changes the random numbers of every case. */
   readonly seed?: number;
   /** Changes the data of a case in place, where a formula needs special numbers. */
@@ -88,13 +86,6 @@ export interface GateSpec<O = Options> {
 
 /** Whether everything runs everywhere. */
 export const full = process.env['SUBQUAD_FULL'] === '1';
-
-/** The specification with its first option set only. */
-export const briefly = (spec: GateSpec): GateSpec => ({
-  ...spec,
-  options: (spec.options ?? [{}]).slice(0, 1),
-  brief: true,
-});
 
 /** A mechanism under its gate; answers of the oracle are shared between devices. */
 export interface Gated {

@@ -1,23 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { transpile } from './transpile.js';
+import { expect, test } from 'vitest';
+import { transpiled } from '../../support/transpile.js';
 
 /**
  * The browser's side of the device code, in a Node process that plays a page: no `process`, a `Worker` that takes a
  * blob URL, and a main thread that may not block. What a real browser does beyond that is not tested here.
  */
 
-let folder: string;
-let modules: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'subquad-test-'));
-  modules = transpile(folder);
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const modules = join(transpiled(), '..');
 
 const STAGE = `
 import { resolveObjectURL } from 'node:buffer';
@@ -41,7 +34,7 @@ globalThis.Worker = class {
 Object.defineProperty(globalThis, 'navigator', { value: { hardwareConcurrency: 2 }, configurable: true });
 delete globalThis.process;
 Atomics.wait = () => { throw new TypeError('Atomics.wait cannot be called in this context'); };
-const { createDevice } = await import('./src/devices/index.js');
+const { createDevice } = await import('./dist/devices/index.js');
 const kernel = { name: 'squares', key: '', parameters: ['pointer'], cpu: (k) => {
   const out = k.parameter(0, 'pointer');
   k.loop(k.begin, k.end, (task) => k.store(k.offset(out, task, 4), k.mul(task, task)));

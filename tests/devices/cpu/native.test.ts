@@ -4,8 +4,10 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { renderC } from '../../../src/codegen/render/c.js';
 import { CapabilityError, DeviceError } from '../../../src/core/errors.js';
+import { Memory } from '../../../src/devices/cpu/memory.js';
 import { NativeBackend } from '../../../src/devices/cpu/native.js';
 import { createDevice } from '../../../src/devices/index.js';
+import { Ledger } from '../../../src/devices/ledger.js';
 import { fakeCompiler } from './fake-compiler.js';
 import { affine, CHUNK, device, floats, nativeSupport } from './fixtures.js';
 
@@ -63,6 +65,20 @@ describe.skipIf(!native.available)(`native${native.reason}`, () => {
     const again = await NativeBackend.open({ cacheFolder: other });
     again.compile('affine', renderC(affine(), { width }));
     expect(statSync(damaged).size).toBe(whole.length);
+  });
+
+  test('a kernel may call the C library', async () => {
+    const backend = await NativeBackend.open({ cacheFolder: folder });
+    // `volatile`, so that no compiler works it out
+    const text = `float cosf(float); void *memcpy(void *, const void *, unsigned long);
+void subquad_run(char *params, char *scratch, int begin, int end) {
+  volatile float x = cosf((float)begin); volatile unsigned long length = 4; float y = x; memcpy(scratch, &y, length);
+}`;
+    const memory = new Memory(backend.source, new Ledger(), false);
+    const block = memory.allocate(64, 'workspace');
+    backend.compile('library', text).run(0, block.address, 1, 2);
+    expect(floats(memory.bytes(block, 0, 4))[0]).toBe(Math.fround(Math.cos(1)));
+    memory.free(block);
   });
 
   test('C that does not compile is an error with the message of the compiler', async () => {

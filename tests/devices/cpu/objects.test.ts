@@ -24,7 +24,7 @@ import { DeviceError } from '../../../src/core/errors.js';
 import type { Compiler } from '../../../src/devices/cpu/compiler.js';
 import { Objects } from '../../../src/devices/cpu/objects.js';
 import { fakeCompiler, type FakeCompiler } from './fake-compiler.js';
-import { transpile } from './transpile.js';
+import { transpiled } from '../../support/transpile.js';
 
 let folder: string;
 let cache: string;
@@ -172,7 +172,7 @@ describe.skipIf(process.platform === 'win32')('objects', () => {
   test('Ctrl-C reaches this process, and not the compiler it waits for', async () => {
     const script = `
       process.on('SIGINT', () => {});
-      const { Objects } = await import(${JSON.stringify(join(transpile(folder), 'src/devices/cpu/objects.js'))});
+      const { Objects } = await import(${JSON.stringify(join(transpiled(), 'devices/cpu/objects.js'))});
       const objects = new Objects(${JSON.stringify(compiler({ pause: 500 }))}, ${JSON.stringify(cache)});
       objects.get('now', 'int x;');
       await objects.compile('soon', 'int y;');
@@ -221,12 +221,11 @@ describe.skipIf(process.platform === 'win32')('objects', () => {
   });
 
   test('processes that compile the same kernel at once never see half an object', async () => {
-    const modules = transpile(folder);
     const fake = compiler({ pause: 150 });
     const source = 'int shared;'.repeat(1000);
     const script = `
       const { readFileSync } = await import('node:fs');
-      const { Objects } = await import(${JSON.stringify(join(modules, 'src/devices/cpu/objects.js'))});
+      const { Objects } = await import(${JSON.stringify(join(transpiled(), 'devices/cpu/objects.js'))});
       const objects = new Objects(${JSON.stringify(fake)}, ${JSON.stringify(cache)});
       const path = objects.get('shared', 'int shared;'.repeat(1000));
       process.stdout.write(String(readFileSync(path).length));`;

@@ -2,19 +2,15 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { nativeSupport } from './fixtures.js';
-import { transpile } from './transpile.js';
+import { transpiled } from '../../support/transpile.js';
 
 /** How a process that uses a device starts and ends; every script runs in a process of its own. */
 
 const native = await nativeSupport();
-let folder: string;
-let modules: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'subquad-test-'));
-  modules = transpile(folder);
-});
+const modules = join(transpiled(), '..');
+const folder = mkdtempSync(join(tmpdir(), 'subquad-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Outcome {
@@ -39,7 +35,7 @@ function run(script: string, { onOutput, bare = false, env = {} }: RunOptions = 
     k.loop(k.begin, k.end, (task) => k.store(k.offset(out, task, 4), task));
     if (forever) k.while(() => k.ge(k.loadI32(out), 0), () => k.store(out, k.constant('i32', 1)));
   } });\n`;
-  const preface = `import { createDevice } from './src/devices/index.js';\n${kernel}`;
+  const preface = `import { createDevice } from './dist/devices/index.js';\n${kernel}`;
   writeFileSync(path, bare ? script : preface + script);
   const child = spawn(process.execPath, [path], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -95,16 +91,19 @@ test.skipIf(!native.available || process.platform !== 'linux')(
   async () => {
     const outcome = await run(
       `
-      import { spawnWorker } from './src/devices/cpu/host.js';
-      import { COMMAND, STATE, WORD } from './src/devices/cpu/control.js';
-      import { writeFileSync } from 'node:fs';
-      // what the worker loads as koffi sleeps in native code before it can be
-      writeFileSync('${join(modules, 'stuck.cjs')}', "require('koffi').load('libc.so.6').func('int pause()')()");
+      import { spawnWorker } from './dist/devices/cpu/host.js';
+      import { COMMAND, STATE, WORD } from './dist/devices/cpu/control.js';
+      import { existsSync, writeFileSync } from 'node:fs';
+      // what the worker loads as koffi says so, and sleeps in native code before it can be
+      writeFileSync('${join(modules, 'stuck.cjs')}', \`
+        const pause = require('koffi').load('libc.so.6').func('int pause()');
+        require('node:fs').writeFileSync('${join(modules, 'is-stuck')}', '');
+        pause();\`);
       const control = new SharedArrayBuffer(2 ** 20);
       const code = { kind: 'native', koffi: '${join(modules, 'stuck.cjs')}' };
       const setup = { control, layout: { WORD, COMMAND, STATE, PART: { scratch: 8192 } }, index: 1, params: 0, spin: 0, code };
       const worker = spawnWorker(setup, () => {});
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      while (!existsSync('${join(modules, 'is-stuck')}')) await new Promise((resolve) => setTimeout(resolve, 20));
       await worker.terminate();
       console.log('disposed');`,
       { bare: true },
@@ -117,7 +116,7 @@ test.skipIf(!native.available)(`the private cache folder is gone after the proce
   const out = join(folder, 'private-path');
   writeFileSync(join(folder, 'file'), '');
   const outcome = await run(`
-    import { openCache } from './src/devices/cpu/cache.js';
+    import { openCache } from './dist/devices/cpu/cache.js';
     import { writeFileSync } from 'node:fs';
     const blocked = ${JSON.stringify(join(folder, 'file', 'cache'))};
     const device = await createDevice({ kind: 'native', threads: 2, cacheFolder: blocked });
@@ -153,7 +152,7 @@ test('importing the device code touches nothing that a bare worker or a browser 
     `for (const name of ['process', 'navigator', 'Worker', 'performance', 'SharedArrayBuffer', 'WebAssembly', 'Blob']) {
       Object.defineProperty(globalThis, name, { get() { throw new Error('touched ' + name); } });
     }
-    const { createDevice } = await import('./src/devices/index.js');
+    const { createDevice } = await import('./dist/devices/index.js');
     export default typeof createDevice;`,
   );
   const outcome = await run(`console.log((await import('./bare.mjs')).default);`, { bare: true });
