@@ -58,6 +58,7 @@ export { logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from './red
 export { runningMax, type RunningMax } from './running-max.js';
 export { cumulativeSum, type CumulativeSumOptions } from './scan.js';
 export { broadcastTo, concat, detach, pad, reshape, slice, split, transpose, type SliceOptions } from './shape.js';
+export { searchSorted } from './search-sorted.js';
 export { segmentMax, segmentMean, type SegmentOptions } from './segment-mean.js';
 export { softmax, type SoftmaxOptions } from './softmax.js';
 export { argsort, sort, type Sorted, type SortOptions } from './sort.js';

@@ -147,6 +147,12 @@ export const published: Readonly<Record<string, Published>> = {
     source: 'arXiv 2009.14794: positive orthogonal features, M of the order of d·ln d, ⌊64·ln 64⌋',
     values: { numFeatures: 266, features: 'positive', orthogonal: true },
   },
+  hyper: {
+    source:
+      'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',
+    values: { blockSize: 256, sampleSize: 256, numProjections: 7, minLength: 4096, sampling: 'uniform' },
+    ours: { referenceQuirks: [false, unlessAsked] },
+  },
   reformer: {
     source: 'Hugging Face ReformerConfig (lsh_attn_chunk_length 64, one chunk before, one hash), trax for the rest',
     values: {

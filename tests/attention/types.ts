@@ -6,6 +6,7 @@ export const every: readonly Mechanism[] = [
   all.chunked,
   all.flash,
   all.standard,
+  all.hyper,
   all.reformer,
   all.linearTransformer,
   all.performer,

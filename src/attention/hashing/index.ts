@@ -1,1 +1,2 @@
+export { hyper } from './hyper.js';
 export { reformer } from './reformer.js';

@@ -144,6 +144,7 @@ export const ops: Readonly<Record<string, Row>> = {
   segmentMean: call(floats(2, 4, 3), positive(2), options({ lengths: numbers([3, 4]) })),
   softmax: call(x, options({ axis })),
   argsort: call(x, options({ descending: flag() })),
+  searchSorted: call(floats(2, 3), floats(2, 4)),
   sort: call(x, options({ descending: flag() })),
   topK: call(x, positive(2)),
   // parts of expressions, not of tensors
