@@ -3,9 +3,10 @@ import { isFloat } from '../core/dtype.js';
 import { CapabilityError, notOptions, OptionError, ShapeError } from '../core/errors.js';
 import { checkValue, flag, reasonsAgainst, text, wholeFrom, type Requirement } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
+import { Mask } from '../masks/index.js';
 import { Score } from '../scores/index.js';
 import { commonDevice, someTensor, Tensor } from '../tensor/index.js';
-import type { AttentionDefinition, NamedTensors, StepSeed, Supports } from './definition.js';
+import { takesMask, type AttentionDefinition, type NamedTensors, type StepSeed, type Supports } from './definition.js';
 import { checkSizes, resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from './options.js';
 
 /** Options of every call; a mechanism's own stand beside them. (A type and no interface, so that it is a record as well.) */
@@ -17,6 +18,8 @@ export type CommonOptions<P extends string = string, I extends string = string, 
   readonly score?: Score;
   /** Tokens of each batch row, from 1 to S; the keys beyond are padding. */
   readonly lengths?: readonly number[];
+  /** Pairs that may see each other, of those that the mechanism and causality allow, such as `document(ids)`; default all. */
+  readonly mask?: Mask;
   /** What drawn parameters and random patterns depend on; default 0. */
   readonly seed?: number;
   /** Learned and drawn tensors by name; those left out are drawn from the seed. */
@@ -36,6 +39,7 @@ export const commonOptions: readonly string[] = [
   'scale',
   'score',
   'lengths',
+  'mask',
   'seed',
   'parameters',
   'inputs',
@@ -136,19 +140,23 @@ function checkCallOptions({ name, options }: AttentionDefinition, given: unknown
 const noFaults = (): Faults => ({ shape: [], capability: [], option: [] });
 
 function collect<O extends OptionSpecs>(
-  { options, supports, refuse }: AttentionDefinition<O>,
+  definition: AttentionDefinition<O>,
   shape: AttentionShape,
   given: Given,
   { capability, option }: Faults,
 ): Settings<O> {
+  const { options, supports, refuse } = definition;
   const { L, S, G, H, B } = shape;
   const { values, refused } = resolveOptions(options, ownOptions(given), shape);
   option.push(...refused);
-  const { causal = supports.causal === 'only', scale, score, lengths, seed = 0 } = given;
+  const { causal = supports.causal === 'only', scale, score, lengths, mask, seed = 0 } = given;
   if (typeof causal !== 'boolean') option.push('causal must be true or false');
   if (scale !== undefined && !Number.isFinite(scale))
     option.push(`scale must be a finite number; got ${describe(scale)}`);
   if (score !== undefined && !(score instanceof Score)) option.push('score must be a Score, such as softcap(30)');
+  if (mask !== undefined && !(mask instanceof Mask)) {
+    option.push(`mask must be a Mask, such as document(ids); got ${describe(mask)}`);
+  }
   if (!Number.isSafeInteger(seed) || (seed as number) < 0) {
     option.push(`seed must be a whole number of at least 0; got ${describe(seed)}`);
   }
@@ -169,6 +177,9 @@ function collect<O extends OptionSpecs>(
   if (G !== H && !supports.groupedHeads) capability.push(`it takes no grouped heads; repeat the ${G} key/value heads`);
   if (lengths !== undefined && !supports.padding)
     capability.push('it takes no padding; cut the inputs to their lengths');
+  if (mask !== undefined && !takesMask(definition)) {
+    capability.push('it takes no mask: it does not compare pair by pair; give documents one by one, or take flash');
+  }
   if (score !== undefined && !supports.score) capability.push('it takes no change of scores');
   if (option.length === 0) option.push(...(refuse?.(shape, values, causal === true) ?? []));
   return { values, causal: causal === true, seed: seed as number };

@@ -46,6 +46,7 @@ const supports: Requirements = {
   cross: flag,
   padding: flag,
   score: flag,
+  mask: flag,
   groupedHeads: flag,
   decode: oneOf([false, 'cache', 'recurrent']),
 };
@@ -62,7 +63,14 @@ export function definitionFaults(given: AttentionDefinition): readonly string[] 
   if (whole.length > 0) return whole;
   const parts = [
     ...describedFaults(given),
-    ...within('supports', reasonsAgainst(given.supports, supports, Object.keys(supports))),
+    ...within(
+      'supports',
+      reasonsAgainst(
+        given.supports,
+        supports,
+        Object.keys(supports).filter((name) => name !== 'mask'),
+      ),
+    ),
     ...within('inputs', inputFaults(given.inputs)),
     ...within('recurrence', given.recurrence ? reasonsAgainst(given.recurrence, { step: callable }, ['step']) : []),
   ];

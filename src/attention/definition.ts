@@ -33,6 +33,8 @@ export interface Supports {
   readonly padding: boolean;
   /** A change of the scores. */
   readonly score: boolean;
+  /** A mask of the caller's, such as that of packed documents: `forward` reads `call.mask`. Default: where it has no `forward`. */
+  readonly mask?: boolean;
   /** Fewer key/value heads than query heads. */
   readonly groupedHeads: boolean;
   /** `'cache'`: steps attend to the keys so far; `'recurrent'`: a state of fixed size. */
@@ -62,7 +64,7 @@ export interface Call<O extends OptionSpecs = OptionSpecs, P extends string = st
   /** Keys of each batch row; the others are padding. */
   readonly lengths: readonly number[] | undefined;
   readonly seed: number;
-  /** The pattern and the padding, without causality; undefined where everything may be seen. */
+  /** The pattern, the padding and the caller's mask, without causality; undefined where everything may be seen. */
   readonly mask: Mask | undefined;
   readonly parameters: Readonly<Record<P, Tensor>>;
   /** Further projections; where the caller has none, the plain q, k or v. */
@@ -162,6 +164,12 @@ export interface AttentionDefinition<
   readonly takesHalves?: boolean;
   readonly recurrence?: Recurrence<O, P, I>;
 }
+
+/** Whether it hides the pairs that a caller names. */
+export const takesMask = ({
+  supports,
+  forward = attendWithin,
+}: Pick<AttentionDefinition, 'supports' | 'forward'>): boolean => supports.mask ?? forward === attendWithin;
 
 /** Exact attention under the call's mask: the whole of `forward` for a mechanism that is a pattern. */
 export function attendWithin(call: Call<OptionSpecs, never, never>): ForwardResult {

@@ -74,7 +74,7 @@ export class Mechanism<
     { shape, settings }: { readonly shape: AttentionShape; readonly settings: Settings<O> },
   ): Call<O, P, I> {
     const { values, causal, seed } = settings;
-    const { scale = 1 / Math.sqrt(shape.D), score, lengths, state = {}, losses = false, training } = options;
+    const { scale = 1 / Math.sqrt(shape.D), score, lengths, mask, state = {}, losses = false, training } = options;
     const specs = this.#specs(shape, settings);
     const parameters = Object.entries(specs).map(([name, spec]) => [
       name,
@@ -85,8 +85,9 @@ export class Mechanism<
       name,
       options.inputs?.[name as I] ?? plain[of],
     ]);
-    const padding = lengths && lengthsMask(lengths);
-    const pattern = this.#mask(shape, settings);
+    const masks = [this.#mask(shape, settings), lengths && lengthsMask(lengths), mask].filter(
+      (one) => one !== undefined,
+    );
     return {
       ...plain,
       shape,
@@ -96,7 +97,7 @@ export class Mechanism<
       score,
       lengths,
       seed,
-      mask: pattern && padding ? pattern.and(padding) : (pattern ?? padding),
+      mask: masks.length > 0 ? masks.reduce((all, one) => all.and(one)) : undefined,
       parameters: Object.fromEntries(parameters) as Record<P, Tensor>,
       inputs: Object.fromEntries(inputs) as Record<I, Tensor>,
       state,

@@ -1,7 +1,8 @@
 import { OptionError } from '../core/errors.js';
 import { checkValues, listOfNumbers } from '../core/requirements.js';
 import { Module, type Context, type Outcome } from '../nn/index.js';
-import { checkContext } from '../nn/layer.js';
+import type { Mask } from '../masks/index.js';
+import { checkContext, someMask } from '../nn/layer.js';
 import { besideOf } from '../nn/outcome.js';
 import { cast } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
@@ -21,6 +22,10 @@ import { Ends } from './transformer.js';
 export interface SourceOptions {
   /** Real tokens of each source; those beyond are padding. */
   readonly sourceLengths?: readonly number[];
+  /** Pairs of the source's tokens that may see each other. */
+  readonly sourceMask?: Mask;
+  /** Which tokens may see which of the source's. */
+  readonly crossMask?: Mask;
 }
 
 /** Tokens that follow a source. */
@@ -29,7 +34,7 @@ export interface PairBatch extends TokenBatch, SourceOptions {
   readonly source: Tensor;
 }
 
-const ofSource = { sourceLengths: listOfNumbers };
+const ofSource = { sourceLengths: listOfNumbers, sourceMask: someMask, crossMask: someMask };
 
 /**
  * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
@@ -64,21 +69,26 @@ export class EncoderDecoder extends Module implements Model<PairBatch> {
   /** Logits `[B, L, vocabulary]` of the tokens after each of `tokens`. */
   logits(source: Tensor, tokens: Tensor, options: SourceOptions = {}): Tensor {
     checkValues('model.logits', options, ofSource);
-    const { sourceLengths } = options;
+    const { sourceLengths, sourceMask, crossMask } = options;
     return scope(() => {
-      const encoded = this.encode(source, { lengths: sourceLengths });
-      return this.ends.logits(cast(this.decode(tokens, encoded, { encodedLengths: sourceLengths }), 'f32'));
+      const encoded = this.encode(source, { lengths: sourceLengths, mask: sourceMask });
+      const context = { encodedLengths: sourceLengths, encodedMask: crossMask };
+      return this.ends.logits(cast(this.decode(tokens, encoded, context), 'f32'));
     });
   }
 
   loss(batch: PairBatch, options: LossOptions = {}): Loss {
     checkBatch(batch, { ...padded, ...ofSource, source: someTensor }, ['source']);
     checkLossOptions('model.loss', options);
-    const { source, tokens, targets, lengths, sourceLengths } = batch;
+    const { source, tokens, targets, lengths, mask, sourceLengths, sourceMask, crossMask } = batch;
     const { reduction, precision } = options;
     return scope(() => {
-      const { stream: encoded, ...ofSource } = this.#run(this.encoder, source, { precision, lengths: sourceLengths });
-      const context = { precision, lengths, encoded, encodedLengths: sourceLengths };
+      const { stream: encoded, ...ofSource } = this.#run(this.encoder, source, {
+        precision,
+        lengths: sourceLengths,
+        mask: sourceMask,
+      });
+      const context = { precision, lengths, mask, encoded, encodedLengths: sourceLengths, encodedMask: crossMask };
       const { stream, ...ofTokens } = this.#run(this.decoder, tokens, context);
       return { ...besideOf([ofSource, ofTokens]), loss: this.ends.loss(stream, targets, reduction) };
     });

@@ -1,6 +1,8 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { checkValues, listOfNumbers, oneOf, type Requirements } from '../core/requirements.js';
+import type { Mask } from '../masks/index.js';
 import type { Module, NamedTensors } from '../nn/index.js';
+import { someMask } from '../nn/layer.js';
 import type { Beside } from '../nn/outcome.js';
 import { someTensor, type Tensor } from '../tensor/index.js';
 import type { SessionOptions, TextSession } from './text-session.js';
@@ -20,8 +22,8 @@ export const checkBatch = (batch: TokenBatch, more: Requirements = {}, needed: r
     ...needed,
   ]);
 
-/** The inputs of models that take padding. */
-export const padded = { lengths: listOfNumbers };
+/** The inputs of models that take padding and masks. */
+export const padded = { lengths: listOfNumbers, mask: someMask };
 
 /** What the layers of a model carry from one segment of a text to the next: tensors by name, without gradients. */
 export type ModelState = NamedTensors;
@@ -52,6 +54,11 @@ export interface TokenBatch {
   readonly targets: Tensor;
   /** Real tokens of each row, for a mechanism that takes padding; those beyond are not seen. Give them targets of −100. */
   readonly lengths?: readonly number[];
+  /**
+   * Pairs of tokens that may see each other, of those that the model lets, for mechanisms that take it: `document(ids)` keeps several texts of
+   * a row apart. Give each last token of a text a target of −100.
+   */
+  readonly mask?: Mask;
 }
 
 /**

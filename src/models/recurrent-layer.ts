@@ -27,10 +27,10 @@ export class RecurrentLayer extends Block {
   }
 
   override forward(x: Tensor, context: Context = {}): Outcome {
-    const { precision = 'f32', state = {}, lengths } = context;
-    if (lengths?.some((length) => length !== x.shape[1])) {
+    const { precision = 'f32', state = {}, lengths, mask } = context;
+    if (mask !== undefined || lengths?.some((length) => length !== x.shape[1])) {
       throw new CapabilityError(
-        `Block ${this.path}: takes no padding, which its memory would hold; leave out lengths.`,
+        `Block ${this.path}: takes no padding and no mask, since its memory would hold what they hide; leave out lengths and mask.`,
       );
     }
     return scope(() => {

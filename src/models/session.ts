@@ -5,6 +5,7 @@ import { CapabilityError, checkOptions, FormatError, OptionError } from '../core
 import { checkValue, type Requirement } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
 import { commonDevice, noGradient, scope, type Tensor } from '../tensor/index.js';
+import { layerOf } from './config-layers.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
 import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
@@ -238,8 +239,11 @@ export class Session implements TextSession {
 }
 
 /** The mixers of all layers. @throws CapabilityError for one that is no attention. */
-const attentionsOf = ({ stack }: DecodingModel): Attention[] =>
-  stack.layers.map(({ attention, mixer }) => {
+const attentionsOf = ({ stack, config }: DecodingModel): Attention[] =>
+  stack.layers.map(({ attention, mixer }, layer) => {
     if (attention) return attention;
-    throw new CapabilityError(`session: ${mixer.path} does not decode step by step; run it on the whole sequence.`);
+    const name = layerOf(config, layer).mixer?.name ?? mixer.path;
+    throw new CapabilityError(
+      `session: mixer ${name} of layer ${layer} does not decode step by step; run it on the whole sequence.`,
+    );
   });

@@ -1,7 +1,7 @@
 import { callable, checkValues, flag } from '../core/requirements.js';
 import { mechanism, normalOf } from '../attention/index.js';
 import { show } from '../core/shape.js';
-import { ShapeError } from '../core/errors.js';
+import { CapabilityError, ShapeError } from '../core/errors.js';
 import { add, mul } from '../ops/index.js';
 import {
   Attention,
@@ -85,6 +85,11 @@ export class Stack extends Module {
       let [stream, rows, { lengths }] = [x, x.shape[1]!, context];
       for (const run of this.#runs) {
         const steps = run.layers.map((own): Step => {
+          if (context.mask !== undefined && rows !== x.shape[1]) {
+            throw new CapabilityError(
+              `Block ${own.block.path}: has other rows than those that mask names; leave the mask out, or the layers that change the number of rows.`,
+            );
+          }
           const step = {
             ...own,
             context: { ...context, losses, lengths },

@@ -124,10 +124,10 @@ export class Transformer extends Module implements LanguageModel {
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
     checkBatch(batch, padded);
     checkLossOptions('model.loss', options, { state: plainObject });
-    const { tokens, targets, lengths } = batch;
+    const { tokens, targets, lengths, mask } = batch;
     const { reduction, precision, state } = options;
     return scope(() => {
-      const { stream, ...beside } = this.run(tokens, { precision, lengths, state });
+      const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, state });
       return { ...beside, loss: this.ends.loss(stream, targets, reduction) };
     });
   }

@@ -237,13 +237,14 @@ export class Attention extends Module implements Mixer {
     return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
   }
 
-  #attend({ q, k, v, inputs }: Projected, { lengths, state, losses }: BranchContext): ForwardResult {
+  #attend({ q, k, v, inputs }: Projected, { lengths, mask, state, losses }: BranchContext): ForwardResult {
     const relative = this.#relativeTerms(q, k.shape[2]!);
     return this.mechanism.run(relative?.q ?? q, k, v, {
       ...this.callOptions(),
       ...(relative && { score: relative.score }),
       inputs,
       ...(lengths && { lengths }),
+      ...(mask && { mask }),
       ...(state && { state }),
       ...(losses && { losses }),
       training: stepSeed(this, this.mechanism.name),

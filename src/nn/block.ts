@@ -116,7 +116,8 @@ export class Block extends Module {
 
   #check(x: Tensor, context: Context): void {
     checkContext('Block', x, context);
-    if ((context.encoded ?? context.encodedLengths) === undefined || this.cross !== undefined) return;
+    if ((context.encoded ?? context.encodedLengths ?? context.encodedMask) === undefined || this.cross !== undefined)
+      return;
     throw new OptionError(`Block ${this.path}: has no attention to an encoder's output; leave it out.`);
   }
 
@@ -124,8 +125,8 @@ export class Block extends Module {
     return context.attend?.(this.mixer, rows) ?? this.mixer.forward(rows, branchContext(context));
   }
 
-  #cross(rows: Tensor, { encoded, encodedLengths: lengths, state, losses }: Context): Outcome {
+  #cross(rows: Tensor, { encoded, encodedLengths: lengths, encodedMask: mask, state, losses }: Context): Outcome {
     if (encoded === undefined) throw new OptionError(`Block ${this.path}: takes the encoder's output; got none.`);
-    return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths, state, losses });
+    return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths, mask, state, losses });
   }
 }

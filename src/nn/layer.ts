@@ -5,10 +5,12 @@ import {
   checkValues,
   flag,
   listOfNumbers,
+  made,
   oneOf,
   plainObject,
   type Requirements,
 } from '../core/requirements.js';
+import { Mask } from '../masks/index.js';
 import { checkTensors, commonDevice, someTensor, type Tensor } from '../tensor/index.js';
 import type { Module } from './module.js';
 import type { NamedTensors, Outcome } from './outcome.js';
@@ -22,6 +24,8 @@ export interface BranchContext {
   readonly offset?: Offset;
   /** Real rows of each sequence; those beyond are padding. */
   readonly lengths?: readonly number[] | undefined;
+  /** Pairs of rows that may see each other, such as `document(ids)` of packed texts; default all that the mixer lets. */
+  readonly mask?: Mask | undefined;
   /** What the call before gave of this text (`Outcome.state`); absent at its start. */
   readonly state?: NamedTensors | undefined;
   /** Whether further losses are asked for (`Outcome.losses`); a stack does where gradients are recorded. Default false. */
@@ -37,12 +41,18 @@ export interface Context extends BranchContext {
   /** An encoder's output, `[B, S, features]`, and its real rows. */
   readonly encoded?: Tensor | undefined;
   readonly encodedLengths?: readonly number[] | undefined;
+  /** Which rows may see which of the encoder's. */
+  readonly encodedMask?: Mask | undefined;
 }
+
+/** What hides pairs. */
+export const someMask = made('a mask, such as document(ids)', Mask);
 
 const inBranch = {
   source: someTensor,
   offset: offsets,
   lengths: listOfNumbers,
+  mask: someMask,
   state: plainObject,
   losses: flag,
 };
@@ -52,6 +62,7 @@ const inContext = {
   attend: callable,
   encoded: someTensor,
   encodedLengths: listOfNumbers,
+  encodedMask: someMask,
 };
 
 /** @throws OptionError for what no layer is given, or a tensor that is not where x is. */
@@ -72,9 +83,10 @@ function check(who: string, x: Tensor, context: Context, requirements: Requireme
 }
 
 /** What the branches of a layer see of its context. */
-export const branchContext = ({ source, offset, lengths, state, losses }: Context): BranchContext => ({
+export const branchContext = ({ source, offset, lengths, mask, state, losses }: Context): BranchContext => ({
   source,
   lengths,
+  mask,
   state,
   losses,
   ...(offset !== undefined && { offset }),

@@ -2,6 +2,7 @@ import { variable } from '../codegen/expression/index.js';
 import type { FloatDtype } from '../core/dtype.js';
 import { checkValues, having, listOfNumbers, plainObject, type Requirement } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
+import { Mask } from '../masks/index.js';
 import { IGNORED } from '../models/loss.js';
 import type { Loss, Model, ModelState } from '../models/model.js';
 import type { NamedTensors, Parameter } from '../nn/index.js';
@@ -23,8 +24,8 @@ export interface HostInput {
 
 /** A batch for `model.loss(batch)`, whatever the model reads. */
 export interface HostBatch {
-  /** The batch by name; lists of numbers, such as lengths, stay what they are. */
-  readonly inputs: Readonly<Record<string, HostInput | readonly number[]>>;
+  /** The batch by name; lists of numbers, such as lengths, and masks stay what they are. */
+  readonly inputs: Readonly<Record<string, HostInput | readonly number[] | Mask>>;
   /** Targets that count: what the model's mean is over, and so the weight of the batch in means over several. */
   readonly counted: number;
 }
@@ -75,11 +76,12 @@ const weight: Requirement = {
   holds: (value) => Number.isFinite(value) && (value as number) >= 0,
 };
 const named: Requirement = {
-  must: 'an object of tensors { data, shape } and lists of numbers',
+  must: 'an object of tensors { data, shape }, lists of numbers and masks',
   holds: (value) =>
     plainObject.holds(value) &&
     Object.values(value as object).every(
-      (one) => listOfNumbers.holds(one) || ArrayBuffer.isView((Object(one) as Partial<HostInput>).data),
+      (one) =>
+        listOfNumbers.holds(one) || one instanceof Mask || ArrayBuffer.isView((Object(one) as Partial<HostInput>).data),
     ),
 };
 const ofBatch = { inputs: named, counted: weight };

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { constantOf, drawn } from '../../src/attention/index.js';
 import { openSession, readConfig, Transformer, type LanguageModel } from '../../src/models/index.js';
+import { document } from '../../src/masks/index.js';
 import { defineMixer } from '../../src/nn/index.js';
 import { registerMixer } from '../../src/nn/mixers/registry.js';
 import { add, mean, mul, reshape, square, sub } from '../../src/ops/index.js';
@@ -105,6 +106,10 @@ onEveryDevice((on) => {
         targets: tokensOf(on.device, tokens.slice(0, 4)),
       });
       gradients([loss], [...model.learnedTensors().values()]);
+      const batch = { tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, tokens) };
+      expect(() => model.loss({ ...batch, mask: document(tokens) })).toThrow(
+        'has other rows than those that mask names',
+      );
     });
     expect(() => readConfig({ ...small, ...config, kind: 'decoder' })).toThrow('has no causal form');
     expect(() => readConfig({ ...small, ...config, residual: 'reversible' })).toThrow(
@@ -143,7 +148,9 @@ onEveryDevice((on) => {
 
   test('a session says which layer does not decode', () => {
     const model = modelOf({ layers: [{}, { mixer: 'synthesizer' }] });
-    expect(() => openSession(model, { maxLength: 8 })).toThrow('stack.layers.1.mixer does not decode step by step');
+    expect(() => openSession(model, { maxLength: 8 })).toThrow(
+      'session: mixer synthesizer of layer 1 does not decode step by step',
+    );
     model.dispose();
   });
 });

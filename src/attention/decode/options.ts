@@ -116,7 +116,7 @@ export function decoderOptions(
   }
   if (rest.lengths !== undefined)
     faults.push('it takes no lengths; sequences of different lengths are its rows: decoder.step(q, k, v, { rows })');
-  const ofRun = (['state', 'losses', 'training'] as const).filter((option) => rest[option] !== undefined);
+  const ofRun = (['mask', 'state', 'losses', 'training'] as const).filter((option) => rest[option] !== undefined);
   if (ofRun.length > 0) faults.push(`it takes no ${ofRun.join(', ')}: those are of run`);
   if (faults.length > 0) throw new OptionError(`${name}: decoder: ${faults.join('; ')}.`);
   const options = { ...rest, ...shared, causal: true };

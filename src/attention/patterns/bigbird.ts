@@ -52,7 +52,7 @@ export const bigbird = defineAttention({
       help: 'up to blockSize · (window + global + 2 · random blocks) tokens: full attention, with a note, or the pattern',
     }),
   },
-  supports: { causal: false, cross: false, padding: true, score: true, groupedHeads: true, decode: false },
+  supports: { causal: false, cross: false, padding: true, score: true, mask: true, groupedHeads: true, decode: false },
   refuse: (_, { numWindowBlocks, mode, randomMode }) =>
     [
       numWindowBlocks % 2 === 0 && `numWindowBlocks must be odd: ${numWindowBlocks - 1} or ${numWindowBlocks + 1}`,

@@ -56,7 +56,7 @@ export const etc = defineAttention({
     // none where there are no labels
     return (maxDistance === 0 ? {} : specs) as Record<keyof typeof specs, ParameterSpec>;
   },
-  supports: { causal: false, cross: false, padding: true, score: true, groupedHeads: true, decode: false },
+  supports: { causal: false, cross: false, padding: true, score: true, mask: true, groupedHeads: true, decode: false },
   refuse: ({ S }, { numGlobals }) =>
     numGlobals <= S ? [] : [`numGlobals must be at most the length ${S}; got ${numGlobals}`],
   pattern: (_, { numGlobals, radius }) => within({ radius }).or(global({ first: numGlobals })),

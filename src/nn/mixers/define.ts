@@ -14,6 +14,7 @@ import {
   type Requirements,
 } from '../../core/requirements.js';
 import { show } from '../../core/shape.js';
+import type { Mask } from '../../masks/index.js';
 import { scope, Tensor } from '../../tensor/index.js';
 import { checkBranch, type BranchContext, type Mixer } from '../layer.js';
 import { Module } from '../module.js';
@@ -53,6 +54,8 @@ export interface MixerCall<O extends OptionSpecs = OptionSpecs, P extends string
   readonly parameters: Readonly<Record<P, Tensor>>;
   /** Real rows of each sequence. */
   readonly lengths: readonly number[] | undefined;
+  /** Pairs of rows that may see each other; undefined: all. */
+  readonly mask: Mask | undefined;
   /** What the call before gave as `state`. */
   readonly state: NamedTensors;
   /** Whether `losses` are asked for. */
@@ -82,6 +85,8 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
     readonly causal: boolean;
     /** Sequences of which only the first rows are real. */
     readonly padding: boolean;
+    /** A mask of pairs of rows; default false. */
+    readonly mask?: boolean;
   };
   parameters?(this: void, sizes: MixerSizes, options: OptionValues<O>): Readonly<Record<P, ParameterSpec>>;
   /** Reasons not to run, a sentence each: what is wrong and what would do. */
@@ -155,7 +160,7 @@ export function defineMixer<const O extends OptionSpecs, P extends string = neve
       ? faults
       : [
           ...describedFaults(definition),
-          ...reasonsAgainst(definition.supports, { causal: flag, padding: flag }, ['causal', 'padding']),
+          ...reasonsAgainst(definition.supports, { causal: flag, padding: flag, mask: flag }, ['causal', 'padding']),
         ];
   if (parts.length > 0) throw new OptionError(`defineMixer: ${parts.join('; ')}.`);
   return new MixerKind(definition);
@@ -188,9 +193,14 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
     if (x.rank !== 3 || x.shape[2] !== sizes.features) {
       throw new ShapeError(`${definition.name} ${this.path}: x must be [B,L,${sizes.features}]; got ${show(x.shape)}.`);
     }
-    const { lengths, state = {}, losses = false } = context;
+    const { lengths, mask, state = {}, losses = false } = context;
     if (lengths?.some((length) => length !== x.shape[1]) && !definition.supports.padding) {
       throw new CapabilityError(`${definition.name}: takes no padding; give sequences of one length.`);
+    }
+    if (mask !== undefined && definition.supports.mask !== true) {
+      throw new CapabilityError(
+        `${definition.name}: takes no mask of pairs; give documents one by one, or take attention.`,
+      );
     }
     const parameters = Object.fromEntries([...this.#own].map(([name, { value }]) => [name, value])) as Record<
       P,
@@ -198,7 +208,7 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
     >;
     return scope(() => {
       const training = stepSeed(this, definition.name);
-      const call = { x, sizes, options, parameters, lengths, state, losses, training };
+      const call = { x, sizes, options, parameters, lengths, mask, state, losses, training };
       const outcome = outcomeOf(definition.name, this.#named(definition.forward(call)));
       const rows = this.resize(x.shape[1]!);
       const { shape } = outcome.stream;

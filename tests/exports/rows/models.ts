@@ -1,4 +1,5 @@
 import { full } from '../../../src/index.js';
+import { document, Mask } from '../../../src/masks/index.js';
 import {
   CompressiveTransformer,
   EncoderDecoder,
@@ -40,7 +41,10 @@ const precision = word('f32', 'f16', 'bf16');
 const reduction = word('mean', 'none');
 const lengths = numbers([3]);
 const absent = value(undefined);
+const mask = value(document([1, 1, 2, 2]), (given) => given instanceof Mask);
 const context = options({
+  mask,
+  encodedMask: absent,
   source: absent,
   offset: whole(0),
   lengths,
@@ -82,11 +86,25 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   createModel: call(value(decoder)),
   EncoderDecoder: make(value(both)),
   'EncoderDecoder.encode': ofBoth('encode', tokens, context),
-  'EncoderDecoder.decode': ofBoth('decode', tokens, x, options({ ...context.options, encodedLengths: lengths })),
-  'EncoderDecoder.logits': ofBoth('logits', tokens, tokens, options({ sourceLengths: lengths })),
+  'EncoderDecoder.decode': ofBoth(
+    'decode',
+    tokens,
+    x,
+    options({ ...context.options, encodedLengths: lengths, encodedMask: mask }),
+  ),
+  'EncoderDecoder.logits': ofBoth(
+    'logits',
+    tokens,
+    tokens,
+    options({ sourceLengths: lengths, sourceMask: mask, crossMask: mask }),
+  ),
   'EncoderDecoder.loss': ofBoth(
     'loss',
-    options({ source: tokens, ...pair, lengths, sourceLengths: lengths }, ['source', 'tokens', 'targets']),
+    options({ source: tokens, ...pair, lengths, mask, sourceLengths: lengths, sourceMask: mask, crossMask: mask }, [
+      'source',
+      'tokens',
+      'targets',
+    ]),
     options({ reduction, precision }),
   ),
   Stack: make(
@@ -111,7 +129,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.logits': ofDecoder('logits', tokens, context),
   'Transformer.loss': ofDecoder(
     'loss',
-    options({ ...pair, lengths }, ['tokens', 'targets']),
+    options({ ...pair, lengths, mask }, ['tokens', 'targets']),
     options({ reduction, precision, state }),
   ),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),

@@ -1,4 +1,5 @@
 import { flash } from '../../../src/attention/index.js';
+import { document, Mask } from '../../../src/masks/index.js';
 import { mul, type Tensor } from '../../../src/index.js';
 import {
   activations,
@@ -87,16 +88,20 @@ const residualOptions = options(
   ['norm', 'normPlace', 'dropout'],
 );
 const none = value(undefined);
+const mask = value(document([1, 1, 2]), (given) => given instanceof Mask);
 /** What attention is given beside x; `source` is for a layer that is separate. */
 const over = { source: none, offset: whole(0) };
 const branch = options({
   ...over,
+  mask,
   lengths: numbers([3]),
   state: value({}, isEmpty),
   losses: flag(),
 });
 const context = options({
   ...over,
+  mask,
+  encodedMask: none,
   lengths: numbers([3]),
   precision,
   attend: callback((_: unknown, rows: Tensor) => rows),
