@@ -1,10 +1,10 @@
-// Speed-ups over standard and flash attention, the share of the arithmetic saving that becomes time, and memory at 65,536
-// positions. After `npm run build`: node bench/mechanisms/measure.mjs [speed|share|long] [--device wasm] [--rounds 5]
+// Speed-ups over standard and flash attention, the share of the arithmetic saving that becomes time, training steps of one causal
+// head against flash, and memory at 65,536 positions. After `npm run build`: node bench/mechanisms/measure.mjs [speed|share|step|long] [--device wasm] [--rounds 5]
 import { parseArgs } from 'node:util';
 import { measure, mechanism, mechanisms } from '../../dist/attention/index.js';
 import { normal } from '../../dist/core/random.js';
 import { createDevice } from '../../dist/index.js';
-import { disposeAll, scope, tensor } from '../../dist/tensor/index.js';
+import { disposeAll, gradients, scope, tensor } from '../../dist/tensor/index.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -119,6 +119,25 @@ if (what === 'speed') {
       `${name.padEnd(20)} ${JSON.stringify(options).padEnd(32)} ${times[i].toFixed(1).padStart(9)} ms  speed-up ${speedUp.toFixed(2).padStart(7)}  saving ${saving.toFixed(2).padStart(7)}  share ${((100 * speedUp) / saving).toFixed(0)} %`,
     );
   });
+} else if (what === 'step') {
+  const length = lengths.at(-1);
+  const tensors = inputs(1, length, true);
+  const cotangent = inputs(1, length)[0];
+  const list = [['flash', {}], ...(values.mechanisms ?? 'polysketch').split(',').map((name) => [name, {}])];
+  const drawn = list.map(([name]) => mechanism(name).parameters(shapeOf(1, length), { causal: true, device }));
+  const steps = list.map(([name], i) => () => {
+    const parameters = Object.values(drawn[i]).filter((x) => x.requiresGradient);
+    const { out } = mechanism(name).run(...tensors, { causal: true, parameters: drawn[i] });
+    disposeAll(gradients([out], [...tensors, ...parameters], [cotangent], { release: true }));
+    out.dispose();
+  });
+  const times = alternate(steps.map((step) => () => scope(step)));
+  list.forEach(([name], i) =>
+    console.log(
+      `${length} ${name.padEnd(20)} ${times[i].toFixed(1).padStart(9)} ms  ${(times[0] / times[i]).toFixed(2).padStart(7)} x flash`,
+    ),
+  );
+  disposeAll([tensors, cotangent, drawn]);
 } else {
   for (const { name, definition } of mechanisms) {
     if (definition.complexity.startsWith('n²') || (values.mechanisms && !values.mechanisms.split(',').includes(name)))

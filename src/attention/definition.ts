@@ -105,11 +105,12 @@ export interface Cost {
 
 /** A state of fixed size that replaces the cache of keys and values. */
 export interface Recurrence<O extends OptionSpecs, P extends string, I extends string> {
-  /** Attends to the tokens so far, `state` being what `step` returned before, undefined at first. */
+  /** Attends to the tokens so far, `state` being what `step` returned before, undefined at first; `start` tokens came before. */
   step(
     this: void,
     call: Call<O, P, I>,
     state: NamedTensors | undefined,
+    start: number,
   ): ForwardResult<P> & { readonly state: NamedTensors };
 }
 

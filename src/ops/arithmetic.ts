@@ -76,20 +76,21 @@ export const cos = unary('cos', (x) => x.cos());
 export const erf = unary('erf', (x) => x.erf());
 
 /**
- * `x^exponent` for a constant exponent. Whole exponents up to ±8 and ½ are products, quotients and roots; others are
+ * `x^exponent` for a constant exponent. Whole exponents up to ±32 and ½ are products, quotients and roots; others are
  * `e^(exponent·ln x)`, NaN for negative x, with a relative error of about |exponent·ln x| · 6e-8.
  *
  * @throws OptionError when the exponent is not a finite number.
  */
 export function pow(x: Tensor, exponent: number): Tensor {
   checkValue('pow', 'exponent', exponent, finite);
-  return mapNamed('pow', power(argument(0), exponent), [x]);
+  return mapNamed('pow', powerOf(argument(0), exponent), [x]);
 }
 
-function power(x: F32, exponent: number): F32 {
+/** `x^exponent`, as `pow` computes it. @internal */
+export function powerOf(x: F32, exponent: number): F32 {
   if (exponent === 0.5) return x.sqrt();
   if (exponent === -0.5) return constant(1).div(x.sqrt());
-  if (Number.isInteger(exponent) && Math.abs(exponent) <= 8) {
+  if (Number.isInteger(exponent) && Math.abs(exponent) <= 32) {
     const positive = wholePower(x, Math.abs(exponent));
     return exponent < 0 ? constant(1).div(positive) : positive;
   }

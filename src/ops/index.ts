@@ -62,4 +62,5 @@ export { searchSorted } from './search-sorted.js';
 export { segmentMax, segmentMean, type SegmentOptions } from './segment-mean.js';
 export { softmax, type SoftmaxOptions } from './softmax.js';
 export { argsort, sort, type Sorted, type SortOptions } from './sort.js';
+export { symmetricSquare } from './symmetric-square.js';
 export { topK } from './top-k.js';

@@ -141,7 +141,10 @@ export const published: Readonly<Record<string, Published>> = {
   'linear-transformer': {
     source: 'arXiv 2006.16236: elu(x) + 1',
     values: { featureMap: 'elu1' },
-    ours: { eps: [0, "as in the formula; the authors' code has 1e-6"] },
+    ours: {
+      nu: [1, 'the fewest features of the 1, 2 and 3 that arXiv 2102.11174 tries'],
+      eps: [0, "as in the formula; the authors' code has 1e-6"],
+    },
   },
   performer: {
     source: 'arXiv 2009.14794: positive orthogonal features, M of the order of d·ln d, ⌊64·ln 64⌋',
@@ -152,6 +155,19 @@ export const published: Readonly<Record<string, Published>> = {
       'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',
     values: { blockSize: 256, sampleSize: 256, numProjections: 7, minLength: 4096, sampling: 'uniform' },
     ours: { referenceQuirks: [false, unlessAsked] },
+  },
+  polynomial: {
+    source: 'google-research/polysketchformer: power 4, layer norm, normalization_factor 1',
+    values: { power: 4, layerNorm: true, eps: 1 },
+  },
+  polysketch: {
+    source:
+      'arXiv 2310.01655 and its code: power 4, sketches of 32, grain_size 256, layer norm, normalization_factor 1',
+    values: { power: 4, sketchSize: 32, blockSize: 256, layerNorm: true, eps: 1 },
+    ours: {
+      sketch: ['random', 'works without training'],
+      scaling: ['theory', 'the released factor is 1/r of the unbiased one'],
+    },
   },
   reformer: {
     source: 'Hugging Face ReformerConfig (lsh_attn_chunk_length 64, one chunk before, one hash), trax for the rest',

@@ -1,5 +1,21 @@
 import { perHead, type Graph, type Matrix, type Oracle, type OracleProblem } from './graph.js';
 
+type Seen = (i: number, j: number) => boolean;
+
+/**
+ * `Σ_j (q_i·k_j) v_j` over what is seen, from the weights of all pairs; where all see a single key, as q(kᵀv), or plain code would
+ * divide the weight by itself, without the error that sums have.
+ */
+export function sumsOver(g: Graph, q: Matrix, k: Matrix, v: Matrix, seen: Seen): Matrix {
+  const rows = Array.from({ length: q.rows }, (_, i) => i);
+  const only = Array.from({ length: k.rows }, (_, j) => j).filter((j) => rows.some((i) => seen(i, j)));
+  return only.length === 1 && rows.every((i) => seen(i, only[0]!))
+    ? g.matmul(q, g.matmul(g.transpose(g.gatherRows(k, only)), g.gatherRows(v, only)))
+    : g.matmul(g.mask(g.matmulT(q, k), seen), v);
+}
+
+export const ones = (g: Graph, rows: number): Matrix => g.constant(new Float64Array(rows).fill(1), rows, 1);
+
 /**
  * `Σ_j (φ(q_i)·φ(k_j)) v_j / (φ(q_i)·Σ_j φ(k_j) + eps)` over the allowed keys (Katharopoulos et al. 2020, equations 5, 6 and 9); 0
  * where the divisor is.
@@ -18,34 +34,13 @@ export function weighted(
     L,
     S,
   );
-  const weights = g.mask(g.matmulT(features.q, features.k), allowed);
   const divisor = g.map(
     g.rowSum(g.mul(features.q, g.matmul(seen, features.k))),
     (x, r) => (r(x + eps) === 0 ? 1 : x + eps),
     () => 1,
   );
-  return g.div(g.matmul(weights, p.v(b, h)), divisor);
+  return g.div(sumsOver(g, features.q, features.k, p.v(b, h), allowed), divisor);
 }
-
-/** φ(x) = elu(x) + 1 or max(x, 0) (Katharopoulos et al. 2020, equations 4 and 7). */
-export const linearTransformer: Oracle<{ readonly featureMap: string; readonly eps: number }> = perHead(
-  (g, p, b, h) => {
-    const relu = p.options.featureMap === 'relu';
-    const φ = (x: Matrix): Matrix =>
-      relu
-        ? g.map(
-            x,
-            (y) => Math.max(y, 0),
-            (y) => Number(y > 0),
-          )
-        : g.map(
-            x,
-            (y, r) => (y > 0 ? y + 1 : r(Math.exp(y))),
-            (y, r) => (y > 0 ? 1 : r(Math.exp(y))),
-          );
-    return weighted(g, p, [b, h], { q: φ(p.q(b, h)), k: φ(p.k(b, h)) }, p.options.eps);
-  },
-);
 
 export interface PerformerOptions {
   readonly features: 'positive' | 'hyperbolic' | 'relu' | 'naiveExp';

@@ -143,9 +143,11 @@ export class RecurrentState implements Memory {
 
   step(step: Step): ForwardResult {
     const { state, ...result } = this.advance(step, this.#state);
-    const before = this.#state;
+    const next = new Set(Object.values(state));
+    // a part of the state may stay as it is
+    const gone = this.tensors.filter((tensor) => !next.has(tensor));
     this.#state = keep(state);
-    disposeAll(before);
+    disposeAll(gone);
     return result;
   }
 

@@ -92,7 +92,7 @@ function makeMemory(setting: Setting, whole: AttentionShape, device: Device, inp
       const tokens = next.q.shape[2]!;
       const shape = { ...whole, L: tokens, S: tokens };
       const given = { ...call, inputs: next.inputs };
-      return recurrence.step(mechanism.call(next.q, next.k, next.v, given, { shape, settings }), state);
+      return recurrence.step(mechanism.call(next.q, next.k, next.v, given, { shape, settings }), state, next.start);
     });
   }
   if (attention === undefined) {

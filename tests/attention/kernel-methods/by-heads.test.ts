@@ -17,7 +17,7 @@ onEveryDevice((on) => {
     const shape = { B, H, G, L: n, S: n, D, E: D };
     const seen: number[] = [];
     const out = scope(() =>
-      byKeyHeads({ q, k, v, shape } as unknown as Call, bytes, (call) => {
+      byKeyHeads({ q, k, v, shape, parameters: {} } as unknown as Call, bytes, (call) => {
         seen.push(call.shape.G);
         return attend(call.q, call.k, call.v).out;
       }),

@@ -122,6 +122,7 @@ export const ops: Readonly<Record<string, Row>> = {
   sumTo: call(x, shape(1, 3)),
   runningMax: call(x, options({ initial: floats(2) })),
   cumulativeSum: call(x, options({ axis, exclusive: flag(), reverse: flag() })),
+  symmetricSquare: call(x),
   broadcastTo: call(floats(1, 3), shape(2, 3)),
   concat: call(list(x), options({ axis })),
   detach: call(x, options({ requiresGradient: flag() })),
