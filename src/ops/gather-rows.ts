@@ -1,6 +1,6 @@
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { ShapeError } from '../core/errors.js';
-import { sameShape, show, sizeOf } from '../core/shape.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkShape, sameShape, show, sizeOf } from '../core/shape.js';
 import { launchGather, launchScatterAdd, type RowShape } from '../kernels/gather/launch.js';
 import { commonDevice, empty, operation, scope, zeros, type Tensor } from '../tensor/index.js';
 import { noteAmong } from '../tensor/integers.js';
@@ -30,6 +30,37 @@ export function gatherRows(x: Tensor, indices: Tensor): Tensor {
     const safe = checkIndices(who, indices, rule);
     const out = pickRows(x, safe);
     if (isFloat(x.dtype)) operation(who, [x], [out], ([d]) => [addRows(d!, safe, x.shape)], [safe]);
+    return out;
+  });
+}
+
+/**
+ * Sums of the rows of each matrix of `x` by numbers of their own: `out[…, r, :] = Σ x[…, i, :]` over i with `indices[…, i] = r`, with
+ * `x [..., m, D]` and `indices [..., m]` i32, gives `[..., count, D]` f32. Rows are added in their order; one that none has is 0. The
+ * transpose of `gatherRows`, and its gradient.
+ *
+ * @throws ShapeError when the axes before differ.
+ * @throws OptionError naming an index outside `0 … count−1` and its position; for indices that are not i32, or rows that are not floats.
+ *
+ * @example
+ * const x = tensor([1, 2, 4], [1, 3, 1], { device });
+ * scatterRows(x, tensor(Int32Array.of(1, 0, 1), [1, 3], { device }), 2); // [[[2], [5]]]
+ */
+export function scatterRows(x: Tensor, indices: Tensor, count: number): Tensor {
+  const who = 'scatterRows';
+  commonDevice(who, [x, indices]);
+  if (x.rank < 2 || !sameShape(x.shape.slice(0, -1), indices.shape)) {
+    throw new ShapeError(
+      `${who}: x must be [...,m,D] and indices [...,m]; got x=${show(x.shape)}, indices=${show(indices.shape)}.`,
+    );
+  }
+  if (!isFloat(x.dtype)) throw new OptionError(`${who}: x must be f32, f16 or bf16; got ${x.dtype}. Use cast first.`);
+  const shape = [...x.shape.slice(0, -2), count, x.shape.at(-1)!];
+  checkShape(who, shape);
+  return scope(() => {
+    const safe = checkIndices(who, indices, { name: 'indices', bound: count, of: `${count} rows` });
+    const out = addRows(x, safe, shape);
+    operation(who, [x], [out], ([d]) => [pickRows(d!, safe)], [safe]);
     return out;
   });
 }

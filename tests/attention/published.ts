@@ -150,6 +150,15 @@ export const published: Readonly<Record<string, Published>> = {
     source: 'arXiv 2009.14794: positive orthogonal features, M of the order of d·ln d, ⌊64·ln 64⌋',
     values: { numFeatures: 266, features: 'positive', orthogonal: true },
   },
+  clustered: {
+    source:
+      'idiap/fast-transformers: bits 32, 10 iterations, a bias in the hash; arXiv 2007.04825 has 100 and 200 clusters',
+    values: { numClusters: 100, bits: 32, iterations: 10, hashBias: true },
+  },
+  'improved-clustered': {
+    source: 'as clustered; topk 32',
+    values: { numClusters: 100, bits: 32, iterations: 10, hashBias: true, topK: 32 },
+  },
   hyper: {
     source:
       'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',

@@ -1,2 +1,4 @@
+export { clustered } from './clustered.js';
 export { hyper } from './hyper.js';
+export { improvedClustered } from './improved-clustered.js';
 export { reformer } from './reformer.js';

@@ -96,6 +96,7 @@ export const ops: Readonly<Record<string, Row>> = {
   scatterAdd: call(x, indices([0, 1]), floats(2, 3), options({ axis: whole(0) })),
   takeAlong: call(x, indices([0, 1], [2, 1])),
   gatherRows: call(floats(1, 3, 2), indices([0, 1], [1, 2])),
+  scatterRows: call(floats(1, 2, 2), indices([0, 1], [1, 2]), positive(3)),
   splitHeads: call(floats(1, 2, 6), numbers([1, 2])),
   linearAttend: call(
     ...qkv,
