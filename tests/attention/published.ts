@@ -165,6 +165,25 @@ export const published: Readonly<Record<string, Published>> = {
     values: { blockSize: 256, sampleSize: 256, numProjections: 7, minLength: 4096, sampling: 'uniform' },
     ours: { referenceQuirks: [false, unlessAsked] },
   },
+  lambda: {
+    source: 'arXiv 2102.08602: local contexts of 23 × 23',
+    values: { radius: 11 },
+    ours: { width: [0, 'a text; the paper has images'] },
+  },
+  lara: {
+    source:
+      'HKUNLP/efficient-attention: num_landmarks 49, proposal_gen pool, mis-opt, alpha_coeff 1, one sample of each',
+    values: {
+      numLandmarks: 49,
+      proposal: 'pool',
+      mixing: 'none',
+      weighting: 'optimal',
+      coefficient: 1,
+      numSamples: 1,
+      antithetic: false,
+    },
+    ours: { noise: [false, 'as it is evaluated; theirs has noise in training'] },
+  },
   polynomial: {
     source: 'google-research/polysketchformer: power 4, layer norm, normalization_factor 1',
     values: { power: 4, layerNorm: true, eps: 1 },
@@ -177,6 +196,20 @@ export const published: Readonly<Record<string, Published>> = {
       sketch: ['random', 'works without training'],
       scaling: ['theory', 'the released factor is 1/r of the unbiased one'],
     },
+  },
+  randomized: {
+    source: 'HKUNLP/efficient-attention: num_samples 1; its training draws keys by their weights, and adds noise',
+    values: { numSamples: 1, proposal: 'sampled', noise: true },
+    ours: {
+      antithetic: [false, unlessAsked],
+      scaling: ['theory', 'the released one is biased'],
+      maxLength: [4096, 'the tokens at hand'],
+    },
+  },
+  rfa: {
+    source: 'Noahs-ARK/RFA: causal_proj_dim 64, of two features each, tau 1, no gate in the released code',
+    values: { numFeatures: 128, temperature: 1, gate: false },
+    ours: { scaling: ['theory', 'a factor of 0.1 and divisors of at least 1 shrink the first tokens of a text'] },
   },
   reformer: {
     source: 'Hugging Face ReformerConfig (lsh_attn_chunk_length 64, one chunk before, one hash), trax for the rest',

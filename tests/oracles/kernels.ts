@@ -3,14 +3,16 @@ import { perHead, type Graph, type Matrix, type Oracle, type OracleProblem } fro
 type Seen = (i: number, j: number) => boolean;
 
 /**
- * `Σ_j (q_i·k_j) v_j` over what is seen, from the weights of all pairs; where all see a single key, as q(kᵀv), or plain code would
- * divide the weight by itself, without the error that sums have.
+ * `Σ_j (q_i·k_j) v_j` over what is seen. Plain code has it from the weights of all pairs, or, where all rows see the same keys, as
+ * q(kᵀv), whose rounding is another: orders take turns. Of a single key it has the second alone, as a weight divided by itself
+ * would have no error.
  */
 export function sumsOver(g: Graph, q: Matrix, k: Matrix, v: Matrix, seen: Seen): Matrix {
   const rows = Array.from({ length: q.rows }, (_, i) => i);
-  const only = Array.from({ length: k.rows }, (_, j) => j).filter((j) => rows.some((i) => seen(i, j)));
-  return only.length === 1 && rows.every((i) => seen(i, only[0]!))
-    ? g.matmul(q, g.matmul(g.transpose(g.gatherRows(k, only)), g.gatherRows(v, only)))
+  const keys = Array.from({ length: k.rows }, (_, j) => j).filter((j) => rows.some((i) => seen(i, j)));
+  const alike = rows.every((i) => keys.every((j) => seen(i, j)));
+  return alike && (keys.length === 1 || g.order % 2 === 1)
+    ? g.matmul(q, g.matmul(g.transpose(g.gatherRows(k, keys)), g.gatherRows(v, keys)))
     : g.matmul(g.mask(g.matmulT(q, k), seen), v);
 }
 
