@@ -1,6 +1,7 @@
 import { lengths as lengthsMask, type Mask } from '../masks/index.js';
 import type { Device } from '../devices/device.js';
 import { cast } from '../ops/index.js';
+import { memoised } from '../core/memo.js';
 import { checkValues } from '../core/requirements.js';
 import { scope, someDevice, type Tensor } from '../tensor/index.js';
 import { checkCall, settle, type AnyOptions, type CommonOptions, type Settings } from './call.js';
@@ -36,7 +37,8 @@ export class Mechanism<
   S extends Supports = Supports,
 > {
   readonly name: string;
-  readonly #masks = new Map<string, Mask>();
+
+  readonly #masks = memoised((_: string, make: () => Mask | undefined) => make(), { by: (key) => [key], most: 64 });
 
   constructor(readonly definition: AttentionDefinition<O, P, I, S>) {
     this.name = definition.name;
@@ -169,16 +171,8 @@ export class Mechanism<
 
   /** The same mask for the same settings, so that what was planned for it is found again. */
   #mask(shape: AttentionShape, { values, causal, seed }: Settings<O>): Mask | undefined {
-    const { pattern } = this.definition;
-    if (pattern === undefined) return undefined;
-    const key = JSON.stringify([shape, values, causal, seed]);
-    let mask = this.#masks.get(key);
-    if (mask === undefined) {
-      mask = pattern(shape, values, { causal, seed });
-      if (this.#masks.size >= maxMasks) this.#masks.clear();
-      this.#masks.set(key, mask);
-    }
-    return mask;
+    const make = () => this.definition.pattern?.(shape, values, { causal, seed });
+    return this.#masks(JSON.stringify([shape, values, causal, seed]), make);
   }
 
   /** The definition as the checks see it: they do not look at the names of parameters. */
@@ -186,8 +180,6 @@ export class Mechanism<
     return this.definition;
   }
 }
-
-const maxMasks = 64;
 
 /** A call of the same numbers in f32. */
 function widened<C extends Pick<Call, 'q' | 'k' | 'v' | 'inputs'>>(call: C): C {

@@ -1,3 +1,4 @@
+import { memoised } from '../core/memo.js';
 import type { VectorBuilder } from '../codegen/vector.js';
 import type { KernelArgument } from '../devices/device.js';
 import type { Kernel, ParameterKind } from '../codegen/kernel.js';
@@ -31,23 +32,18 @@ interface Family<Spec, P extends Names> {
  * not build one anew.
  */
 export function family<Spec, const P extends Names>(make: Family<Spec, P>): (spec: Spec) => Program<P> {
-  const made = new Map<string, Program<P>>();
-  return (spec) => {
-    const key = make.key(spec);
-    const known = made.get(key);
-    if (known !== undefined) return known;
-    const list = parameterList(make.parameters);
-    const count = make.constants?.(spec) ?? 0;
-    const program: Program<P> = {
+  const list = parameterList(make.parameters);
+  const programOf = memoised(
+    (key: string, spec: Spec): Program<P> => ({
       kernel: {
         name: make.name,
         key,
-        parameters: [...list.kinds, ...new Array<'f32'>(count).fill('f32')],
+        parameters: [...list.kinds, ...new Array<'f32'>(make.constants?.(spec) ?? 0).fill('f32')],
         cpu: (k) => make.text(k, spec, list.read(k), list.kinds.length),
       },
       pack: (values, constants = []) => [...list.pack(values), ...constants],
-    };
-    made.set(key, program);
-    return program;
-  };
+    }),
+    { by: (key) => [key] },
+  );
+  return (spec) => programOf(make.key(spec), spec);
 }

@@ -1,5 +1,6 @@
 import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import { memoised } from '../core/memo.js';
 import { callable, checkValue, text } from '../core/requirements.js';
 import {
   Bool,
@@ -14,9 +15,6 @@ import {
 } from '../codegen/expression/index.js';
 import { checkPlace, checkTables, checkVariables, place, ranges, type AttendShape, type Place } from './place.js';
 
-// shapes whose expressions a mask keeps
-const maxKnown = 16;
-
 /**
  * Which query–key pairs may see each other: a rule that becomes a boolean expression for each shape.
  *
@@ -24,8 +22,6 @@ const maxKnown = 16;
  */
 export class Mask {
   readonly #name: string;
-  // so that tables, compiled kernels and tile maps of a mask used again are found by identity
-  readonly #known = new Map<string, Bool>();
   readonly #build: (shape: AttendShape) => Bool;
 
   /** `name` is the code that builds the mask: it names the mask in messages and reports. */
@@ -59,15 +55,14 @@ export class Mask {
    */
   expression(shape: AttendShape): Bool {
     checkPlace(`mask ${this.#name}`, shape);
-    const key = `${shape.B},${shape.H},${shape.L},${shape.S}`;
-    let expression = this.#known.get(key);
-    if (expression === undefined) {
-      expression = this.#instantiate(shape);
-      if (this.#known.size >= maxKnown) this.#known.clear();
-      this.#known.set(key, expression);
-    }
-    return expression;
+    return this.#instance(shape);
   }
+
+  // so that tables, compiled kernels and tile maps of a mask used again are found by identity
+  readonly #instance = memoised((shape: AttendShape): Bool => this.#instantiate(shape), {
+    by: ({ B, H, L, S }) => [B, H, L, S],
+    most: 16,
+  });
 
   #instantiate(shape: AttendShape): Bool {
     const built: unknown = this.#build(shape);

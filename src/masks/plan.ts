@@ -10,6 +10,7 @@ import {
   variable,
   type Expression,
 } from '../codegen/expression/index.js';
+import { memoised } from '../core/memo.js';
 import { boxSource } from './boxes.js';
 import { comparisonSource } from './comparisons.js';
 import { EMPTY, FULL, invert, merge, Runs } from './runs.js';
@@ -19,11 +20,15 @@ import { constantSource, differenceSource, keySource, querySource, type Geometry
 /** What part of a mask varies with: one axis, a comparison of a query's value with a key's, or anything. */
 export type Axis = 'none' | 'q' | 'k' | 'd' | 'both';
 
+interface Part {
+  readonly kind: 'part';
+  readonly axis: Axis;
+  readonly expression: Expression;
+}
+
 /** A mask taken apart at and, or and not into parts that are classified each in its own way. */
 export type Plan =
-  | { readonly kind: 'part'; readonly axis: Axis; readonly expression: Expression }
-  | { readonly kind: 'not'; readonly of: Plan }
-  | { readonly kind: 'and' | 'or'; readonly of: readonly Plan[] };
+  Part | { readonly kind: 'not'; readonly of: Plan } | { readonly kind: 'and' | 'or'; readonly of: readonly Plan[] };
 
 /** Takes a boolean expression over b, h, q and k apart. */
 export function planMask(expression: Expression): Plan {
@@ -89,8 +94,6 @@ export function scansRows(p: Plan): boolean {
 /** Makes sources of plans for given b and h, and keeps those of parts that do not depend on them. */
 export class Sources {
   readonly #g: Geometry;
-  // by place in the plan, not by expression: a source serves one caller at a time
-  readonly #known = new Map<Plan, Map<string, Source>>();
 
   /** `fewRows`: of single queries and keys, where what no single axis decides is not worth preparing for every row. */
   constructor(
@@ -101,7 +104,7 @@ export class Sources {
   }
 
   of(p: Plan, b: number, h: number): Source {
-    if (p.kind === 'part') return this.#part(p, p.expression, b, h);
+    if (p.kind === 'part') return this.#part(p, b, h);
     const out = new Runs();
     if (p.kind === 'not') {
       const inner = this.of(p.of, b, h);
@@ -113,18 +116,17 @@ export class Sources {
     );
   }
 
-  #part(part: Plan, expression: Expression, b: number, h: number): Source {
-    const names = freeVariables(expression);
-    const name = `${names.has('b') ? b : ''},${names.has('h') ? h : ''}`;
-    const ofPart = this.#known.get(part) ?? new Map<string, Source>();
-    this.#known.set(part, ofPart);
-    let source = ofPart.get(name);
-    if (source === undefined) {
-      source = this.#make(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })));
-      ofPart.set(name, source);
-    }
-    return source;
-  }
+  // by place in the plan, not by expression: a source serves one caller at a time
+  readonly #part = memoised(
+    ({ expression }: Part, b: number, h: number): Source =>
+      this.#make(simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') }))),
+    {
+      by: (part, b, h) => {
+        const names = freeVariables(part.expression);
+        return [part, names.has('b') && b, names.has('h') && h];
+      },
+    },
+  );
 
   #make(e: Expression): Source {
     const axis = axisOf(e);

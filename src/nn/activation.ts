@@ -1,4 +1,5 @@
 import type { Expression, F32 } from '../codegen/expression/index.js';
+import { memoised } from '../core/memo.js';
 import { describe } from '../core/describe.js';
 import { nearest, OptionError } from '../core/errors.js';
 import { geluOf, geluTanhOf, reluOf, siluOf } from '../ops/index.js';
@@ -33,23 +34,13 @@ export function checkActivation(who: string, name: string): ActivationName {
 }
 
 // one expression per name, so that its derivative and its kernels are found again
-const plain = new Map<ActivationName, Expression>();
-const gates = new Map<ActivationName, Expression>();
-
-function once(all: Map<ActivationName, Expression>, name: ActivationName, make: () => Expression): Expression {
-  const known = all.get(name) ?? make();
-  all.set(name, known);
-  return known;
-}
+const plain = memoised((name: ActivationName): Expression => activations[name](argument(0)));
+const gates = memoised((name: ActivationName): Expression => activations[name](argument(0)).mul(argument(1)));
 
 /** The activation of every element. @throws OptionError for a name that is none. */
 export function activate(x: Tensor, name: ActivationName): Tensor {
   checkActivation('activate', name);
-  return mapNamed(
-    name,
-    once(plain, name, () => activations[name](argument(0))),
-    [x],
-  );
+  return mapNamed(name, plain(name), [x]);
 }
 
 /**
@@ -60,9 +51,5 @@ export function activate(x: Tensor, name: ActivationName): Tensor {
  */
 export function gate(x: Tensor, y: Tensor, name: ActivationName): Tensor {
   checkActivation('gate', name);
-  return mapNamed(
-    `gate ${name}`,
-    once(gates, name, () => activations[name](argument(0)).mul(argument(1))),
-    [x, y],
-  );
+  return mapNamed(`gate ${name}`, gates(name), [x, y]);
 }

@@ -12,6 +12,7 @@ import {
 import { describe } from '../core/describe.js';
 import { isFloat, type Dtype, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
+import { memoised } from '../core/memo.js';
 import { broadcastShapes, sameShape } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
 import { commonDevice, empty, operation, produce, records, type Tensor } from '../tensor/index.js';
@@ -102,19 +103,12 @@ function resultDtype(expression: Expression, inputs: readonly Tensor[]): Dtype {
   return expression.type === 'i32' ? 'i32' : floatResult(inputs);
 }
 
-const slopes = new WeakMap<Expression, (Expression | undefined)[]>();
-
-/** `cotangent · ∂expression/∂x<i>`, where the cotangent is the variable after the inputs; undefined where it is 0. */
-function slope(expression: Expression, i: number, count: number): Expression | undefined {
-  const known = slopes.get(expression) ?? [];
-  slopes.set(expression, known);
-  if (!(i in known)) {
-    const derivative = differentiate(expression, `x${i}`);
-    const zero = derivative.op === 'constant' && derivative.value === 0;
-    known[i] = zero ? undefined : simplify(argument(count).mul(wrap(derivative) as F32));
-  }
-  return known[i];
-}
+/** `cotangent · ∂expression/∂x<i>`, where the cotangent is the variable after the `count` inputs; undefined where it is 0. */
+const slope = memoised((expression: Expression, i: number, count: number): Expression | undefined => {
+  const derivative = differentiate(expression, `x${i}`);
+  const zero = derivative.op === 'constant' && derivative.value === 0;
+  return zero ? undefined : simplify(argument(count).mul(wrap(derivative) as F32));
+});
 
 function recordMap(who: string, expression: Expression, inputs: readonly Tensor[], out: Tensor): void {
   const rules = inputs.map((input, i) => (input.requiresGradient ? slope(expression, i, inputs.length) : undefined));

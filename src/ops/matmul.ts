@@ -1,6 +1,7 @@
 import { differentiate, F32, simplify, topological, type Expression } from '../codegen/expression/index.js';
 import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
+import { memoised } from '../core/memo.js';
 import { anything, checkValues, flag, type Requirements } from '../core/requirements.js';
 import { broadcastShapes, sameShape, show, sizeOf } from '../core/shape.js';
 import { launchMatmul } from '../kernels/matmul/launch.js';
@@ -113,11 +114,7 @@ function check(a: Side, b: Side, bias: Tensor | undefined): void {
   throw new ShapeError(`matmul: ${reasons.join('; ')}; got ${got}.`);
 }
 
-const activations = new WeakMap<Scalar, Expression>();
-
-function activationOf(activation: Scalar): Expression {
-  const known = activations.get(activation);
-  if (known !== undefined) return known;
+const activationOf = memoised((activation: Scalar): Expression => {
   const expression = scalarOf('matmul', typeof activation === 'function' ? activation(argument(0)) : activation);
   const strange = topological(expression).find(
     ({ op, name }) => op === 'table' || (op === 'variable' && name !== 'x0'),
@@ -128,9 +125,8 @@ function activationOf(activation: Scalar): Expression {
       : `it is ${expression.type}`;
     throw new OptionError(`matmul: activation must be an f32 expression of x0 alone; ${got}. Use map on the result.`);
   }
-  activations.set(activation, expression);
   return expression;
-}
+});
 
 /** The f32 product, and the sums before the activation if they are wanted. */
 function product(
@@ -164,14 +160,10 @@ function product(
   return { out, kept };
 }
 
-const slopes = new WeakMap<Expression, Expression>();
-
 /** `cotangent · activation′(sum)`, of the variables `x1` and `x0`. */
-function slopeOf(activation: Expression): Expression {
-  const slope = slopes.get(activation) ?? simplify(argument(1).mul(new F32(differentiate(activation, 'x0'))));
-  slopes.set(activation, slope);
-  return slope;
-}
+const slopeOf = memoised((activation: Expression) =>
+  simplify(argument(1).mul(new F32(differentiate(activation, 'x0')))),
+);
 
 interface Forward {
   readonly bias: Tensor | undefined;

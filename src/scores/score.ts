@@ -1,5 +1,6 @@
 import { describe } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
+import { memoised } from '../core/memo.js';
 import { callable, checkValue, text } from '../core/requirements.js';
 import { F32, simplify, substitute, variable, wrap } from '../codegen/expression/index.js';
 import { checkPlace, checkTables, checkVariables, place, type AttendShape, type Place } from '../masks/place.js';
@@ -11,16 +12,12 @@ export interface ScorePlace extends Place {
 
 const scorePlace: ScorePlace = { ...place, score: variable('score', 'f32') };
 
-// shapes whose expressions a score change keeps
-const maxKnown = 16;
-
 /**
  * A change of the attention scores, applied after the scale and before the mask and the softmax:
  * `softmax(mask(change(scale · q·k)))`.
  */
 export class Score {
   readonly #name: string;
-  readonly #known = new Map<string, F32>();
   readonly #build: (place: ScorePlace, shape: AttendShape) => F32;
 
   /** `name` is the code that builds the change. */
@@ -48,21 +45,21 @@ export class Score {
    */
   expression(shape: AttendShape): F32 {
     checkPlace(`score ${this.#name}`, shape);
-    const key = `${shape.B},${shape.H},${shape.L},${shape.S}`;
-    let expression = this.#known.get(key);
-    if (expression === undefined) {
+    return this.#instance(shape);
+  }
+
+  readonly #instance = memoised(
+    (shape: AttendShape): F32 => {
       const who = `score ${this.#name}`;
       const built: unknown = this.#build(scorePlace, shape);
       if (!(built instanceof F32))
         throw new OptionError(`${who}: must return an f32 expression; got ${describe(built)}.`);
       checkVariables(who, built, Object.keys(scorePlace));
       checkTables(who, built, shape);
-      expression = wrap(simplify(built)) as F32;
-      if (this.#known.size >= maxKnown) this.#known.clear();
-      this.#known.set(key, expression);
-    }
-    return expression;
-  }
+      return wrap(simplify(built)) as F32;
+    },
+    { by: ({ B, H, L, S }) => [B, H, L, S], most: 16 },
+  );
 
   toString(): string {
     return this.#name;

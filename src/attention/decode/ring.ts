@@ -1,5 +1,6 @@
 import { lookup, select, simplify, substitute, variable, wrap, type F32 } from '../../codegen/expression/index.js';
 import { CapabilityError } from '../../core/errors.js';
+import { memoised } from '../../core/memo.js';
 import type { Device } from '../../devices/device.js';
 import { causal, countPairs, mask, within, type Mask } from '../../masks/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
@@ -14,21 +15,14 @@ type KeptInRing = Exclude<Kept, { readonly cache: 'fixed' }>;
 
 const [q, k] = [variable('q', 'i32'), variable('k', 'i32')];
 
-const masks = new Map<string, Mask>();
-const maxMasks = 64;
-
 /** What a query sees of the tokens before it: one mask for the decoders of all layers, so that plans are shared. */
-function seen({ window, sinks }: Pick<KeptInRing, 'window' | 'sinks'>): Mask {
-  const name = `${window},${sinks}`;
-  let found = masks.get(name);
-  if (found === undefined) {
+const seen = memoised(
+  ({ window, sinks }: Pick<KeptInRing, 'window' | 'sinks'>): Mask => {
     const newest = within({ left: window - 1, right: 0 });
-    found = sinks === 0 ? newest : newest.or(mask((at) => at.k.lt(sinks))).and(causal());
-    if (masks.size >= maxMasks) masks.clear();
-    masks.set(name, found);
-  }
-  return found;
-}
+    return sinks === 0 ? newest : newest.or(mask((at) => at.k.lt(sinks))).and(causal());
+  },
+  { by: ({ window, sinks }) => [window, sinks], most: 64 },
+);
 
 /**
  * The first s tokens in slots of their own and the last W in a ring: token p ≥ s lies in slot `s + (p − s) mod W`.
@@ -173,20 +167,17 @@ export class RingCache implements Memory {
   }
 }
 
-const checked = new WeakMap<Mask, Map<string, boolean>>();
-
 /**
  * Whether the pattern hides some of what the ring keeps; found once for the decoders of all layers.
  *
  * @throws CapabilityError where it sees what the ring has forgotten.
  */
-export function checkPattern({ name, whole, pattern }: PlainAttention, kept: KeptInRing): boolean {
+export const checkPattern = memoised(hidesKept, {
+  by: ({ whole, pattern }, { window, sinks }) => [pattern, window, sinks, Object.values(whole)],
+});
+
+function hidesKept({ name, whole, pattern }: PlainAttention, kept: KeptInRing): boolean {
   if (pattern === undefined) return false;
-  const ofPattern = checked.get(pattern) ?? new Map<string, boolean>();
-  checked.set(pattern, ofPattern);
-  const key = [kept.window, kept.sinks, ...Object.values(whole)].join();
-  const known = ofPattern.get(key);
-  if (known !== undefined) return known;
   const forgotten = (window: number): boolean =>
     countPairs(
       causal()
@@ -194,11 +185,7 @@ export function checkPattern({ name, whole, pattern }: PlainAttention, kept: Kep
         .and(seen({ ...kept, window }).not()),
       whole,
     ) > 0;
-  if (!forgotten(kept.window)) {
-    const hides = countPairs(seen(kept).and(pattern.not()), whole) > 0;
-    ofPattern.set(key, hides);
-    return hides;
-  }
+  if (!forgotten(kept.window)) return countPairs(seen(kept).and(pattern.not()), whole) > 0;
   let [tooSmall, enough] = [kept.window, whole.S];
   while (enough - tooSmall > 1) {
     const middle = Math.floor((tooSmall + enough) / 2);

@@ -1,6 +1,6 @@
+import { memoised } from '../../core/memo.js';
 import { constant, lookup, tableOf } from '../../codegen/expression/index.js';
 import { mask, type Mask } from '../../masks/index.js';
-import { knownMask } from './known-masks.js';
 
 /** Sorted tokens cut into chunks, of which each sees itself and those before it. */
 export interface Chunks {
@@ -27,8 +27,11 @@ export function cut(n: number, lengths: readonly number[], { size, lookBack, wra
   return { n, size, back, front: wrap ? back * size : 0, lengths };
 }
 
-/** Who sees whom by places: queries are the sorted tokens, keys have `front` tokens of the round before in front of them. */
-export const chunkMask = (chunks: Chunks): Mask => knownMask('chunks', chunks, () => buildMask(chunks));
+/**
+ * Who sees whom by places: queries are the sorted tokens, keys have `front` tokens of the round before in front of them.
+ * The same mask for the same chunks, so that what was planned for it is found again.
+ */
+export const chunkMask = memoised(buildMask, { by: (chunks) => [JSON.stringify(chunks)], most: 64 });
 
 function buildMask({ n, size, back, front, lengths }: Chunks): Mask {
   const table = tableOf('lengths', Int32Array.from(lengths));

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { wrap, substitute, type F32 } from '../../codegen/expression/index.js';
 import { mask, type Mask } from '../../masks/index.js';
 import { attend, attendGathered, concat, mergeAttention, takeAlong, type PartialAttention } from '../../ops/index.js';
@@ -10,7 +11,6 @@ import { uniform } from '../../core/random.js';
 import { halvedParts, pairsOfParts, partMask, sortedRows, wholeParts, type Parts } from './parts.js';
 import { draw, sampleScore } from './sample.js';
 import { signBuckets } from './sign-hash.js';
-import { knownMask } from './known-masks.js';
 
 const options = {
   blockSize: integer({ min: 1, default: 256, help: 'keys of a block of the sorted order' }),
@@ -179,11 +179,14 @@ function diagonal({
   return { out, logsumexp };
 }
 
-const piecesOf = (size: number, lengths: readonly number[] | undefined, padding: Mask | undefined): Mask =>
-  knownMask('pieces', { size, lengths }, () => {
+const piecesOf = memoised(
+  (size: number, _lengths: readonly number[] | undefined, padding: Mask | undefined): Mask => {
     const pieces = mask(({ q, k }) => q.floorDiv(size).eq(k.floorDiv(size)));
     return padding ? pieces.and(padding) : pieces;
-  });
+  },
+  // the padding mask follows from the lengths
+  { by: (size, lengths) => [size, lengths], most: 64 },
+);
 
 /** Pairs of one head in the causal pieces. */
 function diagonalPairs(n: number, { minLength }: Options): number {

@@ -1,8 +1,8 @@
+import { memoised } from '../../core/memo.js';
 import { constant, lookup, select, tableOf, variable, type I32 } from '../../codegen/expression/index.js';
 import { mask, type Mask } from '../../masks/index.js';
 import { argsort, map, slice } from '../../ops/index.js';
 import { scope, tensor, type Tensor } from '../../tensor/index.js';
-import { knownMask } from './known-masks.js';
 
 /**
  * Parts of the score matrix, without a common row or column, in each of which queries and keys are sorted by their buckets: a query sees
@@ -111,8 +111,8 @@ export function byRow(parts: Parts, name: keyof PartsRow, b: I32): I32 {
 export const rowOf = ({ queries, keys, count, samples }: Parts, q: I32): I32 => q.sub(keys + count * samples - queries);
 
 /** Who sees whom by places. */
-export const partMask = (parts: Parts): Mask =>
-  knownMask('parts', parts, () =>
+export const partMask = memoised(
+  (parts: Parts): Mask =>
     mask(({ b, q, k }) => {
       const { size, samples, queries, keys, count } = parts;
       const row = rowOf(parts, q);
@@ -135,7 +135,8 @@ export const partMask = (parts: Parts): Mask =>
       const all = samples === 0 ? inBlock : k.lt(keys).and(inBlock).or(ofPart);
       return parts.rows.every((one) => one.queries === queries) ? all : all.and(row.lt(byRow(parts, 'queries', b)));
     }),
-  );
+  { by: (parts) => [JSON.stringify(parts)], most: 64 },
+);
 
 /** Pairs of one head of a batch row without padding. */
 export function pairsOfParts({ queries, keys, count, size, samples, rows: [row] }: Parts): number {

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { lengths as padding, mask, within } from '../../masks/index.js';
 import { attend, matmul, mergeAttention, reshape, slice, softmax } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
@@ -5,7 +6,6 @@ import { defineAttention, type Call } from '../define.js';
 import { integer } from '../options.js';
 import { learned, normalOf, type ParameterSpec } from '../parameters.js';
 import { normalised, normSpecs, type NormNames } from './dual-norm.js';
-import { remembered } from './remember.js';
 import { sumOverRows } from './rows.js';
 import { withoutPadding } from './without-padding.js';
 
@@ -72,11 +72,13 @@ export const longShortCausal = defineAttention({
   },
 });
 
-const window = remembered((causalWindow: number) => within({ causalWindow }));
+const window = memoised((causalWindow: number) => within({ causalWindow }), { most: 64 });
 
 /** Chunks before the query's own, in a matrix with `fewer` keys less than there are tokens. */
-const earlier = remembered((chunkLength: number, chunkRank: number, fewer: number) =>
-  mask(({ q, k }) => k.floorDiv(chunkRank).lt(q.add(fewer).floorDiv(chunkLength))),
+const earlier = memoised(
+  (chunkLength: number, chunkRank: number, fewer: number) =>
+    mask(({ q, k }) => k.floorDiv(chunkRank).lt(q.add(fewer).floorDiv(chunkLength))),
+  { most: 64 },
 );
 
 /** `P_cᵀ k_c` and `P_cᵀ v_c` of every whole chunk: `[B, G, chunks·rank, …]`. */

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { lengths as padding, mask } from '../../masks/index.js';
 import { attend, broadcastTo, concat, mergeAttention, slice } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
@@ -5,7 +6,6 @@ import { defineAttention, type Call } from '../define.js';
 import { integer, type AttentionShape } from '../options.js';
 import { learned, normalOf, type ParameterSpec } from '../parameters.js';
 import { normalised, normSpecs, type NormNames } from './dual-norm.js';
-import { remembered } from './remember.js';
 import { keysBetween, sumOverRows } from './rows.js';
 import { withoutPadding } from './without-padding.js';
 
@@ -77,11 +77,13 @@ export const longShort = defineAttention({
 });
 
 /** Keys I·w − w/2 … (I+1)·w + w/2 − 1 for the queries of block I: those of ⌊(k + w/2)/w⌋ = I or I + 1. */
-const window = remembered((blockSize: number) =>
-  mask(({ q, k }) => {
-    const [query, key] = [q.floorDiv(blockSize), k.add(blockSize / 2).floorDiv(blockSize)];
-    return key.eq(query).or(key.eq(query.add(1)));
-  }),
+const window = memoised(
+  (blockSize: number) =>
+    mask(({ q, k }) => {
+      const [query, key] = [q.floorDiv(blockSize), k.add(blockSize / 2).floorDiv(blockSize)];
+      return key.eq(query).or(key.eq(query.add(1)));
+    }),
+  { most: 64 },
 );
 
 function windowKeys({ S }: Pick<AttentionShape, 'S'>, i: number, blockSize: number): number {

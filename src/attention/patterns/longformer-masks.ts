@@ -1,7 +1,7 @@
 import { lookup, tableOf } from '../../codegen/expression/index.js';
+import { memoised } from '../../core/memo.js';
 import { dilated, global, mask, within, type Mask } from '../../masks/index.js';
 import type { AttentionShape } from '../options.js';
-import { remembered } from './remember.js';
 import { keysInSteps, sumOverRows } from './rows.js';
 
 /** What decides Longformer's pattern in heads of one dilation. */
@@ -48,13 +48,14 @@ function windowOf(radius: number, dilations: readonly number[]): Mask {
  * The pattern in heads of these dilations. `rows`: those of every query, or of local queries only, which are the others when
  * the global ones have projections of their own.
  */
-export const longformerMask = remembered(
+export const longformerMask = memoised(
   ({ radius, globals }: WindowOptions, dilations: readonly number[], rows: 'all' | 'local'): Mask => {
     const window = windowOf(radius, dilations);
     if (rows === 'all') return window.or(global(globals));
     const local = global(globals, { access: 'writeOnly' }).not();
     return window.or(global(globals, { access: 'readOnly' })).and(local);
   },
+  { by: ({ radius, globals }, dilations, rows) => [radius, globals, dilations, rows], most: 64 },
 );
 
 /** Pairs of one head of a dilation: `2gn − g²` and the window between tokens that are not global. */

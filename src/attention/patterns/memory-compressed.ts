@@ -1,10 +1,10 @@
+import { memoised } from '../../core/memo.js';
 import { lengths as padding, mask } from '../../masks/index.js';
 import { add, attend, broadcastTo, concat, matmul, mean, reshape, slice } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, integer } from '../options.js';
 import { constantOf, learned, type Initialiser, type ParameterSpec } from '../parameters.js';
-import { remembered } from './remember.js';
 import { sumOverRows } from './rows.js';
 import { withoutPadding } from './without-padding.js';
 
@@ -87,7 +87,9 @@ const meanOf =
   };
 
 /** Blocks that end before the query: `t·factor ≤ position`, in a matrix with `fewer` keys less than there are tokens. */
-const completed = remembered((factor: number, fewer: number) => mask(({ q, k }) => k.mul(factor).le(q.add(fewer))));
+const completed = memoised((factor: number, fewer: number) => mask(({ q, k }) => k.mul(factor).le(q.add(fewer))), {
+  most: 64,
+});
 
 /** The first key or value, and one for each block: `[B, G, 1 + ⌊S/factor⌋, D]`. */
 function compressed({ k, v, parameters, lengths, options: own, shape }: Compressed, which: 'k' | 'v'): Tensor {

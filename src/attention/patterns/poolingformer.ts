@@ -1,10 +1,10 @@
+import { memoised } from '../../core/memo.js';
 import { lengths as padding, mask, within } from '../../masks/index.js';
 import { add, attend, matmul } from '../../ops/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, integer } from '../options.js';
 import { constantOf, identity, learned, type ParameterSpec } from '../parameters.js';
 import { pool, slotCount, type Pooling } from './pooling.js';
-import { remembered } from './remember.js';
 import { keysBetween, sumOverRows } from './rows.js';
 import { withoutPadding } from './without-padding.js';
 import type { Tensor } from '../../tensor/index.js';
@@ -86,15 +86,17 @@ export const poolingformer = defineAttention({
   },
 });
 
-const window = remembered((radius: number) => within({ radius }));
+const window = memoised((radius: number) => within({ radius }), { most: 64 });
 
 /** `|i − (p·stride + (κ−1)/2)| ≤ radius`, in halves; a row has q = i − (n − slots). */
-const pooledWindow = remembered((n: number, slots: number, radius: number, { kernelSize, stride }: Pooling) =>
-  mask(({ q, k }) => {
-    const query = q.add(n - slots).mul(2);
-    const centre = k.mul(2 * stride).add(kernelSize - 1);
-    return centre.le(query.add(2 * radius)).and(centre.ge(query.sub(2 * radius)));
-  }),
+const pooledWindow = memoised(
+  (n: number, slots: number, radius: number, kernelSize: number, stride: number) =>
+    mask(({ q, k }) => {
+      const query = q.add(n - slots).mul(2);
+      const centre = k.mul(2 * stride).add(kernelSize - 1);
+      return centre.le(query.add(2 * radius)).and(centre.ge(query.sub(2 * radius)));
+    }),
+  { most: 64 },
 );
 
 /** From the output of the first level, `y` `[B, H, n, E]`, to its pooled keys. */
@@ -106,7 +108,7 @@ function secondLevel({ parameters, options: own, shape, scale, lengths }: Levels
   const keys = pool(matmul(real, levelK), pooling, lengths, poolK); // [B, H, slots, D]
   const values = pool(matmul(real, levelV), pooling, lengths, poolV); // [B, H, slots, E]
   const slots = keys.shape[2]!;
-  const near = pooledWindow(shape.S, slots, poolRadius, pooling);
+  const near = pooledWindow(shape.S, slots, poolRadius, kernelSize, stride);
   const seen = lengths ? near.and(padding(lengths.map((length) => slotCount(length, pooling)))) : near;
   return attend(matmul(y, levelQ), keys, values, { scale, mask: seen }).out;
 }

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { rebuild, constantNode, freeVariables, node, variableNode, type Expression } from './node.js';
 import { key } from './print.js';
 import { fold, isConstant, simplify } from './simplify.js';
@@ -18,13 +19,7 @@ const difference = variableNode('d', 'i32');
 export const differenceName = 'd';
 
 // nodes never change, and shared sums are asked for often
-const known = new WeakMap<Expression, Affine>();
-
-function affine(e: Expression): Affine {
-  let found = known.get(e);
-  if (found === undefined) known.set(e, (found = affineOf(e)));
-  return found;
-}
+const affine = memoised(affineOf);
 
 function affineOf(e: Expression): Affine {
   if (e.op === 'constant') return { constant: e.value!, terms: new Map() };

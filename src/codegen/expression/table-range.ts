@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { hostData } from './evaluate.js';
 import type { Table, TypedArray } from './node.js';
 
@@ -10,22 +11,15 @@ interface Pyramid {
 }
 
 // keyed by the array, which tables promise not to change
-const pyramids = new WeakMap<TypedArray, Pyramid>();
-
-function pyramidOf(data: TypedArray): Pyramid {
-  let pyramid = pyramids.get(data);
-  if (pyramid === undefined) {
-    const minima: TypedArray[] = [data];
-    const maxima: TypedArray[] = [data];
-    for (let size = data.length; size > 1; size = Math.ceil(size / factor)) {
-      minima.push(reduce(minima.at(-1)!, (a, b) => (b < a ? b : a)));
-      maxima.push(reduce(maxima.at(-1)!, (a, b) => (b > a ? b : a)));
-    }
-    pyramid = { minima, maxima };
-    pyramids.set(data, pyramid);
+const pyramidOf = memoised((data: TypedArray): Pyramid => {
+  const minima: TypedArray[] = [data];
+  const maxima: TypedArray[] = [data];
+  for (let size = data.length; size > 1; size = Math.ceil(size / factor)) {
+    minima.push(reduce(minima.at(-1)!, (a, b) => (b < a ? b : a)));
+    maxima.push(reduce(maxima.at(-1)!, (a, b) => (b > a ? b : a)));
   }
-  return pyramid;
-}
+  return { minima, maxima };
+});
 
 function reduce(level: TypedArray, pick: (a: number, b: number) => number): TypedArray {
   const next = level.slice(0, Math.ceil(level.length / factor));

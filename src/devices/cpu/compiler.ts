@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { execFile } from 'node:child_process';
 import { arch, cpus, endianness } from 'node:os';
 import { promisify } from 'node:util';
@@ -30,19 +31,11 @@ const TARGETS = [
   [],
 ];
 
-const found = new Map<string, Promise<Compiler | string>>();
-
 /** The compiler named by CC, else the first of cc, gcc, clang that works; or a sentence that says why there is none. */
-export function findCompiler(env: NodeJS.ProcessEnv = process.env): Promise<Compiler | string> {
-  const named = env['CC']?.trim() ?? '';
-  const key = `${named}\0${env['PATH'] ?? ''}`;
-  let search = found.get(key);
-  if (!search) {
-    search = look(named, env);
-    found.set(key, search);
-  }
-  return search;
-}
+export const findCompiler = (env: NodeJS.ProcessEnv = process.env): Promise<Compiler | string> =>
+  search(env['CC']?.trim() ?? '', env);
+
+const search = memoised(look, { by: (named, env) => [named, env['PATH']] });
 
 async function look(named: string, env: NodeJS.ProcessEnv): Promise<Compiler | string> {
   if (endianness() !== 'LE' || !['x64', 'arm64', 'riscv64', 'loong64'].includes(arch())) {

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { DeviceError, OptionError } from '../../core/errors.js';
 import { identityOf, type Kernel } from '../../codegen/kernel.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from '../device.js';
@@ -22,8 +23,11 @@ export class CpuDevice implements Device {
   readonly #pool: Pool;
   readonly #words: Uint32Array;
   readonly #floats: Float32Array;
-  readonly #loaded = new WeakMap<Kernel, Program>();
-  readonly #programs = new Map<string, Program>();
+  /** Kernels are found by identity, other objects for the same program by its name. */
+  readonly #program = memoised((kernel: Kernel) => this.#load(kernel));
+  readonly #load = memoised((kernel: Kernel): Program => this.#backend.load(kernel), {
+    by: (kernel) => [identityOf(kernel)],
+  });
   #disposed = false;
 
   private constructor(backend: Backend, threads: number, reasons: readonly string[], poison: boolean) {
@@ -141,19 +145,6 @@ export class CpuDevice implements Device {
 
   #assertUsable(who: string): void {
     if (this.#disposed) throw new DeviceError(`${who}: the device was disposed; create a new one with createDevice.`);
-  }
-
-  #program(kernel: Kernel): Program {
-    const known = this.#loaded.get(kernel);
-    if (known) return known;
-    const key = identityOf(kernel);
-    let program = this.#programs.get(key);
-    if (!program) {
-      program = this.#backend.load(kernel);
-      this.#programs.set(key, program);
-    }
-    this.#loaded.set(kernel, program);
-    return program;
   }
 
   /** Fills the parameter slots: 8 bytes each, little-endian; see kernels/kernel.ts for the kinds. */

@@ -1,6 +1,7 @@
 import { expOfNegative, log } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import type { Kernel } from '../../codegen/kernel.js';
+import { memoised } from '../../core/memo.js';
 import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
 import { attendTiles, type AttendTiles } from './layout.js';
@@ -34,21 +35,12 @@ export function forwardScratch(width: number, spec: AttendSpec): number {
  * Everything is computed transposed, with queries along the lanes: Sᵀ = K Qᵀ, Oᵀ += Vᵀ Pᵀ. So only the queries are
  * ever repacked, keys and values are read where they lie as scalars, and the row statistics are lane-wise.
  */
-export function attendForward(spec: AttendSpec): Kernel {
-  let kernel = kernels.get(spec);
-  if (kernel === undefined) {
-    kernel = {
-      name: 'attend forward',
-      key: specKey(spec),
-      parameters: forwardParameters.kinds,
-      cpu: (k) => text(k, spec),
-    };
-    kernels.set(spec, kernel);
-  }
-  return kernel;
-}
-
-const kernels = new WeakMap<AttendSpec, Kernel>();
+export const attendForward = memoised((spec: AttendSpec): Kernel => ({
+  name: 'attend forward',
+  key: specKey(spec),
+  parameters: forwardParameters.kinds,
+  cpu: (k) => text(k, spec),
+}));
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { key, liftConstants, type Expression } from '../../codegen/expression/index.js';
 import { lowerVector } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
@@ -10,16 +11,10 @@ export interface Activation {
   readonly values: readonly number[];
 }
 
-const prepared = new WeakMap<Expression, Activation>();
-
-export function prepareActivation(expression: Expression): Activation {
-  const known = prepared.get(expression);
-  if (known !== undefined) return known;
-  const lifted = liftConstants(expression);
-  const activation = { expression: lifted.expression, key: key(lifted.expression), values: lifted.values };
-  prepared.set(expression, activation);
-  return activation;
-}
+export const prepareActivation = memoised((expression: Expression): Activation => {
+  const { expression: lifted, values } = liftConstants(expression);
+  return { expression: lifted, key: key(lifted), values };
+});
 
 /** What happens to a finished sum on its way to memory. */
 export interface Epilogue {

@@ -1,4 +1,5 @@
 import { OptionError, ShapeError } from '../../core/errors.js';
+import { memoised } from '../../core/memo.js';
 import { show } from '../../core/shape.js';
 import { full } from '../../tensor/create.js';
 import { scope } from '../../tensor/scope.js';
@@ -21,12 +22,8 @@ export function checkOrder(name: string, order: unknown, B: number, heads: reado
   return checkIndices(who, order, { name, bound: length, of: `${length} rows` });
 }
 
-// tensors never change, so one look is enough
-const distinct = new WeakSet<Tensor>();
-
-/** Refuses a row that is listed twice, once the device has counted: its results would be two. */
-export function checkDistinct(name: string, order: Tensor, length: number): void {
-  if (distinct.has(order)) return;
+/** Refuses a row that is listed twice, once the device has counted: its results would be two. Tensors never change: one look is enough. */
+export const checkDistinct = memoised((name: string, order: Tensor, length: number): void => {
   scope(() => {
     const most = max(timesListed(order, length));
     order.device.guard(most.buffer, (bytes) => {
@@ -37,8 +34,7 @@ export function checkDistinct(name: string, order: Tensor, length: number): void
       );
     });
   });
-  distinct.add(order);
-}
+});
 
 /** How often each of `length` rows is listed, f32. */
 export const timesListed = (order: Tensor, length: number): Tensor =>

@@ -3,7 +3,7 @@ import type { Shape } from '../../core/shape.js';
 import { mean, sum } from '../../ops/reduce.js';
 import { runElementwise } from '../../tensor/elementwise.js';
 import { empty, type Tensor } from '../../tensor/index.js';
-import { average, moved, remember, x0, x1, x2 } from './expressions.js';
+import { average, moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser, type Update } from './optimiser.js';
 import { atLeast, flag, positive } from '../../core/requirements.js';
 import { launchSquares, partialSums } from '../../kernels/squares.js';
@@ -60,14 +60,14 @@ const isFactored = (shape: Shape): boolean => shape.slice(-2).every((extent) => 
 export function adafactor(parameters: NamedTensors, options: AdafactorOptions = {}): Optimiser {
   checkOptimiser('adafactor', parameters, options, requirements);
   const { relativeStep = true, clipThreshold = 1, decayExponent = 0.8, epsilon1 = 1e-30, epsilon2 = 1e-3 } = options;
-  const nextMean = remember((β: number) => average(x0, x1.add(epsilon1), β));
-  const nextSquare = remember((β: number) => average(x0, x1.mul(x1).add(epsilon1), β));
+  const nextMean = expressionOf((β: number) => average(x0, x1.add(epsilon1), β));
+  const nextSquare = expressionOf((β: number) => average(x0, x1.mul(x1).add(epsilon1), β));
   // x0 and x1 are the mean squares of the direction and of the parameter
   const excess = x0.sqrt().div(clipThreshold).max(1);
-  const step = remember((rate: number) =>
+  const step = expressionOf((rate: number) =>
     (relativeStep ? x1.sqrt().max(epsilon2).mul(rate) : constant(rate)).div(excess),
   );
-  const next = remember((decay: number) => moved(decay, x1.mul(x2)));
+  const next = expressionOf((decay: number) => moved(decay, x1.mul(x2)));
 
   const update = ({ parameter, gradient, slots, count, learningRate, decay }: Update): void => {
     const { shape, device } = parameter;

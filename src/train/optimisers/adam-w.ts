@@ -1,5 +1,5 @@
 import { runElementwise } from '../../tensor/elementwise.js';
-import { average, moved, remember, x0, x1, x2 } from './expressions.js';
+import { average, moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
 import { fraction, positive } from '../../core/requirements.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
@@ -34,7 +34,7 @@ export function adamW(parameters: NamedTensors, options: AdamWOptions = {}): Opt
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decays } = options;
   const nextMean = average(x0, x1, beta1);
   const nextSquare = average(x0, x1.mul(x1), beta2);
-  const next = remember((decay: number, rate: number, spread: number) =>
+  const next = expressionOf((decay: number, rate: number, spread: number) =>
     moved(decay, x1.mul(rate).div(x2.sqrt().mul(spread).add(epsilon))),
   );
   return optimiser(

@@ -1,3 +1,4 @@
+import { memoised } from '../../core/memo.js';
 import { variable, type F32 } from '../../codegen/expression/index.js';
 
 /** The inputs of an elementwise kernel. */
@@ -12,22 +13,9 @@ export const average = (old: F32, value: F32, β: number): F32 => old.mul(β).ad
  */
 export const moved = (decay: number, change: F32): F32 => x0.sub(decay === 0 ? change : x0.mul(decay).add(change));
 
-/** More than the sets of numbers one step has: parameters that decay or not, and some that were skipped now and then. */
-const REMEMBERED = 16;
-
 /**
- * `build` with its last results kept: kernels are found by the identity of the expression, and all parameters of a step
- * mostly have the same numbers.
+ * An expression of numbers, made once: kernels are found by its identity, and all parameters of a step mostly have the same numbers.
+ * More is kept than the sets of numbers of one step: parameters that decay or not, and some that were skipped now and then.
  */
-export function remember<N extends readonly number[]>(build: (...numbers: N) => F32): (...numbers: N) => F32 {
-  const built = new Map<string, F32>();
-  return (...numbers) => {
-    const key = numbers.join();
-    const known = built.get(key);
-    if (known !== undefined) return known;
-    if (built.size === REMEMBERED) built.clear();
-    const expression = build(...numbers);
-    built.set(key, expression);
-    return expression;
-  };
-}
+export const expressionOf = <N extends readonly number[]>(build: (...numbers: N) => F32): ((...numbers: N) => F32) =>
+  memoised(build, { most: 16 });

@@ -1,6 +1,6 @@
 import { select } from '../../codegen/expression/index.js';
 import { runElementwise } from '../../tensor/elementwise.js';
-import { average, moved, remember, x0, x1, x2 } from './expressions.js';
+import { average, moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
 import { fraction } from '../../core/requirements.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
@@ -31,7 +31,7 @@ export function lion(parameters: NamedTensors, options: LionOptions = {}): Optim
   const direction = average(x1, x2, beta1);
   // what is neither above nor below 0 is its own sign: 0, and NaN, which must not vanish
   const sign = select(direction.gt(0), 1, select(direction.lt(0), -1, direction));
-  const next = remember((decay: number, rate: number) => moved(decay, sign.mul(rate)));
+  const next = expressionOf((decay: number, rate: number) => moved(decay, sign.mul(rate)));
   const nextMomentum = average(x0, x1, beta2);
   return optimiser(
     {

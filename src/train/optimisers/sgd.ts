@@ -1,6 +1,6 @@
 import { OptionError } from '../../core/errors.js';
 import { runElementwise } from '../../tensor/elementwise.js';
-import { moved, remember, x0, x1, x2 } from './expressions.js';
+import { moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
 import { flag, fraction } from '../../core/requirements.js';
 import type { DecayOptions, NamedTensors, Optimiser } from './types.js';
@@ -33,8 +33,8 @@ export function sgd(parameters: NamedTensors, options: SgdOptions = {}): Optimis
   const { momentum = 0, nesterov = false } = options;
   if (nesterov && momentum === 0) throw new OptionError('sgd: nesterov needs a momentum above 0; 0.9 is usual.');
   const velocityOf = x0.mul(momentum).add(x1);
-  const next = remember((decay: number, rate: number) => moved(decay, x1.mul(rate)));
-  const nextAhead = remember((decay: number, rate: number) => moved(decay, x2.add(x1.mul(momentum)).mul(rate)));
+  const next = expressionOf((decay: number, rate: number) => moved(decay, x1.mul(rate)));
+  const nextAhead = expressionOf((decay: number, rate: number) => moved(decay, x2.add(x1.mul(momentum)).mul(rate)));
   return optimiser(
     {
       name: 'sgd',
