@@ -48,7 +48,7 @@ export {
   ShapeError,
 } from './core/errors.js';
 export * from './ops/index.js';
-export type { Dropout as AttendDropout } from './ops/attend/bind.js';
+export type { Dropout as AttendDropout } from './ops/attend/options.js';
 export type { DropoutOptions } from './ops/dropout.js';
 export {
   blocks,

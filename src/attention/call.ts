@@ -4,6 +4,7 @@ import { CapabilityError, notOptions, OptionError, ShapeError } from '../core/er
 import { checkValue, flag, reasonsAgainst, text, wholeFrom, type Requirement } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { Mask } from '../masks/index.js';
+import { readSizes } from '../ops/attend/sizes.js';
 import { Score } from '../scores/index.js';
 import { commonDevice, someTensor, Tensor } from '../tensor/index.js';
 import { takesMask, type AttentionDefinition, type NamedTensors, type StepSeed, type Supports } from './definition.js';
@@ -109,18 +110,9 @@ export function checkCall<O extends OptionSpecs>(
     .map((bag) => given[bag])
     .flatMap((some) => Object.values((some ?? {}) as Given));
   commonDevice(who, [q, k, v, ...further.filter((x) => x instanceof Tensor)]);
-  const got = `q=${show(q.shape)}, k=${show(k.shape)}, v=${show(v.shape)}`;
+  const { sizes: shape, faults: wrong, got } = readSizes(who, tensors);
   const faults = noFaults();
-  if (q.rank !== 4 || k.rank !== 4 || v.rank !== 4) {
-    throw new ShapeError(`${who}: q must be [B,H,L,D], k [B,G,S,D] and v [B,G,S,E]; got ${got}.`);
-  }
-  const [B, H, L, D] = q.shape as [number, number, number, number];
-  const [G, S, E] = [k.shape[1]!, k.shape[2]!, v.shape[3]!];
-  if (k.shape[0] !== B || v.shape[0] !== B) faults.shape.push('q, k and v must have one batch size B');
-  if (k.shape[3] !== D) faults.shape.push('k must have the head size D of q');
-  if (v.shape[1] !== G || v.shape[2] !== S) faults.shape.push('v must have the heads G and the length S of k');
-  if (H % G !== 0) faults.shape.push(`the ${G} key/value heads must divide the ${H} query heads`);
-  const shape = { B, H, G, L, S, D, E };
+  faults.shape.push(...wrong);
   const settings = collect(definition, shape, given, faults);
   if (faults.option.length === 0) checkTensors(definition, shape, settings, given, faults);
   report(who, faults, got);

@@ -1,5 +1,6 @@
 import { describe } from '../core/describe.js';
 import { checkOptions, OptionError } from '../core/errors.js';
+import { memoised } from '../core/memo.js';
 import { constant } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
 import { alternatives, integer } from './options.js';
@@ -11,6 +12,15 @@ const distance = q.sub(k);
 /** Keys up to the query: `k ≤ q`, bottom-right aligned when L ≠ S. */
 export function causal(): Mask {
   return new Mask('causal()', () => k.le(q));
+}
+
+const onlyCausal = causal();
+const andCausal = memoised((mask: Mask): Mask => onlyCausal.and(mask));
+
+/** The mask of a call that may be causal; undefined for all pairs. The same object for the same mask. */
+export function withCausal(isCausal: boolean, mask: Mask | undefined): Mask | undefined {
+  if (!isCausal) return mask;
+  return mask === undefined ? onlyCausal : andCausal(mask);
 }
 
 export type WithinOptions =

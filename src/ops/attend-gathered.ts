@@ -3,21 +3,22 @@ import { anything, callable, checkValues, flag, type Requirements } from '../cor
 import type { Mask } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
-import { operation } from '../tensor/tape.js';
+import { operation, records } from '../tensor/tape.js';
 import { commonDevice, share, someTensor, Tensor } from '../tensor/tensor.js';
 import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.js';
 import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
-import { runBackward } from './attend/backward.js';
-import { callsOf, guarded, type AttendCall, type AttendInputs, type Dropout } from './attend/bind.js';
-import { checkInputs, checkSettings } from './attend/check.js';
-import { countersOf, tally } from './attend/counters.js';
-import { runForward } from './attend/forward.js';
-import { inFull } from './attend/in-full.js';
+import { backward } from './attend/backward.js';
+import { checkAttend, type Checked } from './attend/check.js';
+import { counted } from './attend/counters.js';
+import { forward } from './attend/forward.js';
 import type { PartialAttention } from './attend/merge.js';
-import type { Attended } from './attend/options.js';
-import { planWhole } from './attend/plan.js';
+import { nonFinite } from './attend/non-finite.js';
+import { onDevice } from './attend/on-device.js';
+import type { Attended, Dropout } from './attend/options.js';
+import { planAttend, tensorsRead, type AttendPlan } from './attend/plan.js';
+import type { AttendInputs } from './attend/sizes.js';
 import { where } from './arithmetic.js';
-import { stored, widened } from './cast.js';
+import { inFull, stored, widened } from './cast.js';
 import { addRows, pickRows } from './gather-rows.js';
 import { broadcastTo, reshape } from './shape.js';
 
@@ -62,7 +63,7 @@ export interface GatheredOptions {
  * and `causal` hide pairs on the device by the positions that the lists hold.
  *
  * Differentiable in q, k, v, `logsumexp` and the float tensors that `score` reads. Gathered rows live during a pass only: what
- * is kept for the gradient are inputs, outputs and lists. f16 and bf16 are treated as in `attend`.
+ * is kept for the gradient are inputs, outputs, lists and the map of tiles. f16 and bf16 are treated as in `attend`.
  *
  * @throws ShapeError, OptionError or CapabilityError naming what does not fit; for a query that is listed twice.
  *
@@ -74,14 +75,15 @@ export interface GatheredOptions {
  */
 export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: GatheredOptions = {}): Attended {
   checkValues(who, options, requirements);
-  checkSettings(who, options);
-  const { B, H, G, L, S, D, E } = checkInputs(who, q, k, v);
-  const { mask, causal = false, score: rule, scale = 1 / Math.sqrt(D) } = options;
-  commonDevice(who, [q, ...[options.queryOrder, options.keyOrder].filter((order) => order instanceof Tensor)]);
+  const { score: rule, queryOrder: queries, keyOrder: keys, ...settings } = options;
+  const { mask, causal = false } = settings;
+  const { sizes, ...numbers } = checkAttend(who, { q, k, v }, settings);
+  const { B, H, G, L, S, D, E } = sizes;
+  commonDevice(who, [q, ...[queries, keys].filter((order) => order instanceof Tensor)]);
   return scope(() => {
-    const queryOrder = options.queryOrder && checkOrder('queryOrder', options.queryOrder, B, [H], L);
+    const queryOrder = queries && checkOrder('queryOrder', queries, B, [H], L);
     if (queryOrder !== undefined) checkDistinct('queryOrder', queryOrder, L);
-    const keyOrder = options.keyOrder && checkOrder('keyOrder', options.keyOrder, B, [G, H], S);
+    const keyOrder = keys && checkOrder('keyOrder', keys, B, [G, H], S);
     const places = {
       B,
       H,
@@ -89,19 +91,16 @@ export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: Gathere
       L: queryOrder?.shape[2] ?? L,
       S: keyOrder?.shape[2] ?? S,
     };
-    const dropout = options.dropout && options.dropout.rate > 0 ? options.dropout : undefined;
     const score = scoreOf({ queryOrder, keyOrder, causalShift: causal ? S - L : undefined, rule });
-    const expression = mask?.expression(places) ?? null;
-    const settings = { D, E, dropout: dropout !== undefined };
-    const plan = planWhole(places, expression, score?.expression(places), settings);
-    const [call] = callsOf([plan], { shape: places, scale, dropout });
-    const { out, logsumexp } = onTape(call!, q, withHeads(k, places.G), withHeads(v, places.G), {
-      queryOrder,
-      keyOrder,
+    const plan = planAttend(places, mask?.expression(places) ?? null, score?.expression(places), {
+      D,
+      E,
+      dropout: numbers.dropout !== undefined,
+      split: false,
     });
-    const counters = countersOf([plan], expression, places, [q, k, v, out, logsumexp]);
-    tally(q.device, counters, D + E);
-    return { out, logsumexp, counters };
+    const own = { q, k: withHeads(k, places.G), v: withHeads(v, places.G) };
+    const { out, logsumexp } = onTape(plan, own, numbers, { queryOrder, keyOrder });
+    return { out, logsumexp, counters: counted(plan, [q, k, v, out, logsumexp]) };
   });
 }
 
@@ -118,17 +117,27 @@ interface Lists {
 }
 
 /** The backward pass gathers again, and widens halves again, so that nothing gathered or widened is kept. */
-function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder, keyOrder }: Lists): PartialAttention {
-  const sources = new Set(call.plan.spec.tables.map(({ source }) => source));
-  const read = [...sources].filter((source) => source instanceof Tensor);
-  const inputs = [q, k, v, ...read];
+function onTape(
+  plan: AttendPlan,
+  { q, k, v }: AttendInputs,
+  numbers: Omit<Checked, 'sizes'>,
+  { queryOrder, keyOrder }: Lists,
+): PartialAttention {
+  const learned = tensorsRead(plan);
+  const inputs = [q, k, v, ...learned];
   commonDevice(who, inputs);
+  const parts = onDevice(plan, q.device, records(inputs) ? 'saved' : 'workspace');
+  const callOn = (...read: [Tensor, ...Tensor[]]) => ({
+    ...numbers,
+    parts,
+    flags: plan.hides ? nonFinite(read) : undefined,
+  });
   const sorted = (x: Tensor): Tensor => pick(x, queryOrder);
   const gathered = (): AttendInputs => inFull({ q: sorted(q), k: pick(k, keyOrder), v: pick(v, keyOrder) });
   const asGiven = (x: Tensor): Tensor => stored(x, q.dtype as FloatDtype);
   const values = scope(() => {
     const g = gathered();
-    const { out, logsumexp } = guarded([g.v], (nonFinite) => runForward(call, g, nonFinite));
+    const { out, logsumexp } = forward(callOn(g.v), g);
     if (queryOrder === undefined) return { out: asGiven(out), logsumexp };
     const L = q.shape[2]!;
     const placed = addRows(logsumexp, queryOrder, [...logsumexp.shape.slice(0, -1), L]);
@@ -143,15 +152,16 @@ function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder,
     inputs,
     [out, logsumexp],
     ([dout, dlogsumexp], needs) => {
-      const wanted = read.filter((_, i) => needs[3 + i]);
+      const wanted = learned.filter((_, i) => needs[3 + i]);
       // what was gathered is freed before the gradients are put in place
       const { dq, dk, dv, dtables } = scope(() => {
         const g = gathered();
         const found = { out: widened(sorted(out)), logsumexp: sorted(logsumexp) };
-        const cotangent = sorted(dout ?? zeros(out.shape, { device: q.device }));
-        return guarded([g.q, g.k, g.v, cotangent], (nonFinite) =>
-          runBackward(call, g, found, cotangent, dlogsumexp && sorted(dlogsumexp), wanted, nonFinite),
-        );
+        const cotangents = {
+          dout: sorted(dout ?? zeros(out.shape, { device: q.device })),
+          dlogsumexp: dlogsumexp && sorted(dlogsumexp),
+        };
+        return backward(callOn(g.q, g.k, g.v, cotangents.dout), g, found, cotangents, wanted);
       });
       const back = (d: Tensor, order: Tensor | undefined, shape: readonly number[]): Tensor => {
         if (order === undefined) return d;
@@ -163,10 +173,16 @@ function onTape(call: AttendCall, q: Tensor, k: Tensor, v: Tensor, { queryOrder,
         back(dq, queryOrder, q.shape),
         back(dk, keyOrder, k.shape),
         back(dv, keyOrder, v.shape),
-        ...read.map((table) => dtables[wanted.indexOf(table)]),
+        ...learned.map((table) => dtables[wanted.indexOf(table)]),
       ];
     },
-    [...inputs, ...[queryOrder, keyOrder].filter((order) => order !== undefined), out, logsumexp],
+    [
+      ...inputs,
+      ...[queryOrder, keyOrder].filter((order) => order !== undefined),
+      ...parts.flatMap(({ tensors }) => tensors),
+      out,
+      logsumexp,
+    ],
   );
   return values;
 }

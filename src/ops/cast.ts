@@ -33,3 +33,10 @@ export function stored(x: Tensor, dtype: FloatDtype, category: Category = 'tenso
 
 /** The floats of `x` as kernels want them that know f32 alone; not on the tape, and x itself if it is f32. */
 export const widened = (x: Tensor): Tensor => stored(x, 'f32', 'workspace');
+
+/** Queries, keys and values as the kernels read them; see `widened`. */
+export const inFull = ({ q, k, v }: Readonly<Record<'q' | 'k' | 'v', Tensor>>) => ({
+  q: widened(q),
+  k: widened(k),
+  v: widened(v),
+});

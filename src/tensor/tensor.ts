@@ -201,6 +201,12 @@ export function share(tensor: Tensor, shape: readonly number[] = tensor.shape): 
   return new Tensor(storageOf(tensor).retain(), shape, tensor.dtype);
 }
 
+/** The same, while anyone still holds the storage, the tape included; then the tensor itself may be disposed. */
+export function shareHeld(tensor: Tensor): Tensor | undefined {
+  const { storage } = tensor[internals].held;
+  return storage.references > 0 ? new Tensor(storage.retain(), tensor.shape, tensor.dtype) : undefined;
+}
+
 /** A tensor whose contents are undefined, to be written by a kernel at once. */
 export function empty(shape: readonly number[], dtype: Dtype, device: Device, category: Category = 'tensor'): Tensor {
   const buffer = device.allocate(sizeOf(shape) * bytesPerElement[dtype], category);
@@ -208,8 +214,14 @@ export function empty(shape: readonly number[], dtype: Dtype, device: Device, ca
 }
 
 /** A tensor that `write` fills; disposed again when that fails. */
-export function produce(shape: readonly number[], dtype: Dtype, device: Device, write: (out: Tensor) => void): Tensor {
-  const out = empty(shape, dtype, device);
+export function produce(
+  shape: readonly number[],
+  dtype: Dtype,
+  device: Device,
+  write: (out: Tensor) => void,
+  category: Category = 'tensor',
+): Tensor {
+  const out = empty(shape, dtype, device, category);
   try {
     write(out);
   } catch (error) {

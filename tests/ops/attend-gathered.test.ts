@@ -192,7 +192,10 @@ onEveryDevice((on) => {
     const order = tensor(Int32Array.from(permutation(n, 3)), [1, 1, n], { device });
     const before = device.ledger.live();
     const { out, logsumexp } = attendGathered(q, q, v, { queryOrder: order, keyOrder: order });
-    expect(device.ledger.live() - before).toBe(out.byteLength + logsumexp.byteLength);
+    const results = out.byteLength + logsumexp.byteLength;
+    // beside them the map of tiles: a row offset for each tile of queries, a run of keys each, and which head opens
+    const tiles = Math.ceil(n / 16);
+    expect(device.ledger.live() - before - results).toBeLessThanOrEqual(4 * (tiles + 1) + 12 * tiles + 4 + 3 * 8);
     disposeAll([q, v, order, out, logsumexp]);
   });
 

@@ -1,6 +1,6 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
-import { combineMasks } from '../../ops/attend/plan.js';
+import { withCausal } from '../../masks/bands.js';
 import type { Device } from '../../devices/device.js';
 import { disposeAll, empty, keep, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
@@ -19,7 +19,7 @@ export class FixedCache implements Memory {
     this.#attention = attention;
     this.#masks = {
       one: pattern?.expression(whole) ?? null,
-      many: combineMasks(true, pattern)!.expression(whole),
+      many: withCausal(true, pattern)!.expression(whole),
     };
     this.#room = new Room(device, whole, whole.S);
   }
@@ -39,7 +39,7 @@ export class FixedCache implements Memory {
       score,
       scale,
       positions: whole,
-      nonFinite: this.#room,
+      flags: this.#room.flags,
     });
   }
 

@@ -120,7 +120,7 @@ export class RingCache implements Memory {
       mask: one ? null : this.#seen.expression(shape),
       score: one ? this.#scores?.slots : this.#scores?.ordered,
       scale,
-      nonFinite: this.#room,
+      flags: this.#room.flags,
     });
   }
 

@@ -1,10 +1,10 @@
 import { ShapeError } from '../../core/errors.js';
 import { sameShape, show, sizeOf } from '../../core/shape.js';
-import type { Device, DeviceBuffer } from '../../devices/device.js';
+import type { Device } from '../../devices/device.js';
 import { flagCount } from '../../kernels/attend/spec.js';
-import { raiseNonFinite, type NonFiniteFlags } from '../../ops/attend/bind.js';
+import { noFlags, raiseNonFinite } from '../../ops/attend/non-finite.js';
 import { runCopy } from '../../tensor/copy.js';
-import { empty, writable, type Tensor } from '../../tensor/index.js';
+import { empty, type Tensor } from '../../tensor/index.js';
 import type { AttentionShape } from '../options.js';
 
 /** Keys `[B, G, C, D]` and values `[B, G, C, E]`. */
@@ -75,10 +75,11 @@ export const roomFor = (device: Device, { B, G }: RoomSizes, columns: number, ca
   empty([B, G, capacity, columns], 'f32', device, 'cache');
 
 /** Room for keys and values, taken once. Remembers whether values that came in were NaN or Inf. */
-export class Room implements Rows, NonFiniteFlags {
+export class Room implements Rows {
   readonly k: Tensor;
   readonly v: Tensor;
-  readonly #flags: Tensor;
+  /** As of `nonFinite`, of the values that were looked at. */
+  readonly flags: Tensor;
 
   /** For `capacity` tokens; belongs to the current scope. */
   constructor(
@@ -88,16 +89,12 @@ export class Room implements Rows, NonFiniteFlags {
   ) {
     this.k = roomFor(device, sizes, sizes.D, capacity);
     this.v = roomFor(device, sizes, sizes.E, capacity);
-    this.#flags = empty([flagCount], 'i32', device, 'cache');
+    this.flags = empty([flagCount], 'i32', device, 'cache');
     this.clear();
   }
 
   get tensors(): readonly Tensor[] {
-    return [this.k, this.v, this.#flags];
-  }
-
-  get flags(): DeviceBuffer {
-    return this.#flags.buffer;
+    return [this.k, this.v, this.flags];
   }
 
   /** Copies `count` tokens from `from` of a step to slot `to`. */
@@ -108,7 +105,7 @@ export class Room implements Rows, NonFiniteFlags {
 
   /** To be told of all values before attention reads them. */
   look(v: Tensor): void {
-    raiseNonFinite(v, writable(this.#flags));
+    raiseNonFinite(v, this.flags);
   }
 
   /** Copies of the first `count` slots of some rows. */
@@ -124,6 +121,6 @@ export class Room implements Rows, NonFiniteFlags {
   }
 
   clear(): void {
-    this.#flags.device.write(writable(this.#flags), new Int32Array(flagCount));
+    noFlags(this.flags);
   }
 }

@@ -1,5 +1,6 @@
 import type { F32, I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import type { Kernel } from '../../codegen/kernel.js';
+import { memoised } from '../../core/memo.js';
 import { eachVector } from '../lanes.js';
 import { parameterList } from '../parameters.js';
 import type { Operand } from '../tile.js';
@@ -61,14 +62,12 @@ export const backwardScratch = (width: number, spec: AttendSpec): number => layo
  *
  * P = exp(s − logsumexp), dP = dO·Vᵀ, dS = P ⊙ (dP − δ) ⊙ ∂score; dV += Pᵀ·dO, dK += dSᵀ·Q·scale, dQ += dS·K·scale.
  */
-export function attendBackward(spec: AttendSpec): Kernel {
-  return {
-    name: 'attend backward',
-    key: specKey(spec),
-    parameters: backwardParameters.kinds,
-    cpu: (k) => text(k, spec),
-  };
-}
+export const attendBackward = memoised((spec: AttendSpec): Kernel => ({
+  name: 'attend backward',
+  key: specKey(spec),
+  parameters: backwardParameters.kinds,
+  cpu: (k) => text(k, spec),
+}));
 
 function text(k: VectorBuilder, spec: AttendSpec): void {
   const { D, E, period } = spec;

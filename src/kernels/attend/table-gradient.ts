@@ -2,6 +2,7 @@ import { key, type TableGradient } from '../../codegen/expression/index.js';
 import type { Lowered } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import type { Kernel } from '../../codegen/kernel.js';
+import { memoised } from '../../core/memo.js';
 import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
 import { divide } from './forward.js';
@@ -33,7 +34,7 @@ export function tableGradientScratch(width: number, spec: AttendSpec): number {
  * The gradient of a table read by the score change: `dtable[indices] += dScore′ · factor` over all allowed pairs. Each task
  * adds in one order to a copy of its own, or to rows that no other task touches.
  */
-export function attendTableGradient(spec: AttendSpec, gradient: TableGradient): Kernel {
+export const attendTableGradient = memoised((spec: AttendSpec, gradient: TableGradient): Kernel => {
   const parts = [...gradient.indices, gradient.factor].map(key).join(';');
   return {
     name: 'attend table gradient',
@@ -41,7 +42,7 @@ export function attendTableGradient(spec: AttendSpec, gradient: TableGradient): 
     parameters: tableGradientParameters.kinds,
     cpu: (k) => text(k, spec, gradient),
   };
-}
+});
 
 function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void {
   const { D, E, period } = spec;

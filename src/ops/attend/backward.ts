@@ -1,167 +1,113 @@
-import { differentiateTable, variable, type TableGradient } from '../../codegen/expression/index.js';
+import { variable } from '../../codegen/expression/index.js';
 import { attendBackward, backwardParameters, backwardScratch } from '../../kernels/attend/backward.js';
 import { attendDelta, deltaParameters, deltaRows } from '../../kernels/attend/delta.js';
 import { attendTiles, backwardChunk } from '../../kernels/attend/layout.js';
-import * as tables from '../../kernels/attend/table-gradient.js';
-import type { TileMap } from '../../masks/tiles.js';
-import { zeros } from '../../tensor/create.js';
+import { tensor, zeros } from '../../tensor/create.js';
 import { runElementwise } from '../../tensor/elementwise.js';
+import { scope } from '../../tensor/scope.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
-import { type NonFinite, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
+import { sharedArguments, type AttendCall, type BackwardArguments } from './arguments.js';
 import type { AttendValues } from './forward.js';
+import type { PartOnDevice } from './on-device.js';
+import type { AttendInputs } from './sizes.js';
+import { stepsOf } from './steps.js';
+import { tableGradient } from './table-gradient.js';
 
 export interface AttendGradients {
   readonly dq: Tensor;
   readonly dk: Tensor;
   readonly dv: Tensor;
-  /** In the order asked for. */
+  /** Of the tensors asked for, in their order. */
   readonly dtables: readonly Tensor[];
 }
 
+export interface Cotangents {
+  readonly dout: Tensor;
+  readonly dlogsumexp: Tensor | undefined;
+}
+
 /**
- * Gradients of one call; `learned` are the tensors among the score's tables whose gradient is wanted. Where `values` are attention over
- * more pairs than those of the call, the gradients are the share of its pairs; with `before` they are added to what it holds.
+ * Gradients of a call, with weights recomputed from the logsumexp of all parts; `learned` are the tensors among the score's tables
+ * whose gradient is wanted.
  */
-export function runBackward(
+export function backward(
   call: AttendCall,
   { q, k, v }: AttendInputs,
   { out, logsumexp }: AttendValues,
-  dout: Tensor,
-  dlogsumexp: Tensor | undefined,
+  { dout, dlogsumexp }: Cotangents,
   learned: readonly Tensor[],
-  nonFinite: NonFinite,
-  before?: AttendGradients,
 ): AttendGradients {
-  const { B, H, G, L, S } = call.shape;
-  const { D, E, period } = call.plan.spec;
   const { device } = q;
-  const workspace = new Workspace(device);
-  try {
-    const rows = B * H * L;
-    const delta = workspace.allocate(4 * rows);
-    const deltaArguments = {
-      dout: dout.buffer,
-      out: out.buffer,
-      dlogsumexp: (dlogsumexp ?? dout).buffer,
-      delta,
-      rows,
-      columns: E,
-      hasDlogsumexp: dlogsumexp ? 1 : 0,
-    };
-    device.run(attendDelta, deltaParameters.pack(deltaArguments), Math.ceil(rows / deltaRows));
-    const args = { ...sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite), dout: dout.buffer, delta };
-
-    const { width } = device.info;
-    const t = attendTiles(width, call.plan.spec);
-    const chunk = backwardChunk(t);
-    const keyChunks = Math.ceil(S / (period * chunk));
-    const queryChunks = Math.ceil(L / (period * chunk));
-    const { dq, dk, dv } = before ?? {
-      dq: zeros(q.shape, { device }),
-      dk: zeros(k.shape, { device }),
-      dv: zeros(v.shape, { device }),
-    };
-    const kernel = attendBackward(call.plan.spec);
-    const rotation = Math.max(keyChunks, queryChunks);
-    const steps = stepsOf(call.plan.tiles, chunk / t.queryTile, chunk / t.keyBlock, rotation);
-    const chunks = workspace.upload(Int32Array.from(steps.flatMap(({ chunks }) => chunks)));
-    const gradients = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer };
-    let listed = 0;
-    for (const step of steps) {
-      const chunkCount = step.chunks.length;
-      const own = { chunks: { buffer: chunks, byteOffset: 4 * listed }, chunkCount, ahead: step.ahead };
-      const packed = backwardParameters.pack({ ...args, ...gradients, ...own, keyChunks, queryChunks });
-      const scratchBytes = backwardScratch(width, call.plan.spec);
-      device.run(kernel, packed, B * G * period * chunkCount, { scratchBytes });
-      listed += chunkCount;
+  return scope(() => {
+    const delta = deltaOf(out, dout, dlogsumexp);
+    const [dq, dk, dv] = [q, k, v].map(({ shape }) => zeros(shape, { device })) as [Tensor, Tensor, Tensor];
+    let dtables: readonly (Tensor | undefined)[] = [];
+    for (const part of call.parts) {
+      dtables = scope(() => {
+        const { rows } = part;
+        const inputs = { q, k: rows.pick(k), v: rows.pick(v) };
+        const sums = { dq, dk: rows.sums(dk), dv: rows.sums(dv) };
+        const shared = sharedArguments(call, part, inputs, logsumexp);
+        const args = { ...shared, dout: dout.buffer, delta: delta.buffer };
+        backwardOfPart(part, args, sums);
+        rows.place(sums.dk, dk);
+        rows.place(sums.dv, dv);
+        return learned.map((table, i) => added(dtables[i], tableGradient(part, args, table)));
+      });
     }
-    device.counters.multiplyAdds += call.plan.visited.pairs * (3 * D + 2 * E);
-    const dtables = learned.map((table, i) => {
-      const own = tableGradient(workspace, call, args, table);
-      const sum = before?.dtables[i];
-      if (sum === undefined) return own;
-      runElementwise(x0.add(x1), [sum, own], sum);
-      own.dispose();
-      return sum;
-    });
-    return { dq, dk, dv, dtables };
-  } finally {
-    workspace.dispose();
-  }
-}
-
-const [x0, x1] = [variable('x0', 'f32'), variable('x1', 'f32')];
-
-interface Step {
-  readonly ahead: number;
-  /** Key chunks with a tile to visit in the query chunk that is `ahead` of them (modulo `chunks`). */
-  readonly chunks: readonly number[];
-}
-
-/** The steps in which some pair of chunks has a tile to visit, and which: where few have, the others cost nothing. */
-function stepsOf(tiles: TileMap, tilesPerChunk: number, blocksPerChunk: number, chunks: number): readonly Step[] {
-  const found = new Map<number, Set<number>>();
-  const { rows, rowOffsets, runs } = tiles;
-  for (let index = 0; index < rowOffsets.length - 1; index++) {
-    const queryChunk = Math.floor((index % rows) / tilesPerChunk);
-    for (let run = rowOffsets[index]!; run < rowOffsets[index + 1]!; run++) {
-      const last = Math.floor((runs[3 * run + 1]! - 1) / blocksPerChunk);
-      for (let keyChunk = Math.floor(runs[3 * run]! / blocksPerChunk); keyChunk <= last; keyChunk++) {
-        const ahead = (queryChunk - keyChunk + chunks) % chunks;
-        let step = found.get(ahead);
-        if (step === undefined) found.set(ahead, (step = new Set()));
-        step.add(keyChunk);
-      }
-    }
-  }
-  return [...found]
-    .sort(([a], [b]) => a - b)
-    .map(([ahead, step]) => ({ ahead, chunks: [...step].sort((a, b) => a - b) }));
-}
-
-/** Tables up to this many elements get a copy per task. */
-const smallTable = 65536;
-const copiesOfSmall = 16;
-
-type SharedArguments = ReturnType<typeof sharedArguments> &
-  Pick<Parameters<typeof tables.tableGradientParameters.pack>[0], 'dout' | 'delta'>;
-
-function tableGradient(workspace: Workspace, call: AttendCall, args: SharedArguments, learned: Tensor): Tensor {
-  const { device } = workspace;
-  const { B, L } = call.shape;
-  const { spec } = call.plan;
-  const { width } = device.info;
-  const size = learned.size;
-  const entries = spec.score ? differentiateTable(spec.score, (table) => table.source === learned) : [];
-  if (entries.length === 0) return zeros(learned.shape, { device });
-  const tiles = Math.ceil(L / (spec.period * spec.queryTile));
-  // rows of different queries never meet; else small tables are summed from copies, and large ones by one task
-  const byRow = entries.every(readsOwnRow);
-  const copies = byRow ? 1 : size <= smallTable ? Math.min(copiesOfSmall, tiles) : 1;
-  const dtable = workspace.zeros(4 * size * copies);
-  const stripes = byRow ? tiles : copies;
-  for (const entry of entries) {
-    const own = { B, dtable, stripes, copyPitch: byRow ? 0 : size };
-    device.run(
-      tables.attendTableGradient(spec, entry),
-      tables.tableGradientParameters.pack({ ...args, ...own }),
-      stripes,
-      {
-        scratchBytes: tables.tableGradientScratch(width, spec),
-      },
-    );
-  }
-  const out = empty(learned.shape, 'f32', device);
-  const sum = { copies: dtable, out: out.buffer, count: copies, size };
-  device.run(tables.sumCopies, tables.sumCopiesParameters.pack(sum), Math.ceil(size / tables.sumCopiesChunk));
-  return out;
-}
-
-/** Whether one index is the query's position, up to a constant. */
-function readsOwnRow({ indices }: TableGradient): boolean {
-  return indices.some((index) => {
-    if (index.op !== 'add' && index.op !== 'sub') return index.name === 'q';
-    const [a, b] = index.args;
-    return a!.name === 'q' && (b!.op === 'constant' || b!.op === 'parameter');
+    return { dq, dk, dv, dtables: learned.map(({ shape }, i) => dtables[i] ?? zeros(shape, { device })) };
   });
+}
+
+const sum = variable('x0', 'f32').add(variable('x1', 'f32'));
+
+function added(before: Tensor | undefined, own: Tensor | undefined): Tensor | undefined {
+  if (before === undefined || own === undefined) return before ?? own;
+  runElementwise(sum, [before, own], before);
+  return before;
+}
+
+/** δ_i = Σ_e dout_ie · out_ie − dlogsumexp_i */
+function deltaOf(out: Tensor, dout: Tensor, dlogsumexp: Tensor | undefined): Tensor {
+  const { device } = out;
+  const columns = out.shape[3]!;
+  const rows = out.size / columns;
+  const delta = empty([rows], 'f32', device, 'workspace');
+  const args = {
+    dout: dout.buffer,
+    out: out.buffer,
+    dlogsumexp: (dlogsumexp ?? dout).buffer,
+    delta: delta.buffer,
+    rows,
+    columns,
+    hasDlogsumexp: dlogsumexp ? 1 : 0,
+  };
+  device.run(attendDelta, deltaParameters.pack(args), Math.ceil(rows / deltaRows));
+  return delta;
+}
+
+function backwardOfPart(
+  { spec, shape, tiles, visited }: PartOnDevice,
+  args: BackwardArguments,
+  { dq, dk, dv }: Omit<AttendGradients, 'dtables'>,
+): void {
+  const { B, G, L, S } = shape;
+  const { D, E, period } = spec;
+  const { device } = dq;
+  const { width } = device.info;
+  const t = attendTiles(width, spec);
+  const chunk = backwardChunk(t);
+  const keyChunks = Math.ceil(S / (period * chunk));
+  const queryChunks = Math.ceil(L / (period * chunk));
+  const rotation = Math.max(keyChunks, queryChunks);
+  const { steps, chunks: listed } = stepsOf(tiles, chunk / t.queryTile, chunk / t.keyBlock, rotation);
+  if (steps.length === 0) return;
+  const chunks = tensor(listed, [listed.length], { device, category: 'workspace' });
+  const gradients = { dq: dq.buffer, dk: dk.buffer, dv: dv.buffer };
+  for (const { ahead, first, count } of steps) {
+    const own = { chunks: { buffer: chunks.buffer, byteOffset: 4 * first }, chunkCount: count, ahead };
+    const packed = backwardParameters.pack({ ...args, ...gradients, ...own, keyChunks, queryChunks });
+    device.run(attendBackward(spec), packed, B * G * period * count, { scratchBytes: backwardScratch(width, spec) });
+  }
+  device.counters.multiplyAdds += visited.pairs * (3 * D + 2 * E);
 }

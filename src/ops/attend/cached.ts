@@ -1,9 +1,9 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import type { AttendShape } from '../../masks/index.js';
+import { scope } from '../../tensor/scope.js';
 import { share, type Tensor } from '../../tensor/tensor.js';
-import { callsOf, type NonFiniteFlags } from './bind.js';
-import type { AttendValues } from './forward.js';
-import { forwardOfPart } from './gathered-keys.js';
+import { forward, type AttendValues } from './forward.js';
+import { onDevice } from './on-device.js';
 import { planAttend } from './plan.js';
 
 export interface CachedCall {
@@ -20,31 +20,24 @@ export interface CachedCall {
   readonly scale: number;
   /** What positions the expressions are for, where those of the call are among them; one for all steps of a sequence. */
   readonly positions?: AttendShape;
-  /** Whether values hold NaN or Inf; read where a mask or the score hides pairs. */
-  readonly nonFinite: NonFiniteFlags;
+  /** Whether values hold NaN or Inf, as of `nonFinite`; read where a mask or the score hides pairs. */
+  readonly flags: Tensor;
 }
 
 /** `attend` over the first rows of a larger room, where they lie. f32, without gradients; inputs are known to fit. */
 export function attendCached(call: CachedCall): AttendValues {
-  const { q, k, v, length, mask, score, scale, positions, nonFinite } = call;
+  const { q, k, v, length, mask, score, scale, positions, flags } = call;
   const [B, H, L, D] = q.shape as [number, number, number, number];
-  const [, G, keyRows, E] = v.shape as [number, number, number, number];
-  if (L === 1 && G < H && mask === null && score === undefined) {
-    // the queries of a group see the same keys: as rows of one head they are read once
-    const { out, logsumexp } = attendCached({ ...call, q: share(q, [B, G, H / G, D]) });
-    return { out: reshaped(out, [B, H, L, E]), logsumexp: reshaped(logsumexp, [B, H, L]) };
-  }
-  const shape = { B, H, G, L, S: length };
-  const plans = planAttend(shape, mask, score, { D, E, dropout: false, ...(positions && { positions }) });
-  const calls = callsOf(plans, { shape, scale, dropout: undefined, keyRows });
-  return calls.reduce<AttendValues | undefined>(
-    (before, part) => forwardOfPart(part, { q, k, v }, nonFinite, before),
-    undefined,
-  )!;
-}
-
-function reshaped(x: Tensor, shape: readonly number[]): Tensor {
-  const other = share(x, shape);
-  x.dispose();
-  return other;
+  const [, G, , E] = v.shape as [number, number, number, number];
+  return scope(() => {
+    if (L === 1 && G < H && mask === null && score === undefined) {
+      // the queries of a group see the same keys: as rows of one head they are read once
+      const { out, logsumexp } = attendCached({ ...call, q: share(q, [B, G, H / G, D]) });
+      return { out: share(out, [B, H, L, E]), logsumexp: share(logsumexp, [B, H, L]) };
+    }
+    const shape = { B, H, G, L, S: length };
+    const plan = planAttend(shape, mask, score, { D, E, dropout: false, ...(positions && { positions }) });
+    const parts = onDevice(plan, q.device, 'workspace');
+    return forward({ parts, scale, dropout: undefined, flags }, { q, k, v });
+  });
 }

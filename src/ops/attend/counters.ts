@@ -1,24 +1,16 @@
-import type { Expression } from '../../codegen/expression/index.js';
-import type { Device } from '../../devices/device.js';
+import { memoised } from '../../core/memo.js';
 import { countPairs } from '../../masks/count.js';
-import type { AttendShape } from '../../masks/index.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { AttendCounters } from './options.js';
-import type { AttendPlan } from './plan.js';
+import type { AttendPlan, PlanPart } from './plan.js';
 
-/** Counts of a call made of `plans`, whose mask is `mask`. */
-export function countersOf(
-  plans: readonly AttendPlan[],
-  mask: Expression | null,
-  shape: AttendShape,
-  tensors: readonly Tensor[],
-): AttendCounters {
-  const total = (of: (plan: AttendPlan) => number): number => plans.reduce((sum, plan) => sum + of(plan), 0);
-  let needed: number | undefined;
-  return {
+/** What a call computes and moves, added to the counters of its device; `tensors` are q, k, v, out and logsumexp. */
+export function counted(plan: AttendPlan, tensors: readonly Tensor[]): AttendCounters {
+  const total = (of: (part: PlanPart) => number): number => plan.parts.reduce((sum, part) => sum + of(part), 0);
+  const counters: AttendCounters = {
     // counted when asked for: a rule without structure takes a look at every pair of a partial tile
     get pairsNeeded() {
-      return (needed ??= countPairs(mask, shape));
+      return pairsNeeded(plan);
     },
     pairsVisited: total(({ visited }) => visited.pairs),
     tiles: {
@@ -29,12 +21,14 @@ export function countersOf(
     multiplyAdds: total(({ visited, spec }) => visited.pairs * (spec.D + spec.E)),
     bytes: tensors.reduce((sum, x) => sum + x.byteLength, 0),
   };
+  const sums = tensors[0]!.device.counters;
+  sums.bytesMoved += counters.bytes;
+  // what a device wants to know was computed beyond the mask
+  if (sums.wastedMultiplyAdds !== undefined) {
+    const { D, E } = plan.parts[0]!.spec;
+    sums.wastedMultiplyAdds += counters.multiplyAdds - counters.pairsNeeded * (D + E);
+  }
+  return counters;
 }
 
-/** Adds what a call moved to the device's counters and, where they ask for it, what it computed beyond its mask. */
-export function tally({ counters: total }: Device, counters: AttendCounters, perPair: number): void {
-  total.bytesMoved += counters.bytes;
-  if (total.wastedMultiplyAdds !== undefined) {
-    total.wastedMultiplyAdds += counters.multiplyAdds - counters.pairsNeeded * perPair;
-  }
-}
+const pairsNeeded = memoised(({ mask, shape }: AttendPlan): number => countPairs(mask, shape));

@@ -1,48 +1,48 @@
 import { attendForward, forwardParameters, forwardScratch } from '../../kernels/attend/forward.js';
+import { scope } from '../../tensor/scope.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
-import { type NonFiniteFlags, sharedArguments, Workspace, type AttendCall, type AttendInputs } from './bind.js';
+import { sharedArguments, type AttendCall } from './arguments.js';
+import type { PartOnDevice } from './on-device.js';
+import type { AttendInputs } from './sizes.js';
 
 export interface AttendValues {
   readonly out: Tensor;
   readonly logsumexp: Tensor;
 }
 
-/** Attention over the pairs of one plan, written to `before` where earlier plans left theirs. */
-export function runForward(
-  call: AttendCall,
-  { q, k, v }: AttendInputs,
-  nonFinite: NonFiniteFlags,
-  before?: AttendValues,
-): AttendValues {
-  const { shape, plan } = call;
-  const { B, H, L } = shape;
-  const { D, E, period, queryTile } = plan.spec;
-  const { device } = q;
-  const { out, logsumexp } = before ?? {
-    out: empty([B, H, L, E], 'f32', device),
-    logsumexp: empty([B, H, L], 'f32', device),
-  };
-  const workspace = new Workspace(device);
-  try {
-    const args = sharedArguments(workspace, call, { q, k, v, logsumexp }, nonFinite);
-    const { width } = device.info;
-    const tiles = Math.ceil(L / (period * queryTile));
-    const own = { out: out.buffer, keyRows: call.keyRows ?? shape.S };
-    const tasks = B * H * period * tiles;
-    device.run(attendForward(plan.spec), forwardParameters.pack({ ...args, ...own }), tasks, {
-      scratchBytes: forwardScratch(width, plan.spec),
-      // neighbours read much the same keys
-      grain: Math.min(8, Math.max(1, Math.floor(tasks / (32 * device.info.threads)))),
-    });
-    device.counters.multiplyAdds += plan.visited.pairs * (D + E);
-    return { out, logsumexp };
-  } catch (error) {
-    if (before === undefined) {
-      out.dispose();
-      logsumexp.dispose();
+/** Attention in f32: each part of the plan adds its pairs to what those before it found. `k` and `v` may have more rows than are attended to. */
+export function forward(call: AttendCall, { q, k, v }: AttendInputs): AttendValues {
+  const [B, H, L] = q.shape as [number, number, number];
+  return scope(() => {
+    const values = {
+      out: empty([B, H, L, v.shape[3]!], 'f32', q.device),
+      logsumexp: empty([B, H, L], 'f32', q.device),
+    };
+    for (const part of call.parts) {
+      // what is picked for a part lives as long as the part
+      scope(() => forwardOfPart(call, part, { q, k: part.rows.pick(k), v: part.rows.pick(v) }, values));
     }
-    throw error;
-  } finally {
-    workspace.dispose();
-  }
+    return values;
+  });
+}
+
+function forwardOfPart(
+  call: AttendCall,
+  part: PartOnDevice,
+  inputs: AttendInputs,
+  { out, logsumexp }: AttendValues,
+): void {
+  const { spec, shape, visited } = part;
+  const { D, E, period, queryTile } = spec;
+  const { device } = inputs.q;
+  const { width, threads } = device.info;
+  const own = { out: out.buffer, keyRows: inputs.k.shape[2]! };
+  const shared = sharedArguments(call, part, inputs, logsumexp);
+  const tasks = shape.B * shape.H * period * Math.ceil(shape.L / (period * queryTile));
+  device.run(attendForward(spec), forwardParameters.pack({ ...shared, ...own }), tasks, {
+    scratchBytes: forwardScratch(width, spec),
+    // neighbours read much the same keys
+    grain: Math.min(8, Math.max(1, Math.floor(tasks / (32 * threads)))),
+  });
+  device.counters.multiplyAdds += visited.pairs * (D + E);
 }

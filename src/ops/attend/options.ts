@@ -2,6 +2,11 @@ import type { Mask } from '../../masks/index.js';
 import type { Score } from '../../scores/index.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
+export interface Dropout {
+  readonly rate: number;
+  readonly seed: number;
+}
+
 export interface AttendOptions {
   /** Query i sees keys j ≤ i + S − L; default false. */
   readonly causal?: boolean;
@@ -12,7 +17,7 @@ export interface AttendOptions {
   /** Factor of q·k; default 1/√D. */
   readonly scale?: number;
   /** Drops weights at `rate` in [0, 1) and scales the others by 1/(1 − rate); which ones depends on `seed` alone. */
-  readonly dropout?: { readonly rate: number; readonly seed: number };
+  readonly dropout?: Dropout;
 }
 
 /** What a call computes, counted from its tile map. */

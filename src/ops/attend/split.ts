@@ -10,10 +10,10 @@ import {
   variable,
   type Expression,
 } from '../../codegen/expression/index.js';
+import { memoised } from '../../core/memo.js';
 import { axisRuns } from '../../masks/axis.js';
 import { periodicity } from '../../masks/index.js';
 import { FULL } from '../../masks/runs.js';
-import { Remembered } from './remembered.js';
 
 /** More terms than this are not worth looking at. */
 const mostTerms = 16;
@@ -42,17 +42,15 @@ export interface SplitOptions {
 
 const always = constant(true);
 
-const splits = new Remembered<readonly MaskPart[]>(256);
-
 /**
  * Writes a mask as a union of disjoint parts: of one period each, such as the strided pattern as a window and a grid without
  * the window, and of few keys each, such as the summary columns of the fixed pattern. Attention over each is dense, and one
  * adds to the other. One part if there is nothing to split.
  */
-export function splitMask(mask: Expression, options: SplitOptions): readonly MaskPart[] {
-  const name = `${options.S},${options.keyBlock},${options.gather}`;
-  return splits.get(mask, undefined, name, () => split(mask, options));
-}
+export const splitMask = memoised(split, {
+  by: (mask, { S, keyBlock, gather }) => [mask, S, keyBlock, gather],
+  most: 256,
+});
 
 /** Terms that are attended to together. */
 interface Group {
