@@ -12,12 +12,12 @@ export {
   type RunOptions,
 } from './devices/index.js';
 export {
-  checkpoint,
   gradients,
   keep,
   leakedTensors,
   liveTensors,
   noGradient,
+  recompute,
   scope,
   tensor,
   Tensor,

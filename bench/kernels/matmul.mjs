@@ -6,9 +6,9 @@ import { createDevice } from '../../dist/index.js';
 import { noEpilogue } from '../../dist/kernels/matmul/epilogue.js';
 import { launchMatmul } from '../../dist/kernels/matmul/launch.js';
 import { panelColumns, planMultiply, planVector } from '../../dist/kernels/matmul/layout.js';
-import { multiplyProgram, multiplyScratch } from '../../dist/kernels/matmul/multiply.js';
-import { packProgram, packRowsPerTask } from '../../dist/kernels/matmul/pack.js';
-import { vectorProgram, vectorScratch } from '../../dist/kernels/matmul/vector.js';
+import { multiplyKernel, multiplyScratch } from '../../dist/kernels/matmul/multiply.js';
+import { packKernel, packRowsPerTask } from '../../dist/kernels/matmul/pack.js';
+import { vectorKernel, vectorScratch } from '../../dist/kernels/matmul/vector.js';
 
 const [kind = 'native', ...given] = process.argv.slice(2);
 const shapes = given.length > 0 ? given : ['1024,1024,1024', '4096,4096,64', '4096,64,4096', '4,4096,1024'];
@@ -21,7 +21,7 @@ const once = { batches: 1, aDiv: 1, aMod: 1, bDiv: 1, bMod: 1 };
 function rungs({ M, N, K, a, b, c, packed }) {
   const common = { a, bias: c, out: c, kept: c, M, N, K, aRow: K, aColumn: 1, ...once };
   const multiply = (plan, b, from) => {
-    const { kernel, pack } = multiplyProgram({ rows: plan.rows, a: 'f32', b, bias: undefined, epilogue: noEpilogue });
+    const { kernel, pack } = multiplyKernel({ rows: plan.rows, a: 'f32', b, bias: undefined, epilogue: noEpilogue });
     device.run(kernel, pack({ ...common, b: from, ...plan }), plan.tasks, {
       scratchBytes: multiplyScratch(width, plan),
     });
@@ -31,13 +31,13 @@ function rungs({ M, N, K, a, b, c, packed }) {
   plan.tasks = plan.blocks * plan.ranges;
   const packB = () => {
     const stretches = Math.ceil(K / packRowsPerTask);
-    const { kernel, pack } = packProgram(f32);
+    const { kernel, pack } = packKernel(f32);
     device.run(kernel, pack({ b, packed, N, K, panels: plan.panels, stretches }), plan.panels * stretches);
   };
   return {
     'row by row': () => {
       const row = { ...planVector({ batches: M, N, K }), splitDepth: K };
-      const { kernel, pack } = vectorProgram({ x: 'f32', b: f32, bias: undefined, epilogue: noEpilogue });
+      const { kernel, pack } = vectorKernel({ x: 'f32', b: f32, bias: undefined, epilogue: noEpilogue });
       const walks = { batches: M, xDiv: 1, xMod: M, bDiv: M, bMod: 1 };
       const args = pack({ x: a, b, bias: c, out: c, kept: c, N, K, ...walks, ...row });
       device.run(kernel, args, M * row.ranges, { scratchBytes: vectorScratch(row) });

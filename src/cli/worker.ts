@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { importHere } from './import-here.js';
 import { shareTemporaries } from '../core/files/temporaries.js';
-import { program } from './program.js';
+import { commandLine } from './command-line.js';
 import { ASKED, DEAF, type FromWorker, LISTENING, type WorkSetup } from './worker-protocol.js';
 
 const { argv, wish, temporaries, ...rest } = workerData as WorkSetup;
@@ -11,7 +11,7 @@ const send = (message: FromWorker): void => parentPort!.postMessage(message);
 if (argv.some((word) => /^--plugin(=|$)/.test(word))) importHere();
 
 shareTemporaries(temporaries);
-const exit = await program(argv, {
+const exit = await commandLine(argv, {
   ...rest,
   env: process.env,
   out: (text) => send({ out: text }),

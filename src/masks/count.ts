@@ -10,7 +10,7 @@ import {
 import { Mask } from './mask.js';
 import { checkBool, checkPlace, type AttendShape } from './place.js';
 import { axisRuns } from './axis.js';
-import { needsBoxes, planMask, scansRows, Sources, type Plan } from './plan.js';
+import { needsBoxes, maskTree, scansRows, Sources, type MaskTree } from './mask-tree.js';
 import { EMPTY, FULL, type Runs } from './runs.js';
 import { keyTiles, queryTiles, type Geometry } from './sources.js';
 import { headClasses } from './tiles.js';
@@ -28,10 +28,10 @@ export function countPairs(mask: Mask | Expression | null, shape: AttendShape): 
   const expression = mask instanceof Mask ? mask.expression(shape) : mask;
   if (expression !== null) checkBool('countPairs', expression);
   if (expression === null) return B * H * L * S;
-  const plan = planMask(expression);
-  const alongDiagonals = plan.kind === 'part' && [...freeVariables(plan.expression)].every((name) => name === 'd');
-  if (alongDiagonals) return B * H * countDifferences(plan.expression, L, S);
-  return countRows(expression, plan, shape);
+  const tree = maskTree(expression);
+  const alongDiagonals = tree.kind === 'part' && [...freeVariables(tree.expression)].every((name) => name === 'd');
+  if (alongDiagonals) return B * H * countDifferences(tree.expression, L, S);
+  return countRows(expression, tree, shape);
 }
 
 /** For each run of allowed differences, the pairs of the trapezium it cuts out of the matrix. */
@@ -60,10 +60,10 @@ function pairsUpTo(d: number, L: number, S: number): number {
   return whole * S + (falling * (2 * first - falling + 1)) / 2;
 }
 
-function countRows(expression: Expression, plan: Plan, shape: AttendShape): number {
+function countRows(expression: Expression, tree: MaskTree, shape: AttendShape): number {
   const { B, H, L, S } = shape;
   // a column of tiles is one key, so that stretches of keys are decided for 64 queries at once; boxes are too many for that
-  const boxes = needsBoxes(plan);
+  const boxes = needsBoxes(tree);
   const geometry = { L, S, queryTile: tile, keyTile: boxes ? tile : 1, queryOffset: S - L };
   const sources = new Sources(geometry);
   const singleRows = boxes ? undefined : new Sources({ ...geometry, queryTile: 1 });
@@ -74,8 +74,8 @@ function countRows(expression: Expression, plan: Plan, shape: AttendShape): numb
     const countPairsOf = pairCounter(
       simplify(substitute(expression, { b: constant(b, 'i32'), h: constant(h, 'i32') })),
     );
-    const rows = sources.of(plan, b, h);
-    const queries = singleRows?.of(plan, b, h);
+    const rows = sources.of(tree, b, h);
+    const queries = singleRows?.of(tree, b, h);
     for (let row = 0; row < queryTiles(geometry); row++) {
       const [first, last] = [row * tile, Math.min(L, (row + 1) * tile)];
       const open: Stretch[] = [];
@@ -83,7 +83,7 @@ function countRows(expression: Expression, plan: Plan, shape: AttendShape): numb
       const openKeys = open.reduce((keys, { start, end }) => keys + end - start, 0);
       if (openKeys === 0) continue;
       // the runs of one query after the other, or all pairs at once
-      if (queries === undefined || (scansRows(plan) && openKeys < S / 16)) {
+      if (queries === undefined || (scansRows(tree) && openKeys < S / 16)) {
         for (const stretch of open) total += countPairsOf(first + S - L, last + S - L, stretch);
       } else {
         for (let query = first; query < last; query++) {

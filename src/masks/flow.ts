@@ -1,5 +1,5 @@
 import { constant, print, simplify, substitute, type Expression } from '../codegen/expression/index.js';
-import { planMask, Sources } from './plan.js';
+import { maskTree, Sources } from './mask-tree.js';
 import { FULL } from './runs.js';
 import { headClasses } from './tiles.js';
 
@@ -41,7 +41,7 @@ export interface Flow {
 export function flow(expression: Expression, { H, S, row, layers }: FlowOptions): Flow {
   const sources = new Sources({ L: S, S, queryTile: 1, keyTile: 1, queryOffset: 0 }, true);
   const [different, allHeads] = differentHeads(expression, H);
-  const heads = different.map((one) => sources.of(planMask(one), 0, 0));
+  const heads = different.map((one) => sources.of(maskTree(one), 0, 0));
   const unseen = new Unseen(S);
   // a residual stream keeps what a row has, whether or not the mask shows it itself
   let waiting = unseen.take(row, row + 1);

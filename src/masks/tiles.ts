@@ -3,7 +3,7 @@ import { notOptions, OptionError } from '../core/errors.js';
 import { checkValue, wholeFrom } from '../core/requirements.js';
 import { freeVariables, type Expression } from '../codegen/expression/index.js';
 import { checkBool, checkPlace } from './place.js';
-import { planMask, Sources } from './plan.js';
+import { maskTree, Sources } from './mask-tree.js';
 import { RunList } from './run-list.js';
 import { EMPTY, FULL, PARTIAL, type Runs } from './runs.js';
 import { constantSource, keyTiles, queryTiles, type Geometry } from './sources.js';
@@ -100,11 +100,11 @@ function forEachRow(
   options: TileOptions,
   visit: (classIndex: number, row: number, runs: Runs) => void,
 ): void {
-  const plan = expression === null ? undefined : planMask(expression);
+  const tree = expression === null ? undefined : maskTree(expression);
   const sources = new Sources(options);
   const [rows, columns] = [queryTiles(options), keyTiles(options)];
   headClasses(expression, options).forEach(({ b, h }, index) => {
-    const source = plan === undefined ? constantSource(options, FULL) : sources.of(plan, b, h);
+    const source = tree === undefined ? constantSource(options, FULL) : sources.of(tree, b, h);
     for (let row = 0; row < rows; row++) visit(index, row, source.row(row, 0, columns));
   });
 }

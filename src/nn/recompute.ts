@@ -1,10 +1,10 @@
 import { callable, checkValue } from '../core/requirements.js';
-import { checkpoint, checkTensors, type Tensor } from '../tensor/index.js';
+import { checkTensors, recompute as recomputeTensors, type Tensor } from '../tensor/index.js';
 import { someModules, type Module } from './module.js';
 import { Moment } from './moment.js';
 
 /**
- * `f(...inputs)`, where `f` uses parameters of `modules` and below, kept as a checkpoint: the backward pass computes `f` again. It
+ * `f(...inputs)`, where `f` uses parameters of `modules` and below, of which nothing but the inputs is kept: the backward pass computes `f` again. It
  * then sees the parameters and the training step of this call, whatever they have become since, so dropout drops the same; what
  * is `decided` is not decided again. (Chen et al. 2016, arXiv:1604.06174.)
  *
@@ -21,7 +21,7 @@ export function recompute(
   checkTensors('recompute', 'inputs', inputs);
   const moment = new Moment(all);
   const count = inputs.length;
-  return checkpoint(
+  return recomputeTensors(
     (...given) => moment.during(given.slice(count), () => f(...given.slice(0, count))),
     [...inputs, ...moment.values],
   );

@@ -3,19 +3,18 @@ import { anything, callable, checkValues, flag, type Requirements } from '../cor
 import type { Mask } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
-import { operation, records } from '../tensor/tape.js';
+import { operation } from '../tensor/tape.js';
 import { commonDevice, share, someTensor, Tensor } from '../tensor/tensor.js';
 import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.js';
 import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
 import { backward } from './attend/backward.js';
+import { prepare } from './attend/call.js';
 import { checkAttend, type Checked } from './attend/check.js';
 import { counted } from './attend/counters.js';
 import { forward } from './attend/forward.js';
 import type { PartialAttention } from './attend/merge.js';
-import { nonFinite } from './attend/non-finite.js';
-import { onDevice } from './attend/on-device.js';
 import type { Attended, Dropout } from './attend/options.js';
-import { planAttend, tensorsRead, type AttendPlan } from './attend/plan.js';
+import { planAttend, type AttendPlan } from './attend/plan.js';
 import type { AttendInputs } from './attend/sizes.js';
 import { where } from './arithmetic.js';
 import { inFull, stored, widened } from './cast.js';
@@ -123,21 +122,13 @@ function onTape(
   numbers: Omit<Checked, 'sizes'>,
   { queryOrder, keyOrder }: Lists,
 ): PartialAttention {
-  const learned = tensorsRead(plan);
-  const inputs = [q, k, v, ...learned];
-  commonDevice(who, inputs);
-  const parts = onDevice(plan, q.device, records(inputs) ? 'saved' : 'workspace');
-  const callOn = (...read: [Tensor, ...Tensor[]]) => ({
-    ...numbers,
-    parts,
-    flags: plan.hides ? nonFinite(read) : undefined,
-  });
+  const { inputs, learned, uploaded, pass } = prepare(who, plan, { q, k, v }, numbers);
   const sorted = (x: Tensor): Tensor => pick(x, queryOrder);
   const gathered = (): AttendInputs => inFull({ q: sorted(q), k: pick(k, keyOrder), v: pick(v, keyOrder) });
   const asGiven = (x: Tensor): Tensor => stored(x, q.dtype as FloatDtype);
   const values = scope(() => {
     const g = gathered();
-    const { out, logsumexp } = forward(callOn(g.v), g);
+    const { out, logsumexp } = forward(pass(g.v), g);
     if (queryOrder === undefined) return { out: asGiven(out), logsumexp };
     const L = q.shape[2]!;
     const placed = addRows(logsumexp, queryOrder, [...logsumexp.shape.slice(0, -1), L]);
@@ -161,7 +152,7 @@ function onTape(
           dout: sorted(dout ?? zeros(out.shape, { device: q.device })),
           dlogsumexp: dlogsumexp && sorted(dlogsumexp),
         };
-        return backward(callOn(g.q, g.k, g.v, cotangents.dout), g, found, cotangents, wanted);
+        return backward(pass(g.q, g.k, g.v, cotangents.dout), g, found, cotangents, wanted);
       });
       const back = (d: Tensor, order: Tensor | undefined, shape: readonly number[]): Tensor => {
         if (order === undefined) return d;
@@ -176,13 +167,7 @@ function onTape(
         ...learned.map((table) => dtables[wanted.indexOf(table)]),
       ];
     },
-    [
-      ...inputs,
-      ...[queryOrder, keyOrder].filter((order) => order !== undefined),
-      ...parts.flatMap(({ tensors }) => tensors),
-      out,
-      logsumexp,
-    ],
+    [...inputs, ...[queryOrder, keyOrder].filter((order) => order !== undefined), ...uploaded, out, logsumexp],
   );
   return values;
 }

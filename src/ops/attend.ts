@@ -3,16 +3,15 @@ import { checkOptions } from '../core/errors.js';
 import { withCausal } from '../masks/bands.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
-import { operation, records } from '../tensor/tape.js';
-import { commonDevice, type Tensor } from '../tensor/tensor.js';
+import { operation } from '../tensor/tape.js';
+import type { Tensor } from '../tensor/tensor.js';
 import { backward } from './attend/backward.js';
+import { prepare } from './attend/call.js';
 import { checkAttend, type Checked } from './attend/check.js';
 import { counted } from './attend/counters.js';
 import { forward, type AttendValues } from './attend/forward.js';
-import { nonFinite } from './attend/non-finite.js';
-import { onDevice } from './attend/on-device.js';
 import type { Attended, AttendOptions } from './attend/options.js';
-import { planAttend, tensorsRead, type AttendPlan } from './attend/plan.js';
+import { planAttend, type AttendPlan } from './attend/plan.js';
 import type { AttendInputs } from './attend/sizes.js';
 import { inFull, stored, widened } from './cast.js';
 
@@ -54,20 +53,11 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions =
 
 /** The backward pass reads the plan where the forward pass put it, and widens halves again. */
 function onTape(plan: AttendPlan, given: AttendInputs, numbers: Omit<Checked, 'sizes'>): AttendValues {
-  const { q, k, v } = given;
-  const { device } = q;
-  const learned = tensorsRead(plan);
-  const inputs = [q, k, v, ...learned];
-  commonDevice('attend', inputs);
-  const parts = onDevice(plan, device, records(inputs) ? 'saved' : 'workspace');
-  const callOn = (...read: [Tensor, ...Tensor[]]) => ({
-    ...numbers,
-    parts,
-    flags: plan.hides ? nonFinite(read) : undefined,
-  });
+  const { inputs, learned, uploaded, pass } = prepare('attend', plan, given, numbers);
+  const { device, dtype } = given.q;
   const wide = inFull(given);
-  const found = forward(callOn(wide.v), wide);
-  const values = { ...found, out: stored(found.out, q.dtype as FloatDtype) };
+  const found = forward(pass(wide.v), wide);
+  const values = { ...found, out: stored(found.out, dtype as FloatDtype) };
   operation(
     'attend',
     inputs,
@@ -75,13 +65,13 @@ function onTape(plan: AttendPlan, given: AttendInputs, numbers: Omit<Checked, 's
     ([cotangent, dlogsumexp], needs) => {
       const dout = cotangent ?? zeros(values.out.shape, { device });
       const wanted = learned.filter((_, i) => needs[3 + i]);
-      const again = inFull(given);
+      const { q, k, v } = inFull(given);
       const kept = { ...values, out: widened(values.out) };
-      const call = callOn(again.q, again.k, again.v, dout);
-      const { dq, dk, dv, dtables } = backward(call, again, kept, { dout, dlogsumexp }, wanted);
+      const cotangents = { dout, dlogsumexp };
+      const { dq, dk, dv, dtables } = backward(pass(q, k, v, dout), { q, k, v }, kept, cotangents, wanted);
       return [dq, dk, dv, ...learned.map((table) => dtables[wanted.indexOf(table)])];
     },
-    [...inputs, ...parts.flatMap(({ tensors }) => tensors), values.out, values.logsumexp],
+    [...inputs, ...uploaded, values.out, values.logsumexp],
   );
   return values;
 }

@@ -2,7 +2,7 @@ import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
-import { crossEntropyGradientProgram, crossEntropyProgram } from '../kernels/cross-entropy.js';
+import { crossEntropyGradientKernel, crossEntropyKernel } from '../kernels/cross-entropy.js';
 import { rowsPerTask as rowsFor } from '../kernels/rowwise/plan.js';
 import { commonDevice, empty, operation, scope, Tensor } from '../tensor/index.js';
 import { div } from './arithmetic.js';
@@ -74,14 +74,14 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       smoothing,
       sharp: 1 - smoothing,
     });
-    const forward = crossEntropyProgram(spec);
+    const forward = crossEntropyKernel(spec);
     device.run(forward.kernel, forward.pack({ ...common(), loss: losses.buffer }), tasks);
     device.counters.bytesMoved += logits.byteLength + targets.byteLength + 2 * losses.byteLength;
     const total = reduction === 'none' ? losses : sum(losses);
     const loss = reduction === 'mean' ? div(total, count) : total;
     const vjp = ([d]: readonly (Tensor | undefined)[]): Tensor[] => {
       const dlogits = empty(logits.shape, 'f32', device);
-      const { kernel, pack } = crossEntropyGradientProgram(spec);
+      const { kernel, pack } = crossEntropyGradientKernel(spec);
       const [factor, dloss] = count instanceof Tensor ? [1, div(d!, count)] : [1 / count, d!];
       const dlossStep = reduction === 'none' ? 1 : 0;
       device.run(kernel, pack({ ...common(), dloss: dloss.buffer, dlossStep, factor, dlogits: dlogits.buffer }), tasks);

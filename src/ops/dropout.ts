@@ -2,7 +2,7 @@ import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { purposeWords, seedKey } from '../core/random.js';
 import { anything, checkValue, checkValues, fraction, text, wholeFrom } from '../core/requirements.js';
-import { dropoutProgram } from '../kernels/dropout.js';
+import { dropoutKernel } from '../kernels/dropout.js';
 import { keeping } from '../kernels/philox.js';
 import { rowsPerTask } from '../kernels/rowwise/plan.js';
 import { commonDevice, operation, produce, type Tensor } from '../tensor/index.js';
@@ -45,7 +45,7 @@ export function dropout(x: Tensor, options: DropoutOptions): Tensor {
   const sizes = { rows, length, perTask, firstRow, ...keeping(rate) };
   const dropped = (from: Tensor, dtype: FloatDtype): Tensor =>
     produce(from.shape, dtype, device, (to) => {
-      const { kernel, pack } = dropoutProgram(dtype);
+      const { kernel, pack } = dropoutKernel(dtype);
       device.run(kernel, pack({ x: from.buffer, y: to.buffer, ...words, ...sizes }), Math.ceil(rows / perTask));
       device.counters.bytesMoved += from.byteLength + to.byteLength;
     });

@@ -1,6 +1,6 @@
 import { OptionError } from '../core/errors.js';
 import { show } from '../core/shape.js';
-import { checkChunk, checkProgram, checkWords, NOWHERE } from '../kernels/gather/check.js';
+import { checkChunk, checkKernel, checkWords, NOWHERE } from '../kernels/gather/check.js';
 import { integersOf } from '../tensor/integers.js';
 import { produce, type Tensor } from '../tensor/index.js';
 
@@ -54,7 +54,7 @@ function checkedOnDevice(who: string, indices: Tensor, rule: IndexRule): Tensor 
   return produce(shape, 'i32', device, (safe) => {
     const found = device.allocate(4 * checkWords * tasks, 'workspace');
     try {
-      const { kernel, pack } = checkProgram({ ignores: rule.ignore !== undefined });
+      const { kernel, pack } = checkKernel({ ignores: rule.ignore !== undefined });
       const args = { indices: indices.buffer, safe: safe.buffer, found, count: size, bound: rule.bound };
       device.run(kernel, pack({ ...args, ignore: rule.ignore ?? 0 }), tasks);
       device.guard(found, (bytes) => {

@@ -1,6 +1,6 @@
 import { OptionError, ShapeError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
-import { searchProgram } from '../kernels/sort/search.js';
+import { searchKernel } from '../kernels/sort/search.js';
 import { commonDevice, produce, type Tensor } from '../tensor/index.js';
 import { noteBelow } from '../tensor/integers.js';
 
@@ -26,7 +26,7 @@ export function searchSorted(sorted: Tensor, values: Tensor): Tensor {
   if (other) throw new OptionError(`${who}: sorted and values must be f32; got ${other.dtype}. Use cast first.`);
   const [length, count] = [sorted.shape.at(-1)!, values.shape.at(-1)!];
   return produce(values.shape, 'i32', device, (out) => {
-    const { kernel, pack } = searchProgram(undefined);
+    const { kernel, pack } = searchKernel(undefined);
     const stride = 2 ** Math.floor(Math.log2(length));
     const args = pack({ sorted: sorted.buffer, values: values.buffer, out: out.buffer, length, count, stride });
     device.run(kernel, args, sorted.size / length);

@@ -1,5 +1,5 @@
 export { accumulate } from './accumulate.js';
-export { checkpoint } from './checkpoint.js';
+export { recompute } from './recompute.js';
 export { full, someDevice, tensor, useDevice, zeros, type TensorOptions } from './create.js';
 export { decided, recordDecisions, repeatDecisions, type Decisions } from './decisions.js';
 export { checkLeaves } from './leaves.js';

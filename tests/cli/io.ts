@@ -1,5 +1,5 @@
 import type { World } from '../../src/cli/io.js';
-import { program } from '../../src/cli/program.js';
+import { commandLine } from '../../src/cli/command-line.js';
 import { temporaryFolder } from '../data/folder.js';
 
 export { temporaryFolder };
@@ -24,6 +24,6 @@ export async function cli(argv: readonly string[], options: Partial<World> = {})
     columns: 80,
     ...options,
   };
-  const code = await program(argv, world);
+  const code = await commandLine(argv, world);
   return { code, out, err };
 }

@@ -88,13 +88,13 @@ describe('as a process, with files that no test runner has in hand', () => {
     // many command lines in one process: a start takes longer than they do
     'lines.mjs': `
 import { importHere } from ${JSON.stringify(join(dist, 'cli/import-here.js'))};
-import { program } from ${JSON.stringify(join(dist, 'cli/program.js'))};
+import { commandLine } from ${JSON.stringify(join(dist, 'cli/command-line.js'))};
 importHere();
 const found = [];
 for (const argv of JSON.parse(process.argv[2])) {
   const texts = { out: '', err: '' };
   const io = { out: (text) => (texts.out += text), err: (text) => (texts.err += text), cwd: process.cwd(), env: {}, columns: 80 };
-  found.push({ code: await program(argv, { ...io, uninterrupted: (body) => body() }), ...texts });
+  found.push({ code: await commandLine(argv, { ...io, uninterrupted: (body) => body() }), ...texts });
 }
 console.log(JSON.stringify(found));`,
   };

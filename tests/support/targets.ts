@@ -5,7 +5,7 @@ import { CapabilityError } from '../../src/core/errors.js';
 import type { Backend } from '../../src/devices/cpu/backend.js';
 import { Memory } from '../../src/devices/cpu/memory.js';
 import { NativeBackend } from '../../src/devices/cpu/native.js';
-import type { Program } from '../../src/devices/cpu/pool.js';
+import type { CompiledKernel } from '../../src/devices/cpu/pool.js';
 import { WasmBackend } from '../../src/devices/cpu/wasm.js';
 import { Ledger } from '../../src/devices/ledger.js';
 import type { Kernel } from '../../src/codegen/kernel.js';
@@ -36,14 +36,14 @@ const POISON = 0xa5;
 
 class Machine implements Target {
   readonly #memory: Memory;
-  readonly #programs = new Map<Kernel, Program>();
+  readonly #programs = new Map<Kernel, CompiledKernel>();
 
   constructor(
     readonly name: string,
     readonly width: number,
     readonly fuses: Target['fuses'],
     backend: Backend,
-    readonly load: (kernel: Kernel) => Program,
+    readonly load: (kernel: Kernel) => CompiledKernel,
   ) {
     this.#memory = new Memory(backend.source, new Ledger(), false);
   }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { OptionError } from '../../src/core/errors.js';
 import { add, argsort, mul, takeAlong } from '../../src/ops/index.js';
 import {
-  checkpoint,
+  recompute,
   decided,
   disposeAll,
   gradients,
@@ -66,9 +66,9 @@ onEveryDevice((on) => {
   const all = (shuffle: Shuffle, count: number) => (x: Tensor) =>
     scope(() => Array.from({ length: count }).reduce<Tensor>((y, _, at) => shuffle.frozen(at)(y), x));
 
-  const kept = (f: (x: Tensor) => Tensor) => (x: Tensor) => checkpoint((input) => [f(input)], [x])[0]!;
+  const kept = (f: (x: Tensor) => Tensor) => (x: Tensor) => recompute((input) => [f(input)], [x])[0]!;
 
-  test('without a checkpoint around, every call decides anew, and gives no gradients', () => {
+  test('without a recompute around, every call decides anew, and gives no gradients', () => {
     const x = leaf(1);
     let made = 0;
     const decide = () =>
@@ -82,14 +82,14 @@ onEveryDevice((on) => {
     disposeAll([x, results]);
   });
 
-  test('a checkpoint decides once: its gradients are those of the order of its forward pass', async () => {
+  test('a recompute decides once: its gradients are those of the order of its forward pass', async () => {
     const shuffle = new Shuffle();
     const got = await both(kept(shuffle.run));
     expect(shuffle.made).toBe(1);
     expectEqual(got, await both(shuffle.frozen(0)));
   });
 
-  test('several decisions come back in their order, in checkpoints one after the other', async () => {
+  test('several decisions come back in their order, in recomputations one after the other', async () => {
     const shuffle = new Shuffle();
     const [f, g] = [kept(shuffle.run), kept((x) => scope(() => shuffle.run(shuffle.run(x))))];
     const got = await both((x) => scope(() => f(g(f(g(x))))));
@@ -97,7 +97,7 @@ onEveryDevice((on) => {
     expectEqual(got, await both(all(shuffle, 6)));
   });
 
-  test('checkpoints within checkpoints, three deep', async () => {
+  test('recomputations within recomputations, three deep', async () => {
     const shuffle = new Shuffle();
     const inner = (x: Tensor): Tensor => scope(() => shuffle.run(kept(shuffle.run)(x)));
     const middle = (x: Tensor): Tensor => scope(() => kept(inner)(shuffle.run(x)));
@@ -142,7 +142,7 @@ onEveryDevice((on) => {
     const x = leaf(1);
     const shuffle = new Shuffle();
     const fails = (): readonly Tensor[] =>
-      checkpoint(
+      recompute(
         (input) => {
           shuffle.run(input);
           throw new Error('broken');

@@ -1,6 +1,6 @@
 import { lengths as padding, within } from '../../masks/index.js';
 import { attend, cast, concat, mergeAttention, slice, type PartialAttention } from '../../ops/index.js';
-import { checkpoint, scope, type Tensor } from '../../tensor/index.js';
+import { recompute, scope, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { integer } from '../options.js';
 import { allPairs } from '../pairs.js';
@@ -43,7 +43,7 @@ export const chunked = defineAttention({
     const { queryChunk, keyChunk } = call.options;
     const { L, S } = call.shape;
     const rows = stretches(L, queryChunk).map((queries) => {
-      const [out, logsumexp] = checkpoint(
+      const [out, logsumexp] = recompute(
         (...given) => {
           // in f32, or every merge would round
           const [q, k, v] = given.map((x) => cast(x, 'f32')) as [Tensor, Tensor, Tensor];

@@ -1,5 +1,5 @@
 import { concat, slice } from '../../ops/index.js';
-import { checkpoint, type Tensor } from '../../tensor/index.js';
+import { recompute, type Tensor } from '../../tensor/index.js';
 import type { Call } from '../define.js';
 
 /** Intermediates that are held at a time, unless those of one key head are more. */
@@ -31,7 +31,7 @@ export function byKeyHeads<C extends Call>(
       const x = call.parameters[name]!;
       return ofHeads[name] === undefined ? x : cut(x, ofHeads[name] === 'q' ? share : 1, 0);
     });
-    const [out] = checkpoint(
+    const [out] = recompute(
       (q, k, v, ...rest) => {
         const parameters = Object.fromEntries(names.map((name, n) => [name, rest[n]!]));
         return [body({ ...call, q, k, v, parameters, shape: some })];

@@ -1,6 +1,6 @@
 import { constant, select, type F32 } from '../../codegen/expression/index.js';
 import { concat, map, matmul, reshape, slice } from '../../ops/index.js';
-import { checkpoint, tensor, type Tensor } from '../../tensor/index.js';
+import { recompute, tensor, type Tensor } from '../../tensor/index.js';
 import type { Call } from '../define.js';
 import type { AttentionShape } from '../options.js';
 
@@ -55,7 +55,7 @@ export function inStretches(
       return reshape(sums, [B, H, rows, values.shape[3]!]);
     };
     const inputs = [given.q, given.k, given.values, ...(given.others ?? [])];
-    return checkpoint((q, k, values, ...others) => [body(q, k, values, others)], inputs)[0]!;
+    return recompute((q, k, values, ...others) => [body(q, k, values, others)], inputs)[0]!;
   });
   return concat(parts, { axis: 2 });
 }

@@ -1,6 +1,6 @@
 import type { Kernel } from '../../codegen/kernel.js';
 import type { MemorySource } from './memory.js';
-import type { Program } from './pool.js';
+import type { CompiledKernel } from './pool.js';
 import type { WorkerCode } from './worker.js';
 
 /** What differs between the two CPU devices. WebAssembly and native programs are interchangeable above this line. */
@@ -14,7 +14,7 @@ export interface Backend {
   readonly source: MemorySource;
   readonly workerCode: WorkerCode;
   /** Renders, compiles and loads a kernel on the calling thread. */
-  load(kernel: Kernel): Program;
+  load(kernel: Kernel): CompiledKernel;
   /** Makes the `load` of these kernels quick, on all processors and in the background where it can. */
   warm(kernels: readonly Kernel[]): Promise<void>;
   dispose(): void;

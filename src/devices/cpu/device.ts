@@ -6,7 +6,7 @@ import { type Category, Ledger } from '../ledger.js';
 import { alignUp } from './allocator.js';
 import type { Backend } from './backend.js';
 import { Memory } from './memory.js';
-import { Pool, type Program } from './pool.js';
+import { Pool, type CompiledKernel } from './pool.js';
 
 /** A program is given this many 8-byte parameter slots at most. */
 const MAX_PARAMETERS = 512;
@@ -25,7 +25,7 @@ export class CpuDevice implements Device {
   readonly #floats: Float32Array;
   /** Kernels are found by identity, other objects for the same program by its name. */
   readonly #program = memoised((kernel: Kernel) => this.#load(kernel));
-  readonly #load = memoised((kernel: Kernel): Program => this.#backend.load(kernel), {
+  readonly #load = memoised((kernel: Kernel): CompiledKernel => this.#backend.load(kernel), {
     by: (kernel) => [identityOf(kernel)],
   });
   #disposed = false;

@@ -8,7 +8,7 @@ import { openCache } from './cache.js';
 import { type Compiler, findCompiler } from './compiler.js';
 import { type MemoryRuntime, NativeMemory } from './memory-native.js';
 import { Objects } from './objects.js';
-import type { Program } from './pool.js';
+import type { CompiledKernel } from './pool.js';
 import type { Run } from './worker.js';
 
 /** The part of koffi, an optional dependency, that is used here. */
@@ -75,7 +75,7 @@ export class NativeBackend implements Backend {
     this.reasons = [`Native code by ${this.compiler}, ${32 * this.width}-bit vectors.`, ...cache.reasons];
   }
 
-  load(kernel: Kernel): Program {
+  load(kernel: Kernel): CompiledKernel {
     const source = this.#render(kernel);
     this.#rendered.delete(identityOf(kernel));
     return this.compile(kernel.name, source);
@@ -86,7 +86,7 @@ export class NativeBackend implements Backend {
   }
 
   /** A program from C text that defines `subquad_run`. */
-  compile(name: string, source: string): Program {
+  compile(name: string, source: string): CompiledKernel {
     const prototype = 'void subquad_run(int64_t params, int64_t scratch, int32_t begin, int32_t end)';
     const [run, path] = this.#open(name, source, (library) => library.func(prototype) as unknown as Run);
     return { name, code: new TextEncoder().encode(path), run };

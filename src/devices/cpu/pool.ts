@@ -4,7 +4,7 @@ import { parallelism, spawnWorker, type WorkerHandle } from './host.js';
 import type { Run, WorkerCode } from './worker.js';
 
 /** A compiled kernel: how this thread runs it, and the bytes from which a worker makes its own `run`. */
-export interface Program {
+export interface CompiledKernel {
   readonly name: string;
   readonly run: Run;
   readonly code: Uint8Array;
@@ -45,7 +45,7 @@ export class Pool {
   readonly #control: Int32Array;
   readonly #scratch: Float64Array;
   readonly #workers: WorkerHandle[] = [];
-  readonly #programs = new Map<Program, number>();
+  readonly #programs = new Map<CompiledKernel, number>();
   readonly #spin: number;
   readonly #canWait: boolean;
   readonly #spawn: typeof spawnWorker;
@@ -97,7 +97,7 @@ export class Pool {
   }
 
   /** Runs all tasks and returns when they are done. Idle workers join; tasks of one dispatch may run in any order. */
-  run(program: Program, work: Work): void {
+  run(program: CompiledKernel, work: Work): void {
     if (this.#broken) throw new DeviceError(`${program.name}: ${this.#broken}. ${REMEDY}`);
     const { tasks, scratch } = work;
     const grain = Math.min(work.grain, tasks);
@@ -141,7 +141,7 @@ export class Pool {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  #attempt(program: Program, work: () => void): void {
+  #attempt(program: CompiledKernel, work: () => void): void {
     try {
       work();
     } catch (error) {
@@ -151,7 +151,7 @@ export class Pool {
   }
 
   /** The number under which the workers know a program, after sending it to all of them if this is its first use. */
-  #deliver(program: Program): number {
+  #deliver(program: CompiledKernel): number {
     const known = this.#programs.get(program);
     if (known !== undefined) return known;
     const control = this.#control;
@@ -183,7 +183,7 @@ export class Pool {
   }
 
   /** Ends a dispatch: nobody joins any more, everybody who did has left, and whoever failed is heard. */
-  #close(program: Program): void {
+  #close(program: CompiledKernel): void {
     const control = this.#control;
     Atomics.store(control, WORD.open, 0);
     this.#await(program, WORD.joined, 0);
@@ -195,7 +195,7 @@ export class Pool {
   }
 
   /** Waits until a word has a value: spinning first, then asleep, looking now and then whether anybody is left. */
-  #await(program: Program, word: number, target: number): void {
+  #await(program: CompiledKernel, word: number, target: number): void {
     const control = this.#control;
     let start = performance.now();
     let sleepFrom = start + (this.#canWait ? SPIN_MILLISECONDS : LOOK_MILLISECONDS);

@@ -4,7 +4,7 @@ import type { Kernel } from '../../codegen/kernel.js';
 import { nodeModule } from '../../core/node.js';
 import type { Backend } from './backend.js';
 import { WasmMemory } from './memory-wasm.js';
-import type { Program } from './pool.js';
+import type { CompiledKernel } from './pool.js';
 import type { Run } from './worker.js';
 
 /** Programs as WebAssembly modules with 128-bit SIMD, over one shared memory. */
@@ -36,12 +36,12 @@ export class WasmBackend implements Backend {
     this.workerCode = { kind: 'wasm', memory: this.source.memory };
   }
 
-  load(kernel: Kernel): Program {
+  load(kernel: Kernel): CompiledKernel {
     return this.instantiate(kernel.name, renderWasm(kernel, { relaxed: this.#relaxed }));
   }
 
   /** A program from the bytes of a module. */
-  instantiate(name: string, code: Uint8Array): Program {
+  instantiate(name: string, code: Uint8Array): CompiledKernel {
     try {
       const imports = { env: { memory: this.source.memory } };
       const instance = new WebAssembly.Instance(new WebAssembly.Module(code), imports);

@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../../devices/device.js';
-import { convolveProgram, ROWS } from './rows.js';
-import { convolveWeightsProgram } from './weights.js';
+import { convolveKernel, ROWS } from './rows.js';
+import { convolveWeightsKernel } from './weights.js';
 
 /** Multiply-adds of a task, whatever the number of threads. */
 const PRODUCTS = 2 ** 20;
@@ -30,7 +30,7 @@ export function launchConvolve(
   const { count, heads, n, columns, taps } = shape;
   const rows = Math.min(n, ROWS * Math.max(1, Math.round(PRODUCTS / (columns * taps * ROWS))));
   const chunks = Math.ceil(n / rows);
-  const { kernel, pack } = convolveProgram({ flipped });
+  const { kernel, pack } = convolveKernel({ flipped });
   device.run(kernel, pack({ x, weights, out, heads, n, columns, taps, rows, chunks }), count * chunks);
   device.counters.multiplyAdds += products(shape);
   device.counters.bytesMoved += 8 * count * n * columns + 4 * heads * taps;
@@ -49,7 +49,7 @@ export function launchConvolveWeights(
 ): void {
   const { count, n, columns, taps } = shape;
   const chunks = weightChunks(n);
-  const { kernel, pack } = convolveWeightsProgram(undefined);
+  const { kernel, pack } = convolveWeightsKernel(undefined);
   device.run(kernel, pack({ x, d, out, n, columns, taps, rows: WEIGHT_ROWS, chunks }), count * chunks);
   device.counters.multiplyAdds += products(shape);
   device.counters.bytesMoved += 8 * count * n * columns + 4 * count * chunks * taps;

@@ -1,8 +1,8 @@
 import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
 import { LANES, scratchBytes } from './butterflies.js';
-import { columnsProgram } from './columns.js';
+import { columnsKernel } from './columns.js';
 import { isSmooth, planFourier, productsOf, smoothAtLeast, type Pass } from './plan.js';
-import { rowsProgram } from './rows.js';
+import { rowsKernel } from './rows.js';
 
 /** Bytes of workspace that a transform of an awkward length aims at; whole columns need n·64 bytes at least. */
 const CHIRP_BYTES = 2 ** 26;
@@ -73,7 +73,7 @@ function runPass(
   shape: Columns,
   scale?: Scale,
 ): void {
-  const { kernel, pack } = columnsProgram({ scaled: scale !== undefined });
+  const { kernel, pack } = columnsKernel({ scaled: scale !== undefined });
   const blocks = Math.ceil(shape.columns / LANES);
   const points = pass.m * pass.s * blocks * shape.batches;
   const args = pack({
@@ -230,7 +230,7 @@ export function launchMix(
     const blocks = Math.ceil((Math.floor(n / 2) + 1) / LANES);
     within(device, table.byteLength, (numbers) => {
       device.write(numbers, table);
-      const { kernel, pack } = rowsProgram(undefined);
+      const { kernel, pack } = rowsKernel(undefined);
       const args = pack({
         re: packed,
         im: argument(packed, planes.imAt),

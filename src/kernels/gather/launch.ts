@@ -1,6 +1,6 @@
 import { bytesPerElement, type Dtype, type FloatDtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
-import { gatherProgram, scatterProgram, type Unit } from './rows.js';
+import { gatherKernel, scatterKernel, type Unit } from './rows.js';
 
 /** Elements of one task, whatever the number of threads. */
 const CHUNK = 16384;
@@ -31,7 +31,7 @@ export function launchGather(
   const chunk = Math.min(inner, CHUNK);
   const chunks = Math.ceil(inner / chunk);
   const rowsPerTask = Math.max(1, Math.floor(CHUNK / inner));
-  const { kernel, pack } = gatherProgram({ unit, single: inner === 1, along });
+  const { kernel, pack } = gatherKernel({ unit, single: inner === 1, along });
   const args = pack({ x, indices, out, length, count, inner, rows, rowsPerTask, chunk, chunks });
   device.run(kernel, args, Math.ceil(rows / rowsPerTask) * chunks);
   device.counters.bytesMoved += 2 * rows * bytes + 4 * count * (along ? outer : 1);
@@ -49,7 +49,7 @@ export function launchScatterAdd(
   // a cache line of columns at least, so that tasks do not share one
   const columnsPerTask = Math.min(inner, Math.max(16, 16 * Math.ceil((inner * outer) / (16 * 16))));
   const groups = Math.ceil(inner / columnsPerTask);
-  const { kernel, pack } = scatterProgram({ dtype, single: inner === 1, along });
+  const { kernel, pack } = scatterKernel({ dtype, single: inner === 1, along });
   const args = pack({ indices, updates, out, length, count, inner, columnsPerTask, groups });
   device.run(kernel, args, outer * groups, { grain: Math.max(1, Math.floor(CHUNK / (count * columnsPerTask))) });
   device.counters.bytesMoved += outer * count * inner * (bytesPerElement[dtype] + 8) + 4 * count * (along ? outer : 1);

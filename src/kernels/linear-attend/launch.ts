@@ -1,5 +1,5 @@
 import type { Device, DeviceBuffer } from '../../devices/device.js';
-import { addSegments, linearProgram, segmentStretch } from './kernel.js';
+import { addSegments, linearKernel, segmentStretch } from './kernel.js';
 import { chunkProducts, planLinear, type LinearPlan } from './plan.js';
 import { linearScratch, segmentPitch, stateElements, type LinearSpec } from './spec.js';
 
@@ -82,7 +82,7 @@ export function launchLinear(device: Device, call: LinearCall): void {
   };
   const run = (pass: LinearSpec['pass'], tasks: number): void => {
     const own = { ...spec, pass };
-    const { kernel, pack } = linearProgram(own);
+    const { kernel, pack } = linearKernel(own);
     device.run(kernel, pack(args), tasks, { scratchBytes: linearScratch(own, width) });
   };
   try {

@@ -1,5 +1,5 @@
 import type { VectorBuilder } from '../../codegen/vector.js';
-import type { Read } from '../family.js';
+import type { Read } from '../define.js';
 import { registerTile } from '../tile.js';
 
 /**

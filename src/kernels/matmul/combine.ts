@@ -1,13 +1,13 @@
 import type { I32 } from '../../codegen/vector.js';
 import { eachVector } from '../lanes.js';
 import { activate, constantCount, epilogueKey, type Epilogue } from './epilogue.js';
-import { family } from '../family.js';
+import { defineKernel } from '../define.js';
 
 /** Elements of one task. */
 export const combineChunk = 4096;
 
 /** `out = activation(Σ_s parts[s])`, added in order: the end of a product whose inner sum was split. */
-export const combineProgram = family({
+export const combineKernel = defineKernel({
   name: 'matmul combine',
   key: epilogueKey,
   parameters: { parts: 'pointer', out: 'pointer', kept: 'pointer', size: 'i32', splits: 'i32' },

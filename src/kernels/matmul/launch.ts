@@ -2,12 +2,12 @@ import type { Expression } from '../../codegen/expression/index.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
 import { batchRuns, type BatchRun } from './batch.js';
-import { combineChunk, combineProgram } from './combine.js';
+import { combineChunk, combineKernel } from './combine.js';
 import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
 import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
-import { multiplyProgram, multiplyScratch } from './multiply.js';
-import { packProgram, packRowsPerTask } from './pack.js';
-import { vectorProgram, vectorScratch } from './vector.js';
+import { multiplyKernel, multiplyScratch } from './multiply.js';
+import { packKernel, packRowsPerTask } from './pack.js';
+import { vectorKernel, vectorScratch } from './vector.js';
 
 /** A stack of matrices, each stored row by row; `transposed`: stored as the transpose of what it stands for. */
 export interface MatrixStack {
@@ -115,7 +115,7 @@ function inParts(
   const size = p.batches * p.M * p.N;
   withWorkspace(device, 4 * splits * size, (parts) => {
     body(parts, parts, noEpilogue);
-    const { kernel, pack } = combineProgram(p.epilogue);
+    const { kernel, pack } = combineKernel(p.epilogue);
     const args = pack({ parts, out: p.out, kept: p.kept, size, splits }, constantsOf(p.epilogue));
     device.run(kernel, args, Math.ceil(size / combineChunk));
   });
@@ -135,7 +135,7 @@ function launchVector(device: Device, p: Products): void {
   const plan = planVector(p);
   inParts(device, p, plan.splits, (out, kept, epilogue) => {
     const spec = { x: a.dtype, b: stored(b), bias: bias && { dtype: bias.dtype, one: oneBias }, epilogue };
-    const { kernel, pack } = vectorProgram(spec);
+    const { kernel, pack } = vectorKernel(spec);
     const args = {
       x: a.from,
       b: b.from,
@@ -164,7 +164,7 @@ function launchMultiply(device: Device, p: Products): void {
     inParts(device, p, plan.splits, (out, kept, epilogue) => {
       const source = packed === undefined ? stored(b) : 'packed';
       const spec = { rows: plan.rows, a: stored(a), b: source, bias: bias?.dtype, epilogue } as const;
-      const { kernel, pack } = multiplyProgram(spec);
+      const { kernel, pack } = multiplyKernel(spec);
       const args = {
         a: a.from,
         b: packed ?? b.from,
@@ -190,7 +190,7 @@ function launchMultiply(device: Device, p: Products): void {
   const matrices = run.b.mod;
   const stretches = Math.ceil(K / packRowsPerTask);
   withWorkspace(device, 4 * matrices * plan.panels * panelColumns(width) * K, (packed) => {
-    const { kernel, pack } = packProgram(stored(b));
+    const { kernel, pack } = packKernel(stored(b));
     const args = pack({ b: b.from, packed, N, K, panels: plan.panels, stretches });
     const grain = Math.max(1, Math.floor(packRowsPerTask / (4 * K)));
     device.run(kernel, args, matrices * plan.panels * stretches, { grain });

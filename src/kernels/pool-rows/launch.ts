@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../../devices/device.js';
-import { poolRowsProgram } from './rows.js';
-import { poolRowsWeightsProgram } from './weights.js';
+import { poolRowsKernel } from './rows.js';
+import { poolRowsWeightsKernel } from './weights.js';
 
 /** Multiply-adds of a task, whatever the number of threads. */
 const PRODUCTS = 2 ** 18;
@@ -36,7 +36,7 @@ export function launchPoolRows(
 ): void {
   const { batch, heads, n, slots, taps, weightBatch, weightHeads } = shape;
   const { rows, chunks } = split(shape, transposed ? n : slots);
-  const { kernel, pack } = poolRowsProgram({ transposed });
+  const { kernel, pack } = poolRowsKernel({ transposed });
   const headStep = Number(weightHeads > 1);
   const batchStep = weightBatch > 1 ? weightHeads : 0;
   const args = pack({ ...sizes(shape), from, weights, out, heads, batchStep, headStep, rows, chunks });
@@ -55,7 +55,7 @@ export function launchPoolRowsWeights(
 ): void {
   const { batch, heads, slots, taps } = shape;
   const { rows, chunks } = split(shape, slots);
-  const { kernel, pack } = poolRowsWeightsProgram(undefined);
+  const { kernel, pack } = poolRowsWeightsKernel(undefined);
   device.run(kernel, pack({ ...sizes(shape), x, d, out, rows, chunks }), batch * heads * chunks);
   device.counters.multiplyAdds += products(shape);
   device.counters.bytesMoved += rowBytes(shape) + 4 * batch * heads * slots * taps;

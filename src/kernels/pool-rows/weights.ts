@@ -1,8 +1,8 @@
-import { family } from '../family.js';
+import { defineKernel } from '../define.js';
 import { sumVectors } from '../lanes.js';
 
 /** `out[m, p, t] = ⟨d[m, p], x[m, p·stride + t]⟩`, 0 where there is no such row. Tasks are matrices × chunks of slots. */
-export const poolRowsWeightsProgram = family({
+export const poolRowsWeightsKernel = defineKernel({
   name: 'pool rows weights',
   key: () => '',
   parameters: {

@@ -1,6 +1,6 @@
 import type { Dtype } from '../../core/dtype.js';
 import type { Device, KernelArgument } from '../../devices/device.js';
-import { scanProgram, sumDtype, type ScanSpec } from './scan.js';
+import { scanKernel, sumDtype, type ScanSpec } from './scan.js';
 
 /** Elements a task should have at least, and the number of tasks that is always enough. Never the number of threads. */
 const ELEMENTS = 16384;
@@ -38,7 +38,7 @@ export function launchScan(
   const chunk = lines >= ENOUGH || length <= 2 * least ? length : Math.max(least, Math.ceil(length / ENOUGH));
   const chunks = Math.ceil(length / chunk);
   const run = (pass: ScanSpec['pass'], starts: KernelArgument, to: KernelArgument): void => {
-    const { kernel, pack } = scanProgram({ inner, dtype, pass, ...direction });
+    const { kernel, pack } = scanKernel({ inner, dtype, pass, ...direction });
     const args = pack({
       x,
       starts,

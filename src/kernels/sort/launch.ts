@@ -1,8 +1,8 @@
 import type { Dtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
-import { keysProgram, passProgram, placesProgram, sortChunk } from './chunks.js';
+import { keysKernel, passKernel, placesKernel, sortChunk } from './chunks.js';
 import { digits, radix } from './radix.js';
-import { sortRowsProgram, sortRowsScratch, topKProgram, topKScratch } from './rows.js';
+import { sortRowsKernel, sortRowsScratch, topKKernel, topKScratch } from './rows.js';
 
 /** Elements a task should have at least. */
 const ELEMENTS = 8192;
@@ -27,7 +27,7 @@ export function launchSort(
   const { rows, length } = shape;
   if (length > LONG && rows < FEW_ROWS) return sortChunks(device, dtype, x, out, shape, descending);
   const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
-  const { kernel, pack } = sortRowsProgram({ dtype, descending });
+  const { kernel, pack } = sortRowsKernel({ dtype, descending });
   const args = pack({ x, out, rows, length, rowsPerTask });
   device.run(kernel, args, Math.ceil(rows / rowsPerTask), { scratchBytes: sortRowsScratch(length) });
 }
@@ -51,16 +51,16 @@ function sortChunks(
   ];
   const counts = part(3 * bytes);
   try {
-    const keys = keysProgram({ dtype, descending });
+    const keys = keysKernel({ dtype, descending });
     device.run(keys.kernel, keys.pack({ x, ...current, length, chunks }), rows * chunks);
     for (let digit = 0; digit < digits; digit++) {
       const names = { ...current, otherKeys: other.keys, otherItems: other.items, counts, length, chunks };
-      const args = passProgram('count').pack({ ...names, digit, flip: digit === digits - 1 ? 128 : 0 });
+      const args = passKernel('count').pack({ ...names, digit, flip: digit === digits - 1 ? 128 : 0 });
       const scratch = { scratchBytes: 4 * radix };
-      device.run(passProgram('count').kernel, args, rows * chunks, scratch);
-      const places = placesProgram(undefined);
+      device.run(passKernel('count').kernel, args, rows * chunks, scratch);
+      const places = placesKernel(undefined);
       device.run(places.kernel, places.pack({ counts, chunks }), rows);
-      device.run(passProgram('move').kernel, args, rows * chunks, scratch);
+      device.run(passKernel('move').kernel, args, rows * chunks, scratch);
       [current, other] = [other, current];
     }
   } finally {
@@ -78,7 +78,7 @@ export function launchTopK(
   chosen: number,
 ): void {
   const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
-  const { kernel, pack } = topKProgram({ dtype, descending: true });
+  const { kernel, pack } = topKKernel({ dtype, descending: true });
   const args = pack({ x, out, rows, length, chosen, rowsPerTask });
   device.run(kernel, args, Math.ceil(rows / rowsPerTask), { scratchBytes: topKScratch(length, chosen) });
 }

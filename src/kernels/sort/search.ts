@@ -1,11 +1,11 @@
-import { family } from '../family.js';
+import { defineKernel } from '../define.js';
 import { eachVector } from '../lanes.js';
 
 /**
  * `out[r, i]` is how many of the `length` numbers of the ascending row r of `sorted` are at most `values[r, i]`; 0 for a NaN. A task
  * is a row. Every lane halves its own range.
  */
-export const searchProgram = family({
+export const searchKernel = defineKernel({
   name: 'search sorted',
   key: () => '',
   parameters: {

@@ -1,18 +1,9 @@
 import type { backwardParameters } from '../../kernels/attend/backward.js';
 import { keeping } from '../../kernels/philox.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import type { AttendCall } from './call.js';
 import type { PartOnDevice } from './on-device.js';
-import type { Dropout } from './options.js';
 import type { AttendInputs } from './sizes.js';
-
-/** One call of attention: its plan on the device, and the numbers that no kernel is specialised to. */
-export interface AttendCall {
-  readonly parts: readonly PartOnDevice[];
-  readonly scale: number;
-  readonly dropout: Dropout | undefined;
-  /** `flagCount` words, not 0 where an input holds NaN or Inf; undefined where no pairs are hidden from the kernels. */
-  readonly flags: Tensor | undefined;
-}
 
 /** The arguments that all attention kernels share, `k` and `v` being the rows of the part. */
 export function sharedArguments(

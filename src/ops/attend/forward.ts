@@ -1,7 +1,8 @@
 import { attendForward, forwardParameters, forwardScratch } from '../../kernels/attend/forward.js';
 import { scope } from '../../tensor/scope.js';
 import { empty, type Tensor } from '../../tensor/tensor.js';
-import { sharedArguments, type AttendCall } from './arguments.js';
+import { sharedArguments } from './arguments.js';
+import type { AttendCall } from './call.js';
 import type { PartOnDevice } from './on-device.js';
 import type { AttendInputs } from './sizes.js';
 

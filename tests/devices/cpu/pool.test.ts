@@ -3,7 +3,7 @@ import { renderWasm } from '../../../src/codegen/render/wasm.js';
 import { DeviceError } from '../../../src/core/errors.js';
 import { COMMAND, MAILBOX_BYTES, PART, WORD } from '../../../src/devices/cpu/control.js';
 import { spawnWorker, type WorkerHandle } from '../../../src/devices/cpu/host.js';
-import { Pool, type Program } from '../../../src/devices/cpu/pool.js';
+import { Pool, type CompiledKernel } from '../../../src/devices/cpu/pool.js';
 import { WasmBackend } from '../../../src/devices/cpu/wasm.js';
 import type { Kernel } from '../../../src/codegen/kernel.js';
 import { affine, traps } from './fixtures.js';
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 
 /** A program whose part on this thread is `main` and whose part in workers is `kernel`. */
-function program(kernel: Kernel, main: Program['run']): Program {
+function program(kernel: Kernel, main: CompiledKernel['run']): CompiledKernel {
   return { name: kernel.name, run: main, code: renderWasm(kernel, { relaxed: false }) };
 }
 

@@ -42,7 +42,7 @@ export const tensors: Readonly<Record<string, Row | Plain>> = {
     ],
     call: async (f: typeof createDevice, [given]) => (await f(given as object)).dispose(),
   },
-  checkpoint: call(
+  recompute: call(
     callback((x: Tensor) => [sum(x)]),
     list(floats(2, 3), 1),
   ),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { add, exp, matmul, mul, softmax, sum } from '../../src/ops/index.js';
-import { checkpoint, disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import { recompute, disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
 
@@ -17,7 +17,7 @@ onEveryDevice((on) => {
 
   test('the same values and gradients, bit for bit', async () => {
     const [a, b, d0, d1] = [leaf(1), leaf(2), leaf(3, false), leaf(4, false)];
-    const [plain, kept] = [plainly(a, b), checkpoint(f, [a, b])];
+    const [plain, kept] = [plainly(a, b), recompute(f, [a, b])];
     const [want, got] = [plain, kept].map((outputs) => gradients([...outputs], [a, b], [d0, d1]));
     for (const [i, x] of [...plain, ...want!].entries()) {
       expect(await [...kept, ...got!][i]!.data()).toEqual(await x.data());
@@ -28,7 +28,7 @@ onEveryDevice((on) => {
   test('keeps only the inputs between the passes', () => {
     const [a, b] = [leaf(1), leaf(2)];
     const before = on.device.ledger.live();
-    const outputs = checkpoint(f, [a, b]);
+    const outputs = recompute(f, [a, b]);
     const held = on.device.ledger.live() - before;
     expect(held).toBe(outputs.reduce((bytes, x) => bytes + x.byteLength, 0));
     disposeAll([a, b, outputs]);
@@ -36,7 +36,7 @@ onEveryDevice((on) => {
 
   test('one output, one input that needs a gradient, one after the other', async () => {
     const [a, b] = [leaf(1), leaf(2, false)];
-    const through = (x: Tensor): Tensor => checkpoint(f, [x, b])[0]!;
+    const through = (x: Tensor): Tensor => recompute(f, [x, b])[0]!;
     const [loss, plainLoss] = scope(() => [sum(through(through(a))), sum(plainly(plainly(a, b)[0]!, b)[0]!)] as const);
     const [da] = gradients([loss], [a]);
     const [plain] = gradients([plainLoss], [a]);
@@ -47,7 +47,7 @@ onEveryDevice((on) => {
   test('results that are inputs, or the same twice', async () => {
     const [a, b] = [leaf(1), leaf(2)];
     const before = on.device.ledger.live();
-    const [x, first, second] = checkpoint(
+    const [x, first, second] = recompute(
       (y, z) => {
         const product = mul(y, z);
         return [y, product, product];
@@ -65,7 +65,7 @@ onEveryDevice((on) => {
 
   test('records nothing where nothing is recorded', () => {
     const [a, b] = [leaf(1), leaf(2)];
-    const outputs = noGradient(() => checkpoint(f, [a, b]));
+    const outputs = noGradient(() => recompute(f, [a, b]));
     expect(outputs.map((x) => x.requiresGradient)).toEqual([false, false]);
     disposeAll([a, b, outputs]);
   });

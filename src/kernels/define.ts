@@ -7,7 +7,7 @@ import { parameterList, type ParameterList } from './parameters.js';
 type Names = Readonly<Record<string, ParameterKind>>;
 
 /** A kernel and how its arguments are packed: those named in `P`, then the lifted constants of an expression. */
-export interface Program<P extends Names> {
+export interface TypedKernel<P extends Names> {
   readonly kernel: Kernel;
   readonly pack: (
     values: Parameters<ParameterList<P>['pack']>[0],
@@ -17,7 +17,7 @@ export interface Program<P extends Names> {
 
 export type Read<P extends Names> = ReturnType<ParameterList<P>['read']>;
 
-interface Family<Spec, P extends Names> {
+interface Definition<Spec, P extends Names> {
   readonly name: string;
   readonly key: (spec: Spec) => string;
   readonly parameters: P;
@@ -28,13 +28,13 @@ interface Family<Spec, P extends Names> {
 }
 
 /**
- * The programs of a family, made once per key: a device finds what it compiled by the kernel object, and small calls do
- * not build one anew.
+ * Kernels by what they are specialised to, made once per key: a device finds what it compiled by the kernel object, and small calls
+ * do not build one anew.
  */
-export function family<Spec, const P extends Names>(make: Family<Spec, P>): (spec: Spec) => Program<P> {
+export function defineKernel<Spec, const P extends Names>(make: Definition<Spec, P>): (spec: Spec) => TypedKernel<P> {
   const list = parameterList(make.parameters);
-  const programOf = memoised(
-    (key: string, spec: Spec): Program<P> => ({
+  const kernelOf = memoised(
+    (key: string, spec: Spec): TypedKernel<P> => ({
       kernel: {
         name: make.name,
         key,
@@ -45,5 +45,5 @@ export function family<Spec, const P extends Names>(make: Family<Spec, P>): (spe
     }),
     { by: (key) => [key] },
   );
-  return (spec) => programOf(make.key(spec), spec);
+  return (spec) => kernelOf(make.key(spec), spec);
 }

@@ -13,19 +13,16 @@ import { checkTensors, share, trackLeaf, type Tensor } from './tensor.js';
  *
  * Beside the inputs, memory is that of one forward pass while it runs, and of one forward and backward pass in the sweep.
  */
-export function checkpoint(
-  f: (...inputs: Tensor[]) => readonly Tensor[],
-  inputs: readonly Tensor[],
-): readonly Tensor[] {
-  checkValue('checkpoint', 'f', f, callable);
-  checkTensors('checkpoint', 'inputs', inputs);
+export function recompute(f: (...inputs: Tensor[]) => readonly Tensor[], inputs: readonly Tensor[]): readonly Tensor[] {
+  checkValue('recompute', 'f', f, callable);
+  checkTensors('recompute', 'inputs', inputs);
   if (!records(inputs)) return scope(() => outputsOf(f(...inputs)));
   // a result may be an input, or the same twice: each gets a history of its own
   const first = (): Tensor[] => scope(() => outputsOf(f(...inputs)).map((output) => share(output)));
   const { result: outputs, decisions } = scope(() => noGradient(() => recordDecisions(first)));
   const decided = decisions.flat();
   operation(
-    'checkpoint',
+    'recompute',
     inputs,
     outputs,
     (cotangents, needs) => {
@@ -35,7 +32,7 @@ export function checkpoint(
         return leaf;
       });
       const again = withGradient(() => repeatDecisions(decisions, () => f(...leaves)));
-      checkLeaves('checkpoint', again, leaves);
+      checkLeaves('recompute', again, leaves);
       const arrived = again.flatMap((output, i) => {
         const cotangent = cotangents[i];
         return cotangent !== undefined && output.requiresGradient ? [{ output, cotangent }] : [];
@@ -56,6 +53,6 @@ export function checkpoint(
 }
 
 function outputsOf(outputs: readonly Tensor[]): readonly Tensor[] {
-  checkTensors('checkpoint', 'the results of f', outputs);
+  checkTensors('recompute', 'the results of f', outputs);
   return outputs;
 }

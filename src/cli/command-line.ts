@@ -36,7 +36,7 @@ const commands: Readonly<Record<string, Command>> = {
 const WIDE = '--wide';
 
 /** The command line without the process around it: 0 done, 1 failed, 2 misused. Messages are one line each. */
-export async function program(argv: readonly string[], world: World): Promise<number> {
+export async function commandLine(argv: readonly string[], world: World): Promise<number> {
   const io = ioIn(world, argv.includes(WIDE) ? Infinity : world.outColumns);
   try {
     return await dispatch(

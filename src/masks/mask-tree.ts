@@ -27,34 +27,36 @@ interface Part {
 }
 
 /** A mask taken apart at and, or and not into parts that are classified each in its own way. */
-export type Plan =
-  Part | { readonly kind: 'not'; readonly of: Plan } | { readonly kind: 'and' | 'or'; readonly of: readonly Plan[] };
+export type MaskTree =
+  | Part
+  | { readonly kind: 'not'; readonly of: MaskTree }
+  | { readonly kind: 'and' | 'or'; readonly of: readonly MaskTree[] };
 
 /** Takes a boolean expression over b, h, q and k apart. */
-export function planMask(expression: Expression): Plan {
-  return plan(differences(expression));
+export function maskTree(expression: Expression): MaskTree {
+  return tree(differences(expression));
 }
 
-function plan(e: Expression): Plan {
+function tree(e: Expression): MaskTree {
   const axis = axisOf(e);
   if (axis !== 'both') return { kind: 'part', axis, expression: e };
-  if (e.op === 'not') return { kind: 'not', of: plan(e.args[0]!) };
+  if (e.op === 'not') return { kind: 'not', of: tree(e.args[0]!) };
   if (e.op === 'select') {
     const [c, a, b] = e.args as readonly [Expression, Expression, Expression];
-    return plan(fold('or', fold('and', c, a), fold('and', fold('not', c), b)));
+    return tree(fold('or', fold('and', c, a), fold('and', fold('not', c), b)));
   }
   if (e.op !== 'and' && e.op !== 'or') return { kind: 'part', axis, expression: e };
   // parts along one axis are one part: together they are classified exactly
   const grouped = new Map<string, Expression>();
-  const alone: Plan[] = [];
+  const alone: MaskTree[] = [];
   for (const term of flatten(e, e.op)) {
     const along = axisOf(term);
     const group = grouped.get(along);
-    if (along === 'both') alone.push(plan(term));
+    if (along === 'both') alone.push(tree(term));
     else grouped.set(along, group === undefined ? term : fold(e.op, group, term));
   }
   // simple parts first: what they decide need not be worked out for the others
-  const terms = [...[...grouped.values()].map(plan), ...alone];
+  const terms = [...[...grouped.values()].map(tree), ...alone];
   return {
     kind: e.op,
     of: [...terms.filter((term) => term.kind === 'part'), ...terms.filter((term) => term.kind !== 'part')],
@@ -80,13 +82,13 @@ export function separated(part: Expression): ReturnType<typeof separate> {
 }
 
 /** Does classifying the plan bound boxes of tiles, rather than values along single axes? */
-export function needsBoxes(p: Plan): boolean {
+export function needsBoxes(p: MaskTree): boolean {
   if (p.kind === 'part') return p.axis === 'both' && separated(p.expression) === undefined;
   return p.kind === 'not' ? needsBoxes(p.of) : p.of.some(needsBoxes);
 }
 
 /** Does a row cost as much as it has columns, however few its runs? So it is for the order of two tables' entries. */
-export function scansRows(p: Plan): boolean {
+export function scansRows(p: MaskTree): boolean {
   if (p.kind === 'part') return p.axis === 'both' && p.expression.op !== 'eq' && p.expression.op !== 'ne';
   return p.kind === 'not' ? scansRows(p.of) : p.of.some(scansRows);
 }
@@ -103,7 +105,7 @@ export class Sources {
     this.#g = g;
   }
 
-  of(p: Plan, b: number, h: number): Source {
+  of(p: MaskTree, b: number, h: number): Source {
     if (p.kind === 'part') return this.#part(p, b, h);
     const out = new Runs();
     if (p.kind === 'not') {
