@@ -87,9 +87,7 @@ export class Mechanism<
       name,
       options.inputs?.[name as I] ?? plain[of],
     ]);
-    const masks = [this.#mask(shape, settings), lengths && lengthsMask(lengths), mask].filter(
-      (one) => one !== undefined,
-    );
+    const masks = [this.#mask(shape, settings), lengths && paddingOf(lengths), mask].filter((one) => one !== undefined);
     return {
       ...plain,
       shape,
@@ -99,7 +97,7 @@ export class Mechanism<
       score,
       lengths,
       seed,
-      mask: masks.length > 0 ? masks.reduce((all, one) => all.and(one)) : undefined,
+      mask: masks.length > 0 ? masks.reduce(both) : undefined,
       parameters: Object.fromEntries(parameters) as Record<P, Tensor>,
       inputs: Object.fromEntries(inputs) as Record<I, Tensor>,
       state,
@@ -180,6 +178,10 @@ export class Mechanism<
     return this.definition;
   }
 }
+
+// the same masks for the same batch, so that all layers share what was planned for it
+const paddingOf = memoised((lengths: readonly number[]): Mask => lengthsMask(lengths), { most: 64 });
+const both = memoised((a: Mask, b: Mask): Mask => a.and(b), { by: (a, b) => [a, b] });
 
 /** A call of the same numbers in f32. */
 function widened<C extends Pick<Call, 'q' | 'k' | 'v' | 'inputs'>>(call: C): C {

@@ -1,6 +1,6 @@
 import type { I32, Pointer, VectorBuilder } from '../codegen/vector.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
-import { family } from './family.js';
+import { defineKernel } from './define.js';
 import { eachVector, sumVectors } from './lanes.js';
 
 // elements of the square that one task writes or reads, whatever the number of threads
@@ -14,7 +14,7 @@ const lineOf = (k: VectorBuilder, square: Pointer, i: I32, n: I32): Pointer =>
   k.offset(square, k.sub(k.mul(i, n), k.div(k.mul(i, k.add(i, 1)), 2)), 4);
 
 /** `forward`: products of every row of x; `backward`: the gradient of x from that of the products, `square`. */
-const squareProgram = family({
+const squareKernel = defineKernel({
   name: 'symmetric square',
   key: (pass: 'forward' | 'backward') => pass,
   parameters: {
@@ -72,7 +72,7 @@ export function launchSymmetricSquare(
 ): void {
   const pairs = pairsOfRow(n);
   const rowsPerTask = Math.max(1, Math.floor(taskElements / pairs));
-  const { kernel, pack } = squareProgram(dx ? 'backward' : 'forward');
+  const { kernel, pack } = squareKernel(dx ? 'backward' : 'forward');
   device.run(kernel, pack({ x, square, dx: dx ?? square, rows, rowsPerTask, n, pairs }), Math.ceil(rows / rowsPerTask));
   device.counters.bytesMoved += 4 * rows * (pairs + (dx ? 2 : 1) * n);
 }
