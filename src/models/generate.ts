@@ -69,7 +69,8 @@ export async function* generate(session: TextSession, options: GenerateOptions):
  *
  * ```ts
  * const session = openSession(model, { maxLength: 512, rows: 3 });
- * for await (const tokens of generateRows(session, { prompts: [a, b, b], tokens: 100, seed: [0, 0, 1] })) …
+ * const prompts = [[72, 105], [72], [72]];
+ * for await (const tokens of generateRows(session, { prompts, tokens: 100, seed: [0, 0, 1] })) console.log(tokens);
  * ```
  *
  * @throws OptionError for another number of prompts or seeds than the session has rows, for an empty prompt, or options out of range;

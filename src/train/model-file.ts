@@ -57,7 +57,7 @@ export interface LoadModelOptions {
  *
  * ```ts
  * const { model } = await loadModel('https://example.org/model.safetensors', { device });
- * const { model } = await loadModel(file, { device, json: { model: { width: 128 } } }); // a File that was dropped
+ * const dropped = await loadModel(file, { device, json: { model: { width: 128 } } }); // a File
  * ```
  *
  * @throws FormatError for a file that is missing, cannot be fetched, is damaged or no model; OptionError for another kind of value,
