@@ -122,11 +122,12 @@ export function checkCall<O extends OptionSpecs>(
 function checkCallOptions({ name, options }: AttentionDefinition, given: unknown): void {
   if (!isPlainObject(given))
     throw new OptionError(`${name}: ${notOptions(given, [...commonOptions, ...Object.keys(options)])}.`);
-  for (const bag of ['parameters', 'inputs', 'state']) {
-    const value = given[bag];
-    if (value !== undefined && !isPlainObject(value))
-      throw new OptionError(`${name}: ${bag} must be an object of tensors by name; got ${describe(value)}.`);
-  }
+  for (const bag of ['parameters', 'inputs', 'state']) checkByName(name, bag, given[bag]);
+}
+
+export function checkByName(name: string, bag: string, value: unknown): void {
+  if (value === undefined || isPlainObject(value)) return;
+  throw new OptionError(`${name}: ${bag} must be an object of tensors by name; got ${describe(value)}.`);
 }
 
 const noFaults = (): Faults => ({ shape: [], capability: [], option: [] });

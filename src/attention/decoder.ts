@@ -4,12 +4,13 @@ import { isFloat } from '../core/dtype.js';
 import { sameShape, show } from '../core/shape.js';
 import { cast } from '../ops/cast.js';
 import { commonDevice, disposeAll, noGradient, scope, Tensor } from '../tensor/index.js';
-import { checkCall } from './call.js';
+import { checkByName, checkCall } from './call.js';
 import { Groups } from './decode/groups.js';
 import type { Step } from './decode/memory.js';
 import { madeWith, openDecoder, settleDecoder, type HeadSizes, type Opened } from './decode/open.js';
 import {
   checkHeader,
+  checkParts,
   checkState,
   lengthsBelow,
   isLengths,
@@ -93,6 +94,7 @@ export class Decoder {
     const { name } = mechanism;
     this.#refuseGone();
     checkOptions(`${name}: step`, options, ['inputs', 'rows']);
+    checkByName(name, 'inputs', options.inputs);
     const inputs = Object.entries(options.inputs ?? {}).filter(([, x]) => x !== undefined);
     const given = { q, k, v, inputs: Object.fromEntries(inputs) };
     const rows = this.#rowsOf(options.rows, q);
@@ -187,6 +189,7 @@ export class Decoder {
   import(state: DecoderState): void {
     if (this.#disposed) this.#refuseGone();
     const who = `${this.#setting.mechanism.name}: import`;
+    checkParts(who, state);
     const header = checkHeader<DecoderState['header']>(who, state.header, { format: 'subquad decoder', version: 1 });
     if (!isLengths(header.lengths)) throw new FormatError(`${who}: the state has no lengths of rows.`);
     if (state.tensors.size === 0) throw new FormatError(`${who}: the state has no tensors.`);

@@ -1,4 +1,4 @@
-import { lengthsBelow, shapeReasons } from '../attention/decode/state.js';
+import { checkParts, lengthsBelow, shapeReasons } from '../attention/decode/state.js';
 import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
 import { checkValue, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
@@ -8,7 +8,7 @@ import { commonDevice, disposeAll, keep, noGradient, scope, share, type Tensor }
 import type { ModelState } from './model.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
-import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
+import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import type { Stack } from './stack.js';
 import { someRows, type SessionOptions, type TextSession } from './text-session.js';
 
@@ -147,7 +147,7 @@ export class SegmentSession implements TextSession {
 
   async import(state: SessionState): Promise<void> {
     this.#refuseGone();
-    checkParts(state);
+    checkParts('session: import', state);
     const { header, tensors } = state;
     commonDevice('session: import', [this.#model.ends.embedding.weight.value, ...tensors.values()]);
     const weights = await markOf(this.#model);

@@ -1,10 +1,9 @@
 import type { DecoderHeader } from '../attention/index.js';
 import { checkHeader, differencesOf, isLengths } from '../attention/decode/state.js';
 import { FormatError, OptionError } from '../core/errors.js';
-import { checkValue, plainObject } from '../core/requirements.js';
 import type { Module } from '../nn/index.js';
 import { cast, concat, reshape, slice } from '../ops/index.js';
-import { noGradient, scope, tensorsByName, type Tensor } from '../tensor/index.js';
+import { noGradient, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './model-config.js';
 
 /**
@@ -43,13 +42,6 @@ export function headerOf(
 ): SessionHeader {
   const model = JSON.parse(JSON.stringify(config)) as ModelConfig;
   return { format, version, model, weights, ...rest };
-}
-
-/** @throws OptionError for what is no header and tensors by name. */
-export function checkParts(state: SessionState): void {
-  const who = 'session: import';
-  checkValue(who, 'state', state, { ...plainObject, must: 'what export() gave' });
-  checkValue(who, 'state.tensors', state.tensors, tensorsByName);
 }
 
 /** The header, if it is one of that model with that many rows. @throws FormatError, OptionError that say what is another. */

@@ -1,6 +1,6 @@
 import { Module, type Attention, type Embedding, type Mixer, type Offset } from '../nn/index.js';
 import type { Decoder } from '../attention/index.js';
-import { lengthsBelow } from '../attention/decode/state.js';
+import { checkParts, lengthsBelow } from '../attention/decode/state.js';
 import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
 import { checkValue, type Requirement } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
@@ -8,7 +8,7 @@ import { commonDevice, noGradient, scope, type Tensor } from '../tensor/index.js
 import { layerOf } from './config-layers.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
-import { checkParts, checkSession, headerOf, markOf, type SessionState } from './session-state.js';
+import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import { Stack } from './stack.js';
 import { someRows, type SessionOptions, type TextSession } from './text-session.js';
 
@@ -154,7 +154,7 @@ export class Session implements TextSession {
 
   async import(state: SessionState): Promise<void> {
     this.#refuseGone();
-    checkParts(state);
+    checkParts('session: import', state);
     const { header, tensors } = state;
     commonDevice('session: import', [this.#model.ends.embedding.weight.value, ...tensors.values()]);
     const weights = await markOf(this.#model);

@@ -1,8 +1,9 @@
 import { describe, isList, isPlainObject } from '../../core/describe.js';
 import { FormatError, OptionError } from '../../core/errors.js';
+import { checkValue, plainObject } from '../../core/requirements.js';
 import { sameShape, show } from '../../core/shape.js';
 import { concat } from '../../ops/shape.js';
-import type { Tensor } from '../../tensor/index.js';
+import { tensorsByName, type Tensor } from '../../tensor/index.js';
 import type { Groups, SavedGroup } from './groups.js';
 
 /** What a decoder has of its tokens: named tensors, and a header that JSON can hold. */
@@ -36,6 +37,15 @@ export function saveDecoder(of: DecoderHeader['of'], groups: Groups, rows: numbe
   const shapes = Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
   const lengths = Array.from({ length: rows }, (_, row) => groups.lengthOf(row));
   return { header: { format, version, of, lengths, shapes }, tensors };
+}
+
+/** @throws OptionError for what is no header and tensors by name. */
+export function checkParts(
+  who: string,
+  state: { readonly header: unknown; readonly tensors: ReadonlyMap<string, Tensor> },
+): void {
+  checkValue(who, 'state', state, { ...plainObject, must: 'what export() gave' });
+  checkValue(who, 'state.tensors', state.tensors, tensorsByName);
 }
 
 /** The header of a state, looked at as what came from a file. @throws FormatError for something else. */

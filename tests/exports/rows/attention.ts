@@ -21,6 +21,7 @@ import {
   type Kind,
 } from '../kinds.js';
 import { call, method, plain, type Plain, type Row } from '../row.js';
+import { decoders } from './decoders.js';
 
 const sizes = { B: 1, H: 2, G: 2, L: 4, S: 4, D: 2, E: 2 };
 const aShape = open(
@@ -78,6 +79,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
     call: (_, [size, given]) => flash.parameters(size as never, given as never),
   },
   'Mechanism.decoder': ofFlash('decoder', open(options({ maxLength: positive(8) }, ['maxLength']))),
+  ...decoders,
   defineAttention: call(
     options(
       {
