@@ -17,10 +17,13 @@ const full = process.env['SUBQUAD_FULL'] === '1';
 
 let folder = '';
 beforeAll(() => {
+  // natively in the full run only: each compiles a dozen kernels
+  if (!full) vi.stubEnv('CC', 'none');
   folder = mkdtempSync(join(tmpdir(), 'subquad-examples-'));
   vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
 });
 afterAll(() => {
+  vi.unstubAllEnvs();
   vi.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });

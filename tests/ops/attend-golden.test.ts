@@ -124,7 +124,7 @@ onEveryDevice((on) => {
   };
 
   test.each(cases)('$name', (c) => check(c, goldenTensors(c.name)));
-  test.skipIf(!hasFullSet).each(goldenCases)('$name, every row of the full set', (c) =>
+  test.skipIf(!hasFullSet).each(cases)('$name, every row of the full set', (c) =>
     check(c, goldenTensors(c.name, fullSet)),
   );
 });

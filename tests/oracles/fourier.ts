@@ -17,13 +17,17 @@ export function fourierColumns(
   round: Round = exact,
 ): [Float64Array, Float64Array] {
   const out: [Float64Array, Float64Array] = [new Float64Array(n * columns), new Float64Array(n * columns)];
+  const angles = Array.from({ length: n }, (_, m) => (-2 * Math.PI * m) / n);
+  const [cosines, sines] = [Math.cos, Math.sin].map((f) => angles.map((angle) => round(f(angle)))) as [
+    number[],
+    number[],
+  ];
   for (let k = 0; k < n; k++) {
-    const angles = Array.from({ length: n }, (_, j) => (-2 * Math.PI * ((j * k) % n)) / n);
-    const [cos, sin] = [angles.map((angle) => round(Math.cos(angle))), angles.map((angle) => round(Math.sin(angle)))];
+    const [cos, sin] = [(j: number) => cosines[(j * k) % n]!, (j: number) => sines[(j * k) % n]!];
     for (let c = 0; c < columns; c++) {
       const [x, y] = [(j: number) => re[j * columns + c]!, (j: number) => im[j * columns + c]!];
-      out[0][k * columns + c] = sum(round, n, (j) => round(round(x(j) * cos[j]!) - round(y(j) * sin[j]!)));
-      out[1][k * columns + c] = sum(round, n, (j) => round(round(x(j) * sin[j]!) + round(y(j) * cos[j]!)));
+      out[0][k * columns + c] = sum(round, n, (j) => round(round(x(j) * cos(j)) - round(y(j) * sin(j))));
+      out[1][k * columns + c] = sum(round, n, (j) => round(round(x(j) * sin(j)) + round(y(j) * cos(j))));
     }
   }
   return out;

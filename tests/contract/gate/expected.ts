@@ -125,12 +125,12 @@ function joined(heads: readonly Matrix[], one: Case, columns: number): Float64Ar
   return all.map((x, at) => (isReal(one, at, columns) ? x : 0));
 }
 
-/** Orders of summation for the error of plain float32 code: at first, and at most, where a result does not keep the budget. */
-const [ordersAtFirst, mostOrders] = [3, 64];
+/** Orders of summation for the error of plain float32 code: one, and at most, where a result does not keep the budget. */
+const mostOrders = 64;
 
 /**
  * What the oracle says of a case, and the budget of each result: twice the largest error of plain float32 code over several
- * orders of summation, and rounding. Few orders come first, as budgets only grow with them.
+ * orders of summation, and rounding. One order comes first, as budgets only grow with them.
  */
 export class Expected {
   readonly exact: Results;
@@ -144,7 +144,7 @@ export class Expected {
     exact = evaluate(oracle, one, data, new Graph(double)),
   ) {
     this.exact = exact;
-    this.#run(ordersAtFirst);
+    this.#run(1);
   }
 
   /** Runs plain code in more orders. False if it was run in all already. */
