@@ -2,6 +2,7 @@ import { CapabilityError } from '../core/errors.js';
 import { checkValue, made } from '../core/requirements.js';
 import { Module } from '../nn/index.js';
 import { CompressiveTransformer } from './compressive.js';
+import { EncoderDecoder } from './encoder-decoder.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import type { LanguageModel } from './model.js';
 import type { SessionOptions, TextSession } from './text-session.js';
@@ -9,27 +10,37 @@ import { TransformerXl } from './transformer-xl.js';
 import { Transformer } from './transformer.js';
 
 /**
- * The model of the next token that a configuration describes, without values yet: `initialise` or `load` it.
+ * The model that a configuration describes, without values yet: `initialise` or `load` it. An encoder is trained on what its batches hide or
+ * ask for; the batches of an encoder–decoder have a `source` (`PairBatch`).
  *
- * @throws CapabilityError for a kind that does not predict the next token; OptionError for what is no whole configuration.
+ * @throws OptionError for what is no whole configuration.
  */
 export function createModel(config: ModelConfig): LanguageModel {
   checkConfig('createModel', config);
   switch (config.kind) {
     case 'decoder':
+    case 'encoder':
       return new Transformer(config);
     case 'transformer-xl':
       return new TransformerXl(config);
     case 'compressive-transformer':
       return new CompressiveTransformer(config);
-    case 'encoder':
     case 'encoder-decoder':
-      throw new CapabilityError(
-        `createModel: kind ${config.kind} is no model of the next token; use Transformer or EncoderDecoder, or take kind decoder.`,
-      );
+      return new EncoderDecoder(config);
     default:
       return config.kind satisfies never;
   }
+}
+
+/**
+ * The same for texts that are their own targets, each token that of the one before.
+ *
+ * @throws CapabilityError for a kind that sees the tokens it would predict, or a source; as `createModel`.
+ */
+export function createNextTokenModel(config: ModelConfig): LanguageModel {
+  checkConfig('createModel', config);
+  if (config.kind !== 'encoder' && config.kind !== 'encoder-decoder') return createModel(config);
+  throw new CapabilityError(`model: kind ${config.kind} is no model of the next token; take kind decoder.`);
 }
 
 /**

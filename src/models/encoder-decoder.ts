@@ -1,9 +1,9 @@
 import { OptionError } from '../core/errors.js';
-import { checkValues, listOfNumbers } from '../core/requirements.js';
-import { Module, type Context, type Outcome } from '../nn/index.js';
+import { checkValues, listOfNumbers, plainObject } from '../core/requirements.js';
+import { Module, type Context, type NamedTensors, type Outcome } from '../nn/index.js';
 import type { Mask } from '../masks/index.js';
 import { checkContext, someMask } from '../nn/layer.js';
-import { besideOf } from '../nn/outcome.js';
+import { besideOf, type Beside } from '../nn/outcome.js';
 import { cast } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './config.js';
@@ -11,6 +11,7 @@ import {
   checkBatch,
   checkLossOptions,
   padded,
+  type LanguageModel,
   type Loss,
   type LossOptions,
   type Model,
@@ -40,7 +41,7 @@ const ofSource = { sourceLengths: listOfNumbers, sourceMask: someMask, crossMask
  * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
  * configuration's layers, and one table of embeddings. (Vaswani et al. 2017, arXiv 1706.03762.)
  */
-export class EncoderDecoder extends Module implements Model<PairBatch> {
+export class EncoderDecoder extends Module implements Model<PairBatch>, LanguageModel {
   readonly ends: Ends;
   readonly encoder: Stack;
   readonly decoder: Stack;
@@ -50,6 +51,14 @@ export class EncoderDecoder extends Module implements Model<PairBatch> {
     this.ends = this.child('ends', new Ends(config));
     this.encoder = this.child('encoder', new Stack(config, { causal: false, cross: false }));
     this.decoder = this.child('decoder', new Stack(config, { causal: true, cross: true }));
+  }
+
+  get vocabulary(): number {
+    return this.config.vocabulary;
+  }
+
+  get length(): number {
+    return this.config.length;
   }
 
   /** `[B, S, width]` of a source `[B, S]`. */
@@ -77,20 +86,26 @@ export class EncoderDecoder extends Module implements Model<PairBatch> {
     });
   }
 
+  /** States are those of the encoder's layers, by names such as `encoder.last.0`, and of the decoder's. */
   loss(batch: PairBatch, options: LossOptions = {}): Loss {
     checkBatch(batch, { ...padded, ...ofSource, source: someTensor }, ['source']);
-    checkLossOptions('model.loss', options);
+    checkLossOptions('model.loss', options, { state: plainObject });
     const { source, tokens, targets, lengths, mask, sourceLengths, sourceMask, crossMask } = batch;
-    const { reduction, precision } = options;
+    const { reduction, precision, state } = options;
+    const before = statesOf(state);
     return scope(() => {
       const { stream: encoded, ...ofSource } = this.#run(this.encoder, source, {
         precision,
         lengths: sourceLengths,
         mask: sourceMask,
+        state: before.encoder,
       });
       const context = { precision, lengths, mask, encoded, encodedLengths: sourceLengths, encodedMask: crossMask };
-      const { stream, ...ofTokens } = this.#run(this.decoder, tokens, context);
-      return { ...besideOf([ofSource, ofTokens]), loss: this.ends.loss(stream, targets, reduction) };
+      const { stream, ...ofTokens } = this.#run(this.decoder, tokens, { ...context, state: before.decoder });
+      return {
+        ...besideOf([named('encoder', ofSource), named('decoder', ofTokens)]),
+        loss: this.ends.loss(stream, targets, reduction),
+      };
     });
   }
 
@@ -102,3 +117,25 @@ export class EncoderDecoder extends Module implements Model<PairBatch> {
     });
   }
 }
+
+const parts = ['encoder', 'decoder'] as const;
+
+/** Of the states of both, those of each. @throws OptionError for a name that tells neither. */
+function statesOf(state: NamedTensors = {}): Readonly<Record<(typeof parts)[number], NamedTensors>> {
+  const [encoder, decoder] = parts.map((part) =>
+    Object.fromEntries(
+      Object.entries(state).flatMap(([name, x]) =>
+        name.startsWith(`${part}.`) ? [[name.slice(part.length + 1), x]] : [],
+      ),
+    ),
+  ) as [NamedTensors, NamedTensors];
+  const stray = Object.keys(state).filter((name) => !parts.some((part) => name.startsWith(`${part}.`)));
+  if (stray.length === 0) return { encoder, decoder };
+  throw new OptionError(`model: a state is named by its part, such as encoder.last.0; got ${stray.join(', ')}.`);
+}
+
+/** What a part gave, its states by names that tell the part. */
+const named = (part: (typeof parts)[number], { state, ...rest }: Beside): Beside => ({
+  ...rest,
+  ...(state && { state: Object.fromEntries(Object.entries(state).map(([name, x]) => [`${part}.${name}`, x])) }),
+});

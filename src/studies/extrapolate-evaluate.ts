@@ -2,7 +2,7 @@ import type { Corpus } from '../data/corpus.js';
 import type { Device } from '../devices/device.js';
 import { everyLayer } from '../models/config-layers.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
-import { createModel } from '../models/create.js';
+import { createNextTokenModel } from '../models/create.js';
 import type { LanguageModel } from '../models/model.js';
 import { extendPositions } from '../positions/index.js';
 import { keep, type Tensor } from '../tensor/index.js';
@@ -54,7 +54,7 @@ export async function evaluated(call: Evaluated): Promise<ExtrapolationRow> {
 
 /** The trained weights in a model of another position: only a learned table may have to grow. */
 function withPosition({ model }: Evaluated, config: ModelConfig): LanguageModel {
-  const longer = createModel(config);
+  const longer = createNextTokenModel(config);
   const made: Tensor[] = [];
   try {
     const specs = longer.namedParameters();

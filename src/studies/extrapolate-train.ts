@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { Batches } from '../data/batches.js';
 import type { Corpus } from '../data/corpus.js';
 import type { Device } from '../devices/device.js';
-import { createModel } from '../models/create.js';
+import { createNextTokenModel } from '../models/create.js';
 import type { ModelConfig } from '../models/config.js';
 import type { LanguageModel } from '../models/model.js';
 import { disposeAll } from '../tensor/index.js';
@@ -37,7 +37,7 @@ export interface TrainSmallOptions extends Recipe {
 /** A trained model, its caller's to dispose of; undefined when it was stopped before its end. */
 export async function trainSmall(options: TrainSmallOptions): Promise<LanguageModel | undefined> {
   const { device, config, folder, seed } = options;
-  const model = createModel(config);
+  const model = createNextTokenModel(config);
   try {
     if (folder !== undefined && (await restored(model, folder, options))) return model;
     model.initialise({ device, seed });

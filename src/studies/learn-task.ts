@@ -2,7 +2,8 @@ import { CapabilityError } from '../core/errors.js';
 import { refuse, reasonsAgainst, wholeFrom } from '../core/requirements.js';
 import { NOTHING_ASKED, type Task, taskBatch, type TaskOptions } from '../data/index.js';
 import type { Device } from '../devices/index.js';
-import { createModel, type LanguageModel, type ModelConfig, Transformer } from '../models/index.js';
+import { createNextTokenModel } from '../models/create.js';
+import { type LanguageModel, type ModelConfig, Transformer } from '../models/index.js';
 import { argmax } from '../ops/index.js';
 import { noGradient, scope, tensor } from '../tensor/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
@@ -55,7 +56,7 @@ export function taskBatches({ task, batchSize, seed, options }: Asked, length: n
 export async function learnTask(options: LearnTaskOptions): Promise<LearnedTask> {
   const { device, config, steps, rate, seed, onStep } = options;
   refuse('learnTask', reasonsAgainst({ steps }, { steps: wholeFrom(1) }));
-  const model = createModel(config).initialise({ device, seed });
+  const model = createNextTokenModel(config).initialise({ device, seed });
   try {
     const trainer = new Trainer({
       device,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { Ngram } from '../data/index.js';
 import type { Device } from '../devices/index.js';
-import { createModel } from '../models/index.js';
+import { createNextTokenModel } from '../models/create.js';
 import { evaluate } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
 import type { Metric } from '../train/metrics.js';
@@ -82,7 +82,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   onProgress?.('reading the text');
   const data = await openData(config, folder, onProgress);
   onProgress?.('drawing the weights and compiling kernels');
-  const model = createModel(config.model).initialise({ device, seed: config.train.seed });
+  const model = createNextTokenModel(config.model).initialise({ device, seed: config.train.seed });
   try {
     const { precision, seed, accumulate, clip, patience, saveEvery } = config.train;
     const trainer = new Trainer({

@@ -37,7 +37,10 @@ export async function fitToMemory(
   }
   const found: string[] = [];
   for (const { what, change, batchSize } of changesOf(config, options.batchSize)) {
-    const { peakBytes } = await rehearseTraining(change(config), { ...options, batchSize });
+    const other = change(config);
+    // a batch that was given has its own sizes
+    if (options.batch && (batchSize !== options.batchSize || other.length !== config.length)) continue;
+    const { peakBytes } = await rehearseTraining(other, { ...options, batchSize });
     if (peakBytes <= limit) found.push(`${what} (${megabytes(peakBytes)})`);
   }
   throw new OutOfMemoryError(

@@ -12,9 +12,16 @@ export {
   type StopReason,
 } from './metrics.js';
 export type { BatchSource, HostBatch, HostInput, TokensAndTargets } from './micro-batch.js';
-export { checkExport, exportModel, loadModel, type ExportedJson, type LoadModelOptions } from './model-file.js';
+export {
+  checkExport,
+  exportModel,
+  loadModel,
+  type ExportedJson,
+  type ExportModelOptions,
+  type LoadModelOptions,
+} from './model-file.js';
 export type { Body, JsonObject, Origin } from './model-from.js';
-export { modelOf, type LoadedModel } from './model-of.js';
+export { modelOf, type LoadedModel, type ModelOfOptions } from './model-of.js';
 export * from './optimisers/index.js';
 export { fitToMemory, type Fitted } from './fit.js';
 export { readTensors, type ReadTensorsOptions } from './read-tensors.js';

@@ -1,6 +1,13 @@
 import { variable } from '../codegen/expression/index.js';
 import type { FloatDtype } from '../core/dtype.js';
-import { checkValues, having, listOfNumbers, plainObject, type Requirement } from '../core/requirements.js';
+import {
+  checkValues,
+  having,
+  listOfNumbers,
+  plainObject,
+  reasonsAgainst,
+  type Requirement,
+} from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import { Mask } from '../masks/index.js';
 import { IGNORED } from '../models/loss.js';
@@ -85,6 +92,10 @@ const named: Requirement = {
     ),
 };
 const ofBatch = { inputs: named, counted: weight };
+export const someBatch: Requirement = {
+  must: 'a batch { inputs, counted }',
+  holds: (value) => reasonsAgainst(value, ofBatch, ['inputs', 'counted']).length === 0,
+};
 
 /** A batch of a source by name. @throws OptionError for what is none. */
 export function readBatch(batches: BatchSource, index: number): HostBatch {

@@ -18,7 +18,8 @@ import {
   type Written,
 } from './checkpoint/index.js';
 import { verify } from './checkpoint/checkpoint.js';
-import { someDevice } from '../tensor/index.js';
+import type { WeightMap } from '../nn/index.js';
+import { disposeAll, keep, scope, someDevice, type Tensor } from '../tensor/index.js';
 import { someModel } from './micro-batch.js';
 import { changesOf } from './differences.js';
 import {
@@ -32,7 +33,7 @@ import {
   pathOf,
   writtenOf,
 } from './model-from.js';
-import { type LoadedModel, modelOf } from './model-of.js';
+import { type LoadedModel, modelOf, someMap } from './model-of.js';
 import { after } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
 
@@ -45,6 +46,13 @@ export interface LoadModelOptions {
   readonly weights?: 'best' | 'last';
   /** What `exportModel` writes beside the weights, or where it is. Default: where they are, `.json` for `.safetensors`. */
   readonly json?: Origin | JsonObject;
+  /** Between the names and layouts of the file and ours, for weights from elsewhere; default the names as they are. */
+  readonly map?: WeightMap;
+}
+
+export interface ExportModelOptions {
+  /** To their names and layouts; default ours. What is written so is loaded with the same map. */
+  readonly map?: WeightMap;
 }
 
 /**
@@ -64,19 +72,19 @@ export interface LoadModelOptions {
  * or where it is not known what `json` is; else as `modelOf`.
  */
 export async function loadModel(from: Origin, options: LoadModelOptions): Promise<LoadedModel> {
-  const requirements = { device: someDevice, weights: oneOf(['best', 'last']), json: anything };
+  const requirements = { device: someDevice, weights: oneOf(['best', 'last']), json: anything, map: someMap };
   checkValues('loadModel', options, requirements, ['device']);
-  const { device, weights, json: given } = options;
+  const { device, weights, json: given, map } = options;
   const path = pathOf(from);
   if (path === undefined) {
-    if (weights === undefined) return modelFrom(from, await jsonOf(given ?? beside(from)), device);
+    if (weights === undefined) return modelFrom(from, await jsonOf(given ?? beside(from)), { device, map });
     throw new OptionError(`loadModel: weights: "${weights}" is for the folder of a run; these weights are not in one.`);
   }
   const json = given === undefined ? readModelJson(path).json : await jsonOf(given);
   const single = isSingleFile(path);
   const file = single ? await exported(path, json) : await weightsOf(path, weights, json);
   try {
-    return await modelOf(json, file, { device, names: single ? undefined : after(PREFIX.model) });
+    return await modelOf(json, file, { device, map, names: single ? undefined : after(PREFIX.model) });
   } finally {
     await file.close();
   }
@@ -186,12 +194,27 @@ const isGiven = (value: Json | undefined): boolean => typeof value === 'object' 
  *
  * @throws NumericsError for a weight that f16 does not hold, FormatError when a file cannot be written; as `checkExport`.
  */
-export async function exportModel(path: string, model: LanguageModel, json: ExportedJson): Promise<void> {
+export async function exportModel(
+  path: string,
+  model: LanguageModel,
+  json: ExportedJson,
+  options: ExportModelOptions = {},
+): Promise<void> {
   checkExport(path);
   checkValue('exportModel', 'model', model, someModel);
   checkValue('exportModel', 'json', json, plainObject);
   checkValue('exportModel', 'json.model', json.model, plainObject);
-  const entries = [...model.stateDict()].map(([name, tensor]): [string, TensorSource] => {
+  checkValues('exportModel', options, { map: someMap });
+  const theirs = options.map && keep(scope(() => options.map!.toTheirs(model.stateDict())));
+  try {
+    await writeModel(path, theirs ?? model.stateDict(), json);
+  } finally {
+    disposeAll(theirs);
+  }
+}
+
+async function writeModel(path: string, tensors: ReadonlyMap<string, Tensor>, json: ExportedJson): Promise<void> {
+  const entries = [...tensors].map(([name, tensor]): [string, TensorSource] => {
     const bytes = async (): Promise<ArrayBufferView> => {
       const numbers = await tensor.data();
       const wrong = numbers.find((x) => !(Math.abs(x) < 65520));

@@ -1,11 +1,10 @@
 import { parseJson as parseValue } from '../core/json.js';
 import { FormatError, OptionError } from '../core/errors.js';
 import { isNode, requireNode } from '../core/node.js';
-import type { Device } from '../devices/device.js';
 import { inMemory } from './checkpoint/bytes.js';
 import { verify } from './checkpoint/checkpoint.js';
 import { type Json, Safetensors, type Written } from './checkpoint/index.js';
-import { type LoadedModel, modelOf } from './model-of.js';
+import { type LoadedModel, modelOf, type ModelOfOptions } from './model-of.js';
 
 /** A `Response`, a `Blob` or a `File`. */
 export interface Body {
@@ -33,11 +32,11 @@ export function pathOf(from: Origin): string | undefined {
 }
 
 /** The model whose weights are not at a path; see `loadModel`. */
-export async function modelFrom(from: Origin, json: JsonObject, device: Device): Promise<LoadedModel> {
+export async function modelFrom(from: Origin, json: JsonObject, options: ModelOfOptions): Promise<LoadedModel> {
   const { name, bytes } = await contentOf(from);
   const written = writtenOf(name, json);
   if (written !== undefined) await verify(`loadModel: "${name}"`, inMemory(bytes), written);
-  return modelOf(json, await Safetensors.open(bytes, name), { device });
+  return modelOf(json, await Safetensors.open(bytes, name), options);
 }
 
 /** What the JSON beside weights says of them; one that was written by hand may say nothing. */

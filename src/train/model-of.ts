@@ -1,6 +1,7 @@
-import { checkValue, plainObject } from '../core/requirements.js';
+import { callable, checkValue, checkValues, made, plainObject } from '../core/requirements.js';
 import { createModel, readConfig, type LanguageModel, type ModelConfig } from '../models/index.js';
-import { disposeAll, scope } from '../tensor/index.js';
+import { WeightMap } from '../nn/weight-map.js';
+import { disposeAll, scope, someDevice } from '../tensor/index.js';
 import type { Safetensors } from './checkpoint/safetensors.js';
 import type { Json } from './checkpoint/state.js';
 import { checkFinite } from './diagnose.js';
@@ -14,6 +15,14 @@ export interface LoadedModel {
   readonly json: Readonly<Record<string, Json>>;
 }
 
+export interface ModelOfOptions extends ReadTensorsOptions {
+  /** Between the file's names and layouts and ours; default the names as they are. */
+  readonly map?: WeightMap | undefined;
+}
+
+/** What goes between names. */
+export const someMap = made('a weight map, as weightMap makes it', WeightMap);
+
 /**
  * The model that `json.model` describes, with the weights of a file, wherever its bytes are. Weights of 16 bits are widened.
  *
@@ -23,14 +32,16 @@ export interface LoadedModel {
 export async function modelOf(
   json: Readonly<Record<string, Json>>,
   file: Safetensors,
-  options: ReadTensorsOptions,
+  options: ModelOfOptions,
 ): Promise<LoadedModel> {
   checkValue('modelOf', 'json', json, plainObject);
+  checkValues('modelOf', options, { device: someDevice, names: callable, map: someMap }, ['device']);
+  const { map, ...reading } = options;
   const config = readConfig(json['model']);
   const model = createModel(config);
-  const tensors = await readTensors(file, options);
+  const tensors = await readTensors(file, reading);
   try {
-    scope(() => model.load(tensors));
+    scope(() => model.load(tensors, map && { map }));
   } finally {
     disposeAll(tensors);
   }

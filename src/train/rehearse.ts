@@ -2,16 +2,22 @@ import type { Kernel } from '../codegen/kernel.js';
 import type { FloatDtype } from '../core/dtype.js';
 import { callable, checkValues, plainObject, wholeBetween, wholeFrom } from '../core/requirements.js';
 import { RehearsalDevice, type DeviceInfo, type KernelWork } from '../devices/index.js';
-import { createModel, type ModelConfig } from '../models/index.js';
+import { createModel, Transformer, type LanguageModel, type ModelConfig } from '../models/index.js';
 import { checkConfig } from '../models/config.js';
 import { precisions } from '../models/model.js';
 import { lossScaler } from './loss-scale.js';
 import { adamW, type NamedTensors, type Optimiser } from './optimisers/index.js';
+import { someBatch, type HostBatch, type HostInput } from './micro-batch.js';
 import { constantRate } from './schedules.js';
 import { Trainer } from './trainer.js';
 
 export interface RehearseTrainingOptions {
   readonly batchSize: number;
+  /**
+   * What a batch is, where it is not `length` tokens a row whose targets all count, with as many of a source for an encoder–decoder: lengths,
+   * masks, other sizes. It has `batchSize` rows.
+   */
+  readonly batch?: HostBatch;
   /** The device that is rehearsed for. */
   readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
   /** Batches of one step; default 1. */
@@ -40,6 +46,7 @@ export interface TrainingCost {
 const count = wholeBetween(1, 2 ** 31 - 1, '2^31 - 1');
 const requirements = {
   batchSize: count,
+  batch: someBatch,
   like: plainObject,
   accumulate: count,
   optimiser: callable,
@@ -62,10 +69,10 @@ export function checkRehearsal(who: string, options: RehearseTrainingOptions): v
 export async function rehearseTraining(config: ModelConfig, options: RehearseTrainingOptions): Promise<TrainingCost> {
   checkRehearsal('rehearseTraining', options);
   checkConfig('rehearseTraining', config);
-  const { batchSize, like, accumulate = 1, optimiser = adamW, precision = 'f32' } = options;
+  const { batchSize, batch, like, accumulate = 1, optimiser = adamW, precision = 'f32' } = options;
   const device = new RehearsalDevice({ like, countPairs: false });
   const model = createModel(config).initialise({ device, seed: 0 });
-  const rows = new Int32Array(batchSize * (config.length + 1));
+  const rows = batch ?? batchOf(config, model, batchSize);
   let trainer: Trainer | undefined;
   try {
     trainer = new Trainer({
@@ -97,6 +104,20 @@ export async function rehearseTraining(config: ModelConfig, options: RehearseTra
     trainer?.dispose();
     model.dispose();
   }
+}
+
+/** As many tokens as a model is made for, and targets at all that its layers give. */
+function batchOf({ kind, length }: ModelConfig, model: LanguageModel, batchSize: number): HostBatch {
+  const ints = (columns: number): HostInput => ({
+    data: new Int32Array(batchSize * columns),
+    shape: [batchSize, columns],
+  });
+  const layers = model instanceof Transformer ? model.stack.layers : [];
+  const given = layers.reduce((count, { mixer }) => mixer.resize?.(count) ?? count, length);
+  return {
+    inputs: { tokens: ints(length), targets: ints(given), ...(kind === 'encoder-decoder' && { source: ints(length) }) },
+    counted: batchSize * given,
+  };
 }
 
 /** Tokens of the text that fill a model's memory. */

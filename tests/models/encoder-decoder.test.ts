@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { CapabilityError } from '../../src/core/errors.js';
+import { registerMechanism } from '../../src/attention/index.js';
+import { createNextTokenModel } from '../../src/models/create.js';
 import { createModel, EncoderDecoder, readConfig } from '../../src/models/index.js';
 import { disposeAll, gradients, noGradient, scope, type Tensor } from '../../src/tensor/index.js';
+import { centred } from '../attention/centred.js';
 import { fill } from '../nn/check.js';
 import { affine } from '../nn/formulas.js';
 import type { Matrix } from '../oracles/graph.js';
@@ -170,8 +173,41 @@ onEveryDevice((on) => {
       model.dispose();
     });
 
-    it('is no model of the next token', () => {
-      expect(() => createModel(readConfig(base))).toThrow(CapabilityError);
+    it('is what createModel gives for its kind, and no model of the next token', () => {
+      expect(createModel(readConfig(base))).toBeInstanceOf(EncoderDecoder);
+      for (const kind of ['encoder', 'encoder-decoder']) {
+        expect(() => createNextTokenModel(readConfig({ ...base, kind }))).toThrow(CapabilityError);
+      }
+    });
+
+    it('carries the states of both its parts, each by its name', async () => {
+      const forget = registerMechanism(centred);
+      const model = modelOf({ mechanism: 'centred', layers: 1 }).initialise({ device: on.device, seed: 1 });
+      const batch = () => ({
+        source: tokensOf(on.device, source),
+        tokens: tokensOf(on.device, tokens),
+        targets: tokensOf(on.device, targets),
+      });
+      const all = scope(() =>
+        noGradient(() => {
+          const first = model.loss(batch());
+          const second = model.loss(batch(), { state: first.state });
+          expect(Object.keys(second.state!)).toEqual(['encoder.last.0', 'decoder.last.0']);
+          const half = { 'encoder.last.0': first.state!['encoder.last.0']! };
+          expect(() => model.loss(batch(), { state: { 'last.0': half['encoder.last.0'] } })).toThrow(
+            'a state is named by its part, such as encoder.last.0; got last.0',
+          );
+          expect(() => model.loss(batch(), { state: { 'encoder.last.1': half['encoder.last.0'] } })).toThrow(
+            'of 1 layers',
+          );
+          return [first.loss, second.loss, model.loss(batch(), { state: half }).loss];
+        }),
+      );
+      const numbers = await Promise.all(all.map((one) => one.item()));
+      expect(new Set(numbers).size).toBe(3);
+      disposeAll(all);
+      model.dispose();
+      forget();
     });
   });
 });

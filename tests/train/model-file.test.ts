@@ -4,7 +4,11 @@ import { expect, test } from 'vitest';
 import { FormatError, NumericsError, OptionError, ShapeError } from '../../src/core/errors.js';
 import type { Device } from '../../src/devices/index.js';
 import { createModel, readConfig, type LanguageModel } from '../../src/models/index.js';
-import { saveCheckpoint, sourceOf } from '../../src/train/checkpoint/index.js';
+import { transposed, weightMap } from '../../src/nn/index.js';
+import { transpose } from '../../src/ops/index.js';
+import { disposeAll, scope, tensor } from '../../src/tensor/index.js';
+import { openSafetensors, saveCheckpoint, sourceOf } from '../../src/train/checkpoint/index.js';
+import { readTensors } from '../../src/train/read-tensors.js';
 import { exportModel, loadModel } from '../../src/train/model-file.js';
 import { temporaryFolder } from '../data/folder.js';
 import { storedAs } from '../oracles/storage.js';
@@ -69,6 +73,45 @@ onEveryDevice((on) => {
     const wanted = (await drawn(4)).map(storedAs.f16);
     expect(readFileSync(path).length).toBeLessThan(2 * wanted.length + 2000);
     expectSameBits('f16', await loaded(path), wanted);
+  });
+
+  test('weights by names and layouts of others go out, and come back, by a map', async () => {
+    const path = join(temporaryFolder(), 'theirs.safetensors');
+    const map = weightMap([
+      ['wte.weight', 'ends.embedding.weight'],
+      ['h.{i}.proj.weight', 'stack.layers.{i}.attention.out.weight', transposed],
+      ['rest.{*}', '{*}'],
+    ]);
+    const model = made(on.device, 4);
+    await exportModel(path, model, { model: config, note: 'mine' }, { map });
+    const ours = await model.stateDict().get('stack.layers.0.attention.out.weight')!.data();
+    model.dispose();
+    const file = await openSafetensors(path);
+    expect([...file.entries.keys()]).toEqual(
+      expect.arrayContaining(['wte.weight', 'h.0.proj.weight', 'rest.stack.norm.weight']),
+    );
+    const stored = scope(() => tensor(ours, [8, 8], { device: on.device }));
+    const turned = scope(() => transpose(stored));
+    const theirs = await readTensors(file, { device: on.device });
+    expectSameBits(
+      'turned',
+      Float32Array.from(await turned.data(), storedAs.f16),
+      await theirs.get('h.0.proj.weight')!.data(),
+    );
+    disposeAll([stored, turned, theirs]);
+    await file.close();
+    const wanted = (await drawn(4)).map(storedAs.f16);
+    const bytes = readFileSync(path);
+    for (const from of [path, bytes]) {
+      const { model: back } = await loadModel(from, { device: on.device, map, json: { model: config as never } });
+      expectSameBits('f16', await numbersOf(back), wanted);
+      back.dispose();
+    }
+    await expect(loadModel(path, { device: on.device })).rejects.toThrow('unexpected');
+    const few = weightMap([['wte.weight', 'ends.embedding.weight']]);
+    const other = made(on.device, 4);
+    await expect(exportModel(path, other, { model: config }, { map: few })).rejects.toThrow(ShapeError);
+    other.dispose();
   });
 
   test('exported weights that were changed or cut short are refused', async () => {

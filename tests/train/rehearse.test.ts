@@ -9,12 +9,14 @@ import {
   type LanguageModel,
   type ModelConfig,
 } from '../../src/models/index.js';
+import { document } from '../../src/masks/index.js';
+import type { HostInput } from '../../src/train/index.js';
 import { lossScaler } from '../../src/train/loss-scale.js';
 import { adamW } from '../../src/train/optimisers/index.js';
 import { rehearseTraining, type RehearseTrainingOptions } from '../../src/train/rehearse.js';
 import { constantRate } from '../../src/train/schedules.js';
 import { Trainer } from '../../src/train/trainer.js';
-import { fewNatively, onEveryDevice } from '../support/devices.js';
+import { fewNatively, onEveryDevice, onWebAssemblyFirst } from '../support/devices.js';
 import { chains } from './support/trainer.js';
 
 const [batchSize, vocabulary] = [2, 32];
@@ -58,6 +60,47 @@ describe('what a training step takes is foretold: every byte, and every kernel',
     const left = mechanisms.filter(({ definition }) => definition.supports.causal !== false).map(({ name }) => name);
     expect(trainable.map(([what]) => what)).toEqual(expect.arrayContaining(left));
     expect(cases.length - trainable.length).toBe(mechanisms.length - left.length);
+  });
+
+  onWebAssemblyFirst((on) => {
+    const ints = (columns: number): HostInput => ({ data: new Int32Array(2 * columns), shape: [2, columns] });
+    const tokens = ints(70);
+    test.each([
+      ['encoder', { kind: 'encoder' }, { tokens, targets: tokens }, false],
+      ['encoder by a mixer', { kind: 'encoder', mixer: 'fnet' }, { tokens, targets: tokens }, false],
+      ['encoder–decoder', { kind: 'encoder-decoder' }, { source: tokens, tokens, targets: tokens }, false],
+      [
+        'packed',
+        {},
+        { tokens, targets: tokens, mask: document(new Int32Array(70).map((_, i) => Number(i > 30))) },
+        true,
+      ],
+      [
+        'other sizes',
+        { kind: 'encoder-decoder' },
+        { source: ints(50), sourceLengths: [50, 3], tokens, targets: tokens },
+        true,
+      ],
+    ] as const)('%s: a batch that is no text of the next token', async (_, json, inputs, told) => {
+      const { device } = on;
+      const config = readConfig({ ...base, ...json });
+      const model = createModel(config).initialise({ device, seed: 1 });
+      const batch = { inputs, counted: 140 };
+      const trainer = new Trainer({
+        device,
+        model,
+        optimiser: adamW,
+        schedule: constantRate(1e-3),
+        batches: { batchSize, length: 70, batch: () => batch, startsAnew: (step) => step === 0 },
+        clip: 1e9,
+      });
+      const foretold = await rehearseTraining(config, { batchSize, like: device.info, ...(told && { batch }) });
+      expect(device.ledger.live(), 'held all the time').toBe(foretold.restBytes);
+      await trainer.step();
+      expect((await trainer.step()).peakBytes).toBe(foretold.peakBytes);
+      trainer.dispose();
+      model.dispose();
+    });
   });
 
   onEveryDevice((on) => {

@@ -105,7 +105,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
       'tokens',
       'targets',
     ]),
-    options({ reduction, precision }),
+    options({ reduction, precision, state: value({}, (given) => Object.keys(Object(given)).length === 0) }),
   ),
   Stack: make(
     value(decoder),

@@ -125,7 +125,10 @@ const ofTrainer = (name: 'step' | 'content' | 'load' | 'dispose', ...signature: 
 });
 const loaded = async (given: Promise<LoadedModel>): Promise<void> => (await given).model.dispose();
 const cost = { batchSize: positive(1), like: value({ width: 4, threads: 1 }), accumulate: positive(1), precision };
-const rehearsal = options({ ...cost, optimiser: callback((of: NamedTensors) => adamW(of)) }, ['batchSize', 'like']);
+const rehearsal = options({ ...cost, batch: value(undefined), optimiser: callback((of: NamedTensors) => adamW(of)) }, [
+  'batchSize',
+  'like',
+]);
 const warmUp = { peak: number(1), warmUp: whole(1) };
 const run = {
   folder: text(),
@@ -211,14 +214,22 @@ export const train: Readonly<Record<string, Row | Plain>> = {
   parseMetrics: call(text('')),
   checkExport: call(weights),
   exportModel: {
-    signature: [weights, theModel, value({ model: config })],
-    call: (f: typeof exportModel, [to, model, json], world) =>
+    signature: [weights, theModel, value({ model: config }), options({ map: value(undefined) })],
+    call: (f: typeof exportModel, [to, model, json, given], world) =>
       withModel(world, (own) =>
-        f(within(world, to) as string, (model === aModel ? own : model) as LanguageModel, json as never),
+        f(
+          within(world, to) as string,
+          (model === aModel ? own : model) as LanguageModel,
+          json as never,
+          given as never,
+        ),
       ),
   },
   loadModel: {
-    signature: [weights, options({ device, weights: value(undefined), json: value({ model: config }) }, ['device'])],
+    signature: [
+      weights,
+      options({ device, weights: value(undefined), json: value({ model: config }), map: value(undefined) }, ['device']),
+    ],
     call: async (f: typeof loadModel, [from, given], world) => {
       await withModel(world, (own) => exportModel(join(world.folder, 'model.safetensors'), own, { model: config }));
       await loaded(f(within(world, from) as string, given as never));
@@ -228,7 +239,7 @@ export const train: Readonly<Record<string, Row | Plain>> = {
     signature: [
       value({ model: config }),
       made(({ folder }) => Safetensors.open(inMemory(readFileSync(join(folder, 'model.safetensors'))))),
-      options({ device, names: callback((name: string) => name) }, ['device']),
+      options({ device, names: callback((name: string) => name), map: value(undefined) }, ['device']),
     ],
     call: async (f: typeof modelOf, [json, file, given]) =>
       loaded(f(json as never, (await file) as never, given as never)),
