@@ -19,7 +19,7 @@ export interface PartOnDevice extends PlanPart {
 /** Where the kernels find the small tables of a part. */
 export type TableArguments = Readonly<Record<keyof ReturnType<typeof layoutOf>['at'], BufferAt>>;
 
-interface BufferAt {
+export interface BufferAt {
   readonly buffer: DeviceBuffer;
   readonly byteOffset: number;
 }
