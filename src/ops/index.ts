@@ -42,6 +42,7 @@ export { attend, type AttendCounters, type Attended, type AttendOptions } from '
 export { attendGathered, type GatheredOptions, type GatheredPlace, type GatheredScore } from './attend-gathered.js';
 export { mergeAttention, type PartialAttention } from './attend/merge.js';
 export { cast } from './cast.js';
+export { choleskyInverse } from './cholesky.js';
 export { convolve } from './convolve.js';
 export { crossEntropy, type CrossEntropyOptions } from './cross-entropy.js';
 export { embedding } from './embedding.js';

@@ -159,6 +159,16 @@ export const published: Readonly<Record<string, Published>> = {
     source: 'as clustered; topk 32',
     values: { numClusters: 100, bits: 32, iterations: 10, hashBias: true, topK: 32 },
   },
+  lev: {
+    source: 'arXiv 2410.05462: 32 keys of 197 or 785, by leverage',
+    values: { topK: 32, scores: 'leverage' },
+    ours: {
+      epsilon: [0, 'the number is given'],
+      power: [1, 'read by Lewis weights only'],
+      ridge: [1e-6, 'a millionth of the trace: what float32 needs'],
+      blockSize: [256, 'causal only, of which the paper has none'],
+    },
+  },
   hyper: {
     source:
       'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',

@@ -9,6 +9,7 @@ export const every: readonly Mechanism[] = [
   all.clustered,
   all.hyper,
   all.improvedClustered,
+  all.lev,
   all.reformer,
   all.linearTransformer,
   all.performer,
