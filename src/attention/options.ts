@@ -151,7 +151,7 @@ const inRange = ({ min, max = Infinity }: { readonly min: number; readonly max?:
   x >= min && x <= max;
 
 /** The default of an option for a shape. */
-export function defaultOf(spec: OptionSpec, shape: AttentionShape): unknown {
+function defaultOf(spec: OptionSpec, shape: AttentionShape): unknown {
   return typeof spec.default === 'function' ? spec.default(shape) : spec.default;
 }
 

@@ -52,9 +52,6 @@ export const pluginOf = (name: string): string | undefined => registry.pluginOf(
 /** The mechanism of a name, of this package or registered. @throws OptionError for an unknown one, with the nearest. */
 export const mechanism = (name: string): Mechanism => registry.get(name);
 
-/** What is said of a name that is none. */
-export const unknownMechanism = (name: string): string => registry.unknown(name);
-
 /** Why the mechanism that a configuration names cannot be had; undefined if it can. */
 export const reasonAgainstMechanism = (name: string, plugin: string | undefined): string | undefined =>
   registry.reasonAgainst(name, plugin, 'registerMechanism');

@@ -69,7 +69,7 @@ function axisOf(e: Expression): Axis {
 }
 
 /** The terms of a chain of one operation. */
-export function flatten(e: Expression, op: 'and' | 'or'): Expression[] {
+function flatten(e: Expression, op: 'and' | 'or'): Expression[] {
   return e.op === op ? e.args.flatMap((arg) => flatten(arg, op)) : [e];
 }
 
@@ -77,7 +77,7 @@ const comparable: ReadonlySet<string> = new Set(['lt', 'le', 'gt', 'ge', 'eq', '
 const [q, k] = [variable('q', 'i32'), variable('k', 'i32')];
 
 /** The sides of a comparison of a query's value with a key's, with d written out. */
-export function separated(part: Expression): ReturnType<typeof separate> {
+function separated(part: Expression): ReturnType<typeof separate> {
   return comparable.has(part.op) ? separate(substitute(part, { d: q.sub(k) }), new Set(['q'])) : undefined;
 }
 

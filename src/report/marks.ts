@@ -12,7 +12,7 @@ const shapes = 5;
 const dashes = 3;
 
 /** The colour of a family; standard attention, which is no family, has one of its own. */
-export const familyColour = (family: string): string => `c${Math.max(0, families.indexOf(family))}`;
+const familyColour = (family: string): string => `c${Math.max(0, families.indexOf(family))}`;
 
 /** Colours by family; within a family shapes and dashes in order. */
 export function looks(rows: readonly { readonly name: string; readonly mechanism: string; readonly family: string }[]) {

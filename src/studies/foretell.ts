@@ -11,7 +11,7 @@ import { checkShape } from '../core/shape.js';
 import { RehearsalTooLong, type KernelWork } from '../devices/index.js';
 
 /** The longest text that is rehearsed as it is: a pattern's tiles are classified one by one, and what they cost is a parabola. */
-export const longestRehearsed = { pattern: 2 ** 17, other: 2 ** 20 } as const;
+const longestRehearsed = { pattern: 2 ** 17, other: 2 ** 20 } as const;
 /** The most kernels that a rehearsal may start. */
 export const mostDispatches = 2 ** 13;
 

@@ -96,7 +96,7 @@ const ordinal = (n: number): string => (n === 1 ? 'key' : n === 2 ? '2nd' : n ==
  *
  * Relative to the paper: random blocks may repeat or fall on others, so a row sees up to 8 blocks.
  */
-export function bigBird(size: number, seed = 0): Mask {
+function bigBird(size: number, seed = 0): Mask {
   if (!(Number.isInteger(size) && size >= 1))
     throw new OptionError(`bigbird: block size must be an integer ≥ 1; got ${size}.`);
   return new Mask(`bigBird({ size: ${size} })`, ({ S }) => {

@@ -47,8 +47,7 @@ export function variant<O extends OptionSpecs, P extends string, I extends strin
 }
 
 /** An option value as the command line takes it. */
-export const optionText = (value: unknown): string =>
-  Array.isArray(value) ? value.join('+') || 'none' : String(value);
+const optionText = (value: unknown): string => (Array.isArray(value) ? value.join('+') || 'none' : String(value));
 
 /** The variants with the baselines that are missing among them in front. */
 export function withBaselines(variants: readonly Variant[]): Variant[] {

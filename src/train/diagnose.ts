@@ -47,7 +47,7 @@ async function firstOf(looked: readonly Looked[]): Promise<string | undefined> {
 }
 
 /** The first parameter that holds a NaN or an infinity, by its name. */
-export const firstNonFiniteParameter = (model: Module): Promise<string | undefined> =>
+const firstNonFiniteParameter = (model: Module): Promise<string | undefined> =>
   firstOf([...model.stateDict()].map(([name, value]) => look(name, value)));
 
 /** @throws NumericsError naming the first parameter that holds a NaN or an infinity: nothing that is computed from it is a number. */

@@ -3,7 +3,7 @@ import { CapabilityError, OptionError } from '../../src/core/errors.js';
 import { NOTHING_ASKED, taskOf } from '../../src/data/index.js';
 import type { Device } from '../../src/devices/index.js';
 import { createModel, type ModelConfig, readConfig, type Transformer } from '../../src/models/index.js';
-import { type Answers, answersOf, learnTask, taskBatches } from '../../src/studies/learn-task.js';
+import { type Answers, answersOf, learnTask, taskBatches } from './learn-task.js';
 import { scope, tensor } from '../../src/tensor/index.js';
 import { readBatch, type HostInput } from '../../src/train/micro-batch.js';
 import { onEveryDevice } from '../support/devices.js';

@@ -2,7 +2,6 @@ import { key, tablesOf, type Expression, type Table } from '../../codegen/expres
 import { lower, lowerVector, type Environment, type Lowered, type TableBinding } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import type { ParameterKind } from '../../codegen/kernel.js';
-import { parameterList } from '../parameters.js';
 
 /** What an attention kernel is specialised to. Expressions read `score`, `b`, `h`, `q`, `k`, lifted constants and tables. */
 export interface AttendSpec {
@@ -69,8 +68,6 @@ export const shared = {
   /** `flagCount` words, not 0 where an input holds NaN or Inf; read only with a mask. */
   flags: 'pointer',
 } as const satisfies Record<string, ParameterKind>;
-
-export const sharedParameters = parameterList(shared);
 
 /** Words of `flags`. */
 export const flagCount = 64;

@@ -55,7 +55,7 @@ function within(device: Device, bytes: number, body: (buffer: DeviceBuffer) => v
 }
 
 /** The halves of a buffer as planes without gaps. */
-export const planesOf = (buffer: DeviceBuffer, n: number, columns: number): Planes => ({
+const planesOf = (buffer: DeviceBuffer, n: number, columns: number): Planes => ({
   re: buffer,
   im: buffer,
   reAt: 0,

@@ -22,7 +22,7 @@ export interface FourierPlan {
   readonly table: Uint8Array;
 }
 
-export function primeFactors(n: number): number[] {
+function primeFactors(n: number): number[] {
   const factors: number[] = [];
   for (let p = 2; p * p <= n; p++) for (; n % p === 0; n /= p) factors.push(p);
   if (n > 1) factors.push(n);

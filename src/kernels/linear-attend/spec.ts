@@ -79,7 +79,7 @@ export function stateElements({ M, E, extra, normalise }: LinearSpec, width: num
 export const segmentPitch = (spec: LinearSpec, width: number): number => stateElements(spec, width) + width;
 
 /** The parts of thread workspace, in elements from its beginning. */
-export function scratchLayout(spec: LinearSpec, width: number) {
+function scratchLayout(spec: LinearSpec, width: number) {
   const { M, E } = spec;
   const line = padded(spec.chunk, width);
   const sizes = {

@@ -1,15 +1,15 @@
-import { CapabilityError } from '../core/errors.js';
-import { refuse, reasonsAgainst, wholeFrom } from '../core/requirements.js';
-import { NOTHING_ASKED, type Task, taskBatch, type TaskOptions } from '../data/index.js';
-import type { Device } from '../devices/index.js';
-import { createNextTokenModel } from '../models/create.js';
-import { type LanguageModel, type ModelConfig, Transformer } from '../models/index.js';
-import { argmax } from '../ops/index.js';
-import { noGradient, scope, tensor } from '../tensor/index.js';
-import type { BatchSource } from '../train/micro-batch.js';
-import { adamW } from '../train/optimisers/index.js';
-import { cosine } from '../train/schedules.js';
-import { Trainer } from '../train/trainer.js';
+import { CapabilityError } from '../../src/core/errors.js';
+import { refuse, reasonsAgainst, wholeFrom } from '../../src/core/requirements.js';
+import { NOTHING_ASKED, type Task, taskBatch, type TaskOptions } from '../../src/data/index.js';
+import type { Device } from '../../src/devices/index.js';
+import { createNextTokenModel } from '../../src/models/create.js';
+import { type LanguageModel, type ModelConfig, Transformer } from '../../src/models/index.js';
+import { argmax } from '../../src/ops/index.js';
+import { noGradient, scope, tensor } from '../../src/tensor/index.js';
+import type { BatchSource } from '../../src/train/micro-batch.js';
+import { adamW } from '../../src/train/optimisers/index.js';
+import { cosine } from '../../src/train/schedules.js';
+import { Trainer } from '../../src/train/trainer.js';
 
 /** What is asked, and how often at a time. */
 export interface Asked {
