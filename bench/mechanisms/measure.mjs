@@ -1,7 +1,8 @@
 // Speed-ups over standard and flash attention, the share of the arithmetic saving that becomes time, training steps of one causal
 // head against flash, and memory at 65,536 positions. After `npm run build`: node bench/mechanisms/measure.mjs [speed|share|step|long] [--device wasm] [--rounds 5]
 import { parseArgs } from 'node:util';
-import { measure, mechanism, mechanisms } from '../../dist/attention/index.js';
+import { mechanism, mechanisms } from '../../dist/attention/index.js';
+import { measure } from '../../dist/attention/rehearse.js';
 import { normal } from '../../dist/core/random.js';
 import { createDevice } from '../../dist/index.js';
 import { disposeAll, gradients, scope, tensor } from '../../dist/tensor/index.js';

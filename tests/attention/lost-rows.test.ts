@@ -42,9 +42,10 @@ describe('rows that float32 empties are counted in a note', () => {
     const { lost, notes } = await emptied(one, causal, factor);
     if (lost > 0) expect(notes).toHaveLength(1);
     if (factor === 1) expect({ lost, notes }).toEqual({ lost: 0, notes: [] });
-    // those with features say how many it is
-    if (one.definition.family === 'kernel-methods')
-      expect(notes.map((note) => Number(/^(\d+) of \d+ rows/.exec(note)![1]))).toEqual(lost > 0 ? [lost] : []);
+    // those with features say how many it is; a lambda loses some of the features of a row
+    if (one.definition.family !== 'kernel-methods') return;
+    const counted = notes.flatMap((note) => /^(\d+) of \d+ rows/.exec(note)?.[1] ?? []);
+    expect(counted.map(Number)).toEqual(lost > 0 ? [lost] : []);
   });
 
   test('a causal Performer at norms × 30 does lose rows, so the test sees what it is for', async () => {

@@ -3,8 +3,10 @@ import { bandProduct } from '../../../src/attention/kernel-methods/band.js';
 import { lambda } from '../../../src/attention/kernel-methods/index.js';
 import { disposeAll, scope, tensor } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
+import { double, single, type Arithmetic } from '../../oracles/arithmetic.js';
+import { Graph, type Matrix } from '../../oracles/graph.js';
 import * as oracles from '../../oracles/lambda.js';
-import { expectClose, type Numbers } from '../../support/compare.js';
+import { budgetOf, expectClose, type Numbers } from '../../support/compare.js';
 import { onEveryDevice } from '../../support/devices.js';
 import { normal } from '../../support/random.js';
 import { readSafetensors } from '../../support/safetensors.js';
@@ -21,20 +23,57 @@ gate(lambda, {
 
 const golden = (name: string) => readSafetensors(new URL(`../../fixtures/lambda/${name}.safetensors`, import.meta.url));
 
-/** Rows of tokens through a matrix `[outputs, inputs]`, and a batch norm as in evaluation if it is named. */
-function projected(stored: ReturnType<typeof golden>, name: string, norm?: string): Float64Array {
-  const [x, W] = [stored['in.x']!, stored[`param.to_${name}.weight`]!];
-  const [outputs, inputs] = W.shape as [number, number];
-  const n = x.data.length / inputs;
-  const of = (what: string, c: number, otherwise: number): number =>
-    norm === undefined ? otherwise : stored[`param.${norm}.${what}`]!.data[c]!;
-  return Float64Array.from({ length: n * outputs }, (_, at) => {
-    const [token, c] = [Math.floor(at / outputs), at % outputs];
-    let sum = 0;
-    for (let i = 0; i < inputs; i++) sum += W.data[c * inputs + i]! * x.data[i * n + token]!;
-    const centred = (sum - of('running_mean', c, 0)) / Math.sqrt(of('running_var', c, 1) + (norm ? 1e-5 : 0));
-    return centred * of('weight', c, 1) + of('bias', c, 0);
+type Stored = ReturnType<typeof golden>;
+
+/** Tokens, heads, and sizes of a key and a value. */
+const sizes = [36, 2, 4, 6] as const;
+
+/** The stored layer by its formula: queries, keys and values of an image, and `[n, E]` of each head. */
+function byFormula(stored: Stored, options: oracles.LambdaOptions, positions: Numbers, arithmetic: Arithmetic) {
+  const [n, H, D, E] = sizes;
+  const g = new Graph(arithmetic);
+  const numbers = (name: string): Numbers => stored[`param.${name}`]!.data;
+  const inputs = stored['in.x']!.shape[1]!;
+  const x = g.transpose(g.input(stored['in.x']!.data, inputs, n));
+  const through = (name: 'q' | 'k' | 'v', columns: number): Matrix =>
+    g.matmulT(x, g.input(numbers(`to_${name}.weight`), columns, inputs));
+  // a batch norm as in evaluation
+  const normed = (y: Matrix, norm: string): Matrix => {
+    const row = (what: string): Matrix => g.input(numbers(`${norm}.${what}`), 1, y.columns);
+    const deviation = g.map(
+      row('running_var'),
+      (v, r) => Math.sqrt(r(v + 1e-5)),
+      () => 0,
+    );
+    return g.add(g.mul(g.div(g.sub(y, row('running_mean')), deviation), row('weight')), row('bias'));
+  };
+  const q = normed(through('q', H * D), 'norm_q');
+  const [k, v] = [through('k', D), normed(through('v', E), 'norm_v')];
+  const heads = Array.from({ length: H }, (_, h) => g.columns(q, h * D, (h + 1) * D));
+  const out = oracles.lambda(g, {
+    B: 1,
+    H,
+    G: 1,
+    L: n,
+    S: n,
+    D,
+    E,
+    causal: false,
+    scale: 1,
+    options,
+    seed: 0,
+    q: (_, h) => heads[h]!,
+    k: () => k,
+    v: () => v,
+    parameter: () => g.input(positions, positions.length / D, D),
+    input: () => k,
+    allowed: () => true,
   });
+  // theirs adds a bias to every λᵖ of a convolution, which adds q·bias to every number of a row
+  const bias = stored['param.pos_conv.bias'] && g.input(numbers('pos_conv.bias'), 1, D);
+  const rows = out.map((head, h) => (bias ? g.add(head, g.matmulT(heads[h]!, bias)) : head));
+  const joined = (parts: readonly Matrix[]): number[] => parts.flatMap(({ data }) => [...data]);
+  return { q: joined(heads), k: k.data, v: v.data, out: joined(rows), bias };
 }
 
 onEveryDevice((on) => {
@@ -46,39 +85,40 @@ onEveryDevice((on) => {
     async (name, radius, table) => {
       const { device } = on;
       const stored = golden(name);
-      const [n, H, D, E] = [36, 2, 4, 6];
-      const q = projected(stored, 'q', 'norm_q'); // [n, H·D]
+      const [n, H, D, E] = sizes;
       const vectors = stored[`param.${table}`]!.data;
       const offsets = (2 * radius + 1) ** 2;
       // a convolution has its channels first
       const positions = Float64Array.from({ length: offsets * D }, (_, at) =>
         name === 'global' ? vectors[at]! : vectors[(at % D) * offsets + Math.floor(at / D)]!,
       );
-      const heads = Float64Array.from({ length: H * n * D }, (_, at) => {
-        const [h, token] = [Math.floor(at / (n * D)), Math.floor(at / D) % n];
-        return q[token * H * D + h * D + (at % D)]!;
-      });
+      const options = { radius, width: 6 };
+      const exact = byFormula(stored, options, positions, double);
       const make = (x: Numbers, shape: readonly number[]) => tensor(Float32Array.from(x), shape, { device });
       const out = scope(
         () =>
-          lambda.run(
-            make(heads, [1, H, n, D]),
-            make(projected(stored, 'k'), [1, 1, n, D]),
-            make(projected(stored, 'v', 'norm_v'), [1, 1, n, E]),
-            { radius, width: 6, parameters: { positions: make(positions, [1, offsets, D]) } },
-          ).out,
+          lambda.run(make(exact.q, [1, H, n, D]), make(exact.k, [1, 1, n, D]), make(exact.v, [1, 1, n, E]), {
+            ...options,
+            parameters: { positions: make(positions, [1, offsets, D]) },
+          }).out,
       );
-      const got = await out.data();
-      const bias = name === 'local' ? stored['param.pos_conv.bias']!.data : new Float32Array(D);
-      // theirs adds a bias to every λᵖ, which adds q·bias to every number of a row
-      const ours = Float64Array.from({ length: H * E * n }, (_, at) => {
-        const [h, e, token] = [Math.floor(at / (E * n)), Math.floor(at / n) % E, at % n];
-        const offset = Array.from(bias).reduce((sum, x, d) => sum + x * heads[(h * n + token) * D + d]!, 0);
-        return got[(h * n + token) * E + e]! + offset;
-      });
+      const bias = Array.from(exact.bias?.data ?? []);
+      const ours = Array.from(await out.data(), (x, at) =>
+        bias.reduce((sum, y, d) => sum + y * exact.q[Math.floor(at / E) * D + d]!, x),
+      );
+      // theirs has tokens last
+      const tokensLast = (rows: Numbers): number[] =>
+        Array.from({ length: H * E * n }, (_, at) => {
+          const [h, e, token] = [Math.floor(at / (E * n)), Math.floor(at / n) % E, at % n];
+          return rows[(h * n + token) * E + e]!;
+        });
+      const [formula, plain] = [exact, byFormula(stored, options, positions, single)].map(({ out: rows }) =>
+        tokensLast(rows),
+      ) as [number[], number[]];
       const want = stored['out.o']!.data;
-      // theirs is float32 too, with sums of at most 36·4 products
-      expectClose('ours and theirs', ours, want, { budget: 1e-5 * Math.max(...Array.from(want, Math.abs)) });
+      expectClose('theirs and the formula', want, formula, { budget: plain });
+      // theirs is float32 too, so both may be off
+      expectClose('ours and theirs', tokensLast(ours), want, { budget: 2 * budgetOf(formula, plain) });
       disposeAll(out);
     },
   );
