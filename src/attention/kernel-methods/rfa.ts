@@ -3,14 +3,12 @@ import {
   add,
   broadcastTo,
   concat,
-  cos,
   linearAttend,
   map,
   matmul,
   mul,
   reshape,
   sigmoid,
-  sin,
   square,
   sum,
   neg,
@@ -78,7 +76,8 @@ export const rfa = defineAttention({
   },
   forward: (call) => {
     const { B, H, G, L, S } = call.shape;
-    const bytes = 4 * B * 2 * rowsOf(call.options) * ((H / G) * L + S);
+    // half as many angles as features, which are there twice for a while
+    const bytes = 4 * B * 5 * rowsOf(call.options) * ((H / G) * L + S);
     const ofHeads = { projection: 'k', deviation: 'k', gateWeight: 'k', gateBias: 'k' } as const;
     return { out: byKeyHeads(call, bytes, (part) => attend(part).out, ofHeads) };
   },
@@ -132,7 +131,8 @@ function features(x: Tensor, { options, parameters, shape: { B, G } }: Features)
   const directions = mul(mul(parameters['projection']!, parameters['deviation']!), 1 / temperature); // [G, M/2, D]
   const angles = matmul(unit, directions, { transposeB: true });
   const factor = scaling === 'theory' ? Math.sqrt(2 / M) : 0.1;
-  return reshape(mul(concat([sin(angles), cos(angles)], { axis: -1 }), factor), [B, heads, n, M]);
+  const waves = [map((x) => x.sin().mul(factor), angles), map((x) => x.cos().mul(factor), angles)];
+  return reshape(concat(waves, { axis: -1 }), [B, heads, n, M]);
 }
 
 /** g = σ(w·k + b) of every key as `[B, H, S]` logarithms, and 1 − g as `[B, G, S, 1]`. */
