@@ -57,7 +57,7 @@ const lastOf = memoised((_: PlanPart, __: Device, ___: 'tables' | 'keys'): { ten
 const tableSlot = 48;
 
 /** Bytes from the start of the buffer to each table, and to the host data that a mask or score reads. */
-function layoutOf({ tiles, constants, opens, spec: { tables } }: PlanPart) {
+const layoutOf = memoised(({ tiles, constants, opens, spec: { tables } }: PlanPart) => {
   let end = 0;
   const room = (byteLength: number): number => {
     const start = end;
@@ -73,7 +73,7 @@ function layoutOf({ tiles, constants, opens, spec: { tables } }: PlanPart) {
   };
   const hostTables = tables.map((table) => room(hostData(table)?.byteLength ?? 0));
   return { at, hostTables, end };
-}
+});
 
 function tablesOn(part: PlanPart, device: Device, category: Category): Tensor {
   const { tiles, constants, opens, spec } = part;
