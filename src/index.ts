@@ -70,6 +70,18 @@ export {
   strided,
   within,
 } from './masks/index.js';
+export type {
+  F32 as KernelF32,
+  I32 as KernelI32,
+  Kind as KernelKind,
+  Pointer,
+  Value as KernelValue,
+  Variable as KernelVariable,
+  VectorBuilder,
+  VF,
+  VI,
+} from './codegen/vector.js';
+export type { ParameterKind, Signature as KernelSignature } from './codegen/program.js';
 export * from './positions/index.js';
 export * from './scores/index.js';
 export {

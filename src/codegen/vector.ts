@@ -40,6 +40,7 @@ export class VectorBuilder {
     readonly width: number,
   ) {}
 
+  /** @internal */
   finish(): Program {
     return { name: this.kernel.name, kinds: this.#kinds, body: this.#block };
   }

@@ -66,6 +66,16 @@ export const ops: Readonly<Record<string, Row>> = {
   where: call(floats(2, 3), operand, operand),
   pow: call(x, number(3)),
   gelu: call(x, options({ approximate: word('none', 'tanh') })),
+  defineKernel: {
+    signature: [
+      options({ name: text(), parameters: value({ x: 'pointer' }), cpu: callback(() => undefined) }, [
+        'name',
+        'parameters',
+        'cpu',
+      ]),
+    ],
+    call: (f: (given: never) => unknown, [given]) => void f(given as never),
+  },
   argmax: call(x, options({ axis, keepDims: flag() })),
   attend: call(...qkv, options({ causal: flag(), mask: aMask, score: aScore, scale: number(), dropout })),
   attendGathered: call(
