@@ -32,15 +32,17 @@ export function createModel(config: ModelConfig): LanguageModel {
   }
 }
 
-/**
- * The same for texts that are their own targets, each token that of the one before.
- *
- * @throws CapabilityError for a kind that sees the tokens it would predict, or a source; as `createModel`.
- */
-export function createNextTokenModel(config: ModelConfig): LanguageModel {
+/** @throws CapabilityError for a kind that sees the tokens it would predict, or a source: no text is its own target for it. */
+export function checkNextToken(config: ModelConfig): void {
   checkConfig('createModel', config);
-  if (config.kind !== 'encoder' && config.kind !== 'encoder-decoder') return createModel(config);
+  if (config.kind !== 'encoder' && config.kind !== 'encoder-decoder') return;
   throw new CapabilityError(`model: kind ${config.kind} is no model of the next token; take kind decoder.`);
+}
+
+/** `createModel` for texts that are their own targets, each token that of the one before. @throws as `checkNextToken`. */
+export function createNextTokenModel(config: ModelConfig): LanguageModel {
+  checkNextToken(config);
+  return createModel(config);
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { Ngram } from '../data/index.js';
 import type { Device } from '../devices/index.js';
-import { createNextTokenModel } from '../models/create.js';
+import { checkNextToken, createNextTokenModel } from '../models/create.js';
 import { evaluate } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
 import type { Metric } from '../train/metrics.js';
@@ -66,6 +66,7 @@ export function configOf(folder: string): TrainConfig {
  */
 export async function train(device: Device, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
+  checkNextToken(asked.model);
   if (resume) checkResumed(folder, configOf(folder), asked);
   else {
     const traces = existsSync(join(folder, CONFIG)) ? 'a run' : tracesOf(folder);
