@@ -5,7 +5,7 @@ import { leftOut } from './tests/support/left-out.js';
 const modes: Readonly<Record<string, { include: readonly string[]; testNamePattern?: string }>> = {
   browser: { include: ['tests/browser/**/*.test.ts'] },
   sweeps: { include: leftOut().whole },
-  natively: { include: leftOut().natively, testNamePattern: 'native|at random' },
+  natively: { include: leftOut().natively, testNamePattern: 'native|at random|number of threads' },
 };
 
 export default defineConfig(({ mode }) => {

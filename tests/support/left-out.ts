@@ -6,14 +6,14 @@ const root = join(import.meta.dirname, '../..');
 
 /**
  * The test files of which `npm test` leaves something out, by what they say: `whole` have sweeps of their own, which look at
- * the variable; of `natively` only the native blocks and the random cases of gates are left out.
+ * the variable; of `natively` only the native blocks, and random cases and numbers of threads of gates, are left out.
  */
 export function leftOut(): { readonly whole: readonly string[]; readonly natively: readonly string[] } {
   const files = readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts') && !name.startsWith('browser'))
     .map((name) => `tests/${name.split(sep).join('/')}`);
   const says = (path: string, what: RegExp): boolean => what.test(readFileSync(join(root, path), 'utf8'));
-  const whole = files.filter((path) => says(path, /SUBQUAD_FULL/));
+  const whole = files.filter((path) => says(path, /SUBQUAD_FULL|^import .*\bfull\b.*spec\.js'/m));
   const natively = files.filter(
     (path) =>
       says(path, /\b(?:fewNatively|onWebAssemblyFirst|gate)\(/) ||
