@@ -1,7 +1,20 @@
 import { describe, isPlainObject } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
-import { CapabilityError, notOptions, OptionError, ShapeError } from '../core/errors.js';
-import { checkValue, flag, reasonsAgainst, text, wholeFrom, type Requirement } from '../core/requirements.js';
+import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
+import { unknown } from '../core/names.js';
+import {
+  checkValue,
+  finite,
+  flag,
+  made,
+  notOptions,
+  plainObject,
+  reasonsAgainst,
+  refuse,
+  text,
+  type Requirement,
+  wholeFrom,
+} from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { Mask } from '../masks/index.js';
 import { readSizes } from '../ops/attend/sizes.js';
@@ -120,15 +133,28 @@ export function checkCall<O extends OptionSpecs>(
 }
 
 function checkCallOptions({ name, options }: AttentionDefinition, given: unknown): void {
-  if (!isPlainObject(given))
-    throw new OptionError(`${name}: ${notOptions(given, [...commonOptions, ...Object.keys(options)])}.`);
-  for (const bag of ['parameters', 'inputs', 'state']) checkByName(name, bag, given[bag]);
+  if (!isPlainObject(given)) {
+    return refuse(name, [notOptions(given, [...commonOptions, ...Object.keys(options)])]);
+  }
+  const { parameters, inputs, state } = given;
+  refuse(name, reasonsAgainst({ parameters, inputs, state }, { parameters: byName, inputs: byName, state: byName }));
 }
 
-export function checkByName(name: string, bag: string, value: unknown): void {
-  if (value === undefined || isPlainObject(value)) return;
-  throw new OptionError(`${name}: ${bag} must be an object of tensors by name; got ${describe(value)}.`);
-}
+const step: Requirement = {
+  must: 'a step, such as { seed: 1, purpose: "step 12" }',
+  holds: (value) => reasonsAgainst(value, { seed: wholeFrom(0), purpose: text }, ['seed', 'purpose']).length === 0,
+};
+
+export const byName = { ...plainObject, must: 'an object of tensors by name' };
+const common = {
+  causal: flag,
+  scale: finite,
+  score: made('a Score, such as softcap(30)', Score),
+  mask: made('a Mask, such as document(ids)', Mask),
+  seed: wholeFrom(0),
+  losses: flag,
+  training: step,
+};
 
 const noFaults = (): Faults => ({ shape: [], capability: [], option: [] });
 
@@ -143,20 +169,9 @@ function collect<O extends OptionSpecs>(
   const { values, refused } = resolveOptions(options, ownOptions(given), shape);
   option.push(...refused);
   const { causal = supports.causal === 'only', scale, score, lengths, mask, seed = 0 } = given;
-  if (typeof causal !== 'boolean') option.push('causal must be true or false');
-  if (scale !== undefined && !Number.isFinite(scale))
-    option.push(`scale must be a finite number; got ${describe(scale)}`);
-  if (score !== undefined && !(score instanceof Score)) option.push('score must be a Score, such as softcap(30)');
-  if (mask !== undefined && !(mask instanceof Mask)) {
-    option.push(`mask must be a Mask, such as document(ids); got ${describe(mask)}`);
-  }
-  if (!Number.isSafeInteger(seed) || (seed as number) < 0) {
-    option.push(`seed must be a whole number of at least 0; got ${describe(seed)}`);
-  }
-  option.push(
-    ...reasonsAgainst({ losses: given['losses'], training: given['training'] }, { losses: flag, training: step }),
-  );
-  for (const [name, x] of Object.entries((given['state'] ?? {}) as Given)) {
+  const { losses, training, state = {} } = given;
+  option.push(...reasonsAgainst({ causal, scale, score, mask, seed, losses, training }, common));
+  for (const [name, x] of Object.entries(state as Given)) {
     if (!(x instanceof Tensor)) option.push(`state.${name} must be a tensor; got ${describe(x)}`);
   }
   if (lengths !== undefined && !areLengths(lengths, B, S)) {
@@ -177,11 +192,6 @@ function collect<O extends OptionSpecs>(
   if (option.length === 0) option.push(...(refuse?.(shape, values, causal === true) ?? []));
   return { values, causal: causal === true, seed: seed as number };
 }
-
-const step: Requirement = {
-  must: 'a step, such as { seed: 1, purpose: "step 12" }',
-  holds: (value) => reasonsAgainst(value, { seed: wholeFrom(0), purpose: text }, ['seed', 'purpose']).length === 0,
-};
 
 const areLengths = (lengths: unknown, B: number, S: number): boolean =>
   Array.isArray(lengths) &&
@@ -206,7 +216,7 @@ function checkTensors<O extends OptionSpecs>(
     for (const [name, x] of Object.entries((given[kind] ?? {}) as Readonly<Record<string, unknown>>)) {
       const expected = shapes[name];
       if (expected === undefined) {
-        faults.option.push(`unknown ${kind} ${name}; it has ${Object.keys(shapes).join(', ') || 'none'}`);
+        faults.option.push(unknown(kind, [name], Object.keys(shapes)));
       } else if (x !== undefined && !(x instanceof Tensor && sameShape(x.shape, expected))) {
         const found = x instanceof Tensor ? show(x.shape) : `a value of type ${typeof x}`;
         faults.shape.push(`${kind}.${name} must be ${show(expected)}; got ${found}`);

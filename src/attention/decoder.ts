@@ -1,10 +1,11 @@
-import { CapabilityError, checkOptions, FormatError, OptionError, ShapeError } from '../core/errors.js';
+import { CapabilityError, FormatError, OptionError, ShapeError } from '../core/errors.js';
 import { describe, isList } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
+import { anything, checkValues } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { cast } from '../ops/cast.js';
 import { commonDevice, disposeAll, noGradient, scope, Tensor } from '../tensor/index.js';
-import { checkByName, checkCall } from './call.js';
+import { byName, checkCall } from './call.js';
 import { Groups } from './decode/groups.js';
 import type { Step } from './decode/memory.js';
 import { madeWith, openDecoder, settleDecoder, type HeadSizes, type Opened } from './decode/open.js';
@@ -93,8 +94,7 @@ export class Decoder {
     const { mechanism, maxLength, options: own } = this.#setting;
     const { name } = mechanism;
     this.#refuseGone();
-    checkOptions(`${name}: step`, options, ['inputs', 'rows']);
-    checkByName(name, 'inputs', options.inputs);
+    checkValues(`${name}: step`, options, { inputs: byName, rows: anything });
     const inputs = Object.entries(options.inputs ?? {}).filter(([, x]) => x !== undefined);
     const given = { q, k, v, inputs: Object.fromEntries(inputs) };
     const rows = this.#rowsOf(options.rows, q);

@@ -1,13 +1,19 @@
 import { describe } from '../core/describe.js';
-import { nearest, ShapeError } from '../core/errors.js';
+import { ShapeError } from '../core/errors.js';
 import {
   anything,
+  atLeast,
+  between,
   checkValue,
   checkValues,
   flag as aFlag,
+  listOf,
   oneOf,
+  reasonsAgainst,
   someNumber,
   text,
+  wholeBetween,
+  wholeFrom,
   type Requirement,
   type Requirements,
 } from '../core/requirements.js';
@@ -108,47 +114,27 @@ export function checkSizes(who: string, shape: AttentionShape): void {
   throw new ShapeError(`${who}: the shape must be { B, H, G, L, S, D, E }, whole numbers from 1 on; got ${got}.`);
 }
 
-/** What a value must be, as a phrase. */
-export function requirement(spec: OptionSpec): string {
+/** What a value of an option must be. */
+export function requirementOf(spec: OptionSpec): Requirement {
   switch (spec.type) {
     case 'integer':
-      return `a whole number ${rangeOf(spec)}`;
+      return wholeIn(spec);
     case 'number':
-      return `a number ${rangeOf(spec)}`;
+      return numberIn(spec);
     case 'boolean':
-      return 'true or false';
+      return aFlag;
     case 'choice':
-      return spec.choices.map((word) => `"${word}"`).join(' or ');
+      return oneOf(spec.choices);
     case 'integers':
-      return `a list of whole numbers ${rangeOf(spec)}`;
+      return listOf(`whole numbers ${wholeIn(spec).must.replace('a whole number ', '')}`, wholeIn(spec));
     default:
       return spec satisfies never;
   }
 }
 
-const rangeOf = ({ min, max = Infinity }: { readonly min: number; readonly max?: number }): string =>
-  max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
-
-function accepts(spec: OptionSpec, value: unknown): boolean {
-  switch (spec.type) {
-    case 'integer':
-      return Number.isSafeInteger(value) && inRange(spec, value as number);
-    case 'number':
-      return typeof value === 'number' && inRange(spec, value);
-    case 'boolean':
-      return typeof value === 'boolean';
-    case 'choice':
-      return spec.choices.includes(value as string);
-    case 'integers':
-      return Array.isArray(value) && value.every((one) => Number.isSafeInteger(one) && inRange(spec, one as number));
-    default:
-      return spec satisfies never;
-  }
-}
-
-// so written that NaN is refused
-const inRange = ({ min, max = Infinity }: { readonly min: number; readonly max?: number }, x: number): boolean =>
-  x >= min && x <= max;
+type Limits = { readonly min: number; readonly max?: number };
+const wholeIn = ({ min, max }: Limits): Requirement => (max === undefined ? wholeFrom(min) : wholeBetween(min, max));
+const numberIn = ({ min, max }: Limits): Requirement => (max === undefined ? atLeast(min) : between(min, max));
 
 /** The default of an option for a shape. */
 function defaultOf(spec: OptionSpec, shape: AttentionShape): unknown {
@@ -161,19 +147,13 @@ export function resolveOptions<O extends OptionSpecs>(
   given: Readonly<Record<string, unknown>>,
   shape: AttentionShape,
 ): { readonly values: OptionValues<O>; readonly refused: readonly string[] } {
-  const refused: string[] = [];
-  for (const name of Object.keys(given)) {
-    if (Object.hasOwn(specs, name)) continue;
-    const guess = nearest(name, Object.keys(specs));
-    const known = Object.keys(specs).join(', ') || 'none';
-    refused.push(`unknown option ${name}${guess === undefined ? '' : ` (did you mean ${guess}?)`}; it has ${known}`);
-  }
-  const values = Object.entries(specs).map(([name, spec]) => {
-    const value = given[name] === undefined ? defaultOf(spec, shape) : given[name];
-    if (!accepts(spec, value)) refused.push(`${name} must be ${requirement(spec)}; got ${describe(value)}`);
-    return [name, value];
-  });
-  return { values: Object.fromEntries(values) as OptionValues<O>, refused };
+  const values = Object.entries(specs).map(([name, spec]) => [
+    name,
+    given[name] === undefined ? defaultOf(spec, shape) : given[name],
+  ]);
+  const requirements = Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, requirementOf(spec)]));
+  const whole = Object.fromEntries(values) as OptionValues<O>;
+  return { values: whole, refused: reasonsAgainst({ ...given, ...whole }, requirements, Object.keys(specs)) };
 }
 
 /** The value that a text on the command line means; undefined when it means none. */
@@ -181,7 +161,7 @@ export function parseOption(spec: OptionSpec, text: string): unknown {
   switch (spec.type) {
     case 'integer':
     case 'number':
-      return numberIn(text);
+      return numberOf(text);
     case 'boolean':
       return text === 'true' ? true : text === 'false' ? false : undefined;
     case 'choice':
@@ -193,10 +173,10 @@ export function parseOption(spec: OptionSpec, text: string): unknown {
   }
 }
 
-const numberIn = (text: string): number | undefined =>
+const numberOf = (text: string): number | undefined =>
   text.trim() === '' || Number.isNaN(Number(text)) ? undefined : Number(text);
 
 function numbersIn(parts: readonly string[]): readonly number[] | undefined {
-  const numbers = parts.map(numberIn);
+  const numbers = parts.map(numberOf);
   return numbers.every((x) => x !== undefined) ? numbers : undefined;
 }

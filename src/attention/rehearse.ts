@@ -1,6 +1,6 @@
 import { describe, isPlainObject } from '../core/describe.js';
-import { notOptions, OptionError } from '../core/errors.js';
-import { checkValues, flag, wholeFrom, type Requirement } from '../core/requirements.js';
+import { OptionError } from '../core/errors.js';
+import { checkValues, flag, notOptions, refuse, wholeFrom, type Requirement } from '../core/requirements.js';
 import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
 import { RehearsalDevice } from '../devices/index.js';
 import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, writable, type Tensor } from '../tensor/index.js';
@@ -69,7 +69,7 @@ export function rehearse(
   const { training = false, like, inputs: own = false, countPairs = true, mostDispatches } = given;
   if (!(mechanism instanceof Mechanism))
     throw new OptionError(`rehearse: takes a mechanism; got ${describe(mechanism)}.`);
-  if (!isPlainObject(options)) throw new OptionError(`rehearse: ${notOptions(options, [])}.`);
+  if (!isPlainObject(options)) refuse('rehearse', [notOptions(options, [])]);
   mechanism.settle(shape, options);
   const device = new RehearsalDevice({ like, countPairs, ...(mostDispatches !== undefined && { mostDispatches }) });
   const shapes = projectionShapes(shape);

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { nearest } from '../core/errors.js';
+import { unknown } from '../core/names.js';
+import { between, oneOf, reasonAgainst, wholeBetween, type Requirement } from '../core/requirements.js';
 import { UsageError } from './io.js';
 
 interface Common {
@@ -59,7 +60,7 @@ const lists = (option: Option): boolean =>
 /** What may be there several times; of anything else the last counts. */
 const repeats = ({ takes }: Option): boolean => takes === 'words' || takes === 'files';
 
-/** @throws UsageError in one sentence that starts with `who`. */
+/** @throws UsageError in one sentence that starts with `who`, with every reason. */
 export function parseOptions<const O extends Options>(who: string, options: O, argv: readonly string[]): Parsed<O> {
   const config = Object.fromEntries(
     Object.entries(options).map(([name, { takes }]) => [
@@ -76,18 +77,24 @@ export function parseOptions<const O extends Options>(who: string, options: O, a
   });
   const positionals: string[] = [];
   const given = new Map<string, readonly string[]>();
+  const reasons: string[] = [];
+  const strange: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-    if (option === undefined) throw unknownOption(who, token.rawName, options);
-    const before = repeats(option) ? (given.get(token.name) ?? []) : [];
-    given.set(token.name, [...before, valueOf(who, token, option)]);
+    const reason = option && reasonAgainstToken(token, option);
+    if (option === undefined) strange.push(token.rawName);
+    else if (reason !== undefined) reasons.push(reason);
+    else given.set(token.name, [...(repeats(option) ? (given.get(token.name) ?? []) : []), token.value ?? '']);
   }
   const values = Object.entries(options).map(([name, option]) => {
     const texts = given.get(name);
-    return [name, texts === undefined ? absent(option) : read(who, name, option, texts)];
+    return [name, texts === undefined ? absent(option) : read(`--${name}`, option, texts, reasons)];
   });
+  const known = Object.keys(options).map((name) => `--${name}`);
+  if (strange.length > 0) reasons.push(unknown('option', strange, known, `see ${who} --help`));
+  if (reasons.length > 0) throw new UsageError(`${who}: ${reasons.join('; ')}.`);
   return { values: Object.fromEntries(values) as Values<O>, positionals };
 }
 
@@ -107,22 +114,14 @@ function withStdout(argv: readonly string[], options: Options): string[] {
   });
 }
 
-function unknownOption(who: string, rawName: string, options: Options): UsageError {
-  const guess = rawName.startsWith('--') ? nearest(rawName.slice(2), Object.keys(options)) : undefined;
-  const hint = guess === undefined ? `see ${who} --help` : `did you mean --${guess}?`;
-  return new UsageError(`${who}: unknown option ${rawName}; ${hint}`);
-}
-
-function valueOf(who: string, token: { rawName: string; value?: string | undefined }, option: Option): string {
-  const { rawName, value } = token;
-  if (option.takes === 'nothing') {
-    if (value !== undefined) throw new UsageError(`${who}: ${rawName} takes no value; got "${value}".`);
-    return '';
-  }
-  if (value === undefined || value === '' || value.startsWith('--')) {
-    throw new UsageError(`${who}: ${rawName} needs a value, such as ${rawName} ${example(option)}.`);
-  }
-  return value;
+function reasonAgainstToken(
+  { rawName, value }: { rawName: string; value?: string | undefined },
+  option: Option,
+): string | undefined {
+  if (option.takes === 'nothing') return value === undefined ? undefined : `${rawName} takes no value; got "${value}"`;
+  return value === undefined || value === '' || value.startsWith('--')
+    ? `${rawName} needs a value, such as ${rawName} ${example(option)}`
+    : undefined;
 }
 
 function example(option: Exclude<Option, { takes: 'nothing' }>): string {
@@ -137,54 +136,29 @@ function absent(option: Option): unknown {
   return option.takes === 'files' ? [] : option.default;
 }
 
-function read(who: string, name: string, option: Option, texts: readonly string[]): unknown {
+/** What the texts of an option mean; a reason for each that means nothing. */
+function read(name: string, option: Option, texts: readonly string[], reasons: string[]): unknown {
   if (option.takes === 'nothing') return true;
   if (option.takes === 'files') return texts;
   const text = texts.join(',');
   const parts = lists(option) ? text.split(',').map((part) => part.trim()) : [text];
-  if (parts.includes('')) throw new UsageError(`${who}: --${name} has an empty entry; got "${text}".`);
-  switch (option.takes) {
-    case 'text':
-    case 'output':
-      return text;
-    case 'words':
-      return parts;
-    case 'choice':
-    case 'choices': {
-      const values = parts.map((part) => choose(who, name, option.choices, part));
-      return option.takes === 'choice' ? values[0] : values;
-    }
-    case 'number':
-      return number(who, name, option.range, text);
-    case 'integer':
-    case 'integers': {
-      const values = parts.map((part) => integer(who, name, option.range, part));
-      return option.takes === 'integer' ? values[0] : values;
-    }
-    default:
-      return option satisfies never;
+  if (parts.includes('')) return void reasons.push(`${name} has an empty entry; got "${text}"`);
+  const requirement = requirementOf(option);
+  const values = parts.map((part) => ('range' in option ? numberIn(part, option.takes) : part));
+  if (requirement !== undefined) {
+    reasons.push(...values.flatMap((value) => reasonAgainst(name, value, requirement) ?? []));
   }
+  return lists(option) ? values : values[0];
 }
 
-function choose(who: string, name: string, choices: readonly string[], text: string): string {
-  if (choices.includes(text)) return text;
-  const guess = nearest(text, choices);
-  const hint = guess === undefined ? '' : ` (did you mean ${guess}?)`;
-  throw new UsageError(`${who}: --${name} must be ${alternatives(choices)}; got "${text}"${hint}.`);
+function requirementOf(option: Option): Requirement | undefined {
+  if ('choices' in option) return oneOf(option.choices);
+  if (!('range' in option)) return undefined;
+  return option.takes === 'number' ? between(...option.range) : wholeBetween(...option.range);
 }
 
-function integer(who: string, name: string, [least, most]: Range, text: string): number {
-  const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`${who}: --${name} must be a whole number from ${least} to ${most}; got "${text}".`);
-}
-
-function number(who: string, name: string, [least, most]: Range, text: string): number {
-  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
-  if (value >= least && value <= most) return value;
-  throw new UsageError(`${who}: --${name} must be a number from ${least} to ${most}; got "${text}".`);
-}
-
-export function alternatives(words: readonly string[]): string {
-  return words.length === 1 ? words[0]! : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+/** The number that a text is; else the text, as whoever typed it is shown it. */
+function numberIn(text: string, takes: 'integer' | 'integers' | 'number'): number | string {
+  const form = takes === 'number' ? /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i : /^[+-]?\d+$/;
+  return form.test(text) ? Number(text) : text;
 }

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import * as errors from '../core/errors.js';
+import { unknown as unknownName } from '../core/names.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import { printable, printed, type Style, styleFor } from './ansi.js';
 import { bench } from './commands/bench.js';
@@ -91,9 +92,8 @@ async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<num
 
 function unknown(name: string): UsageError {
   const kind = name.startsWith('-') ? 'option' : 'command';
-  const guess = errors.nearest(name, [...Object.keys(commands), '--help', '--version']);
-  const hint = guess === undefined ? 'see subquad --help' : `did you mean ${guess}?`;
-  return new UsageError(`subquad: unknown ${kind} "${name}"; ${hint}`);
+  const known = [...Object.keys(commands), '--help', '--version'];
+  return new UsageError(`subquad: ${unknownName(kind, [name], known, 'see subquad --help')}.`);
 }
 
 function overview(style: Style): string {

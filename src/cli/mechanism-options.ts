@@ -1,73 +1,151 @@
 import { knownMechanisms, mechanism as find, type Mechanism } from '../attention/index.js';
-import { parseOption, requirement } from '../attention/options.js';
-import { nearest, OptionError } from '../core/errors.js';
+import { parseOption, requirementOf } from '../attention/options.js';
+import { unknown } from '../core/names.js';
+import { reasonAgainst } from '../core/requirements.js';
+import { OptionError } from '../core/errors.js';
+import { variant, type Variant } from '../studies/mechanisms.js';
 import { UsageError } from './io.js';
 
-type Settings = Readonly<Record<string, unknown>>;
+// One syntax in every command: NAME:OPTION=VALUE:OPTION=VALUE names a mechanism with options, as tables print it. --set has the same
+// words for mechanisms that are chosen elsewhere, by a model, a file or a family; there the name may be left out where only one is
+// chosen, and NAME.OPTION=VALUE is understood too.
 
-/** Mechanisms by name, `all` for every one. @throws UsageError with every unknown name at once. */
-export function chooseMechanisms(who: string, words: readonly string[]): readonly Mechanism[] {
-  if (words.includes('all')) return knownMechanisms();
-  const refused: string[] = [];
-  const chosen = words.flatMap((word) => named(word, refused));
-  refuse(who, refused);
-  return [...new Set(chosen)];
+export type Settings = Readonly<Record<string, unknown>>;
+
+/** A mechanism that a command line names, with its options. */
+export interface Chosen {
+  readonly mechanism: Mechanism;
+  readonly options: Settings;
 }
 
-/** `option=value` words as options of one mechanism. @throws UsageError with every refused word at once. */
-export function readSettings(who: string, mechanism: Mechanism, words: readonly string[]): Settings {
-  const refused: string[] = [];
-  const settings = Object.fromEntries(words.flatMap((word) => setting(mechanism, word, refused)));
-  refuse(who, refused);
-  return settings;
+/** For the help of options that take it. */
+export const MECHANISM = 'NAME:OPTION=VALUE…';
+export const setOption = {
+  takes: 'words',
+  value: '[NAME:]OPTION=VALUE,…',
+  default: [],
+  help: 'options of mechanisms that are chosen elsewhere; a list of numbers as 1+2+3',
+} as const;
+
+/** `NAME:OPTION=VALUE:…`; nothing and a reason for what is refused. */
+export function readMechanism(word: string, reasons: string[]): Chosen[] {
+  const [name = '', ...settings] = word.split(':');
+  return named(name, reasons).map((mechanism) => ({
+    mechanism,
+    options: once(
+      mechanism,
+      settings.flatMap((text) => setting(mechanism, text, reasons)),
+      reasons,
+    ),
+  }));
 }
 
-/** `mechanism.option=value` words as options by mechanism. @throws UsageError with every refused word at once. */
-export function readAllSettings(who: string, words: readonly string[]): ReadonlyMap<string, Settings> {
-  const refused: string[] = [];
-  const settings = new Map<string, Settings>();
+/** The one mechanism of a command, with what `--set` says of it. @throws UsageError with every reason. */
+export function chooseMechanism(who: string, word: string, set: readonly string[]): Chosen {
+  const reasons: string[] = [];
+  const [chosen] = readMechanism(word, reasons);
+  const found = chosen && withSet([chosen], set, reasons)[0];
+  refuse(who, reasons);
+  return found!;
+}
+
+/** Several, each once; `all` for every one. @throws UsageError with every reason. */
+export function chooseVariants(who: string, words: readonly string[], set: readonly string[]): readonly Variant[] {
+  const reasons: string[] = [];
+  const chosen = words.includes('all')
+    ? knownMechanisms().map((mechanism) => ({ mechanism, options: {} }))
+    : words.flatMap((word) => readMechanism(word, reasons));
+  const found = variantsOf(withSet(chosen, set, reasons));
+  refuse(who, reasons);
+  return found;
+}
+
+/** Each once. */
+export function variantsOf(chosen: readonly Chosen[]): Variant[] {
+  const all = chosen.map(({ mechanism, options }) => variant(mechanism, options));
+  return all.filter(({ name }, i) => all.findIndex((other) => other.name === name) === i);
+}
+
+/** Mechanisms with what `--set` says of them; `others` are those that may be set though they are not chosen, and then are. */
+export function withSet<C extends Chosen>(
+  chosen: readonly C[],
+  words: readonly string[],
+  reasons: string[],
+  others: readonly string[] = [],
+): (C | Chosen)[] {
+  const given = new Map<Mechanism, Setting[]>();
   for (const word of words) {
-    const [, name, rest] = /^([^.=]+)\.(.*)$/.exec(word) ?? [];
-    if (name === undefined || rest === undefined) {
-      refused.push(`--set takes NAME.OPTION=VALUE; got "${word}"`);
-      continue;
-    }
-    for (const mechanism of named(name, refused)) {
-      settings.set(name, { ...settings.get(name), ...Object.fromEntries(setting(mechanism, rest, refused)) });
+    for (const [mechanism, settings] of readSet(word, chosen, others, reasons)) {
+      given.set(mechanism, [...(given.get(mechanism) ?? []), ...settings]);
     }
   }
-  refuse(who, refused);
-  return settings;
+  const added = [...given.keys()].filter((one) => !chosen.some(({ mechanism }) => mechanism === one));
+  return [...added.map((mechanism) => ({ mechanism, options: {} })), ...chosen].map((one) => {
+    const { mechanism, options } = one;
+    const whole = once(mechanism, [...(given.get(mechanism) ?? []), ...Object.entries(options)], reasons);
+    return { ...one, options: whole };
+  });
 }
 
-/** The mechanism of a name; else none, and a sentence among those `refused`. */
-export function named(name: string, refused: string[]): Mechanism[] {
+type Setting = readonly [option: string, value: unknown];
+
+/** A word of `--set`; nothing and a reason for one that is refused. */
+function readSet(
+  word: string,
+  chosen: readonly Chosen[],
+  others: readonly string[],
+  reasons: string[],
+): (readonly [Mechanism, Setting[]])[] {
+  const [, name, rest = word] = /^([^.:=]+)[.:](.*)$/.exec(word) ?? [];
+  const all = [...new Set(chosen.map(({ mechanism }) => mechanism))];
+  if (name === undefined && all.length !== 1) {
+    reasons.push(`--set ${word} must name one of the mechanisms, as NAME:${word}`);
+    return [];
+  }
+  return (name === undefined ? all : named(name, reasons)).map((mechanism) => {
+    if (!all.includes(mechanism) && !others.includes(mechanism.name)) {
+      reasons.push(`--set ${word}: ${name} is not among the mechanisms`);
+    }
+    return [mechanism, rest.split(':').flatMap((text) => setting(mechanism, text, reasons))] as const;
+  });
+}
+
+/** The mechanism of a name; nothing and a reason where there is none. */
+function named(name: string, reasons: string[]): Mechanism[] {
   try {
     return [find(name)];
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
-    refused.push(error.message.replace('mechanism: ', ''));
+    reasons.push(error.message.replace(/^mechanism: /, '').replace(/\.$/, ''));
     return [];
   }
 }
 
-/** An `option=value` word; else none, and a sentence among those `refused`. Ranges are checked where the shape is known. */
-export function setting({ name, definition }: Mechanism, word: string, refused: string[]): [string, unknown][] {
-  const [, option = word, text] = /^([^=]*)=(.*)$/.exec(word) ?? [];
+/** `OPTION=VALUE`; nothing and a reason for one that is refused. */
+function setting({ name, definition }: Mechanism, word: string, reasons: string[]): Setting[] {
+  const [, option = word, text = ''] = /^([^=]*)=(.*)$/.exec(word) ?? [];
+  const known = Object.keys(definition.options);
   const spec = Object.hasOwn(definition.options, option) ? definition.options[option] : undefined;
   if (spec === undefined) {
-    const known = Object.keys(definition.options);
-    const guess = nearest(option, known);
-    const hint = guess === undefined ? `it has ${known.join(', ') || 'none'}` : `did you mean ${guess}?`;
-    refused.push(`${name} has no option "${option}"; ${hint}`);
+    reasons.push(`${name}: ${unknown('option', [option], known)}`);
     return [];
   }
-  const value = text === undefined ? undefined : parseOption(spec, text);
-  if (value !== undefined) return [[option, value]];
-  refused.push(`${name}.${option} must be ${requirement(spec)}; got "${text ?? ''}"`);
+  const value = parseOption(spec, text) ?? text;
+  const reason = reasonAgainst(`${name}: ${option}`, value, requirementOf(spec));
+  if (reason === undefined) return [[option, value]];
+  reasons.push(reason);
   return [];
 }
 
+/** Options of which each is given once. */
+function once({ name }: Mechanism, settings: readonly Setting[], reasons: string[]): Settings {
+  const names = settings.map(([option]) => option);
+  for (const option of new Set(names.filter((one, i) => names.indexOf(one) !== i))) {
+    reasons.push(`${name}: ${option} is given twice`);
+  }
+  return Object.fromEntries(settings);
+}
+
 function refuse(who: string, reasons: readonly string[]): void {
-  if (reasons.length > 0) throw new UsageError(`${who}: ${reasons.join('; ')}`);
+  if (reasons.length > 0) throw new UsageError(`${who}: ${reasons.join('; ')}.`);
 }

@@ -1,4 +1,5 @@
-import { nearest, OptionError } from './errors.js';
+import { OptionError } from './errors.js';
+import { unknown } from './names.js';
 import { checkValue, checkValues, text } from './requirements.js';
 
 export interface RegisterOptions {
@@ -36,16 +37,17 @@ export class Registry<T extends Named> {
   get(name: string): T {
     checkValue(this.what, 'name', name, text);
     const found = this.find(name);
-    if (found === undefined) throw new OptionError(`${this.what}: ${this.unknown(name)}`);
+    if (found === undefined) throw new OptionError(`${this.what}: ${this.unknown(name)}.`);
     return found;
   }
 
-  /** What is said of a name that is none. */
-  unknown(name: string): string {
-    const names = this.known().map((one) => one.name);
-    const guess = nearest(name, names);
-    const hint = guess === undefined ? `the ${this.what}s are ${names.join(', ')}` : `did you mean ${guess}?`;
-    return `unknown ${this.what} "${name}"; ${hint}`;
+  /** Why names are refused. */
+  unknown(...names: readonly string[]): string {
+    return unknown(
+      this.what,
+      names,
+      this.known().map(({ name }) => name),
+    );
   }
 
   /** The file that a registered one was said to come from. */

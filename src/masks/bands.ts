@@ -1,9 +1,9 @@
-import { describe } from '../core/describe.js';
-import { checkOptions, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
+import { checkValues, int32From, type Requirement } from '../core/requirements.js';
 import { constant } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
-import { alternatives, integer } from './options.js';
+import { alternatives } from './options.js';
 import { place } from './place.js';
 
 const { q, k } = place;
@@ -37,31 +37,26 @@ export type WithinOptions =
  * @example within({ radius: 256 })
  */
 export function within(options: WithinOptions): Mask {
-  checkOptions('within', options, ['radius', 'left', 'right', 'causalWindow']);
+  checkValues('within', options, { radius: int32From(0), left: bound, right: bound, causalWindow: int32From(1) });
   const [form] = alternatives('within', options, [['radius'], ['left', 'right'], ['causalWindow']]);
-  const { radius: each, causalWindow, left: before, right: after } = options as Partial<Record<string, number>>;
-  if (form === 'radius') {
-    const radius = integer('within', 'radius', each, 0);
-    return new Mask(`within({ radius: ${radius} })`, () => distance.abs().le(radius));
-  }
+  const { radius, causalWindow, left, right } = options as Record<string, number>;
+  if (form === 'radius') return new Mask(`within({ radius: ${radius} })`, () => distance.abs().le(radius!));
   if (form === 'causalWindow') {
-    const window = integer('within', 'causalWindow', causalWindow, 1);
-    return new Mask(`within({ causalWindow: ${window} })`, () => distance.ge(0).and(distance.lt(window)));
+    return new Mask(`within({ causalWindow: ${causalWindow} })`, () => distance.ge(0).and(distance.lt(causalWindow!)));
   }
-  const [left, right] = [bound('left', before), bound('right', after)];
-  if (left + right < 0)
+  if (left! + right! < 0)
     throw new OptionError(`within: left ${left} and right ${right} leave no key: −right must be ≤ left.`);
   const all = constant(true);
   return new Mask(`within({ left: ${left}, right: ${right} })`, () => {
-    const after = left === Infinity ? all : distance.le(left);
-    return right === Infinity ? after : after.and(distance.ge(-right));
+    const after = left === Infinity ? all : distance.le(left!);
+    return right === Infinity ? after : after.and(distance.ge(-right!));
   });
 }
 
-function bound(name: string, value: unknown): number {
-  if (value === Infinity || (Number.isInteger(value) && Math.abs(value as number) < 2 ** 31)) return value as number;
-  throw new OptionError(`within: ${name} must be an integer or Infinity; got ${describe(value)}.`);
-}
+const bound: Requirement = {
+  must: 'a whole number or Infinity',
+  holds: (value) => value === Infinity || (Number.isInteger(value) && Math.abs(value as number) < 2 ** 31),
+};
 
 export type DilatedOptions =
   | { readonly dilation: number; readonly radiusSlots: number }
@@ -74,21 +69,20 @@ export type DilatedOptions =
  * @throws OptionError for other options and for values that are no integers ≥ 1 (`radiusSlots`: ≥ 0).
  */
 export function dilated(options: DilatedOptions): Mask {
-  checkOptions('dilated', options, ['dilation', 'radiusSlots', 'causalSlots']);
+  checkValues('dilated', options, { dilation: int32From(1), radiusSlots: int32From(0), causalSlots: int32From(1) });
   const [, slots] = alternatives('dilated', options, [
     ['dilation', 'radiusSlots'],
     ['dilation', 'causalSlots'],
   ]);
-  const { radiusSlots, causalSlots } = options as Partial<Record<string, number>>;
-  const dilation = integer('dilated', 'dilation', options.dilation, 1);
+  const { dilation, radiusSlots, causalSlots } = options as Record<string, number> & DilatedOptions;
   const onGrid = distance.mod(dilation).eq(0);
   if (slots === 'causalSlots') {
-    const reach = (integer('dilated', 'causalSlots', causalSlots, 1) - 1) * dilation;
+    const reach = (causalSlots - 1) * dilation;
     return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${causalSlots} })`, () =>
       onGrid.and(distance.ge(0)).and(distance.le(reach)),
     );
   }
-  const reach = integer('dilated', 'radiusSlots', radiusSlots, 0) * dilation;
+  const reach = radiusSlots * dilation;
   return new Mask(`dilated({ dilation: ${dilation}, ${slots}: ${radiusSlots} })`, () =>
     onGrid.and(distance.abs().le(reach)),
   );

@@ -1,7 +1,8 @@
-import { checkOptions, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
+import { anything, checkValues, int32From } from '../core/requirements.js';
 import { constant, lookup, tableOf, type Bool, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
-import { integer, integers } from './options.js';
+import { integers } from './options.js';
 import { place } from './place.js';
 
 const { h, q, k } = place;
@@ -24,8 +25,8 @@ function blocksOf(count: number, S: number): (x: I32) => I32 {
  * @throws OptionError unless `numBlocks` ≥ 1 and the shifts ≥ 0 are integers.
  */
 export function shiftedBlocks(options: { readonly numBlocks: number; readonly shifts: readonly number[] }): Mask {
-  checkOptions('shiftedBlocks', options, ['numBlocks', 'shifts']);
-  const count = integer('shiftedBlocks', 'numBlocks', options.numBlocks, 1);
+  checkValues('shiftedBlocks', options, { numBlocks: int32From(1), shifts: anything }, ['numBlocks']);
+  const { numBlocks: count } = options;
   const shifts = integers('shiftedBlocks', 'shifts', options.shifts, 0);
   const name = `shiftedBlocks({ numBlocks: ${count}, shifts: [${Array.from(shifts).join(', ')}] })`;
   return new Mask(name, ({ S }) => {
@@ -46,9 +47,8 @@ export function pickedBlocks(options: {
   readonly numBlocks: number;
   readonly picks: readonly (readonly (readonly number[])[])[];
 }): Mask {
-  checkOptions('pickedBlocks', options, ['numBlocks', 'picks']);
-  const count = integer('pickedBlocks', 'numBlocks', options.numBlocks, 1);
-  const { picks } = options;
+  checkValues('pickedBlocks', options, { numBlocks: int32From(1), picks: anything }, ['numBlocks']);
+  const { numBlocks: count, picks } = options;
   const slots = (picks as typeof picks | undefined)?.[0]?.[0]?.length ?? 0;
   const isBlock = (x: unknown): boolean => Number.isInteger(x) && (x as number) >= 0 && (x as number) < count;
   const lists = (value: unknown, length: number, each: (entry: unknown) => boolean): boolean =>

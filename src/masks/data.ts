@@ -1,9 +1,10 @@
 import { describe, isList } from '../core/describe.js';
 import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValue, int32From } from '../core/requirements.js';
 import { checkShape, sizeOf } from '../core/shape.js';
 import { lookup, tableOf, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
-import { integer, integers } from './options.js';
+import { integers } from './options.js';
 import { place, type AttendShape } from './place.js';
 
 const { b, h, q, k } = place;
@@ -55,8 +56,8 @@ function perBatch(
   least: number,
 ): (shape: AttendShape) => I32 | number {
   if (typeof value === 'number') {
-    const fixed = integer(who, what, value, least);
-    return () => fixed;
+    checkValue(who, what, value, int32From(least));
+    return () => value;
   }
   const table = tableOf(what, integers(who, what, value, least));
   return ({ B }) => {

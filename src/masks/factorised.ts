@@ -1,10 +1,11 @@
-import { checkOptions, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
+import { checkValues, int32From, oneOf } from '../core/requirements.js';
 import { Mask } from './mask.js';
-import { integer, oneOf } from './options.js';
 import { place } from './place.js';
 
 const { q, k } = place;
 const parts = ['union', 'local', 'summary'] as const;
+const [aStride, aPart] = [int32From(1), oneOf(parts)];
 
 /** Which of the two patterns of a factorised attention: one of them, or their union ("merged" in the paper). */
 export type Part = (typeof parts)[number];
@@ -19,10 +20,8 @@ export type Part = (typeof parts)[number];
  * @throws OptionError unless `stride` is an integer ≥ 1.
  */
 export function strided(options: { readonly stride: number; readonly part?: Part }): Mask {
-  checkOptions('strided', options, ['stride', 'part']);
-  const stride = integer('strided', 'stride', options.stride, 1);
-  const { part = 'union' } = options;
-  oneOf('strided', 'part', part, parts);
+  checkValues('strided', options, { stride: aStride, part: aPart }, ['stride']);
+  const { stride, part = 'union' } = options;
   const local = q.sub(k).abs().lt(stride);
   const summary = q.sub(k).mod(stride).eq(0);
   return new Mask(
@@ -46,20 +45,17 @@ export function fixed(options: {
   readonly group?: number;
   readonly part?: Part;
 }): Mask {
-  checkOptions('fixed', options, ['stride', 'columns', 'group', 'part']);
-  const stride = integer('fixed', 'stride', options.stride, 1);
-  const columns = integer('fixed', 'columns', options.columns, 1);
+  const whole = { stride: aStride, columns: int32From(1), group: int32From(0), part: aPart };
+  checkValues('fixed', options, whole, ['stride', 'columns']);
+  const { stride, columns, group = 0, part = 'union' } = options;
   if (columns > stride)
     throw new OptionError(`fixed: columns must be at most stride; got columns ${columns}, stride ${stride}.`);
-  const { group = 0, part = 'union' } = options;
-  integer('fixed', 'group', group, 0);
   const first = stride - (group + 1) * columns;
   if (first < 0) {
     throw new OptionError(
       `fixed: group ${group} of ${columns} columns is outside the stride of ${stride}; the last one is ${Math.floor(stride / columns) - 1}.`,
     );
   }
-  oneOf('fixed', 'part', part, parts);
   const local = q.floorDiv(stride).eq(k.floorDiv(stride));
   const inBlock = k.mod(stride);
   const summary = group === 0 ? inBlock.ge(first) : inBlock.ge(first).and(inBlock.lt(first + columns));
@@ -69,8 +65,8 @@ export function fixed(options: {
 
 /** Block-diagonal: blocks of `size` positions see themselves, `⌊q / size⌋ = ⌊k / size⌋`. */
 export function blocks(options: { readonly size: number }): Mask {
-  checkOptions('blocks', options, ['size']);
-  const size = integer('blocks', 'size', options.size, 1);
+  checkValues('blocks', options, { size: int32From(1) }, ['size']);
+  const { size } = options;
   return new Mask(`blocks({ size: ${size} })`, () => q.floorDiv(size).eq(k.floorDiv(size)));
 }
 

@@ -1,8 +1,9 @@
 import { isList, isPlainObject } from '../core/describe.js';
-import { checkOptions, ShapeError } from '../core/errors.js';
+import { ShapeError } from '../core/errors.js';
+import { checkValues, int32From, oneOf } from '../core/requirements.js';
 import { constant, lookup, tableOf, type Bool, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
-import { integer, integers, oneOf } from './options.js';
+import { integers } from './options.js';
 import { place, type AttendShape } from './place.js';
 
 const accesses = ['symmetric', 'readOnly', 'writeOnly'] as const;
@@ -24,9 +25,8 @@ export function global(
   positions: ArrayLike<number> | { readonly first: number },
   options: { readonly access?: GlobalAccess } = {},
 ): Mask {
-  checkOptions('global', options, ['access']);
+  checkValues('global', options, { access: oneOf(accesses) });
   const { access = 'symmetric' } = options;
-  oneOf('global', 'access', access, accesses);
   const set = isPlainObject(positions) ? firstOf(positions) : listed(positions);
   const suffix = access === 'symmetric' ? '' : `, { access: '${access}' }`;
   return new Mask(`global(${set.name}${suffix})`, (shape) => {
@@ -42,8 +42,8 @@ interface PositionSet {
 }
 
 function firstOf(options: { readonly first: number }): PositionSet {
-  checkOptions('global', options, ['first']);
-  const first = integer('global', 'first', options.first, 0);
+  checkValues('global', options, { first: int32From(0) }, ['first']);
+  const { first } = options;
   // queries before the first key (L > S) are not among the first positions
   return { name: `{ first: ${first} }`, within: () => (x) => x.lt(first).and(x.ge(0)) };
 }

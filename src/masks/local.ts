@@ -1,7 +1,7 @@
-import { checkOptions, ShapeError } from '../core/errors.js';
+import { ShapeError } from '../core/errors.js';
+import { checkValues, int32From, oneOf } from '../core/requirements.js';
 import { lookup, tableOf, type Bool, type I32 } from '../codegen/expression/index.js';
 import { Mask } from './mask.js';
-import { integer, oneOf } from './options.js';
 import { place } from './place.js';
 
 const { q, k } = place;
@@ -13,11 +13,9 @@ const { q, k } = place;
  * @throws OptionError unless `size` ≥ 1, `before` ≥ 0 and `after` ≥ 0 are integers.
  */
 export function localBlocks(options: { readonly size: number; readonly before: number; readonly after: number }): Mask {
-  checkOptions('localBlocks', options, ['size', 'before', 'after']);
-  const who = 'localBlocks';
-  const size = integer(who, 'size', options.size, 1);
-  const before = integer(who, 'before', options.before, 0);
-  const after = integer(who, 'after', options.after, 0);
+  const names = ['size', 'before', 'after'];
+  checkValues('localBlocks', options, { size: int32From(1), before: int32From(0), after: int32From(0) }, names);
+  const { size, before, after } = options;
   return new Mask(`localBlocks({ size: ${size}, before: ${before}, after: ${after} })`, () => {
     const start = q.floorDiv(size).mul(size);
     return k.ge(start.sub(before)).and(k.lt(start.add(size + after)));
@@ -53,11 +51,11 @@ export function localImage(options: LocalImageOptions): Mask {
   const who = 'localImage';
   const sizes = ['height', 'width', 'blockHeight', 'blockWidth'] as const;
   const flanges = ['flangeHeight', 'flangeWidth'] as const;
-  checkOptions(who, options, [...sizes, ...flanges, 'order']);
-  for (const name of sizes) integer(who, name, options[name], 1);
-  for (const name of flanges) integer(who, name, options[name], 0);
+  const ofAll = (names: readonly string[], least: number) =>
+    Object.fromEntries(names.map((name) => [name, int32From(least)]));
+  const requirements = { ...ofAll(sizes, 1), ...ofAll(flanges, 0), order: oneOf(orders) };
+  checkValues(who, options, requirements, [...sizes, ...flanges]);
   const { order = 'raster', height, width, blockHeight, blockWidth, flangeHeight, flangeWidth } = options;
-  oneOf(who, 'order', order, orders);
   const shown = [...sizes, ...flanges].map((name) => `${name}: ${options[name]}`).join(', ');
   return new Mask(`localImage({ ${shown}, order: '${order}' })`, ({ S }) => {
     if (S > height * width) {

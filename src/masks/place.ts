@@ -52,7 +52,7 @@ export function checkPlace(who: string, shape: AttendShape): void {
   for (const extent of [B, H, L, S]) {
     if (Number.isInteger(extent) && extent > 0 && extent < 2 ** 31) continue;
     throw new ShapeError(
-      `${who}: B, H, L and S must be integers ≥ 1 and below 2^31; got B=${describe(B)}, H=${describe(H)}, L=${describe(L)}, S=${describe(S)}.`,
+      `${who}: B, H, L and S must be whole numbers from 1 to 2^31 - 1; got B=${describe(B)}, H=${describe(H)}, L=${describe(L)}, S=${describe(S)}.`,
     );
   }
 }

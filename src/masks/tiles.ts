@@ -1,6 +1,6 @@
 import { describe, isPlainObject } from '../core/describe.js';
-import { notOptions, OptionError } from '../core/errors.js';
-import { checkValue, wholeFrom } from '../core/requirements.js';
+import { OptionError } from '../core/errors.js';
+import { checkValue, notOptions, wholeFrom } from '../core/requirements.js';
 import { freeVariables, type Expression } from '../codegen/expression/index.js';
 import { checkBool, checkPlace } from './place.js';
 import { maskTree, Sources } from './mask-tree.js';
@@ -127,7 +127,9 @@ function checkedClasses(expression: Expression | null, options: TileOptions): { 
   checkPlace('classifyTiles', { G: options.H, ...options });
   if (![queryTile, keyTile].every((size) => Number.isInteger(size) && size > 0) || !Number.isInteger(queryOffset)) {
     const got = `queryTile ${describe(queryTile)}, keyTile ${describe(keyTile)}, queryOffset ${describe(queryOffset)}`;
-    throw new OptionError(`classifyTiles: tile sizes must be integers ≥ 1 and queryOffset an integer; got ${got}.`);
+    throw new OptionError(
+      `classifyTiles: tile sizes must be whole numbers of at least 1, and queryOffset a whole number; got ${got}.`,
+    );
   }
   if (expression !== null) checkBool('classifyTiles', expression);
   const names: ReadonlySet<string> = expression === null ? new Set() : freeVariables(expression);

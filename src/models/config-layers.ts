@@ -3,7 +3,7 @@ import type { DilationStep } from '../attention/patterns/schedules.js';
 import { isPlainObject as isObject } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import type { MixerSizes } from '../nn/index.js';
-import { checkValue, type Requirement, wholeFrom } from '../core/requirements.js';
+import { anything, checkValue, checkValues, type Requirement, wholeFrom } from '../core/requirements.js';
 import { layerSections, type LayerConfig, type ModelConfig } from './model-config.js';
 
 export type { LayerConfig } from './model-config.js';
@@ -109,10 +109,7 @@ function scheduled(who: string, rest: Given, schedules: unknown): Given[] {
 
 /** The JSON of a model all of whose layers are as one of its pattern. @throws OptionError for keys that a layer does not have. */
 export function withLayer(who: string, rest: Given, entry: Given): Given {
-  const unknown = Object.keys(entry).filter((key) => !layerSections.includes(key as 'norm'));
-  if (unknown.length > 0) {
-    throw new OptionError(`${who}: a layer has ${layerSections.join(', ')}; got ${unknown.join(', ')}.`);
-  }
+  checkValues(who, entry, Object.fromEntries(layerSections.map((name) => [name, anything])));
   const own = Object.entries(entry).map(([key, value]) => {
     const [name, options] =
       key === 'mechanism' && isObject(value) ? [value['name'], value['options']] : [undefined, undefined];

@@ -1,14 +1,17 @@
 import { mechanism } from '../attention/index.js';
 import { pluginOf, reasonAgainstMechanism } from '../attention/registry.js';
-import { describe, isPlainObject as isObject } from '../core/describe.js';
-import { nearest, OptionError } from '../core/errors.js';
+import { isPlainObject as isObject } from '../core/describe.js';
+import { OptionError } from '../core/errors.js';
+import { unknown } from '../core/names.js';
 import {
   checkValue,
   flag,
   fraction,
+  oneOf,
   plainObject,
   positive,
   reasonsAgainst,
+  text,
   wholeFrom,
   type Requirements,
 } from '../core/requirements.js';
@@ -35,12 +38,8 @@ export {
 } from './model-config.js';
 
 type Given = Readonly<Record<string, unknown>>;
-const oneOf = (words: readonly string[]) => ({
-  must: words.map((word) => `"${word}"`).join(', '),
-  holds: (value: unknown) => words.includes(value as string),
-});
-const text = (must: string) => ({ must, holds: (value: unknown) => typeof value === 'string' });
-const section = { must: 'an object', holds: isObject };
+const aName = { ...text, must: 'a name' };
+const aPath = { ...text, must: 'the path of a file' };
 /** A section that its first word may stand for: `"rope"` for `{ "method": "rope" }`. */
 const worded = { must: 'a name or an object', holds: (value: unknown) => typeof value === 'string' || isObject(value) };
 
@@ -50,8 +49,8 @@ const top: Requirements = {
   length: wholeFrom(1),
   layers: wholeFrom(1),
   // taken apart before the rest is read; named here for who misspells them
-  pattern: section,
-  schedules: section,
+  pattern: plainObject,
+  schedules: plainObject,
   width: wholeFrom(1),
   heads: wholeFrom(1),
   kvHeads: wholeFrom(1),
@@ -59,30 +58,30 @@ const top: Requirements = {
   mechanism: worded,
   mixer: worded,
   position: worded,
-  feedForward: section,
-  norm: section,
+  feedForward: plainObject,
+  norm: plainObject,
   residual: worded,
   dropout: fraction,
   bias: flag,
   tied: flag,
   lossChunk: wholeFrom(0),
-  memory: section,
+  memory: plainObject,
 };
 const sections: Readonly<Record<string, { readonly word?: string; readonly keys: Requirements }>> = {
   mechanism: {
     word: 'name',
-    keys: { name: text('a name'), options: section, plugin: text('the path of a file') },
+    keys: { name: aName, options: plainObject, plugin: aPath },
   },
   mixer: {
     word: 'name',
-    keys: { name: text('a name'), options: section, plugin: text('the path of a file') },
+    keys: { name: aName, options: plainObject, plugin: aPath },
   },
   position: {
     word: 'method',
     keys: {
       method: oneOf(positionNames),
       base: positive,
-      scaling: section,
+      scaling: plainObject,
       buckets: wholeFrom(2),
       maxDistance: wholeFrom(2),
       clamp: wholeFrom(0),
@@ -171,7 +170,7 @@ function read(
   const value = json[name];
   const own = typeof value === 'string' && word !== undefined ? { [word]: value } : value;
   if (!isObject(own)) return {};
-  reasons.push(...reasonsAgainst(own, keys, word === undefined ? [] : [word]).map((reason) => `${name}.${reason}`));
+  reasons.push(...reasonsAgainst(own, keys, word === undefined ? [] : [word], name));
   return own;
 }
 
@@ -326,9 +325,5 @@ export type PresetName = keyof typeof presets;
 /** @throws OptionError for a name that is none. */
 export function preset(name: string): Given {
   if (typeof name === 'string' && Object.hasOwn(presets, name)) return presets[name as PresetName];
-  const guess = nearest(name, Object.keys(presets));
-  const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-  throw new OptionError(
-    `preset: unknown preset ${describe(name)}${hint}; there are ${Object.keys(presets).join(', ')}.`,
-  );
+  throw new OptionError(`preset: ${unknown('preset', [name], Object.keys(presets))}.`);
 }

@@ -1,6 +1,6 @@
 import { checkParts, lengthsBelow, shapeReasons } from '../attention/decode/state.js';
-import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
-import { checkValue, wholeFrom } from '../core/requirements.js';
+import { CapabilityError, FormatError, OptionError } from '../core/errors.js';
+import { checkValues, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import type { Embedding, Module } from '../nn/index.js';
 import { concat, reshape, slice } from '../ops/index.js';
@@ -10,7 +10,7 @@ import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
 import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import type { Stack } from './stack.js';
-import { someRows, type SessionOptions, type TextSession } from './text-session.js';
+import { sessionOptions, type SessionOptions, type TextSession } from './text-session.js';
 
 /** What a session asks of its model. */
 export interface SegmentModel extends Module {
@@ -38,7 +38,7 @@ export class SegmentSession implements TextSession {
   #disposed = false;
 
   constructor(model: SegmentModel, options: SessionOptions) {
-    checkOptions('session', options, ['maxLength', 'rows', 'cache', 'window', 'sinks']);
+    checkValues('session', options, { ...sessionOptions, maxLength: wholeFrom(1) }, ['maxLength']);
     const { maxLength, rows = 1, ...cache } = options;
     const { memory, mechanism, kind } = model.config;
     // window and sinks belong to a cache
@@ -46,8 +46,6 @@ export class SegmentSession implements TextSession {
     if (given !== undefined) {
       throw new OptionError(`openSession: the memory of kind ${kind} is its cache; leave ${given[0]} out.`);
     }
-    checkValue('session', 'maxLength', maxLength, wholeFrom(1));
-    checkValue('session', 'rows', rows, someRows);
     if (memory.length === 0 && memory.compressed === 0) {
       throw new CapabilityError('session: the model was made without memory, so each step forgets those before.');
     }

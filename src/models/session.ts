@@ -1,8 +1,8 @@
 import { Module, type Attention, type Embedding, type Mixer, type Offset } from '../nn/index.js';
 import type { Decoder } from '../attention/index.js';
 import { checkParts, lengthsBelow } from '../attention/decode/state.js';
-import { CapabilityError, checkOptions, FormatError, OptionError } from '../core/errors.js';
-import { checkValue, type Requirement } from '../core/requirements.js';
+import { CapabilityError, FormatError, OptionError } from '../core/errors.js';
+import { checkValue, checkValues, type Requirement } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
 import { commonDevice, noGradient, scope, type Tensor } from '../tensor/index.js';
 import { layerOf } from './config-layers.js';
@@ -10,7 +10,7 @@ import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
 import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import { Stack } from './stack.js';
-import { someRows, type SessionOptions, type TextSession } from './text-session.js';
+import { sessionOptions, type SessionOptions, type TextSession } from './text-session.js';
 
 /** What a session asks of its model. */
 export interface DecodingModel extends Module {
@@ -46,9 +46,8 @@ export class Session implements TextSession {
 
   constructor(model: DecodingModel, options: SessionOptions) {
     checkValue('session', 'model', model, aModel);
-    checkOptions('session', options, ['maxLength', 'rows', 'cache', 'window', 'sinks']);
+    checkValues('session', options, sessionOptions);
     const { rows = 1, maxLength } = options;
-    checkValue('session', 'rows', rows, someRows);
     const { kind } = model.config;
     for (const attention of attentionsOf(model)) {
       const method = attention.positions?.method;

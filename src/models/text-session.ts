@@ -1,5 +1,5 @@
 import type { CacheKind } from '../attention/index.js';
-import { wholeBetween } from '../core/requirements.js';
+import { anything, int32From } from '../core/requirements.js';
 import type { Tensor } from '../tensor/index.js';
 import type { SessionState } from './session-state.js';
 
@@ -15,7 +15,15 @@ export interface SessionOptions {
 }
 
 /** As many as a tensor has. */
-export const someRows = wholeBetween(1, 2 ** 31 - 1, '2^31 - 1');
+export const someRows = int32From(1);
+/** What options must be; a decoder checks those of its cache. */
+export const sessionOptions = {
+  maxLength: anything,
+  rows: someRows,
+  cache: anything,
+  window: anything,
+  sinks: anything,
+};
 
 /**
  * Texts that a model goes on with, one or several at once: each row has a length and positions of its own, and gets what it would get

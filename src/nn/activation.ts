@@ -1,7 +1,7 @@
 import type { Expression, F32 } from '../codegen/expression/index.js';
+import { OptionError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
-import { describe } from '../core/describe.js';
-import { nearest, OptionError } from '../core/errors.js';
+import { unknown } from '../core/names.js';
 import { geluOf, geluTanhOf, reluOf, siluOf } from '../ops/index.js';
 import { argument, mapNamed } from '../ops/map.js';
 import type { Tensor } from '../tensor/index.js';
@@ -27,10 +27,7 @@ export type ActivationName = keyof typeof activations;
 /** @throws OptionError for a name that is none. */
 export function checkActivation(who: string, name: string): ActivationName {
   if (typeof name === 'string' && Object.hasOwn(activations, name)) return name as ActivationName;
-  const known = Object.keys(activations);
-  const guess = nearest(name, known);
-  const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-  throw new OptionError(`${who}: unknown activation ${describe(name)}${hint}; known: ${known.join(', ')}.`);
+  throw new OptionError(`${who}: ${unknown('activation', [name], Object.keys(activations))}.`);
 }
 
 // one expression per name, so that its derivative and its kernels are found again

@@ -264,9 +264,9 @@ export class Attention extends Module implements Mixer {
 
 function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {
   const reasons: string[] = [];
-  if (!Number.isInteger(heads) || heads < 1) reasons.push(`heads must be a positive integer; got ${heads}`);
+  if (!Number.isInteger(heads) || heads < 1) reasons.push(`heads must be a whole number of at least 1; got ${heads}`);
   if (!Number.isInteger(headDim) || headDim < 1) {
-    reasons.push(`headDim must be a positive integer, by default features / heads; got ${headDim}`);
+    reasons.push(`headDim must be a whole number of at least 1, by default features / heads; got ${headDim}`);
   }
   if (!Number.isInteger(kvHeads) || kvHeads < 1 || heads % kvHeads !== 0) {
     reasons.push(`kvHeads must divide heads; got ${kvHeads} of ${heads}`);

@@ -1,5 +1,6 @@
 import { isFloat } from '../core/dtype.js';
-import { nearest, ShapeError } from '../core/errors.js';
+import { ShapeError } from '../core/errors.js';
+import { didYouMean } from '../core/names.js';
 import { callable, checkValue, made, oneOf, reasonsAgainst, refuse } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { transpose } from '../ops/index.js';
@@ -107,10 +108,7 @@ function unexpected(parameters: Parameters, state: State, origins: Mapped['origi
   const absent = [...parameters.keys()].filter((name) => !state.has(name));
   return [...state]
     .filter(([name]) => !parameters.has(name))
-    .map(([name, { shape }]) => {
-      const guess = nearest(name, absent);
-      return `unexpected ${named(name, origins)} ${show(shape)}${guess === undefined ? '' : ` (is it ${guess}?)`}`;
-    });
+    .map(([name, { shape }]) => `unexpected ${named(name, origins)} ${show(shape)}${didYouMean(name, absent)}`);
 }
 
 /** Our name, and theirs where it is another. */

@@ -1,5 +1,6 @@
 import { isPlainObject } from '../core/describe.js';
-import { nearest, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { didYouMean } from '../core/names.js';
 import { checkValue, checkValues, listOfTexts, text, type Requirement } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { noGradient, scope, share, tensorsByName, type Tensor } from '../tensor/index.js';
@@ -183,10 +184,7 @@ function mapped(
     })[0];
     if (found === undefined) {
       const known = rules.flatMap(({ from }) => from.map(({ text }) => text));
-      const guess = nearest(name, known);
-      reasons.push(
-        `unexpected ${name} ${show(state.get(name)!.shape)}${guess === undefined ? '' : ` (is it ${guess}?)`}`,
-      );
+      reasons.push(`unexpected ${name} ${show(state.get(name)!.shape)}${didYouMean(name, known)}`);
       continue;
     }
     found.from.forEach((one) => taken.add(one));

@@ -1,5 +1,5 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { anything, callable, checkValues, flag, type Requirements } from '../core/requirements.js';
+import { callable } from '../core/requirements.js';
 import type { Mask } from '../masks/index.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
@@ -9,7 +9,7 @@ import { checkDistinct, checkOrder, timesListed } from './attend-gathered/order.
 import { scoreOf, type GatheredScore } from './attend-gathered/rule.js';
 import { backward } from './attend/backward.js';
 import { prepare } from './attend/call.js';
-import { checkAttend, type Checked } from './attend/check.js';
+import { attendOptions, checkAttend, type Checked } from './attend/check.js';
 import { counted } from './attend/counters.js';
 import { forward } from './attend/forward.js';
 import type { PartialAttention } from './attend/merge.js';
@@ -25,15 +25,7 @@ export type { GatheredPlace, GatheredScore } from './attend-gathered/rule.js';
 
 const who = 'attendGathered';
 
-const requirements: Requirements = {
-  queryOrder: someTensor,
-  keyOrder: someTensor,
-  mask: anything,
-  score: callable,
-  causal: flag,
-  scale: anything,
-  dropout: anything,
-};
+const requirements = { ...attendOptions, queryOrder: someTensor, keyOrder: someTensor, score: callable };
 
 export interface GatheredOptions {
   /** Which row of q is at each place, `[B, H, L′]` i32, each row at most once; default all in order. */
@@ -73,10 +65,8 @@ export interface GatheredOptions {
  * const { out } = attendGathered(q, k, v, { queryOrder: order, keyOrder: order, mask: near, causal: true });
  */
 export function attendGathered(q: Tensor, k: Tensor, v: Tensor, options: GatheredOptions = {}): Attended {
-  checkValues(who, options, requirements);
-  const { score: rule, queryOrder: queries, keyOrder: keys, ...settings } = options;
-  const { mask, causal = false } = settings;
-  const { sizes, ...numbers } = checkAttend(who, { q, k, v }, settings);
+  const { sizes, ...numbers } = checkAttend(who, { q, k, v }, options, requirements);
+  const { score: rule, mask, causal = false, queryOrder: queries, keyOrder: keys } = options;
   const { B, H, G, L, S, D, E } = sizes;
   commonDevice(who, [q, ...[queries, keys].filter((order) => order instanceof Tensor)]);
   return scope(() => {

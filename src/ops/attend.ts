@@ -1,5 +1,4 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { checkOptions } from '../core/errors.js';
 import { withCausal } from '../masks/bands.js';
 import { zeros } from '../tensor/create.js';
 import { scope } from '../tensor/scope.js';
@@ -16,8 +15,6 @@ import type { AttendInputs } from './attend/sizes.js';
 import { inFull, stored, widened } from './cast.js';
 
 export type { AttendCounters, Attended, AttendOptions } from './attend/options.js';
-
-const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
 
 /**
  * Exact attention without the n×n matrix:
@@ -39,7 +36,6 @@ const optionNames = ['causal', 'mask', 'score', 'scale', 'dropout'];
  * const { out } = attend(q, k, v, { causal: true, mask: within({ radius: 256 }) });
  */
 export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions = {}): Attended {
-  checkOptions('attend', options, optionNames);
   const inputs = { q, k, v };
   const { sizes, ...numbers } = checkAttend('attend', inputs, options);
   const { D, E, ...shape } = sizes;

@@ -263,7 +263,7 @@ function checkWidths(x: Tensor, widths: readonly (readonly [number, number])[]):
   if (Array.isArray(widths) && widths.length === x.rank && widths.every(pair)) return;
   const got = Array.isArray(widths) ? `[${widths.map(describe).join()}]` : describe(widths);
   throw new ShapeError(
-    `pad: takes one pair [before, after] of integers ≥ 0 for each axis of ${show(x.shape)}; got ${got}.`,
+    `pad: takes one pair [before, after] of whole numbers of at least 0 for each axis of ${show(x.shape)}; got ${got}.`,
   );
 }
 

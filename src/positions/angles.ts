@@ -1,6 +1,6 @@
 import { describe, isList } from '../core/describe.js';
-import { checkOptions, OptionError } from '../core/errors.js';
-import { checkValue, wholeFrom } from '../core/requirements.js';
+import { OptionError } from '../core/errors.js';
+import { anything, checkValues, wholeFrom } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
 import { tensor, type Tensor, type TensorOptions } from '../tensor/index.js';
 import { frequenciesOf } from './frequencies.js';
@@ -17,6 +17,14 @@ export interface AngleOptions {
   readonly device?: TensorOptions['device'];
 }
 
+const requirements = {
+  offset: wholeFrom(0),
+  base: anything,
+  rotaryDim: anything,
+  scaling: anything,
+  device: anything,
+};
+
 /**
  * The cosines, then the sines, of rotary pairs at L positions, `[L, R]`, as `rotatePairs` takes them: `length` positions from
  * `offset` on, or the positions themselves. Computed in float64 and rounded once.
@@ -28,13 +36,14 @@ export interface AngleOptions {
  */
 export function ropeAngles(length: number | ArrayLike<number>, options: AngleOptions): Tensor {
   const who = 'ropeAngles';
-  checkOptions(who, options, ['offset', 'base', 'rotaryDim', 'scaling', 'device']);
+  checkValues(who, options, requirements);
   const { offset, rotaryDim, device } = options;
-  if (offset !== undefined) checkValue(who, 'offset', offset, wholeFrom(0));
   if (typeof length === 'number' && typeof rotaryDim === 'number' && rotaryDim > 0)
     checkShape(who, [length, rotaryDim]);
   if (!isList(length) && !(Number.isSafeInteger(length) && length > 0)) {
-    throw new OptionError(`${who}: length must be an integer ≥ 1, or the positions; got ${describe(length)}.`);
+    throw new OptionError(
+      `${who}: length must be a whole number of at least 1, or the positions; got ${describe(length)}.`,
+    );
   }
   if (typeof length !== 'number' && (offset !== undefined || length.length === 0)) {
     throw new OptionError(
@@ -95,7 +104,9 @@ function highest(who: string, positions: ArrayLike<number>): number {
   for (let i = 0; i < positions.length; i++) {
     const position = positions[i]!;
     if (!(Number.isSafeInteger(position) && position >= 0)) {
-      throw new OptionError(`${who}: positions must be integers ≥ 0; got ${describe(position)} in row ${i}.`);
+      throw new OptionError(
+        `${who}: positions must be whole numbers of at least 0; got ${describe(position)} in row ${i}.`,
+      );
     }
     if (position > most) most = position;
   }

@@ -1,6 +1,5 @@
-import { describe } from '../core/describe.js';
-import { checkOptions, OptionError } from '../core/errors.js';
-import { checkValue, wholeFrom } from '../core/requirements.js';
+import { OptionError } from '../core/errors.js';
+import { anything, checkValues, wholeFrom, type Requirement } from '../core/requirements.js';
 import { checkScaling, yarnMagnitude, yarnRange, type RopeScaling, type YarnScaling } from './scaling.js';
 
 export interface FrequencyOptions {
@@ -13,8 +12,21 @@ export interface FrequencyOptions {
   readonly length?: number;
 }
 
-// no head is that wide
-const mostPairs = 2 ** 20;
+/** Of rotary and of sinusoidal embeddings. */
+export const someBase: Requirement = {
+  must: 'a number above 1',
+  holds: (x) => Number.isFinite(x) && (x as number) > 1,
+};
+const requirements = {
+  rotaryDim: {
+    // no head is wider
+    must: 'an even whole number from 2 to 2^20',
+    holds: (x: unknown) => wholeFrom(2).holds(x) && (x as number) <= 2 ** 20 && (x as number) % 2 === 0,
+  },
+  base: someBase,
+  scaling: anything,
+  length: wholeFrom(1),
+};
 
 export interface RopeFrequencies {
   /** The angle of each of the R/2 pairs at position 1, in radians. */
@@ -34,22 +46,14 @@ export interface RopeFrequencies {
  * [...frequencies]; // [0.5, 0.005]
  */
 export function ropeFrequencies(options: FrequencyOptions): RopeFrequencies {
-  checkOptions('ropeFrequencies', options, ['rotaryDim', 'base', 'scaling', 'length']);
   return frequenciesOf('ropeFrequencies', options);
 }
 
 /** `ropeFrequencies` that names the calling operation in messages. */
 export function frequenciesOf(who: string, options: FrequencyOptions): RopeFrequencies {
+  checkValues(who, options, requirements, ['rotaryDim']);
   const { rotaryDim, base = 10000, scaling, length } = options;
-  if (!(Number.isInteger(rotaryDim) && rotaryDim >= 2 && rotaryDim <= mostPairs && rotaryDim % 2 === 0)) {
-    throw new OptionError(
-      `${who}: rotaryDim must be an even integer ≥ 2 and at most 2^20; got ${describe(rotaryDim)}.`,
-    );
-  }
-  if (!(Number.isFinite(base) && base > 1))
-    throw new OptionError(`${who}: base must be a number > 1; got ${describe(base)}.`);
   if (scaling !== undefined) checkScaling(who, scaling);
-  if (length !== undefined) checkValue(who, 'length', length, wholeFrom(1));
   const plain = powers(base, rotaryDim);
   switch (scaling?.type) {
     case undefined:

@@ -1,6 +1,7 @@
 import { describe } from '../core/describe.js';
 import { isFloat } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValue, checkValues, wholeBetween, wholeFrom } from '../core/requirements.js';
 import { checkShape, show } from '../core/shape.js';
 import { gather, gatherNamed } from '../ops/gather.js';
 import { slice } from '../ops/shape.js';
@@ -24,13 +25,10 @@ export interface LearnedOptions {
  */
 export function learnedPositions(table: Tensor, positions: number | Tensor, options: LearnedOptions = {}): Tensor {
   const who = 'learnedPositions';
-  checkOptions(who, options, ['offset']);
   checkTable(who, table);
-  const { offset = 0 } = options;
   const rows = table.shape[0]!;
-  if (!(Number.isInteger(offset) && offset >= 0 && offset < rows)) {
-    throw new OptionError(`${who}: offset must be an integer from 0 to ${rows - 1}; got ${describe(offset)}.`);
-  }
+  checkValues(who, options, { offset: wholeBetween(0, rows - 1) });
+  const { offset = 0 } = options;
   if (positions instanceof Tensor) {
     // without the rows before, position p is row p, and a position before 0 reads none
     return scope(() => gatherNamed(who, offset === 0 ? table : slice(table, { start: offset }), positions, 0, 'table'));
@@ -63,16 +61,11 @@ export interface ExtendOptions {
  */
 export function extendPositions(table: Tensor, rows: number, options: ExtendOptions = {}): Tensor {
   const who = 'extendPositions';
-  checkOptions(who, options, ['reserved']);
   checkTable(who, table);
-  const { reserved = 0 } = options;
   const before = table.shape[0]!;
-  if (!(Number.isInteger(reserved) && reserved >= 0 && reserved < before)) {
-    throw new OptionError(`${who}: reserved must be an integer from 0 to ${before - 1}; got ${describe(reserved)}.`);
-  }
-  if (!(Number.isInteger(rows) && rows >= before)) {
-    throw new OptionError(`${who}: rows must be an integer of at least ${before}, the table's; got ${describe(rows)}.`);
-  }
+  checkValues(who, options, { reserved: wholeBetween(0, before - 1) });
+  checkValue(who, 'rows', rows, wholeFrom(before));
+  const { reserved = 0 } = options;
   checkShape(who, [rows, table.shape[1]!]);
   const from = Int32Array.from({ length: rows }, (_, row) =>
     row < reserved ? row : reserved + ((row - reserved) % (before - reserved)),

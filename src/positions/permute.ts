@@ -1,9 +1,9 @@
-import { describe } from '../core/describe.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, wholeFrom } from '../core/requirements.js';
 import { checkShape, show } from '../core/shape.js';
 import { gather } from '../ops/gather.js';
 import { commonDevice, scope, tensor, type Tensor } from '../tensor/index.js';
-import { checkLayout, type PairLayout } from './rotate.js';
+import { someLayout, type PairLayout } from './rotate.js';
 
 export interface RopePermutation {
   /** Heads in the axis: query heads for W_q, key/value heads for W_k. */
@@ -16,6 +16,9 @@ export interface RopePermutation {
   readonly to: PairLayout;
 }
 
+const extent = wholeFrom(1);
+const requirements = { heads: extent, headDim: extent, rotaryDim: extent, to: someLayout };
+
 /**
  * The order of components that turns one layout of rotary pairs into the other: within each head, `'half'` takes 0, 2, 4 …,
  * then 1, 3, 5 …, and `'interleaved'` undoes it. Entry i is the component that moves to place i. With queries and keys
@@ -27,17 +30,14 @@ export interface RopePermutation {
  * [...ropePermutation({ heads: 1, headDim: 6, to: 'half' })]; // [0, 2, 4, 1, 3, 5]
  */
 export function ropePermutation(options: RopePermutation): Int32Array {
-  checkOptions('ropePermutation', options, ['heads', 'headDim', 'rotaryDim', 'to']);
   return permutationOf('ropePermutation', options);
 }
 
-function permutationOf(who: string, { heads, headDim, rotaryDim = headDim, to }: RopePermutation): Int32Array {
-  checkLayout(who, to);
-  if (![heads, headDim, rotaryDim].every((size) => Number.isInteger(size) && size > 0) || rotaryDim > headDim) {
-    throw new OptionError(
-      `${who}: heads, headDim and rotaryDim must be integers ≥ 1, and rotaryDim ≤ headDim; ` +
-        `got heads=${describe(heads)}, headDim=${describe(headDim)}, rotaryDim=${describe(rotaryDim)}.`,
-    );
+function permutationOf(who: string, options: RopePermutation): Int32Array {
+  checkValues(who, options, requirements, ['heads', 'headDim', 'to']);
+  const { heads, headDim, rotaryDim = headDim, to } = options;
+  if (rotaryDim > headDim) {
+    throw new OptionError(`${who}: rotaryDim must be at most headDim ${headDim}; got ${rotaryDim}.`);
   }
   checkShape(who, [heads, headDim]);
   if (rotaryDim % 2 !== 0) throw new OptionError(`${who}: rotaryDim must be even; got ${rotaryDim}.`);
@@ -59,7 +59,6 @@ function permutationOf(who: string, { heads, headDim, rotaryDim = headDim, to }:
  */
 export function permuteRopeWeight(weight: Tensor, options: RopePermutation): Tensor {
   const who = 'permuteRopeWeight';
-  checkOptions(who, options, ['heads', 'headDim', 'rotaryDim', 'to']);
   const order = permutationOf(who, options);
   commonDevice(who, [weight]);
   if (weight.shape[0] !== order.length) {

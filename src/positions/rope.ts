@@ -3,7 +3,7 @@ import { anything, checkValues, listOfNumbers, wholeFrom } from '../core/require
 import { show } from '../core/shape.js';
 import { commonDevice, tensor, type Tensor } from '../tensor/index.js';
 import { angleTable, countFrom } from './angles.js';
-import { checkLayout, rotated, type PairLayout } from './rotate.js';
+import { rotated, someLayout, type PairLayout } from './rotate.js';
 import type { RopeScaling } from './scaling.js';
 
 export interface RopeOptions {
@@ -23,7 +23,7 @@ export interface RopeOptions {
 const requirements = {
   offset: wholeFrom(0),
   positions: listOfNumbers,
-  layout: anything,
+  layout: someLayout,
   base: anything,
   rotaryDim: wholeFrom(2),
   scaling: anything,
@@ -48,7 +48,6 @@ export function rope(x: Tensor, options: RopeOptions = {}): Tensor {
   commonDevice(who, [x]);
   checkValues(who, options, requirements);
   const { layout = 'half', offset, positions, rotaryDim = x.shape.at(-1) ?? 0 } = options;
-  checkLayout(who, layout);
   if (x.rank < 2) throw new ShapeError(`${who}: x must be [...,L,D]; got x=${show(x.shape)}.`);
   if (rotaryDim > x.shape.at(-1)!) {
     throw new OptionError(`${who}: rotaryDim must be at most D; got rotaryDim=${rotaryDim} for x=${show(x.shape)}.`);

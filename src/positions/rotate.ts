@@ -1,6 +1,6 @@
-import { describe } from '../core/describe.js';
 import { isFloat, type FloatDtype } from '../core/dtype.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, oneOf } from '../core/requirements.js';
 import { show, sizeOf } from '../core/shape.js';
 import { launchRotate, type PairLayout } from '../kernels/rotate.js';
 import { stored, widened } from '../ops/cast.js';
@@ -13,12 +13,7 @@ export interface RotateOptions {
   readonly layout?: PairLayout;
 }
 
-const layouts: readonly PairLayout[] = ['half', 'interleaved'];
-
-export function checkLayout(who: string, layout: PairLayout): void {
-  if (!layouts.includes(layout))
-    throw new OptionError(`${who}: layout must be one of ${layouts.join(', ')}; got ${describe(layout)}.`);
-}
+export const someLayout = oneOf(['half', 'interleaved'] satisfies readonly PairLayout[]);
 
 /**
  * Turns pairs of components: `y_a = x_a·cos − x_b·sin`, `y_b = x_b·cos + x_a·sin`, for `x` `[..., L, D]`. `angles` holds the cosines
@@ -34,9 +29,8 @@ export function checkLayout(who: string, layout: PairLayout): void {
  * rotatePairs(tensor([3, 4], [1, 2], { device }), quarter); // [-4, 3]
  */
 export function rotatePairs(x: Tensor, angles: Tensor, options: RotateOptions = {}): Tensor {
-  checkOptions('rotatePairs', options, ['layout']);
+  checkValues('rotatePairs', options, { layout: someLayout });
   const { layout = 'half' } = options;
-  checkLayout('rotatePairs', layout);
   return rotated('rotatePairs', x, angles, layout);
 }
 

@@ -1,6 +1,17 @@
-import { describe, isPlainObject } from '../core/describe.js';
-import { checkOptions, OptionError } from '../core/errors.js';
-import { checkValue, oneOf } from '../core/requirements.js';
+import { isPlainObject } from '../core/describe.js';
+import {
+  atLeast,
+  between,
+  checkValue,
+  flag,
+  notOptions,
+  oneOf,
+  positive,
+  reasonsAgainst,
+  refuse,
+  wholeFrom,
+  type Requirements,
+} from '../core/requirements.js';
 
 /** Position interpolation: all angles divided by `factor`. (Chen et al. 2023, arXiv 2306.15595.) */
 export interface LinearScaling {
@@ -57,44 +68,36 @@ export interface YarnScaling {
 /** How rotary angles change beyond the trained length. With factor 1, all but the dynamic kind change nothing. */
 export type RopeScaling = LinearScaling | NtkScaling | DynamicScaling | YarnScaling;
 
-const known: { readonly [T in RopeScaling['type']]: readonly string[] } = {
-  linear: ['type', 'factor'],
-  ntk: ['type', 'factor'],
-  dynamic: ['type', 'factor', 'originalLength', 'length'],
-  yarn: ['type', 'factor', 'originalLength', 'betaFast', 'betaSlow', 'truncate', 'extrapolation'].concat([
-    'attentionFactor',
-    'mscale',
-    'mscaleAllDim',
-    'magnitude',
-  ]),
+const stretch = { factor: atLeast(1) };
+const known: { readonly [T in RopeScaling['type']]: Requirements } = {
+  linear: stretch,
+  ntk: stretch,
+  dynamic: { ...stretch, originalLength: wholeFrom(1), length: atLeast(1) },
+  yarn: {
+    ...stretch,
+    originalLength: wholeFrom(1),
+    betaFast: positive,
+    betaSlow: positive,
+    truncate: flag,
+    extrapolation: between(0, 1),
+    attentionFactor: positive,
+    mscale: positive,
+    mscaleAllDim: positive,
+    magnitude: positive,
+  },
 };
+const someType = oneOf(Object.keys(known));
 
-/** @throws OptionError for an unknown kind or option, or a number out of range. */
+/** @throws OptionError for an unknown kind or option, or numbers out of range. */
 export function checkScaling(who: string, scaling: RopeScaling): void {
-  const own = `${who}: scaling`;
-  if (!isPlainObject(scaling)) throw new OptionError(`${own} must be an object { type, … }; got ${describe(scaling)}.`);
-  checkValue(own, 'type', scaling.type, oneOf(Object.keys(known)));
-  checkOptions(own, scaling, known[scaling.type]);
-  const check = (name: string, value: number | undefined, ok: boolean, rule: string): void => {
-    if (value !== undefined && !(Number.isFinite(value) && ok))
-      throw new OptionError(`${own}.${name} must be ${rule}; got ${describe(value)}.`);
-  };
-  if (!(Number.isFinite(scaling.factor) && scaling.factor >= 1)) {
-    throw new OptionError(`${own}.factor must be a number ≥ 1; got ${describe(scaling.factor)}.`);
-  }
-  if (scaling.type === 'linear' || scaling.type === 'ntk') return;
-  const { originalLength } = scaling;
-  if (!(Number.isInteger(originalLength) && originalLength > 0)) {
-    throw new OptionError(`${own}.originalLength must be an integer ≥ 1; got ${describe(originalLength)}.`);
-  }
-  if (scaling.type === 'dynamic') return check('length', scaling.length, scaling.length! >= 1, '≥ 1');
-  const { betaFast = 32, betaSlow = 1, extrapolation } = scaling;
-  check('betaSlow', betaSlow, betaSlow > 0, '> 0');
-  check('betaFast', betaFast, betaFast >= betaSlow, `at least betaSlow = ${betaSlow}`);
-  check('extrapolation', extrapolation, extrapolation! >= 0 && extrapolation! <= 1, 'from 0 to 1');
-  for (const name of ['attentionFactor', 'mscale', 'mscaleAllDim', 'magnitude'] as const) {
-    check(name, scaling[name], scaling[name]! > 0, '> 0');
-  }
+  if (!isPlainObject(scaling)) refuse(who, [notOptions(scaling, ['type', '…'], 'scaling')]);
+  checkValue(who, 'scaling.type', scaling.type, someType);
+  const own = known[scaling.type];
+  const needed = ['factor', 'originalLength'].filter((name) => name in own);
+  refuse(who, reasonsAgainst(scaling, { type: someType, ...own }, needed, 'scaling'));
+  const { betaFast = 32, betaSlow = 1 } = scaling as Partial<YarnScaling>;
+  if (betaFast >= betaSlow) return;
+  refuse(who, [`scaling.betaFast must be at least betaSlow ${betaSlow}; got ${betaFast}`]);
 }
 
 /** YaRN's ends of the mixed range, as numbers of pairs, for `pairs` pairs of `base`. */

@@ -1,8 +1,9 @@
 import { describe, isList } from '../core/describe.js';
-import { checkOptions, OptionError } from '../core/errors.js';
-import { checkValue, listOfNumbers } from '../core/requirements.js';
+import { OptionError } from '../core/errors.js';
+import { anything, checkValue, checkValues, finite, listOfNumbers, oneOf } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
 import { tensor, type Tensor, type TensorOptions } from '../tensor/index.js';
+import { someBase } from './frequencies.js';
 
 /**
  * `'paper'`: sine and cosine of each pair side by side, `base^(−2i/D)`. `'transformer-xl'`: the same angles, all sines before
@@ -20,6 +21,13 @@ export interface SinusoidalOptions {
   readonly device?: TensorOptions['device'];
 }
 
+const requirements = {
+  variant: oneOf(['paper', 'transformer-xl', 'tensor2tensor'] satisfies readonly SinusoidalVariant[]),
+  base: someBase,
+  offset: finite,
+  device: anything,
+};
+
 /**
  * Sinusoidal position embeddings `[L, D]`: `sin(p / base^(2i/D))` and `cos(p / base^(2i/D))` of the positions p, to be added to
  * embeddings. (Vaswani et al. 2017, arXiv 1706.03762.) `length` is L, or the positions themselves: any finite numbers, such as
@@ -33,7 +41,7 @@ export interface SinusoidalOptions {
  * sinusoidal(1, 4, { device }); // [0, 1, 0, 1]
  */
 export function sinusoidal(length: number | ArrayLike<number>, dim: number, options: SinusoidalOptions = {}): Tensor {
-  checkOptions('sinusoidal', options, ['variant', 'base', 'offset', 'device']);
+  checkValues('sinusoidal', options, requirements);
   const { variant = 'paper', base = 10000, offset = 0, device } = options;
   // before anything that large is made
   if (typeof length === 'number' && length > 0 && Number.isInteger(dim)) checkShape('sinusoidal', [length, dim]);
@@ -55,32 +63,19 @@ function frequenciesOf(variant: SinusoidalVariant, dim: number, base: number): F
   const even = Number.isInteger(dim) && dim >= 2 && dim % 2 === 0;
   if (!(even || (variant === 'tensor2tensor' && Number.isInteger(dim) && dim >= 2))) {
     throw new OptionError(
-      `sinusoidal: dim must be an even integer ≥ 2 for variant ${describe(variant)}; got ${describe(dim)}.`,
+      `sinusoidal: dim must be an even whole number of at least 2 for variant ${describe(variant)}; got ${describe(dim)}.`,
     );
   }
-  if (!(Number.isFinite(base) && base > 1)) {
-    throw new OptionError(`sinusoidal: base must be a number > 1; got ${describe(base)}.`);
-  }
   const half = Math.floor(dim / 2);
-  switch (variant) {
-    case 'paper':
-    case 'transformer-xl':
-      return Float64Array.from({ length: half }, (_, i) => base ** ((-2 * i) / dim));
-    case 'tensor2tensor':
-      return Float64Array.from({ length: half }, (_, i) => base ** (-i / Math.max(half - 1, 1)));
-    default:
-      throw new OptionError(
-        `sinusoidal: variant must be one of paper, transformer-xl, tensor2tensor; got ${describe(variant satisfies never)}.`,
-      );
-  }
+  const powers = variant === 'tensor2tensor' ? Math.max(half - 1, 1) : dim / 2;
+  return Float64Array.from({ length: half }, (_, i) => base ** (-i / powers));
 }
 
 function positionsOf(length: number | ArrayLike<number>, offset: number): Float64Array {
-  if (!Number.isFinite(offset)) {
-    throw new OptionError(`sinusoidal: offset must be a finite number; got ${describe(offset)}.`);
-  }
   if (!isList(length) && !(Number.isInteger(length) && length > 0)) {
-    throw new OptionError(`sinusoidal: length must be an integer ≥ 1, or the positions; got ${describe(length)}.`);
+    throw new OptionError(
+      `sinusoidal: length must be a whole number of at least 1, or the positions; got ${describe(length)}.`,
+    );
   }
   if (typeof length !== 'number') checkValue('sinusoidal', 'positions', length, listOfNumbers);
   const positions =

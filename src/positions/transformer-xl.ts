@@ -1,6 +1,6 @@
 import { lookup } from '../codegen/expression/index.js';
-import { describe } from '../core/describe.js';
-import { checkOptions, OptionError, ShapeError } from '../core/errors.js';
+import { OptionError, ShapeError } from '../core/errors.js';
+import { anything, checkValues, oneOf, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { mul, neg } from '../ops/arithmetic.js';
 import { attend, type Attended, type AttendOptions } from '../ops/attend.js';
@@ -33,6 +33,18 @@ export interface RelativeOptions extends Pick<AttendOptions, 'mask' | 'scale' | 
   readonly method?: 'table' | 'rotated';
 }
 
+const requirements = {
+  mask: anything,
+  scale: anything,
+  dropout: anything,
+  clamp: {
+    must: `${wholeFrom(0).must}, or Infinity`,
+    holds: (x: unknown) => x === Infinity || wholeFrom(0).holds(x),
+  },
+  base: anything,
+  method: oneOf(['table', 'rotated']),
+};
+
 /**
  * Causal attention with the four terms of Transformer-XL, for the key j at distance t = i − j from the query i:
  * `scale · ((q_i + u)·k_j + (q_i + v)·(W_R R_t))`, R_t the sinusoidal embedding of t, sines before cosines. `q` `[B,H,L,D]`,
@@ -54,22 +66,12 @@ export function relativeAttend(
   options: RelativeOptions = {},
 ): Attended {
   const who = 'relativeAttend';
-  checkOptions(who, options, ['mask', 'scale', 'dropout', 'clamp', 'base', 'method']);
-  checkOptions(who, parameters, ['weight', 'contentBias', 'positionBias']);
+  checkValues(who, options, requirements);
+  checkValues(who, parameters, { weight: anything, contentBias: anything, positionBias: anything });
   checkSizes(who, q, k, parameters);
   const { clamp = Infinity, method = 'table', base = 10000, scale = 1 / Math.sqrt(q.shape[3]!), ...rest } = options;
-  if (!(clamp === Infinity || (Number.isInteger(clamp) && clamp >= 0))) {
-    throw new OptionError(`${who}: clamp must be an integer ≥ 0; got ${describe(clamp)}.`);
-  }
   const call = { q, k, v, ...parameters, clamp, base, scale, rest };
-  switch (method) {
-    case 'table':
-      return withTable(call);
-    case 'rotated':
-      return withRotation(who, call);
-    default:
-      throw new OptionError(`${who}: method must be table or rotated; got ${describe(method satisfies never)}.`);
-  }
+  return method === 'table' ? withTable(call) : withRotation(who, call);
 }
 
 interface Call extends RelativeParameters, Readonly<Record<'q' | 'k' | 'v', Tensor>> {

@@ -42,7 +42,7 @@ function checkedRule(who: string, options: T5Options): Required<T5Options> {
   const sides = bidirectional ? 2 : 1;
   if (!Number.isInteger(buckets) || buckets < 2 * sides || buckets % sides !== 0) {
     throw new OptionError(
-      `${who}: buckets must be an integer ≥ ${2 * sides}${bidirectional ? ', and even' : ''}; got ${describe(buckets)}.`,
+      `${who}: buckets must be ${bidirectional ? 'an even' : 'a'} whole number of at least ${2 * sides}; got ${describe(buckets)}.`,
     );
   }
   const exact = Math.floor(buckets / sides / 2);

@@ -1,4 +1,5 @@
-import { nearest, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
+import { unknown } from '../core/names.js';
 import type { PositionOptions } from '../nn/index.js';
 
 /** A way to know positions, in training and beyond its length. */
@@ -81,11 +82,9 @@ export function chooseMethods(names: readonly string[]): ExtrapolationMethod[] {
   const known = extrapolationMethods.map(({ name }) => name);
   const wrong = names.filter((name) => !known.includes(name));
   if (wrong.length > 0 || names.length === 0) {
-    const each = wrong.map((name) => {
-      const guess = nearest(name, known);
-      return `unknown method "${name}"${guess === undefined ? '' : ` (did you mean ${guess}?)`}`;
-    });
-    throw new OptionError(`extrapolate: ${[...each, `there are ${known.join(', ')}`].join('; ')}.`);
+    const reason =
+      wrong.length > 0 ? unknown('method', wrong, known) : `names no method; known are ${known.join(', ')}`;
+    throw new OptionError(`extrapolate: ${reason}.`);
   }
   return extrapolationMethods.filter(({ name }) => names.includes(name));
 }

@@ -1,5 +1,7 @@
 import { lookup, tableOf } from '../codegen/expression/index.js';
-import { nearest, OptionError } from '../core/errors.js';
+import { OptionError } from '../core/errors.js';
+import { unknown } from '../core/names.js';
+import { checkValue, int32From } from '../core/requirements.js';
 import { words } from '../core/random.js';
 import { blocks, dilated, fixed, global, Mask, prefix, strided, within } from '../masks/index.js';
 import { place } from '../masks/place.js';
@@ -97,8 +99,7 @@ const ordinal = (n: number): string => (n === 1 ? 'key' : n === 2 ? '2nd' : n ==
  * Relative to the paper: random blocks may repeat or fall on others, so a row sees up to 8 blocks.
  */
 function bigBird(size: number, seed = 0): Mask {
-  if (!(Number.isInteger(size) && size >= 1))
-    throw new OptionError(`bigbird: block size must be an integer ≥ 1; got ${size}.`);
+  checkValue('bigbird', 'size', size, int32From(1));
   return new Mask(`bigBird({ size: ${size} })`, ({ S }) => {
     const count = Math.ceil(S / size);
     const seen = new Uint8Array(count * count);
@@ -159,10 +160,7 @@ function partOf(name: string, text: string): Part {
     if (word === 'causal' || word === 'none') {
       throw new OptionError(`mask "${name}": "${word}" stands alone; write A/causal for the causal part of A.`);
     }
-    const guess = nearest(word, known);
-    throw new OptionError(
-      `mask "${name}": unknown mask "${word}"${guess ? ` (did you mean ${guess}?)` : ''}; known: ${known.join(', ')}.`,
-    );
+    throw new OptionError(`mask "${name}": ${unknown('mask', [word], known)}.`);
   }
   const numbers = rest.map((digits) => (/^\d+$/.test(digits) ? Number(digits) : NaN));
   if (numbers.length !== found.numbers.length || numbers.some(Number.isNaN)) {

@@ -1,8 +1,9 @@
-import type { AnyOptions, AttentionShape, Exactness, Mechanism } from '../attention/index.js';
+import type { AnyOptions, AttentionShape, Exactness } from '../attention/index.js';
 import { OptionError, OutOfMemoryError } from '../core/errors.js';
 import { byHand, type ByHand } from './by-hand.js';
 import { type Rates, secondsOf } from './calibrate.js';
 import { foretell } from './foretell.js';
+import type { Variant } from './mechanisms.js';
 import { reachOf, type Reach } from './reach.js';
 
 export interface PlanOptions {
@@ -16,9 +17,7 @@ export interface PlanOptions {
   /** Bytes that attention may take; undefined: no limit. */
   readonly memoryLimit: number | undefined;
   readonly exactness: readonly Exactness[];
-  readonly mechanisms: readonly Mechanism[];
-  /** Options by mechanism. */
-  readonly settings: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  readonly variants: readonly Variant[];
   readonly seed: number;
   /** What this machine does in a second; undefined: times are not predicted. */
   readonly rates: Rates | undefined;
@@ -39,6 +38,7 @@ export interface PlanBytes {
 }
 
 export interface PlanRow {
+  /** With its options: `sliding-window:radius=64`. */
   readonly mechanism: string;
   readonly level: 'attention' | 'mixer';
   readonly length: number;
@@ -55,7 +55,7 @@ export interface PlanRow {
 }
 
 export interface Plan {
-  readonly options: Omit<PlanOptions, 'mechanisms' | 'rates' | 'settings'>;
+  readonly options: Omit<PlanOptions, 'variants' | 'rates'>;
   readonly rows: readonly PlanRow[];
   readonly refused: readonly { readonly mechanism: string; readonly why: string }[];
   readonly recommended: { readonly mechanism: string; readonly why: string };
@@ -86,15 +86,15 @@ export function plan(options: PlanOptions): Plan {
   const shape = { B: batch, H: heads, G: heads, L: length, S: length, D: headDim, E: headDim };
   const rows: PlanRow[] = [];
   const refused: { mechanism: string; why: string }[] = [];
-  for (const mechanism of options.mechanisms) {
-    if (!options.exactness.includes(mechanism.definition.exactness)) continue;
+  for (const variant of options.variants) {
+    if (!options.exactness.includes(variant.mechanism.definition.exactness)) continue;
     try {
-      rows.push(rowOf(mechanism, shape, options));
+      rows.push(rowOf(variant, shape, options));
     } catch (error) {
       if (!(error instanceof Error) || error.name === 'Error') throw error;
-      const prefix = `${mechanism.name}: `;
+      const prefix = `${variant.mechanism.name}: `;
       const why = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
-      refused.push({ mechanism: mechanism.name, why });
+      refused.push({ mechanism: variant.name, why });
     }
   }
   if (rows.length === 0) {
@@ -114,7 +114,7 @@ export function plan(options: PlanOptions): Plan {
   rows.sort(
     (a, b) => Number(reachesText(b)) - Number(reachesText(a)) || effort(a) - effort(b) || a.bytes.total - b.bytes.total,
   );
-  const { mechanisms: _, rates: __, settings: ___, ...asked } = options;
+  const { variants: _, rates: __, ...asked } = options;
   return { options: asked, rows, refused, recommended: recommend(rows, beside(options)), byHand: byHand(options) };
 }
 
@@ -128,10 +128,10 @@ export function byReason(refused: Plan['refused']): { readonly names: readonly s
 /** Seconds where they are predicted, else multiply-adds. */
 const effort = (row: PlanRow): number => row.seconds ?? row.multiplyAdds;
 
-function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions): PlanRow {
+function rowOf({ name, mechanism, options: own }: Variant, shape: AttentionShape, options: PlanOptions): PlanRow {
   const { causal, training, layers, memoryLimit = Infinity, rates, like, seed } = options;
   const wanted = causal || mechanism.definition.supports.causal === 'only';
-  const call: AnyOptions = { ...options.settings.get(mechanism.name), causal: wanted, seed };
+  const call: AnyOptions = { ...own, causal: wanted, seed };
   if (wanted !== causal) throw new OptionError(`${mechanism.name}: it has a causal form only; ask for --causal.`);
   const { taken, rehearsed } = foretell(mechanism, shape, call, { training, like });
   const kept = training ? layers : 1;
@@ -148,7 +148,7 @@ function rowOf(mechanism: Mechanism, shape: AttentionShape, options: PlanOptions
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   const { multiplyAdds, pairs } = mechanism.cost(shape, call);
   return {
-    mechanism: mechanism.name,
+    mechanism: name,
     level: mechanism.definition.level ?? 'attention',
     length: options.length,
     exactness: mechanism.definition.exactness,

@@ -1,5 +1,20 @@
-import { nearest, OptionError } from '../core/errors.js';
-import { fraction, positive, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
+import { isPlainObject as isObject } from '../core/describe.js';
+import { OptionError } from '../core/errors.js';
+import { unknown } from '../core/names.js';
+import {
+  between,
+  fraction,
+  listOfTexts,
+  notNegative,
+  notOptions,
+  oneOf,
+  plainObject,
+  positive,
+  reasonsAgainst,
+  text,
+  wholeFrom,
+  type Requirements,
+} from '../core/requirements.js';
 import type { FloatDtype } from '../core/dtype.js';
 import { RehearsalDevice } from '../devices/index.js';
 import { readConfig, type ModelConfig } from '../models/index.js';
@@ -64,20 +79,9 @@ export interface GivenConfig {
   readonly train?: unknown;
 }
 
-const isObject = (value: unknown): value is Given =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const oneOf = (words: readonly string[]) => ({
-  must: words.map((word) => `"${word}"`).join(', '),
-  holds: (value: unknown) => words.includes(value as string),
-});
-const paths = {
-  must: 'a list of paths',
-  holds: (value: unknown) => Array.isArray(value) && value.every((path) => typeof path === 'string'),
-};
-
 const data: Requirements = {
-  texts: paths,
-  tokeniser: { must: 'the path of a tokenizer.json', holds: (value) => typeof value === 'string' },
+  texts: { ...listOfTexts, must: 'a list of paths' },
+  tokeniser: { ...text, must: 'the path of a tokenizer.json' },
   validation: fraction,
   documents: oneOf(['joined', 'separate']),
 };
@@ -90,8 +94,8 @@ const train: Requirements = {
   rate: positive,
   warmUp: wholeFrom(0),
   schedule: oneOf(schedules),
-  floor: { must: 'a number from 0 to 1', holds: (x) => typeof x === 'number' && x >= 0 && x <= 1 },
-  clip: { must: 'a number of at least 0', holds: (x) => typeof x === 'number' && x >= 0 && x < Infinity },
+  floor: between(0, 1),
+  clip: notNegative,
   precision: oneOf(precisions),
   seed: wholeFrom(0),
   evaluateEvery: wholeFrom(1),
@@ -99,6 +103,7 @@ const train: Requirements = {
   saveEvery: wholeFrom(1),
   patience: wholeFrom(0),
 };
+const optimiser: Requirements = { name: oneOf(optimiserNames), options: plainObject };
 
 /** Highest rates that suit small models. */
 const RATES: Readonly<Record<OptimiserName, number>> = { adamW: 2e-3, adafactor: 1e-2, lion: 3e-4, sgd: 0.1 };
@@ -116,20 +121,16 @@ export const PROBE = 10;
 export function readTrainConfig(given: GivenConfig): TrainConfig {
   const reasons: string[] = [];
   const names = ['model', 'data', 'train'];
-  for (const name of Object.keys(given).filter((key) => !names.includes(key))) {
-    const guess = nearest(name, names);
-    reasons.push(
-      `unknown section ${name}${guess === undefined ? '' : ` (did you mean ${guess}?)`}; there are model, data, train`,
-    );
-  }
+  const strange = Object.keys(given).filter((name) => !names.includes(name));
+  if (strange.length > 0) reasons.push(unknown('section', strange, names));
   const section = (name: keyof GivenConfig, known: Requirements | undefined): Given => {
     const value = given[name] ?? {};
     if (!isObject(value)) {
-      reasons.push(`${name} must be an object`);
+      reasons.push(notOptions(value, Object.keys(known ?? {}), name));
       return {};
     }
     const own = Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null && one !== undefined));
-    if (known) reasons.push(...reasonsAgainst(own, known).map((reason) => `${name}.${reason}`));
+    if (known) reasons.push(...reasonsAgainst(own, known, [], name));
     return own;
   };
   const [ofModel, ofData, ofTrain] = [section('model', undefined), section('data', data), section('train', train)];
@@ -181,19 +182,14 @@ function completeTrain(given: Given, reasons: string[]): TrainSettings {
 }
 
 function readOptimiser(given: unknown, reasons: string[]): TrainSettings['optimiser'] {
-  const { name = 'adamW', options, ...rest } = isObject(given) ? given : { name: given };
-  const known = optimiserNames.find((one) => one === name);
-  for (const key of Object.keys(rest)) reasons.push(`train.optimiser: unknown option ${key}; known are name, options`);
-  if (known === undefined || (options !== undefined && !isObject(options))) {
-    const guess = nearest(String(name), optimiserNames);
-    if (known === undefined) {
-      reasons.push(
-        `train.optimiser must be ${optimiserNames.join(', ')}; got ${String(name)}${guess ? ` (did you mean ${guess}?)` : ''}`,
-      );
-    } else reasons.push('train.optimiser.options must be an object');
+  const { name = 'adamW', ...rest } = isObject(given) ? given : { name: given };
+  const wrong = reasonsAgainst({ name, ...rest }, optimiser, [], 'train.optimiser');
+  if (wrong.length > 0) {
+    reasons.push(...wrong);
     return { name: 'adamW', options: {} };
   }
-  const complete = (options ?? (known === 'adamW' ? ADAM : {})) as Given;
+  const known = name as OptimiserName;
+  const complete = (rest['options'] ?? (known === 'adamW' ? ADAM : {})) as Given;
   // on a device that only counts: its own checks say what is wrong
   tried(reasons, () =>
     scope(() => {

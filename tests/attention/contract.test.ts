@@ -61,16 +61,16 @@ describe('options', () => {
     expect(resolveOptions(specs, {}, { ...shape, L: 3 }).values.count).toBe(3);
   });
 
-  test('every fault is told', () => {
+  test('every fault is named', () => {
     const given = { count: 10, rate: NaN, mode: 'sotf', strict: 1, places: [0.5], cuont: 3 };
     const { refused } = resolveOptions(specs, given, shape);
     expect(refused).toEqual([
-      'unknown option cuont (did you mean count?); it has count, rate, mode, strict, places',
       'count must be a whole number from 1 to 9; got 10',
       'rate must be a number from 0 to 1; got NaN',
-      'mode must be "soft" or "hard"; got "sotf"',
+      'mode must be "soft" or "hard"; got "sotf" (did you mean "soft"?)',
       'strict must be true or false; got 1',
       'places must be a list of whole numbers of at least 0; got [0.5]',
+      'unknown option "cuont" (did you mean "count"?); known are count, rate, mode, strict, places',
     ]);
   });
 
@@ -138,7 +138,7 @@ test('orthogonal rows: orthogonal within a block, norms of Gaussian vectors, the
 
 test('names of the registry', () => {
   expect(mechanism('flash').name).toBe('flash');
-  expect(() => mechanism('flsh')).toThrow('unknown mechanism "flsh"; did you mean flash?');
+  expect(() => mechanism('flsh')).toThrow('unknown mechanism "flsh" (did you mean "flash"?)');
 });
 
 onEveryDevice((on) => {
@@ -189,7 +189,7 @@ onEveryDevice((on) => {
     expect(() => scaled.run(q, k, v, { parameters: { factor: q } })).toThrow(
       'parameters.factor must be [4]; got [1,2,9,4]',
     );
-    expect(() => scaled.run(q, k, v, { parameters: { fctor: q } } as never)).toThrow('unknown parameters fctor');
+    expect(() => scaled.run(q, k, v, { parameters: { fctor: q } } as never)).toThrow('unknown parameters "fctor"');
     disposeAll([q, k, v]);
   });
 

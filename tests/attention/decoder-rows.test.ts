@@ -390,7 +390,7 @@ describe('rows of a decoder', () => {
       }
       expect(decoder.lengths).toEqual([3, 3]);
       expect(() => (flash as unknown as Mechanism).decoder({ maxLength: 3, rows: 0 })).toThrow(
-        'rows must be a whole number of at least 1',
+        'rows must be a whole number from 1',
       );
       disposeAll([x, state]);
       decoder.dispose();

@@ -260,10 +260,10 @@ test('refuses options by name, all at once', () => {
       (one as Mechanism).decoder({ maxLength: 8, ...options });
   expect(refuse(flash, { cache: 'rung', maxLength: 0 })).toThrow(OptionError);
   expect(refuse(flash, { cache: 'rung', maxLength: 0 })).toThrow(
-    'maxLength must be a whole number of at least 1; got 0; cache must be "fixed", "ring" or "sink"; got "rung"',
+    'maxLength must be a whole number from 1 to 2^31 - 1; got 0; cache must be "fixed", "ring" or "sink"; got "rung" (did you mean "ring"?)',
   );
-  expect(refuse(flash, { cache: 'ring' })).toThrow('window must be a whole number of at least 1; got undefined');
-  expect(refuse(flash, { cache: 'sink', window: 3 })).toThrow('sinks must be a whole number of at least 1');
+  expect(refuse(flash, { cache: 'ring' })).toThrow('window is missing; it must be a whole number from 1');
+  expect(refuse(flash, { cache: 'sink', window: 3 })).toThrow('sinks is missing; it must be a whole number from 1');
   expect(refuse(flash, { window: 3 })).toThrow('window belong to cache: "ring" or "sink"; got cache: "fixed"');
   expect(refuse(flash, { ...ring, sinks: 3 })).toThrow('sinks belong to cache: "sink"');
   expect(refuse(flash, { lengths: [3] })).toThrow('it takes no lengths');

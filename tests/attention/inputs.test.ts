@@ -162,7 +162,7 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
           decoder.step(make(4), make(2), make(2), { ...(own && { inputs: own }) });
         const one = longformer.decoder({ maxLength: 8 });
         expect(step(one, { globalQ: make(2) })).toThrow(ShapeError);
-        expect(step(one, { global: make(2) })).toThrow('unknown inputs global');
+        expect(step(one, { global: make(2) })).toThrow('unknown inputs "global"');
         step(one, inputs())();
         expect(step(one)).toThrow(ShapeError);
         expect(step(one)).toThrow('globalQ=[1,4,T,4], globalK=[1,2,T,4] and globalV=[1,2,T,4], as the first one');

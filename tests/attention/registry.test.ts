@@ -115,7 +115,7 @@ describe('a definition that no compiler has seen', () => {
     [{ summary: undefined }, 'summary is missing'],
     [{ cost: 3 }, 'cost must be a function; got 3'],
     [{ cost: undefined }, 'cost is missing'],
-    [{ forwards: () => 0 }, 'unknown option forwards (did you mean forward?)'],
+    [{ forwards: () => 0 }, 'unknown option "forwards" (did you mean "forward"?)'],
     [{ supports: { causal: true } }, 'supports: cross is missing'],
     [{ supports: { ...plain.supports, decode: 'ring' } }, 'supports: decode must be false, "cache" or "recurrent"'],
     [{ paper: { authors: '', title: '', year: '2026' } }, 'paper: year must be a year'],

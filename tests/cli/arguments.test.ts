@@ -55,27 +55,37 @@ describe('parseOptions', () => {
   });
 
   test.each([
-    [['--lenghts', '3'], 'x: unknown option --lenghts; did you mean --lengths?'],
-    [['--zzz'], 'x: unknown option --zzz; see x --help'],
-    [['-q'], 'x: unknown option -q; see x --help'],
+    [['--lenghts', '3'], 'x: unknown option "--lenghts" (did you mean "--lengths"?); see x --help.'],
+    [['--zzz'], 'x: unknown option "--zzz"; see x --help.'],
+    [['-q'], 'x: unknown option "-q"; see x --help.'],
     [['--loud=yes'], 'x: --loud takes no value; got "yes".'],
     [['--file'], 'x: --file needs a value, such as --file FILE.'],
     [['--file', '--loud'], 'x: --file needs a value, such as --file FILE.'],
     [['--file='], 'x: --file needs a value, such as --file FILE.'],
-    [['--kind', 'fas'], 'x: --kind must be fast or slow; got "fas" (did you mean fast?).'],
-    [['--threads', '0'], 'x: --threads must be a whole number from 1 to 256; got "0".'],
-    [['--threads', '-1'], 'x: --threads must be a whole number from 1 to 256; got "-1".'],
+    [['--kind', 'fas'], 'x: --kind must be "fast" or "slow"; got "fas" (did you mean "fast"?).'],
+    [['--threads', '0'], 'x: --threads must be a whole number from 1 to 256; got 0.'],
+    [['--threads', '-1'], 'x: --threads must be a whole number from 1 to 256; got -1.'],
     [['--threads', '2.5'], 'x: --threads must be a whole number from 1 to 256; got "2.5".'],
     [['--threads', '1e2'], 'x: --threads must be a whole number from 1 to 256; got "1e2".'],
-    ...['', 'NaN', '0x1', '11', '-1', '1e', '.', '1 2', 'Infinity'].map((rate): [string[], string] => [
+    ...['NaN', '0x1', '1e', '.', '1 2', 'Infinity'].map((rate): [string[], string] => [
       [`--rate=${rate}`],
-      rate === ''
-        ? 'x: --rate needs a value, such as --rate 0.'
-        : `x: --rate must be a number from 0 to 10; got "${rate}".`,
+      `x: --rate must be a number from 0 to 10; got "${rate}".`,
     ]),
-    [['--lengths', '5,-5'], 'x: --lengths must be a whole number from 1 to 4096; got "-5".'],
+    ...[11, -1].map((rate): [string[], string] => [
+      [`--rate=${rate}`],
+      `x: --rate must be a number from 0 to 10; got ${rate}.`,
+    ]),
+    [['--rate='], 'x: --rate needs a value, such as --rate 0.'],
+    [['--lengths', '5,-5'], 'x: --lengths must be a whole number from 1 to 4096; got -5.'],
     [['--lengths', '5,,6'], 'x: --lengths has an empty entry; got "5,,6".'],
-  ])('%j is refused in one sentence', (argv, message) => {
+    [
+      ['--lenghts', '3', '--knid=fast', '--loud=yes', '--threads', '0', '--kind', 'fas', '--lengths', '0,x'],
+      'x: --loud takes no value; got "yes"; --kind must be "fast" or "slow"; got "fas" (did you mean "fast"?); ' +
+        '--threads must be a whole number from 1 to 256; got 0; --lengths must be a whole number from 1 to 4096; got 0; ' +
+        '--lengths must be a whole number from 1 to 4096; got "x"; ' +
+        'unknown option "--lenghts" (did you mean "--lengths"?), "--knid" (did you mean "--kind"?); see x --help.',
+    ],
+  ])('%j is refused in one sentence, with every reason', (argv, message) => {
     expect(() => parse(...argv)).toThrow(message);
   });
 });

@@ -39,15 +39,15 @@ describe('help', () => {
 
 describe('refusals: one line on stderr, nothing on stdout, no stack', () => {
   test.each<[argv: string[], code: number, part: string]>([
-    [['doctr'], 2, 'unknown command "doctr"; did you mean doctor?'],
-    [['--hlep'], 2, 'unknown option "--hlep"; did you mean --help?'],
+    [['doctr'], 2, 'unknown command "doctr" (did you mean "doctor"?)'],
+    [['--hlep'], 2, 'unknown option "--hlep" (did you mean "--help"?)'],
     [['toString'], 2, 'unknown command "toString"; see subquad --help'],
     [['doctor', 'now'], 2, 'unexpected argument "now"'],
     [['bench', 'matmull'], 2, 'one of attend; got "matmull"'],
-    [['bench', '--threads', '0'], 2, '--threads must be a whole number from 1 to 256; got "0"'],
+    [['bench', '--threads', '0'], 2, '--threads must be a whole number from 1 to 256; got 0.'],
     [['bench', '--length', '-5'], 2, '--length must be a whole number'],
-    [['bench', '--device', 'gpu'], 2, '--device must be auto, native or wasm; got "gpu"'],
-    [['bench', '--mask', 'radus:5'], 2, 'unknown mask "radus" (did you mean radius?)'],
+    [['bench', '--device', 'gpu'], 2, '--device must be "auto", "native" or "wasm"; got "gpu"'],
+    [['bench', '--mask', 'radus:5'], 2, 'unknown mask "radus" (did you mean "radius"?)'],
     [['bench', '--mask', 'radius'], 2, 'takes the form radius:R'],
     [['bench', '--mask', 'fixed:4:9'], 2, 'columns must be at most stride'],
     [['bench', '--json', 'folder'], 2, '--json must name a file; "folder" is a folder'],

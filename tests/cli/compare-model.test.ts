@@ -130,7 +130,7 @@ describe('bad input is refused', () => {
     ['--model xl.safetensors', 2, 'takes a decoder over bytes; got kind transformer-xl'],
     ['--model nothing.safetensors', 1, 'nothing.json" cannot be read'],
     ['--model fox.txt', 1, 'is no folder of a run and no .safetensors file'],
-    ['--model m.safetensors --task perplexity --mechanisms flsh', 2, '"flsh"; did you mean flash?'],
+    ['--model m.safetensors --task perplexity --mechanisms flsh', 2, '"flsh" (did you mean "flash"?)'],
     ['--model learned.safetensors --task perplexity --lengths 32', 2, 'the model learned 16 positions'],
   ])('%s', async (line, wanted, message) => {
     const folder = join(cwd, 'empty');

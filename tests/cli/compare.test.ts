@@ -71,28 +71,33 @@ describe('bad input is refused before anything is written', () => {
   test.each([
     [
       '--mechanisms chnked,flsh --families exat',
-      ['"chnked"; did you mean chunked?', '"flsh"; did you mean flash?', '"exat"'],
+      ['"chnked" (did you mean "chunked"?)', '"flsh" (did you mean "flash"?)', '"exat"'],
     ],
     ['--mechanisms all,flash --families exact', ['--mechanisms all has flash, exact among them']],
     [
       '--mechanisms chunked:keyChunk=0:keyChunk=3:queryChnk=2',
-      ['chunked.keyChunk is given twice', 'chunked has no option "queryChnk"; did you mean queryChunk?'],
+      [
+        'chunked: keyChunk must be a whole number of at least 1; got 0',
+        'chunked: unknown option "queryChnk" (did you mean "queryChunk"?)',
+      ],
     ],
     ['--mechanisms chunked:keyChunk=0', ['chunked: keyChunk must be a whole number of at least 1; got 0']],
-    ['--mechanisms chunked:keyChunk', ['chunked.keyChunk must be a whole number of at least 1; got ""']],
+    ['--mechanisms chunked:keyChunk', ['chunked: keyChunk must be a whole number of at least 1; got ""']],
     [
       '--mechanisms flash --set chunked.keyChunk=8,x',
-      ['--set chunked.keyChunk=8: chunked is not among the mechanisms', '--set takes NAME.OPTION=VALUE; got "x"'],
+      ['--set chunked.keyChunk=8: chunked is not among the mechanisms', 'flash: unknown option "x"'],
     ],
     [
       '--mechanisms chunked:keyChunk=4 --set chunked.keyChunk=8 --set=chunked.queryChunk=1.5',
-      [
-        'chunked.keyChunk is given in --mechanisms and in --set',
-        'chunked: queryChunk must be a whole number of at least 1; got 1.5',
-      ],
+      ['chunked: keyChunk is given twice', 'chunked: queryChunk must be a whole number of at least 1; got 1.5'],
     ],
     ['--mechanisms flash,,chunked', ['--mechanisms has an empty entry']],
-    ['--set', ['--set needs a value, such as --set NAME.OPTION=VALUE']],
+    ['--mechanisms chunked:keyChunk=4:keyChunk=5', ['chunked: keyChunk is given twice']],
+    [
+      '--mechanisms chunked,flash --set keyChunk=8',
+      ['--set keyChunk=8 must name one of the mechanisms, as NAME:keyChunk=8'],
+    ],
+    ['--set', ['--set needs a value, such as --set [NAME:]OPTION=VALUE']],
   ])('%s', async (line, parts) => {
     const { code, out, err } = await cli(['compare', 'short.txt', ...line.split(' ')], { cwd });
     for (const part of parts) expect(err).toContain(part);

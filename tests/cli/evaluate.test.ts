@@ -148,7 +148,7 @@ describe('what cannot be is refused', () => {
     ],
     ['rope.safetensors --mechanism nystromformer', 2, 'no causal form'],
     ['rope.safetensors --mechanism flsh', 2, 'did you mean "?flash'],
-    ['rope.safetensors --set keyTle=3', 2, 'flash has no option "keyTle"'],
+    ['rope.safetensors --set keyTle=3', 2, 'flash: unknown option "keyTle"'],
     ['gone.safetensors', 1, 'gone.json" cannot be read'],
     ['rope.safetensors --baseline missing.txt', 1, 'missing.txt" cannot be opened'],
   ])('%s', async (argv, code, message) => {

@@ -63,7 +63,7 @@ test('Ctrl-C: what is done is printed and drawn, and the code says so', async ()
 describe('what cannot be is refused', () => {
   const cwd = folderWithText();
   test.each([
-    ['--methods alibbi', 2, '--methods must be .*did you mean alibi'],
+    ['--methods alibbi', 2, '--methods must be .*did you mean "alibi"'],
     ['--length 1', 2, '--length must be a whole number from 2'],
     ['--times 1,64', 2, 'a window of 512 takes 513 bytes, 64 are to be scored'],
     ['--width 9', 2, 'width 9 is no multiple of heads 2'],

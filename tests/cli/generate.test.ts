@@ -75,8 +75,8 @@ test('statistics go to stderr', async () => {
 });
 
 test.each([
-  [['rope.safetensors', '--temperature', '-1'], 2, '--temperature must be a number from 0 to 100; got "-1"'],
-  [['rope.safetensors', '--top-p', '0'], 2, '--top-p must be a number from 1e-9 to 1; got "0"'],
+  [['rope.safetensors', '--temperature', '-1'], 2, '--temperature must be a number from 0 to 100; got -1'],
+  [['rope.safetensors', '--top-p', '0'], 2, '--top-p must be a number from 1e-9 to 1; got 0'],
   [['missing.safetensors'], 1, 'missing.json" cannot be read (it does not exist)'],
   [['nowhere'], 1, 'is no folder of a run and no .safetensors file'],
   [['rope.safetensors', 'more'], 2, 'unexpected argument "more"'],

@@ -82,6 +82,6 @@ test.skipIf(!native.available)(
 
 test('carries output and exit code', async () => {
   const ended = await run(['doctr'], temporaryFolder());
-  expect(ended).toMatchObject({ code: 2, out: '', err: expect.stringContaining('did you mean doctor?') });
+  expect(ended).toMatchObject({ code: 2, out: '', err: expect.stringContaining('did you mean "doctor"?') });
   expect(await run(['--version'], temporaryFolder())).toMatchObject({ code: 0, err: '' });
 });

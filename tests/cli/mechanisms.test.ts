@@ -62,9 +62,9 @@ describe('show', () => {
 
   test.each([
     [['show'], 'name a mechanism'],
-    [['show', 'flahs'], 'did you mean flash?'],
-    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'chunked has no option "a"'],
-    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'did you mean keyChunk?'],
+    [['show', 'flahs'], 'did you mean "flash"?'],
+    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'chunked: unknown option "a"'],
+    [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'did you mean "keyChunk"?'],
     [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'queryChunk must be a whole number of at least 1'],
     [['show', 'chunked', '--set', 'queryChunk=0'], 'queryChunk must be a whole number of at least 1; got 0'],
     [['show', 'flash', 'standard'], 'unexpected argument "standard"'],
@@ -109,7 +109,7 @@ describe('plan', () => {
     [
       ['--set', 'flash=1,standrd.a=2,standard.b=3'],
       2,
-      /NAME.OPTION=VALUE; got "flash=1"; .*did you mean standard\?; standard has no option "b"/,
+      /--set flash=1 must name one of the mechanisms, as NAME:flash=1; .*did you mean "standard"\?\); standard: unknown option "b"/,
     ],
   ])('%j is refused', async (argv, code, sentence) => {
     const ran = await cli([...quick, ...argv]);

@@ -23,7 +23,7 @@ test('names are unique, and each is found by its name', () => {
   const names = mechanisms.map(({ name }) => name);
   expect(names).toEqual([...new Set(names)]);
   for (const one of mechanisms) expect(mechanism(one.name)).toBe(one);
-  expect(() => mechanism(`${names[0]}x`)).toThrow(`did you mean ${names[0]}?`);
+  expect(() => mechanism(`${names[0]}x`)).toThrow(`did you mean "${names[0]}"?`);
 });
 
 test('an option of one name is of one type in all mechanisms', () => {

@@ -140,7 +140,7 @@ describe('refusals', () => {
           'got "both".',
       ),
     );
-    expect(() => batches([9], { batchsize: 1 } as Partial<BatchOptions>)).toThrow('did you mean batchSize?');
+    expect(() => batches([9], { batchsize: 1 } as Partial<BatchOptions>)).toThrow('did you mean "batchSize"?');
   });
 
   test.each([-1, 0.5, NaN, 2 ** 53])('step %d', (step) => {

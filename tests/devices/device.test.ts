@@ -211,7 +211,7 @@ describe('createDevice', () => {
     [{ threads: 1.5 }, OptionError, /got 1\.5/],
     [{ threads: 257 }, OptionError, /got 257/],
     [{ kind: 'gpu' }, OptionError, /kind must be "auto", "native" or "wasm"; got "gpu"/],
-    [{ thread: 2 }, OptionError, /unknown option thread \(did you mean threads\?\)/],
+    [{ thread: 2 }, OptionError, /unknown option "thread" \(did you mean "threads"\?\)/],
     [{ memoryLimit: 10 }, OptionError, /memoryLimit must be a whole number of bytes, at least 65536; got 10/],
   ] as const)('%o is refused', async (options, type, message) => {
     const attempt = createDevice(options as DeviceOptions);

@@ -131,7 +131,7 @@ async function tryRow(row: Row, exported: unknown): Promise<readonly string[]> {
     const known = Object.keys(kind.options);
     const given = (): object => kind.valid(world) as object;
     const { error: unknown } = await outcome(row, exported, put({ ...given(), nonsense: 1 }));
-    const listed = /(?:known options: |known are )([\w, ]+)/.exec(say(unknown))?.[1]?.split(', ').sort();
+    const listed = /known are ([\w, ]+)/.exec(say(unknown))?.[1]?.split(', ').sort();
     // a row that has fallen behind would leave an option untried
     if (kind.open !== true && String(listed) !== String(known.sort()))
       faults.push(`options of the row: ${known.join()}; ${say(unknown)}`);

@@ -159,7 +159,7 @@ describe('classifyTiles', () => {
     [
       'a tile size of 0',
       () => m.classifyTiles(null, { B: 1, H: 1, L: 1, S: 1, queryTile: 0, keyTile: 1, queryOffset: 0 }),
-      /tile sizes must be integers ≥ 1/,
+      /tile sizes must be whole numbers of at least 1/,
     ],
     [
       'no keys',

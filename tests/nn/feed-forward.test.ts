@@ -161,7 +161,7 @@ onEveryDevice((on) => {
     expect(() => new DenseFeedForward(4, 8, { activation: 'swish' as never })).toThrow(
       'DenseFeedForward: unknown activation "swish"',
     );
-    expect(() => new DenseFeedForward(4, 8, { gate: true } as never)).toThrow('did you mean gated');
+    expect(() => new DenseFeedForward(4, 8, { gate: true } as never)).toThrow('did you mean "gated"');
     scope(() => {
       const x = tensor([1, 2], [1, 2], { device: on.device });
       expect(() => new DenseFeedForward(4, 8).forward(x)).toThrow('x must be [...,4]; got [1,2].');

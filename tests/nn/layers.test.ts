@@ -144,7 +144,7 @@ onEveryDevice((on) => {
         expect(() => activate(x, 'gelo' as never)).toThrow('unknown activation "gelo" (did you mean "gelu"?)');
         expect(() => activate(x, 'toString' as never)).toThrow('unknown activation');
         expect(() => new Linear(0, 2)).toThrow('Linear');
-        expect(() => new Linear(2, 2, { biass: true } as never)).toThrow('did you mean bias');
+        expect(() => new Linear(2, 2, { biass: true } as never)).toThrow('did you mean "bias"');
         const table = new Embedding(2, 2).initialise({ device, seed: 1 });
         expect(() => table.forward(tensor(Int32Array.of(2), [1], { device }))).toThrow('2');
         table.dispose();

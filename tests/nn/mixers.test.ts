@@ -132,11 +132,11 @@ onEveryDevice((on) => {
 test('a definition is whole, and a name is taken once', () => {
   expect(() => defineMixer({ ...definition, summary: 3 } as never)).toThrow('defineMixer: summary must be');
   expect(() => defineMixer({ ...definition, supports: { causal: true } } as never)).toThrow('padding is missing');
-  expect(() => mixer('fnett')).toThrow('unknown mixer "fnett"; did you mean fnet?');
+  expect(() => mixer('fnett')).toThrow('unknown mixer "fnett" (did you mean "fnet"?)');
   expect(() => mixer('fnet').create({ ...sizes, causal: true })).toThrow(
     'fnet: has no causal form; take it for an encoder.',
   );
-  expect(() => mixer('synthesizer').create(sizes, { rnak: 3 })).toThrow('did you mean rank');
+  expect(() => mixer('synthesizer').create(sizes, { rnak: 3 })).toThrow('did you mean "rank"');
   const own = defineMixer(definition);
   const forget = registerMixer(own);
   expect(mixer('doubled')).toBe(own);

@@ -132,7 +132,7 @@ onEveryDevice((on) => {
     for (const [name, value] of Object.entries(others)) wrong.set(name, value);
     expect(() => target.load(wrong)).toThrow(
       'model: 6 tensors do not fit: missing planes [2,4]; missing layer-0.out.bias [4]; ' +
-        'unexpected layer-0.out.bais [4] (is it layer-0.out.bias?); unexpected extra [2,3]; ' +
+        'unexpected layer-0.out.bais [4] (did you mean "layer-0.out.bias"?); unexpected extra [2,3]; ' +
         'layer-0.norm.weight must be of floats, not i32; layer-0.norm.bias must be [4], not [5]. Nothing was changed;',
     );
     expect(await numbers(target)).toEqual(before);

@@ -142,7 +142,7 @@ describe('maps of weights', () => {
       const load = (): unknown => module.load(theirs, { map });
       expect(load).toThrow(ShapeError);
       expect(load).toThrow(
-        'model: 4 tensors do not fit: missing a.k.weight, which with a.q.weight makes first.weight; unexpected a.bais [4] (is it a.bias?); unexpected mask.x [1]; first.bias (from a.bias) must be [5], not [4]. Nothing was changed',
+        'model: 4 tensors do not fit: missing a.k.weight, which with a.q.weight makes first.weight; unexpected a.bais [4] (did you mean "a.bias"?); unexpected mask.x [1]; first.bias (from a.bias) must be [5], not [4]. Nothing was changed',
       );
       theirs.get('a.q.weight')!.dispose();
       theirs.set(

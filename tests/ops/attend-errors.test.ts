@@ -66,12 +66,7 @@ const options: readonly (readonly [
   kind: Kind,
   words: readonly string[],
 ])[] = [
-  [
-    'an unknown option',
-    () => wrong({ casual: true }),
-    OptionError,
-    ['"casual"', 'did you mean "causal"', 'known options'],
-  ],
+  ['an unknown option', () => wrong({ casual: true }), OptionError, ['"casual"', 'did you mean "causal"', 'known are']],
   ['a window by number', () => wrong({ window: 256 }), OptionError, ['"window"', 'mask']],
   ['causal that is no boolean', () => wrong({ causal: 1 }), OptionError, ['causal must be true or false']],
   ['a mask that is none', () => wrong({ mask: () => true }), OptionError, ['mask must be a Mask', 'within']],

@@ -143,6 +143,6 @@ onEveryDevice((on) => {
       expect(() => linearAttend(q, k, v, { lengths: [8] })).toThrow('whole number from 0 to S = 7');
       expect(() => linearAttend(q, k, v, { chunk: 0 })).toThrow('chunk must be a whole number from 1 to 1024; got 0.');
       expect(() => linearAttend(q, k, v, { eps: -1 })).toThrow('eps must be a number of at least 0; got -1.');
-      expect(() => linearAttend(q, k, v, { chunks: 3 } as never)).toThrow('did you mean chunk?');
+      expect(() => linearAttend(q, k, v, { chunks: 3 } as never)).toThrow('did you mean "chunk"?');
     }));
 });

@@ -291,7 +291,7 @@ onEveryDevice((on) => {
       );
       expect(() => matmul(integers, zeros(2, 2))).toThrow(/must be f32, f16 or bf16; got i32/);
       expect(() => matmul(zeros(2, 2), zeros(2, 2), { transposeb: true } as MatmulOptions)).toThrow(
-        /did you mean transposeB/,
+        /did you mean "transposeB"/,
       );
       expect(() => matmul(zeros(2, 2), zeros(2, 2), { activation: (x) => x.lt(0) })).toThrow(OptionError);
     }));

@@ -161,7 +161,7 @@ onEveryDevice((on) => {
       expect(() => rmsNorm(x, { epsilon: 0 })).toThrow('rmsNorm: epsilon must be a number above 0; got 0.');
       expect(() => rmsNorm(cast(x, 'i32'))).toThrow('takes f32, f16 or bf16');
       expect(() => rmsNorm(x, { dtype: 'u8' as 'f16' })).toThrow('dtype must be f32, f16 or bf16; got "u8"');
-      expect(() => rmsNorm(x, { bias: weight } as never)).toThrow('unknown option bias');
+      expect(() => rmsNorm(x, { bias: weight } as never)).toThrow('unknown option "bias"');
     });
   });
 });

@@ -223,7 +223,7 @@ onEveryDevice((on) => {
         'sum: there is no axis 1 in shape [3]; it must be an integer from -1 to 0.',
       );
       expect(() => sum(x, { axes: [0, -1] })).toThrow('axes must be distinct');
-      expect(() => mean(x, { axis: 0 } as never)).toThrow('mean: unknown option axis (did you mean axes?)');
+      expect(() => mean(x, { axis: 0 } as never)).toThrow('mean: unknown option "axis" (did you mean "axes"?)');
     });
   });
 });

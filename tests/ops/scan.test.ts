@@ -130,7 +130,7 @@ onEveryDevice((on) => {
         /cumulativeSum: there is no axis 1 in shape \[1\]/,
       );
       expect(() => cumulativeSum(floats([1], [1]), { inverse: true } as CumulativeSumOptions)).toThrow(
-        /unknown option inverse/,
+        /unknown option "inverse"/,
       );
     }));
 });

@@ -162,6 +162,6 @@ onEveryDevice((on) => {
       expect(() => argsort(floats(new Float32Array(1), []))).toThrow(
         'argsort: takes a tensor with at least one axis; got []. Reshape it to [1].',
       );
-      expect(() => sort(x, { decending: true } as SortOptions)).toThrow(/did you mean descending/);
+      expect(() => sort(x, { decending: true } as SortOptions)).toThrow(/did you mean "descending"/);
     }));
 });

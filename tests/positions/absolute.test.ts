@@ -48,16 +48,16 @@ onEveryDevice((on) => {
     });
 
     it.each<[string, () => unknown, RegExp]>([
-      ['an odd size', () => sinusoidal(3, 7, { device: on.device }), /even integer ≥ 2 for variant "paper"; got 7/],
-      ['no length', () => sinusoidal(0, 8, { device: on.device }), /length must be an integer ≥ 1/],
+      [
+        'an odd size',
+        () => sinusoidal(3, 7, { device: on.device }),
+        /even whole number of at least 2 for variant "paper"; got 7/,
+      ],
+      ['no length', () => sinusoidal(0, 8, { device: on.device }), /length must be a whole number of at least 1/],
       ['no positions', () => sinusoidal([], 8, { device: on.device }), /one or more finite numbers/],
       ['an infinite position', () => sinusoidal([Infinity], 8, { device: on.device }), /finite numbers/],
-      [
-        'a variant nobody knows',
-        () => sinusoidal(3, 8, { variant: 't2t' as never }),
-        /must be one of paper.*got "t2t"/,
-      ],
-      ['a base of 1', () => sinusoidal(3, 8, { base: 1 }), /base must be a number > 1; got 1/],
+      ['a variant nobody knows', () => sinusoidal(3, 8, { variant: 't2t' as never }), /must be "paper", .*got "t2t"/],
+      ['a base of 1', () => sinusoidal(3, 8, { base: 1 }), /base must be a number above 1; got 1/],
     ])('refuses %s', (_, run, message) => expect(run).toThrow(message));
   });
 
@@ -117,13 +117,13 @@ onEveryDevice((on) => {
       [
         'an offset beyond it',
         (t) => learnedPositions(t, 1, { offset: 6 }),
-        /offset must be an integer from 0 to 5; got 6/,
+        /offset must be a whole number from 0 to 5; got 6/,
       ],
-      ['fewer rows', (t) => extendPositions(t, 5), /rows must be an integer of at least 6, the table's; got 5/],
+      ['fewer rows', (t) => extendPositions(t, 5), /rows must be a whole number of at least 6; got 5/],
       [
         'only reserved rows',
         (t) => extendPositions(t, 8, { reserved: 6 }),
-        /reserved must be an integer from 0 to 5; got 6/,
+        /reserved must be a whole number from 0 to 5; got 6/,
       ],
       [
         'no table',

@@ -169,16 +169,16 @@ onEveryDevice((on) => {
       ['half a position', (x) => rope(x, { positions: [0, 1.5] }), OptionError, /got 1\.5 in row 1/],
       ['positions that do not fit', (x) => rope(x, { positions: [1] }), ShapeError, /got 1 for x=\[2,6\]/],
       ['both', (x) => rope(x, { positions: [0, 1], offset: 2 }), OptionError, /not both/],
-      ['an odd rotaryDim', (x) => rope(x, { rotaryDim: 3 }), OptionError, /even integer ≥ 2 and at most 2\^20; got 3/],
+      ['an odd rotaryDim', (x) => rope(x, { rotaryDim: 3 }), OptionError, /even whole number from 2 to 2\^20; got 3/],
       ['more than there is', (x) => rope(x, { rotaryDim: 8 }), OptionError, /at most D; got rotaryDim=8/],
       [
         'an unknown layout',
         (x) => rope(x, { layout: 'pairs' as never }),
         OptionError,
-        /half, interleaved; got "pairs"/,
+        /"half" or "interleaved"; got "pairs"/,
       ],
-      ['a misspelt option', (x) => rope(x, { ofset: 1 } as never), OptionError, /did you mean offset/],
-      ['a base of 1', (x) => rope(x, { base: 1 }), OptionError, /base must be a number > 1/],
+      ['a misspelt option', (x) => rope(x, { ofset: 1 } as never), OptionError, /did you mean "offset"/],
+      ['a base of 1', (x) => rope(x, { base: 1 }), OptionError, /base must be a number above 1/],
     ])('refuses %s', (_, run, type, message) => {
       const x = given(range(12), [2, 6]);
       expect(() => run(x)).toThrow(type);

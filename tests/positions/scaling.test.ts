@@ -103,22 +103,38 @@ describe('yarn', () => {
 describe('bad input gets one sentence', () => {
   it.each<[string, object, RegExp]>([
     ['a kind nobody knows', { type: 'longrope', factor: 2 }, /"linear", "ntk", "dynamic" or "yarn"; got "longrope"/],
-    ['a factor below 1', { type: 'linear', factor: 0.5 }, /factor must be a number ≥ 1; got 0\.5/],
-    ['no factor', { type: 'ntk' }, /factor must be a number ≥ 1; got undefined/],
-    ['no trained length', { type: 'dynamic', factor: 2 }, /originalLength must be an integer ≥ 1; got undefined/],
-    ['a length of 0', { type: 'dynamic', factor: 2, originalLength: 8, length: 0 }, /length must be ≥ 1; got 0/],
+    ['a factor below 1', { type: 'linear', factor: 0.5 }, /scaling.factor must be a number of at least 1; got 0\.5/],
+    ['no factor', { type: 'ntk' }, /scaling.factor is missing; it must be a number of at least 1/],
+    [
+      'no trained length',
+      { type: 'dynamic', factor: 2 },
+      /scaling.originalLength is missing; it must be a whole number of at least 1/,
+    ],
+    [
+      'a length of 0',
+      { type: 'dynamic', factor: 2, originalLength: 8, length: 0 },
+      /scaling.length must be a number of at least 1; got 0/,
+    ],
     [
       'betas in the wrong order',
       { type: 'yarn', factor: 2, originalLength: 8, betaFast: 1, betaSlow: 2 },
-      /betaFast must be at least betaSlow = 2; got 1/,
+      /betaFast must be at least betaSlow 2; got 1/,
     ],
     [
       'an extrapolation above 1',
       { type: 'yarn', factor: 2, originalLength: 8, extrapolation: 2 },
       /from 0 to 1; got 2/,
     ],
-    ['a magnitude of 0', { type: 'yarn', factor: 2, originalLength: 8, magnitude: 0 }, /magnitude must be > 0; got 0/],
-    ['an option of another kind', { type: 'linear', factor: 2, betaFast: 1 }, /unknown option "betaFast"/],
+    [
+      'a magnitude of 0',
+      { type: 'yarn', factor: 2, originalLength: 8, magnitude: 0 },
+      /magnitude must be a number above 0; got 0/,
+    ],
+    [
+      'an option of another kind',
+      { type: 'linear', factor: 2, betaFast: 1 },
+      /unknown option "scaling.betaFast"; known are scaling.type, scaling.factor\./,
+    ],
   ])('%s', (_, scaling, message) => {
     expect(() => of(8, scaling as RopeScaling)).toThrow(OptionError);
     expect(() => of(8, scaling as RopeScaling)).toThrow(message);
@@ -126,6 +142,6 @@ describe('bad input gets one sentence', () => {
 
   it('two components cannot be stretched', () => {
     expect(() => of(2, { type: 'ntk', factor: 2 })).toThrow(/needs rotaryDim ≥ 4/);
-    expect(() => of(7)).toThrow(/even integer ≥ 2 and at most 2\^20; got 7/);
+    expect(() => of(7)).toThrow(/even whole number from 2 to 2\^20; got 7/);
   });
 });

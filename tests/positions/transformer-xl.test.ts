@@ -111,7 +111,7 @@ onEveryDevice((on) => {
       expect(() => relativeAttend(q, k, v, own, { clamp: 1.5 })).toThrow(OptionError);
       expect(() => relativeAttend(q, k, v, own, { clamp: 3, method: 'rotated' })).toThrow(/does not clamp/);
       expect(() => relativeAttend(q, k, v, own, { method: 'tables' as never })).toThrow(
-        /table or rotated; got "tables"/,
+        /"table" or "rotated"; got "tables" \(did you mean "table"\?\)/,
       );
       expect(() => relativeScore(q).expression({ B: 1, H: 2, G: 2, L: 8, S: 18 })).toThrow(/got \[1,2,7,5\] with B=1/);
       for (const one of inputs) one.dispose();

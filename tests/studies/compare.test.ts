@@ -259,7 +259,7 @@ test('bad input is refused with every reason at once', async () => {
   );
   await expect(bad).rejects.toThrow(
     'compare: test-window: radius must be a whole number of at least 0; got -1; ' +
-      'flash: unknown option radus; it has none; each mechanism once; got flash again; ' +
+      'flash: unknown option "radus"; there are none; each mechanism once; got flash again; ' +
       'lengths must be from 1 to the 10 bytes of the text; got 11.',
   );
 });

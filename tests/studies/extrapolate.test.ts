@@ -106,8 +106,8 @@ onEveryDevice((on) => {
 });
 
 test.each([
-  [{ methods: ['rop', 'xyz'] }, ['unknown method "rop" (did you mean rope?)', 'unknown method "xyz"']],
-  [{ methods: [] }, ['there are sinusoidal']],
+  [{ methods: ['rop', 'xyz'] }, ['unknown method "rop" (did you mean "rope"?), "xyz"; known are']],
+  [{ methods: [] }, ['known are sinusoidal']],
   [{ length: 0, steps: 1, rate: -1 }, ['length must be', 'steps must be', 'rate must be']],
   [{ times: [0.5] }, ['times must be whole numbers of at least 1; got 0.5']],
   [{ times: [] }, ['times must be whole numbers of at least 1; got none']],

@@ -58,7 +58,7 @@ describe('what a mask stands in for', () => {
 });
 
 test.each([
-  ['radus:3', 'unknown mask "radus" (did you mean radius?)'],
+  ['radus:3', 'unknown mask "radus" (did you mean "radius"?)'],
   ['radius', 'takes the form radius:R with whole numbers; got "radius"'],
   ['radius:3:4', 'takes the form radius:R'],
   ['dilated:3', 'takes the form dilated:D:S'],
@@ -66,8 +66,8 @@ test.each([
   ['radius:3/non-causal', 'only "/causal" may follow a mask'],
   ['radius:3+causal', '"causal" stands alone'],
   ['', 'unknown mask ""'],
-  ['blocks:0', 'blocks: size must be an integer ≥ 1'],
-  ['bigbird:0', 'bigbird: block size must be an integer ≥ 1; got 0'],
+  ['blocks:0', 'blocks: size must be a whole number from 1'],
+  ['bigbird:0', 'bigbird: size must be a whole number from 1 to 2^31 - 1; got 0'],
 ])('%j is refused', (name, message) => expect(() => namedMask(name)).toThrow(message));
 
 test('the help names every word', () => {

@@ -11,6 +11,7 @@ import { createDevice } from '../../src/devices/index.js';
 import { byHand } from '../../src/studies/by-hand.js';
 import { secondsOf, type Rates } from '../../src/studies/calibrate.js';
 import { foretell } from '../../src/studies/foretell.js';
+import { variant } from '../../src/studies/mechanisms.js';
 import { plan, type PlanOptions } from '../../src/studies/plan.js';
 import { disposeAll, full, gradients, tensor, type Tensor } from '../../src/tensor/index.js';
 import { normal } from '../support/random.js';
@@ -23,6 +24,7 @@ const rates: Rates = {
   other: { multiplyAdds: 1e9, bytes: 1e10 },
   dispatch: 0,
 };
+const named = (name: string) => variant(mechanism(name));
 const asked: PlanOptions = {
   length: 4096,
   heads: 12,
@@ -33,8 +35,7 @@ const asked: PlanOptions = {
   training: false,
   memoryLimit: undefined,
   exactness: everything,
-  mechanisms: ['standard', 'flash', 'chunked'].map(mechanism),
-  settings: new Map(),
+  variants: ['standard', 'flash', 'chunked'].map(named),
   seed: 0,
   rates,
   like: { width: 16, threads: 1 },
@@ -84,8 +85,8 @@ describe('bytes of training', () => {
     ['standard', 4 * B * H * L * L + tensorBytes, 0],
     ['linformer', 2 * 4 * B * H * 64 * D + 4 * B * H * L, 2 * 4 * L * 64],
   ])('%s: what is kept is of every layer, gradients of one at a time', (name, saved, parameters) => {
-    const settings = new Map([['linformer', { projectedLength: 64 }]]);
-    const { bytes } = rowsOf({ ...small, settings, mechanisms: [mechanism(name)] }).get(name)!;
+    const own = variant(mechanism(name), name === 'linformer' ? { projectedLength: 64 } : {});
+    const { bytes } = rowsOf({ ...small, variants: [own] }).get(own.name)!;
     expect(bytes).toMatchObject({
       parameters: layers * parameters,
       activations: layers * 4 * tensorBytes,
@@ -120,18 +121,18 @@ describe('what fits and what is recommended', () => {
   });
 
   test('a mechanism that cannot take the shape is told apart from one that is too large', () => {
-    const settings = new Map([['standard', { headsAtATime: 5 }]]);
-    const { refused } = plan({ ...asked, settings });
-    expect(refused).toEqual([{ mechanism: 'standard', why: expect.stringContaining('headsAtATime must divide') }]);
-    expect(() => plan({ ...asked, settings, mechanisms: [mechanism('standard')] })).toThrow(
-      /no mechanism can be used. standard: headsAtATime/,
+    const five = variant(mechanism('standard'), { headsAtATime: 5 });
+    const { refused } = plan({ ...asked, variants: [five, ...asked.variants] });
+    expect(refused).toEqual([{ mechanism: five.name, why: expect.stringContaining('headsAtATime must divide') }]);
+    expect(() => plan({ ...asked, variants: [five] })).toThrow(
+      /no mechanism can be used. standard:headsAtATime=5: headsAtATime/,
     );
   });
 
   test.each(everyLength ? [512, 65536, 2 ** 20, 2 ** 31] : [512, 2 ** 31])(
     'every mechanism is planned at %d positions, or says why not',
     (length) => {
-      const shape = { length, heads: 4, mechanisms, training: true, causal: true };
+      const shape = { length, heads: 4, variants: mechanisms.map((one) => variant(one)), training: true, causal: true };
       if (length === 2 ** 31) {
         // one reason for most of them is told once
         expect(() => plan({ ...asked, ...shape })).toThrow(
@@ -171,15 +172,14 @@ describe('what fits and what is recommended', () => {
 
 describe('reach', () => {
   const wide = { heads: 4, causal: true, training: true, layers: 6, length: 65536 };
-  const of = (name: string, options: Partial<PlanOptions> = {}) =>
-    rowsOf({ ...wide, ...options, mechanisms: [mechanism(name)] }).get(name)!.reach;
+  const of = (name: string, options: Partial<PlanOptions> = {}, own: AnyOptions = {}) =>
+    plan({ ...asked, ...wide, ...options, variants: [variant(mechanism(name), own)] }).rows[0]!.reach;
 
   const exact = { shareIs: 'exact', layersAre: 'exact' };
 
   test('by hand: a window of 2 to the left in 16 tokens', () => {
     // the last row sees 15, 14, 13; these 12, 11, …: two more tokens in each layer, and all 16 after 8
-    const settings = new Map([['sliding-window', { radius: 2 }]]);
-    const row = of('sliding-window', { length: 16, layers: 3, settings });
+    const row = of('sliding-window', { length: 16, layers: 3 }, { radius: 2 });
     expect(row).toEqual({ by: 'pattern', tokens: 3, share: 7 / 16, layers: 8, ...exact });
   });
 
@@ -219,22 +219,22 @@ describe('reach', () => {
   });
 
   test('what reaches little is no recommendation, though it is the fastest', () => {
-    const few = ['flash', 'strided', 'global-tokens', 'sliding-window', 'reformer'].map(mechanism);
-    expect(plan({ ...asked, ...wide, mechanisms: few }).recommended.mechanism).toBe('strided');
-    const none = ['global-tokens', 'sliding-window'].map(mechanism);
-    const { mechanism: name, why } = plan({ ...asked, ...wide, mechanisms: none }).recommended;
+    const few = ['flash', 'strided', 'global-tokens', 'sliding-window', 'reformer'].map(named);
+    expect(plan({ ...asked, ...wide, variants: few }).recommended.mechanism).toBe('strided');
+    const none = ['global-tokens', 'sliding-window'].map(named);
+    const { mechanism: name, why } = plan({ ...asked, ...wide, variants: none }).recommended;
     expect([name, why]).toEqual(['sliding-window', expect.stringContaining('none that fits reaches the text')]);
   });
 
   test('a few tokens that all read are a bottleneck: they reach the text and are no recommendation', () => {
-    const both = { ...wide, causal: false, mechanisms: ['global-tokens', 'longformer', 'flash'].map(mechanism) };
+    const both = { ...wide, causal: false, variants: ['global-tokens', 'longformer', 'flash'].map(named) };
     expect(of('global-tokens', { causal: false })).toMatchObject({ tokens: 33, share: 1, layers: 2 });
     expect(plan({ ...asked, ...both }).recommended.mechanism).toBe('longformer');
   });
 
   test('a short text is attended to exactly', () => {
-    const few = ['flash', 'strided', 'linear-transformer'].map(mechanism);
-    const { mechanism: name, why } = plan({ ...asked, length: 512, layers: 12, mechanisms: few }).recommended;
+    const few = ['flash', 'strided', 'linear-transformer'].map(named);
+    const { mechanism: name, why } = plan({ ...asked, length: 512, layers: 12, variants: few }).recommended;
     expect([name, why]).toEqual(['flash', expect.stringContaining('no substitute is 2 times as fast')]);
   });
 });
@@ -253,7 +253,7 @@ test('training of all layers holds at its peak what was planned, to the byte', a
   for (const name of ['flash', 'standard', 'linformer']) {
     const one = mechanism(name);
     const options = { length: L, heads: H, headDim: D, layers, training: true, like: device.info };
-    const { bytes } = rowsOf({ ...options, mechanisms: [one] }).get(name)!;
+    const { bytes } = rowsOf({ ...options, variants: [variant(one)] }).get(name)!;
     const before = device.ledger.mark();
     const made = Array.from({ length: layers }, () => {
       const inputs = [1, 2, 3].map((seed) =>

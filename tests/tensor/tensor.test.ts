@@ -79,7 +79,7 @@ onEveryDevice((on) => {
         'full: every extent of a shape must be a positive integer; got [-2].',
       );
       refused(() => tensor([1], [1], { device, dtype: 'f8' as never }), OptionError, 'dtype must be "f32", "f16", ');
-      refused(() => tensor([1], [1], { devise: device } as never), OptionError, 'did you mean device?');
+      refused(() => tensor([1], [1], { devise: device } as never), OptionError, 'did you mean "device"?');
       refused(() => tensor([300], [1], { device, dtype: 'u8' }), OptionError, 'got 300 at index 0');
       refused(() => full([2], 0.5, { device, dtype: 'i32' }), OptionError, 'got 0.5');
       refused(

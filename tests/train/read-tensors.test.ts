@@ -194,7 +194,7 @@ onEveryDevice((on) => {
     expect(() => other.load(new Map([['x', buffer]]), { missing: 'keep', unexpected: 'ignore' })).toThrow(
       'none of 1 has the name of a parameter, such as ends.embedding.weight',
     );
-    expect(() => other.load(state, { unexpekted: 'ignore' } as never)).toThrow('did you mean unexpected?');
+    expect(() => other.load(state, { unexpekted: 'ignore' } as never)).toThrow('did you mean "unexpected"?');
     expect(() => other.load(state, { missing: 'skip' } as never)).toThrow(OptionError);
     const [first] = linear;
     const part = new Map([[first!, state.get(first!)!]]);

@@ -37,7 +37,7 @@ test('inverse square root is the schedule of Vaswani et al. 2017, for their base
 
 test('all that is wrong is told at once', () => {
   expect(() => cosine({ peak: -1, warmUp: 10, steps: 5, floor: 0.1, flor: 1 } as never)).toThrow(
-    'cosine: peak must be a number above 0; got -1; unknown option flor (did you mean floor?); known are peak, warmUp, steps, ' +
+    'cosine: peak must be a number above 0; got -1; unknown option "flor" (did you mean "floor"?); known are peak, warmUp, steps, ' +
       'floor; warmUp must be below steps; got 10 of 5; floor must be at most peak; got 0.1 and -1.',
   );
   expect(() => cosine({ peak: 1 } as never)).toThrow('steps is missing; it must be a whole number of at least 1');

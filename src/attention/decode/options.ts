@@ -1,5 +1,14 @@
-import { describe } from '../../core/describe.js';
-import { CapabilityError, checkOptions, OptionError } from '../../core/errors.js';
+import { describe, isPlainObject } from '../../core/describe.js';
+import { CapabilityError } from '../../core/errors.js';
+import {
+  anything,
+  int32From,
+  notOptions,
+  oneOf,
+  reasonsAgainst,
+  refuse,
+  type Requirements,
+} from '../../core/requirements.js';
 import type { Device } from '../../devices/device.js';
 import type { Mask } from '../../masks/index.js';
 import type { Tensor } from '../../tensor/index.js';
@@ -28,13 +37,19 @@ export type DecoderOptions = {
   readonly rows?: number;
 };
 
-const ownNames: readonly string[] = [
-  'maxLength',
-  'cache',
-  'window',
-  'sinks',
-  'rows',
-] satisfies (keyof DecoderOptions)[];
+const cacheOptions: Readonly<Record<CacheKind, readonly string[]>> = {
+  fixed: [],
+  ring: ['window'],
+  sink: ['window', 'sinks'],
+};
+const extent = int32From(1);
+const requirements = {
+  maxLength: extent,
+  cache: oneOf(kinds),
+  window: extent,
+  sinks: extent,
+  rows: extent,
+} satisfies Readonly<Record<keyof DecoderOptions, unknown>>;
 
 /** Which tokens stay; a ring has no sinks. */
 export type Kept =
@@ -72,6 +87,17 @@ export interface Setting {
 /** Whether it is exact attention under a pattern, which reads keys where they lie. */
 export const isPlain = ({ forward = attendWithin }: AttentionDefinition): boolean => forward === attendWithin;
 
+/** Its own options, and those of calls, which the calls check. A mechanism may have a `window` too; without a cache it is meant. */
+const requirementsOf = ({ options }: AttentionDefinition, ofCache: readonly string[]): Requirements => ({
+  ...Object.fromEntries([...commonOptions, ...Object.keys(options)].map((name) => [name, anything])),
+  ...Object.fromEntries(
+    Object.entries(requirements).map(([name, must]) => [
+      name,
+      ['window', 'sinks'].includes(name) && !ofCache.includes(name) ? anything : must,
+    ]),
+  ),
+});
+
 /**
  * The decoder's options apart from those of its calls.
  *
@@ -82,21 +108,13 @@ export function decoderOptions(
   given: DecoderOptions & AnyOptions,
 ): Pick<Setting, 'maxLength' | 'kept' | 'options' | 'rows'> {
   const { name, supports } = definition;
-  checkOptions(`${name}: decoder`, given, [...ownNames, ...commonOptions, ...Object.keys(definition.options)]);
+  if (!isPlainObject(given)) refuse(`${name}: decoder`, [notOptions(given, Object.keys(requirements))]);
   const { maxLength, cache = 'fixed', window, sinks, rows, ...rest } = given;
   if (supports.decode === false) {
     throw new CapabilityError(`${name}: it does not decode step by step; run it on the whole sequence.`);
   }
-  const faults: string[] = [];
-  const whole = (what: string, value: unknown, least: number): void => {
-    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) < 2 ** 31) return;
-    faults.push(`${what} must be a whole number of at least ${least}; got ${describe(value)}`);
-  };
-  whole('maxLength', maxLength, 1);
-  if (rows !== undefined) whole('rows', rows, 1);
-  if (!kinds.includes(cache)) faults.push(`cache must be "fixed", "ring" or "sink"; got ${describe(cache)}`);
-  if (cache === 'ring' || cache === 'sink') whole('window', window, 1);
-  if (cache === 'sink') whole('sinks', sinks, 1);
+  const ofCache = kinds.includes(cache) ? cacheOptions[cache] : [];
+  const faults = [...reasonsAgainst(given, requirementsOf(definition, ofCache), ['maxLength', ...ofCache])];
   // a mechanism may have an option of that name
   const own = { ...(window !== undefined && { window }), ...(sinks !== undefined && { sinks }) };
   const shared = Object.fromEntries(Object.entries(own).filter(([option]) => option in definition.options));
@@ -118,7 +136,7 @@ export function decoderOptions(
     faults.push('it takes no lengths; sequences of different lengths are its rows: decoder.step(q, k, v, { rows })');
   const ofRun = (['mask', 'state', 'losses', 'training'] as const).filter((option) => rest[option] !== undefined);
   if (ofRun.length > 0) faults.push(`it takes no ${ofRun.join(', ')}: those are of run`);
-  if (faults.length > 0) throw new OptionError(`${name}: decoder: ${faults.join('; ')}.`);
+  refuse(`${name}: decoder`, faults);
   const options = { ...rest, ...shared, causal: true };
   if (cache === 'fixed') return { maxLength, rows, kept: { cache }, options };
   if (supports.decode === 'recurrent') {

@@ -1,5 +1,9 @@
 import { describe, isPlainObject } from '../../core/describe.js';
-import { checkOptions, OptionError } from '../../core/errors.js';
+import { OptionError } from '../../core/errors.js';
+import { checkValue, checkValues, wholeBetween, wholeFrom } from '../../core/requirements.js';
+
+const size = wholeFrom(0);
+const count = wholeBetween(1, 65536);
 
 /**
  * One window size per layer, growing in equal steps from `bottom`, the first layer's, to `top`, the last one's, rounded to
@@ -9,12 +13,8 @@ import { checkOptions, OptionError } from '../../core/errors.js';
  * @throws OptionError unless there is at least one layer and the sizes are whole numbers of at least 0.
  */
 export function windowSchedule(layers: number, bottom: number, top: number): number[] {
-  requireLayers('windowSchedule', layers);
-  if (![bottom, top].every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw new OptionError(
-      `windowSchedule: bottom and top must be whole numbers of at least 0; got ${describe(bottom)} and ${describe(top)}.`,
-    );
-  }
+  checkValue('windowSchedule', 'layers', layers, count);
+  checkValues('windowSchedule', { bottom, top }, { bottom: size, top: size }, ['bottom', 'top']);
   // one layer is the top
   return Array.from({ length: layers }, (_, layer) =>
     layer === layers - 1 ? top : Math.round(bottom + ((top - bottom) * layer) / (layers - 1)),
@@ -38,9 +38,9 @@ export function dilationSchedule(
   steps: readonly DilationStep[],
   options: { readonly heads: number; readonly dilated?: number },
 ): number[][] {
-  checkOptions('dilationSchedule', options, ['heads', 'dilated']);
+  checkValues('dilationSchedule', options, { heads: count, dilated: size }, ['heads']);
   const { heads, dilated = 2 } = options;
-  requireLayers('dilationSchedule', layers);
+  checkValue('dilationSchedule', 'layers', layers, count);
   const listed: unknown = steps;
   if (!Array.isArray(listed) || !listed.every(isPlainObject)) {
     throw new OptionError(`dilationSchedule: steps must be a list of { layer, dilation }; got ${describe(steps)}.`);
@@ -52,25 +52,11 @@ export function dilationSchedule(
       `dilationSchedule: steps must begin at layer 0 and rise, with dilations of at least 1; got ${describe(steps)}.`,
     );
   }
-  if (!(
-    Number.isSafeInteger(heads) &&
-    heads >= 1 &&
-    Number.isSafeInteger(dilated) &&
-    dilated >= 0 &&
-    dilated <= heads &&
-    heads <= 65536
-  )) {
-    throw new OptionError(
-      `dilationSchedule: dilated must be from 0 to heads; got dilated ${describe(dilated)}, heads ${describe(heads)}.`,
-    );
+  if (dilated > heads) {
+    throw new OptionError(`dilationSchedule: dilated must be at most heads ${heads}; got ${dilated}.`);
   }
   return Array.from({ length: layers }, (_, layer) => {
     const dilation = steps.reduce((last, step) => (step.layer <= layer ? step.dilation : last), 1);
     return Array.from({ length: heads }, (_unused, h) => (h < heads - dilated ? 1 : dilation));
   });
-}
-
-function requireLayers(who: string, layers: number): void {
-  if (Number.isSafeInteger(layers) && layers >= 1 && layers <= 65536) return;
-  throw new OptionError(`${who}: layers must be a whole number from 1 to 65536; got ${describe(layers)}.`);
 }

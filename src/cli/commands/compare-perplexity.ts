@@ -32,7 +32,7 @@ interface How {
 export async function comparePerplexities(values: CompareValues, { who, file, command }: How, io: Io): Promise<number> {
   const path = modelPath(who, values.model, io);
   const { config, json: about } = readModelJson(path);
-  const chosen = [values.mechanisms, values.families, values.set].some((words) => words !== undefined);
+  const chosen = values.set.length > 0 || [values.mechanisms, values.families].some((words) => words !== undefined);
   const { heads: H, kvHeads: G, headDim: D, length: L } = config;
   const variants = chosen
     ? readVariants(who, { ...values, causal: false }, { B: 1, H, G, L, S: L, D, E: D })

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { mechanism as find, type Mechanism } from '../../attention/index.js';
+import type { Mechanism } from '../../attention/index.js';
 import { type Corpus, openCorpus } from '../../data/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { evaluateModel, type Evaluation, type EvaluationRow, MOST_COUNTED } from '../../studies/evaluate.js';
@@ -14,7 +14,7 @@ import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import { chooseMechanisms, readSettings } from '../mechanism-options.js';
+import { chooseMechanism, MECHANISM, setOption } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
@@ -48,8 +48,8 @@ const options = {
     range: [1, 2 ** 40],
     help: 'score this many at most, evenly over the text; default all',
   },
-  mechanism: { takes: 'text', value: 'NAME', help: 'attend by this mechanism instead, without training again' },
-  set: { takes: 'words', value: 'OPTION=VALUE,…', help: 'options of the mechanism' },
+  mechanism: { takes: 'text', value: MECHANISM, help: 'attend by this mechanism instead, without training again' },
+  set: setOption,
   plugin: pluginOption,
   weights: { takes: 'choice', choices: ['best', 'last'], help: 'which weights of a run; default the best' },
   precision: { takes: 'choice', choices: ['f32', 'bf16', 'f16'], default: 'f32', help: 'how activations are stored' },
@@ -73,7 +73,7 @@ const help: HelpText = {
   examples: [
     [`${WHO} runs/tiny`, 'on the validation part of its own text'],
     [`${WHO} runs/tiny other.txt --length 256,512,1024 --mode both`, 'another text, longer than it was trained on'],
-    [`${WHO} runs/tiny --mechanism sliding-window --set radius=32`, 'what it costs to see 32 bytes back only'],
+    [`${WHO} runs/tiny --mechanism sliding-window:radius=32`, 'what it costs to see 32 bytes back only'],
   ],
 };
 
@@ -86,8 +86,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (values.stride !== undefined && values.mode === 'separate') {
     throw new UsageError(`${WHO}: --stride is of sliding windows; leave it out, or take --mode sliding.`);
   }
-  const chosen = values.mechanism === undefined ? undefined : chooseMechanisms(WHO, [values.mechanism]);
-  if (chosen !== undefined && chosen.length !== 1) throw new UsageError(`${WHO}: --mechanism takes one mechanism.`);
+  if (values.mechanism !== undefined) chooseMechanism(WHO, values.mechanism, values.set);
   const json = jsonOutput(WHO, values.json, io);
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
@@ -109,7 +108,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           stride,
           maxBytes: values['max-bytes'],
           precision: precision as 'f32',
-          mechanism: mechanismOf(chosen?.[0], values.set, loaded),
+          mechanism: mechanismOf(values.mechanism, values.set, loaded),
           seed,
           baseline: baseline.corpus,
           onProgress: (what) => progress.show(what),
@@ -162,14 +161,14 @@ function modesOf(mode: string, { config }: LoadedModel): readonly ('separate' | 
 }
 
 function mechanismOf(
-  chosen: Mechanism | undefined,
-  words: readonly string[] | undefined,
+  word: string | undefined,
+  set: readonly string[],
   { config }: LoadedModel,
 ): { readonly mechanism: Mechanism; readonly settings: Readonly<Record<string, unknown>> } | undefined {
-  if (chosen === undefined && words === undefined) return undefined;
-  const mechanism = chosen ?? find(config.mechanism.name);
-  const own = chosen === undefined ? config.mechanism.options : {};
-  return { mechanism, settings: { ...own, ...readSettings(WHO, mechanism, words ?? []) } };
+  if (word === undefined && set.length === 0) return undefined;
+  const { name, options: trained } = config.mechanism;
+  const { mechanism, options } = chooseMechanism(WHO, word ?? name, set);
+  return { mechanism, settings: { ...(word === undefined && trained), ...options } };
 }
 
 function heading(

@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path';
-import { mechanism as find } from '../../attention/index.js';
 import { makeFolders } from '../../core/folders.js';
 import { FormatError } from '../../core/errors.js';
 import { reasonOf } from '../../core/system-errors.js';
@@ -18,7 +17,7 @@ import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import { readSettings } from '../mechanism-options.js';
+import { chooseMechanism, MECHANISM, setOption } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
@@ -48,8 +47,8 @@ const options = {
   layers: { takes: 'integer', value: 'N', range: [1, 1000], default: 2, help: 'layers of a model' },
   width: { takes: 'integer', value: 'N', range: [2, 65536], default: 64, help: 'size of the stream between them' },
   heads: { takes: 'integer', value: 'N', range: [1, 1024], default: 4, help: 'attention heads' },
-  mechanism: { takes: 'text', value: 'NAME', default: 'flash', help: 'what the models attend by' },
-  set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  mechanism: { takes: 'text', value: MECHANISM, default: 'flash', help: 'what the models attend by' },
+  set: setOption,
   plugin: pluginOption,
   validation: {
     takes: 'number',
@@ -87,15 +86,14 @@ const help: HelpText = {
   examples: [
     [WHO, 'all methods, one seed'],
     [`${WHO} --seeds 3`, 'the figure with its spread'],
-    [`${WHO} --mechanism sliding-window --set radius=32`, 'with a window'],
+    [`${WHO} --mechanism sliding-window:radius=32`, 'with a window'],
     [`${WHO} book.txt --methods sinusoidal,alibi --length 256 --steps 500`, 'two methods on your own text'],
   ],
 };
 
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
-  const mechanism = find(values.mechanism);
-  const settings = readSettings(WHO, mechanism, values.set);
+  const { mechanism, options: settings } = chooseMechanism(WHO, values.mechanism, values.set);
   const paths = positionals.length === 0 ? [BUNDLED_TEXT] : findTexts(positionals.map((path) => textPath(path, io)));
   const text = splitCorpus(openCorpus(paths), values.validation);
   const folder = resolve(io.cwd, values.out);

@@ -62,7 +62,7 @@ export const planTrainingHelp: HelpText = {
   examples: [
     [`${WHO} --preset small`, 'the model of subquad train --preset small'],
     [
-      `${WHO} --preset small --mechanism sliding-window --set radius=256 --lengths 1024,16384,65536 --batch 1`,
+      `${WHO} --preset small --mechanism sliding-window:radius=256 --lengths 1024,16384,65536 --batch 1`,
       'how memory grows with the length',
     ],
   ],

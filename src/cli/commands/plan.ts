@@ -19,7 +19,7 @@ import {
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
-import { chooseMechanisms, readAllSettings } from '../mechanism-options.js';
+import { chooseVariants, MECHANISM, setOption } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { planTraining, planTrainingHelp } from './plan-training.js';
@@ -53,8 +53,8 @@ const options = {
     default: Object.keys(classes),
     help: 'how far from softmax attention is allowed; support: exact over the pairs of a pattern',
   },
-  mechanisms: { takes: 'words', value: 'NAME,…', default: ['all'], help: 'which mechanisms' },
-  set: { takes: 'words', value: 'NAME.OPTION=VALUE,…', default: [], help: 'options of a mechanism; lists as 1+2+3' },
+  mechanisms: { takes: 'words', value: `${MECHANISM},…`, default: ['all'], help: 'which mechanisms' },
+  set: setOption,
   plugin: pluginOption,
   'no-probe': { takes: 'nothing', help: 'do not measure the machine; no times are predicted' },
   seed: seedOption,
@@ -89,7 +89,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (argv[0] === 'train') return planTraining(argv.slice(1), io);
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals);
-  const chosen = chooseMechanisms(WHO, values.mechanisms);
   const asked = {
     length: values.length,
     heads: values.heads,
@@ -100,8 +99,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     training: values.training,
     memoryLimit: readBytes(WHO, 'memory-limit', values['memory-limit']),
     exactness: values.exactness.map((word) => classes[word]!),
-    mechanisms: chosen,
-    settings: readAllSettings(WHO, values.set),
+    variants: chooseVariants(WHO, values.mechanisms, values.set),
     seed: values.seed,
   };
   const json = jsonOutput(WHO, values.json, io);

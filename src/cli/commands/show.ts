@@ -2,7 +2,6 @@ import { compile } from '../../codegen/expression/index.js';
 import { jsonOutput } from '../json-output.js';
 import { causal as causalMask } from '../../masks/index.js';
 import {
-  mechanism as find,
   mechanisms,
   rehearse,
   type AnyOptions,
@@ -10,7 +9,7 @@ import {
   type Mechanism,
   type OptionSpec,
 } from '../../attention/index.js';
-import { requirement } from '../../attention/options.js';
+import { requirementOf } from '../../attention/options.js';
 import { effectiveWeights, mostKeys } from '../../studies/weights.js';
 import { printable, styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -27,7 +26,7 @@ import { fold } from '../fold.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
-import { readSettings } from '../mechanism-options.js';
+import { chooseMechanism, setOption } from '../mechanism-options.js';
 import { coarser, type Grid, grid, terminalLines } from '../../report/picture/grid.js';
 import { png } from '../picture/png.js';
 import { svg } from '../../report/picture/svg.js';
@@ -39,7 +38,7 @@ import { described } from './mechanisms.js';
 const WHO = 'subquad show';
 
 const options = {
-  set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  set: setOption,
   plugin: pluginOption,
   length: { takes: 'integer', value: 'N', range: [1, 4096], help: 'positions of the picture' },
   head: { takes: 'integer', value: 'N', range: [0, 11], default: 0, help: 'head of the picture, of 12' },
@@ -53,7 +52,7 @@ const options = {
 } as const;
 
 const help: HelpText = {
-  usage: `${WHO} NAME [options]`,
+  usage: `${WHO} NAME[:OPTION=VALUE…] [options]`,
   about:
     'One mechanism: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes.',
   options,
@@ -61,7 +60,7 @@ const help: HelpText = {
   examples: [
     [`${WHO} flash`, 'what it is'],
     [`${WHO} standard --causal --length 64`, 'the causal triangle'],
-    [`${WHO} chunked --set queryChunk=256 --svg chunked.svg --png chunked.png`, 'an option, and files to share'],
+    [`${WHO} chunked:queryChunk=256 --svg chunked.svg --png chunked.png`, 'an option, and files to share'],
   ],
 };
 
@@ -76,9 +75,9 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = positionals;
   noPositionals(WHO, rest);
   if (name === undefined) throw new UsageError(`${WHO}: name a mechanism; see subquad mechanisms`);
-  const mechanism = find(name);
+  const { mechanism, options: own } = chooseMechanism(WHO, name, values.set);
   const settings = {
-    ...readSettings(WHO, mechanism, values.set),
+    ...own,
     ...(values.causal ? { causal: true } : {}),
     seed: values.seed,
   };
@@ -228,7 +227,7 @@ function render(mechanism: Mechanism, facts: Facts, { grid: cells, caption }: Pi
 
 function optionLine(name: string, spec: OptionSpec, value: unknown, style: Style): string {
   const shown = Array.isArray(value) ? value.join('+') || 'none' : String(value);
-  const line = `  ${style.accent(name)}  ${spec.help}; ${requirement(spec)} ${style.dim(`(here ${shown})`)}`;
+  const line = `  ${style.accent(name)}  ${spec.help}; ${requirementOf(spec).must} ${style.dim(`(here ${shown})`)}`;
   return fold(line, style.columns, name.length + 2).join('\n');
 }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { mechanism as find } from '../../attention/index.js';
+import { describe } from '../../core/describe.js';
 import { isStream } from '../../core/files/read.js';
 import { vocabularyOf } from '../../data/index.js';
 import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
@@ -11,7 +11,7 @@ import { readJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption, jsonOption } from '../common-options.js';
 import { FailureError, type Io, UsageError } from '../io.js';
-import { readSettings } from '../mechanism-options.js';
+import { chooseMechanism, MECHANISM, setOption } from '../mechanism-options.js';
 import { textPath } from '../text-file.js';
 import { pluginOption } from '../plugins.js';
 
@@ -25,8 +25,8 @@ export const options = {
   },
   preset: { takes: 'choice', choices: Object.keys(presets), help: 'sizes to begin with; default tiny' },
   kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder' },
-  mechanism: { takes: 'text', value: 'NAME', help: 'attention; default flash. See subquad mechanisms' },
-  set: { takes: 'words', value: 'OPTION=VALUE,…', default: [], help: 'options of the mechanism; lists as 1+2+3' },
+  mechanism: { takes: 'text', value: MECHANISM, help: 'attention; default flash. See subquad mechanisms' },
+  set: setOption,
   plugin: pluginOption,
   position: { takes: 'choice', choices: positionNames, help: 'default rope' },
   length: count('tokens of a window', longestLength),
@@ -168,12 +168,13 @@ function modelFlags(who: string, values: Values<typeof options>, section: Sectio
 function mechanismFlag(who: string, values: Values<typeof options>, before: unknown): Section | undefined {
   if (values.mechanism === undefined && values.set.length === 0) return undefined;
   const known = (typeof before === 'string' ? { name: before } : (before ?? {})) as {
-    name?: string;
+    name?: unknown;
     options?: Section;
   };
-  const name = values.mechanism ?? known.name ?? 'flash';
-  const kept = values.mechanism === undefined || values.mechanism === known.name ? known.options : {};
-  return { name, options: { ...kept, ...readSettings(who, find(name), values.set) } };
+  const own = known.name ?? 'flash';
+  const word = values.mechanism ?? (typeof own === 'string' ? own : describe(own));
+  const { mechanism, options } = chooseMechanism(who, word, values.set);
+  return { name: mechanism.name, options: { ...(own === mechanism.name && known.options), ...options } };
 }
 
 function dataFlags(who: string, values: Values<typeof options>, texts: readonly string[], io: Io): Section {

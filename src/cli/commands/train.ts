@@ -30,7 +30,7 @@ const help: HelpText = {
     'that number alone. A disk that is full while saving leaves the save before untouched; training goes on and tries again.',
   examples: [
     [WHO, 'ten minutes on the bundled novel'],
-    [`${WHO} notes/ --mechanism sliding-window --set radius=128 --length 2048`, 'your own texts, with a window'],
+    [`${WHO} notes/ --mechanism sliding-window:radius=128 --length 2048`, 'your own texts, with a window'],
     [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
     [
       `${WHO} --preset small --residual reversible --precision bf16 --minutes 60 --out small`,

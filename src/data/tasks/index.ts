@@ -1,6 +1,6 @@
-import { describe } from '../../core/describe.js';
-import { OptionError, nearest } from '../../core/errors.js';
-import { anything, checkValue, checkValues, having, wholeBetween, wholeFrom } from '../../core/requirements.js';
+import { OptionError } from '../../core/errors.js';
+import { unknown } from '../../core/names.js';
+import { anything, checkValue, checkValues, having, int32From, wholeFrom } from '../../core/requirements.js';
 import { copy } from './copy.js';
 import { listops } from './listops.js';
 import { needle } from './needle.js';
@@ -16,14 +16,11 @@ export const tasks: Readonly<Record<string, Task>> = Object.fromEntries(
 export function taskOf(name: string): Task {
   const task = typeof name === 'string' && Object.hasOwn(tasks, name) ? tasks[name] : undefined;
   if (task !== undefined) return task;
-  const known = Object.keys(tasks);
-  const guess = nearest(name, known);
-  const hint = guess === undefined ? '' : ` (did you mean "${guess}"?)`;
-  throw new OptionError(`task: unknown task ${describe(name)}${hint}; known tasks: ${known.join(', ')}.`);
+  throw new OptionError(`task: ${unknown('task', [name], Object.keys(tasks))}.`);
 }
 
 const MOST = 2 ** 31 - 1;
-const extent = wholeBetween(1, MOST, '2^31 - 1');
+const extent = int32From(1);
 // options of the task are looked at by the task
 const requirements = { seed: wholeFrom(0), batchSize: extent, length: extent, depth: anything, filler: anything };
 

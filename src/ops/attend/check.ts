@@ -1,6 +1,17 @@
-import { describe } from '../../core/describe.js';
-import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
-import { checkValue, flag, fraction, reasonsAgainst, refuse, wholeFrom } from '../../core/requirements.js';
+import { isPlainObject } from '../../core/describe.js';
+import { CapabilityError, ShapeError } from '../../core/errors.js';
+import {
+  checkValue,
+  finite,
+  flag,
+  fraction,
+  made,
+  plainObject,
+  reasonsAgainst,
+  refuse,
+  type Requirements,
+  wholeFrom,
+} from '../../core/requirements.js';
 import { Mask } from '../../masks/index.js';
 import { Score } from '../../scores/index.js';
 import { commonDevice, someTensor } from '../../tensor/tensor.js';
@@ -17,9 +28,24 @@ export interface Checked {
   readonly dropout: Dropout | undefined;
 }
 
+/** What the options of `attend` must be. */
+export const attendOptions: Requirements = {
+  causal: flag,
+  mask: made('a Mask, such as within({ radius: 256 }) or mask(({ q, k }) => …)', Mask),
+  score: made('a Score, such as softcap(30) or score(({ score }) => …)', Score),
+  scale: finite,
+  dropout: plainObject,
+};
+const ofDropout: Requirements = { rate: fraction, seed: wholeFrom(0) };
+
 /** The sizes and numbers of a call. @throws ShapeError, OptionError or CapabilityError with everything that does not fit. */
-export function checkAttend(who: string, inputs: AttendInputs, options: AttendOptions): Checked {
-  checkSettings(who, options);
+export function checkAttend(
+  who: string,
+  inputs: AttendInputs,
+  options: Omit<AttendOptions, 'score'>,
+  requirements = attendOptions,
+): Checked {
+  checkSettings(who, options, requirements);
   for (const [name, x] of Object.entries(inputs)) checkValue(who, name, x, someTensor);
   commonDevice(who, Object.values(inputs));
   const { sizes, faults, got } = readSizes(who, inputs);
@@ -32,22 +58,8 @@ export function checkAttend(who: string, inputs: AttendInputs, options: AttendOp
   return { sizes, scale, dropout: dropout !== undefined && dropout.rate > 0 ? dropout : undefined };
 }
 
-function checkSettings(who: string, { causal, mask, score, scale, dropout }: AttendOptions): void {
-  if (causal !== undefined) checkValue(who, 'causal', causal, flag);
-  if (mask !== undefined && !(mask instanceof Mask)) {
-    throw new OptionError(`${who}: mask must be a Mask, such as within({ radius: 256 }) or mask(({ q, k }) => …).`);
-  }
-  if (scale !== undefined && !Number.isFinite(scale)) {
-    throw new OptionError(`${who}: scale must be a finite number; got ${describe(scale)}. Leave it out for 1/√D.`);
-  }
-  if (dropout !== undefined) {
-    const faults = reasonsAgainst(dropout, { rate: fraction, seed: wholeFrom(0) }, ['rate', 'seed']);
-    refuse(
-      who,
-      faults.map((reason) => `dropout.${reason}`),
-    );
-  }
-  if (score !== undefined && !(score instanceof Score)) {
-    throw new OptionError(`${who}: score must be a Score, such as softcap(30) or score(({ score }) => …).`);
-  }
+function checkSettings(who: string, options: Omit<AttendOptions, 'score'>, requirements: Requirements): void {
+  const { dropout } = Object(options) as typeof options;
+  const reasons = isPlainObject(dropout) ? reasonsAgainst(dropout, ofDropout, ['rate', 'seed'], 'dropout') : [];
+  refuse(who, [...reasonsAgainst(options, requirements), ...reasons]);
 }

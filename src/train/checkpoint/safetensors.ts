@@ -1,4 +1,5 @@
-import { FormatError, nearest, OptionError } from '../../core/errors.js';
+import { FormatError, OptionError } from '../../core/errors.js';
+import { unknown } from '../../core/names.js';
 import { checkValue, having, text } from '../../core/requirements.js';
 import { type ByteSource, inMemory } from './bytes.js';
 import { type Header, LONGEST_HEADER, parseHeader, PREFIX, type TensorEntry } from './header.js';
@@ -64,9 +65,8 @@ export class Safetensors {
     const entry = this.entries.get(name);
     if (entry === undefined) {
       const known = [...this.entries.keys()];
-      const guess = nearest(name, known);
-      const hint = guess === undefined ? `it has ${known.length} tensors` : `did you mean "${guess}"?`;
-      throw new OptionError(`safetensors "${this.name}" has no tensor "${name}" (${hint}).`);
+      const reason = unknown('tensor', [name], known, `it has ${known.length} tensors`);
+      throw new OptionError(`safetensors "${this.name}": ${reason}.`);
     }
     const bytes = new Uint8Array(entry.end - entry.begin);
     await fill(`safetensors "${this.name}"`, this.#source, bytes, this.#dataStart + entry.begin);

@@ -126,7 +126,7 @@ describe('schedules', () => {
     expect(windowSchedule(3, 512, 32)).toEqual([512, 272, 32]);
     expect(windowSchedule(1, 32, 512)).toEqual([512]);
     expect(() => windowSchedule(0, 1, 2)).toThrow(OptionError);
-    expect(() => windowSchedule(2, -1, 2)).toThrow('bottom and top');
+    expect(() => windowSchedule(2, -1, 2)).toThrow('bottom must be');
   });
   test('the small character model of table 12: two of eight heads, 1 more than its gaps', () => {
     const steps = [

@@ -130,6 +130,6 @@ describe('Ngram', () => {
 
   test('refusals', () => {
     for (const order of [0, 9, 1.5, NaN]) expect(() => modelOf('text', order)).toThrow(OptionError);
-    expect(() => new Ngram(openCorpus([fileOf('text')]), { Order: 3 } as object)).toThrow('did you mean order?');
+    expect(() => new Ngram(openCorpus([fileOf('text')]), { Order: 3 } as object)).toThrow('did you mean "order"?');
   });
 });

@@ -99,7 +99,7 @@ describe('what each task is', () => {
   });
 
   test('unknown names', () => {
-    expect(() => taskOf('needel')).toThrow('unknown task "needel" (did you mean "needle"?); known tasks: copy, recall');
+    expect(() => taskOf('needel')).toThrow('unknown task "needel" (did you mean "needle"?); known are copy, recall');
     expect(() => taskOf('toString')).toThrow(OptionError);
   });
 });

@@ -176,6 +176,6 @@ describe('what can go wrong', () => {
   test('options', () => {
     const of = (options: object): unknown => tokeniseCorpus(openCorpus([fileOf('ab')]), bpe, place(), options);
     expect(() => of({ chunk: 3 })).toThrow(OptionError);
-    expect(() => of({ chunks: 8 })).toThrow('did you mean chunk?');
+    expect(() => of({ chunks: 8 })).toThrow('did you mean "chunk"?');
   });
 });

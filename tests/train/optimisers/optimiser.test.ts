@@ -157,7 +157,7 @@ onEveryDevice((on) => {
       /^adamW: beta1 must be a number from 0 to below 1; got 1; epsilon must be a number above 0/,
     );
     for (const part of [
-      'unknown option weigthDecay (did you mean weightDecay?)',
+      'unknown option "weigthDecay" (did you mean "weightDecay"?)',
       'decays must be a function; got 3',
       'parameters w and tied share their memory',
       'two parameters are called w',
