@@ -1,5 +1,5 @@
 import type { I32, Pointer } from '../codegen/vector.js';
-import { defineKernel } from './define.js';
+import { typedKernel } from './typed-kernel.js';
 import { eachVector } from './lanes.js';
 
 /** Bytes of workspace of a thread: the factor of one matrix. */
@@ -9,7 +9,7 @@ export const choleskyScratch = (n: number): number => 4 * n * n;
  * The inverse W of the lower factor of each symmetric matrix A = L·Lᵀ, and in `failed` 1 + the first row whose pivot is not above 0,
  * else 0. Of A the lower half is read. A task is a matrix.
  */
-export const choleskyKernel = defineKernel({
+export const choleskyKernel = typedKernel({
   name: 'cholesky inverse',
   key: () => '',
   parameters: { a: 'pointer', out: 'pointer', failed: 'pointer', n: 'i32' },

@@ -2,7 +2,7 @@ import { exp, log } from '../codegen/math.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../core/dtype.js';
 import { loadFloats, loadSplat } from './cast/convert.js';
-import { defineKernel } from './define.js';
+import { typedKernel } from './typed-kernel.js';
 import { eachVector, firstLanes, sumVectors } from './lanes.js';
 import { rowShift } from './rowwise/reduce.js';
 
@@ -28,7 +28,7 @@ const names = {
 } as const;
 
 /** `loss = logsumexp(x) − sharp·x_target − smoothing·mean(x)` of every row, 0 where the target is ignored. */
-export const crossEntropyKernel = defineKernel({
+export const crossEntropyKernel = typedKernel({
   name: 'cross entropy',
   key,
   parameters: { ...names, loss: 'pointer' },
@@ -57,7 +57,7 @@ export const crossEntropyKernel = defineKernel({
 });
 
 /** `dx = dloss·factor·(softmax(x) − sharp·onehot(target) − smoothing/n)`, 0 in ignored rows. */
-export const crossEntropyGradientKernel = defineKernel({
+export const crossEntropyGradientKernel = typedKernel({
   name: 'cross entropy gradient',
   key,
   parameters: {

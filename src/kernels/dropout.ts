@@ -1,7 +1,7 @@
 import type { I32, VI } from '../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../core/dtype.js';
 import { loadFloats, storeLanes } from './cast/convert.js';
-import { defineKernel } from './define.js';
+import { typedKernel } from './typed-kernel.js';
 import { philox } from './philox.js';
 
 /** Columns that 16 blocks of random words serve: word j of block b is column 16·j + b, whatever the vector width. */
@@ -12,7 +12,7 @@ const BLOCKS = 16;
  * `y = x / (1 − rate)` where kept, else 0, for rows `[rows, length]`. The words are those of the Philox counter
  * `(column block, row, purpose)`; an element is kept if the upper 31 bits of its word are below `keepBelow`.
  */
-export const dropoutKernel = defineKernel({
+export const dropoutKernel = typedKernel({
   name: 'dropout',
   key: (dtype: FloatDtype) => dtype,
   parameters: {

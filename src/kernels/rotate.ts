@@ -1,6 +1,6 @@
 import type { F32, I32, Pointer, VectorBuilder } from '../codegen/vector.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
-import { defineKernel } from './define.js';
+import { typedKernel } from './typed-kernel.js';
 import { eachVector } from './lanes.js';
 
 /** Which components of a row turn together: 2i and 2i + 1, or i and i + half of those that turn. */
@@ -15,7 +15,7 @@ const blockElements = 32768;
  * `(y_a, y_b) = (x_a·c − x_b·s, x_b·c + x_a·s)` for the pairs of every row; components past them are copied. A task takes a
  * block of rows of several matrices, which read the same angles.
  */
-const rotateKernel = defineKernel({
+const rotateKernel = typedKernel({
   name: 'rotate pairs',
   key: (layout: PairLayout) => layout,
   parameters: {

@@ -1,6 +1,6 @@
 import type { I32, Pointer, VectorBuilder } from '../codegen/vector.js';
 import type { Device, DeviceBuffer } from '../devices/device.js';
-import { defineKernel } from './define.js';
+import { typedKernel } from './typed-kernel.js';
 import { eachVector, sumVectors } from './lanes.js';
 
 // elements of the square that one task writes or reads, whatever the number of threads
@@ -14,7 +14,7 @@ const lineOf = (k: VectorBuilder, square: Pointer, i: I32, n: I32): Pointer =>
   k.offset(square, k.sub(k.mul(i, n), k.div(k.mul(i, k.add(i, 1)), 2)), 4);
 
 /** `forward`: products of every row of x; `backward`: the gradient of x from that of the products, `square`. */
-const squareKernel = defineKernel({
+const squareKernel = typedKernel({
   name: 'symmetric square',
   key: (pass: 'forward' | 'backward') => pass,
   parameters: {

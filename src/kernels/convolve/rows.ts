@@ -1,5 +1,5 @@
 import type { I32, Pointer, Variable, VectorBuilder } from '../../codegen/vector.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 /** Rows of the result that are summed together: each row of x is then loaded once for all of them. */
@@ -24,7 +24,7 @@ interface Spec {
 }
 
 /** `out[m, i] = Σ_t w[m mod heads, t]·x[m, i + t − (taps − 1)/2]`, rows outside of 0 … n−1 left out. Tasks are matrices × chunks of rows. */
-export const convolveKernel = defineKernel({
+export const convolveKernel = typedKernel({
   name: 'convolve',
   key: ({ flipped }: Spec) => (flipped ? 'flipped' : ''),
   parameters: names,

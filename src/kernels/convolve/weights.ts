@@ -1,5 +1,5 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 /** Taps and rows that are summed together: 16 products of 4 + 7 loads. */
@@ -9,7 +9,7 @@ const TILE = 4;
  * The gradient of the weights in parts: `out[m, c, t] = Σ_{i in chunk c} ⟨d[m, i], x[m, i + t − (taps − 1)/2]⟩`, rows of x outside
  * of 0 … n−1 left out. Tasks are matrices × chunks of rows.
  */
-export const convolveWeightsKernel = defineKernel({
+export const convolveWeightsKernel = typedKernel({
   name: 'convolve weights',
   key: () => '',
   parameters: {

@@ -1,5 +1,5 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 import {
   LANES,
   POINT,
@@ -45,7 +45,7 @@ const names = {
  * `out[q + s·(radix·p + k)] = w^{p·k} Σ_j x[q + s·(p + m·j)] e^{−2πi·jk/radix}`, w the root of unity of `radix·m`.
  * Tasks are batches × p × q × blocks of 16 columns.
  */
-export const columnsKernel = defineKernel({
+export const columnsKernel = typedKernel({
   name: 'fourier columns',
   key: ({ scaled }: { readonly scaled: boolean }) => (scaled ? 'scaled' : ''),
   parameters: names,

@@ -1,5 +1,5 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 import { LANES, POINT, transformScratch } from './butterflies.js';
 
 const names = {
@@ -21,7 +21,7 @@ const names = {
  * transform: `Z = (g + h̄)/2` left and `(g − h̄)/2i` right; and with `H = Z_i·F_D`, row i is `Re H_j` and row −i `Re H_{−j}`.
  * Tasks are batches × blocks of 16 of the rows 0 … n/2.
  */
-export const rowsKernel = defineKernel({
+export const rowsKernel = typedKernel({
   name: 'fourier rows',
   key: () => '',
   parameters: names,

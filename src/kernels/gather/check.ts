@@ -1,4 +1,4 @@
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 /** Indices of one task. */
@@ -12,7 +12,7 @@ export const NOWHERE = 2 ** 31 - 1;
  * Copies indices to `safe`, with 0 for those outside `0 … bound − 1`, and finds the first of them. Those equal to `ignore` are
  * copied as they are, if that is asked for.
  */
-export const checkKernel = defineKernel({
+export const checkKernel = typedKernel({
   name: 'check indices',
   key: ({ ignores }: { readonly ignores: boolean }) => String(ignores),
   parameters: { indices: 'pointer', safe: 'pointer', found: 'pointer', count: 'i32', bound: 'i32', ignore: 'i32' },

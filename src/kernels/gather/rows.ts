@@ -1,7 +1,7 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 /** Bytes that are copied at a time, whatever they mean. */
@@ -24,7 +24,7 @@ function indexOf(k: VectorBuilder, along: boolean, p: { indices: Pointer; count:
  * `out[o, i, ·] = x[o, indices[i], ·]`, or `indices[o, i]`. Tasks are groups of rows × chunks of a row. The indices
  * must have been checked.
  */
-export const gatherKernel = defineKernel({
+export const gatherKernel = typedKernel({
   name: 'gather',
   key: ({ unit, single, along }: GatherSpec) => `${unit}${single ? ' single' : ''}${along ? ' along' : ''}`,
   parameters: {
@@ -82,7 +82,7 @@ export interface ScatterSpec {
  * `out[o, indices[i], ·] += updates[o, i, ·]` in the order of i, in f32. A task owns the columns of a group, so that no two
  * write to one place and equal indices add up in order.
  */
-export const scatterKernel = defineKernel({
+export const scatterKernel = typedKernel({
   name: 'scatter add',
   key: ({ dtype, single, along }: ScatterSpec) => `${dtype}${single ? ' single' : ''}${along ? ' along' : ''}`,
   parameters: {

@@ -1,6 +1,6 @@
 import type { I32, VectorBuilder } from '../../codegen/vector.js';
 import { fill } from '../attend/panel.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { chunkOf, headOf, transposeKeys, valuesOf, type Chunk, type Head } from './chunk.js';
 import { writeRows } from './rows.js';
 import {
@@ -21,7 +21,7 @@ import { clearState, copyState, loadInitial, storeFinal, updateState } from './s
  * the state of each segment before, and `addSegments` their running sums. (Katharopoulos et al. 2020, arXiv:2006.16236; by
  * chunks: Hua et al. 2022, arXiv:2202.10447.)
  */
-export const linearKernel = defineKernel({
+export const linearKernel = typedKernel({
   name: 'linear attend',
   key: specKey,
   parameters: names,
@@ -119,7 +119,7 @@ function clearRows(k: VectorBuilder, w: Workspace, head: Head, chunk: Chunk): vo
 export const segmentStretch = 4096;
 
 /** States after each segment alone to states after all segments up to it: `S_s ← decay_s · S_(s−1) + S_s`. */
-export const addSegments = defineKernel({
+export const addSegments = typedKernel({
   name: 'linear attend segments',
   key: () => '',
   parameters: { states: 'pointer', size: 'i32', pitch: 'i32', kept: 'i32', stretches: 'i32' },

@@ -1,5 +1,5 @@
 import type { VectorBuilder } from '../../codegen/vector.js';
-import type { Read } from '../define.js';
+import type { Read } from '../typed-kernel.js';
 import { registerTile } from '../tile.js';
 
 /**

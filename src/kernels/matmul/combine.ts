@@ -1,13 +1,13 @@
 import type { I32 } from '../../codegen/vector.js';
 import { eachVector } from '../lanes.js';
 import { activate, constantCount, epilogueKey, type Epilogue } from './epilogue.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 
 /** Elements of one task. */
 export const combineChunk = 4096;
 
 /** `out = activation(Σ_s parts[s])`, added in order: the end of a product whose inner sum was split. */
-export const combineKernel = defineKernel({
+export const combineKernel = typedKernel({
   name: 'matmul combine',
   key: epilogueKey,
   parameters: { parts: 'pointer', out: 'pointer', kept: 'pointer', size: 'i32', splits: 'i32' },

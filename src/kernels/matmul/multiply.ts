@@ -6,7 +6,7 @@ import { eachVector } from '../lanes.js';
 import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import { depth, panelColumns, type MultiplyPlan } from './layout.js';
 import { packLanes, packPanel, storedKey, type Stored } from './pack.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 
 /** Which of the operands' matrices a batch uses: `⌊batch / div⌋ mod mod`. */
 const batching = { batches: 'i32', aDiv: 'i32', aMod: 'i32', bDiv: 'i32', bMod: 'i32' } as const;
@@ -56,7 +56,7 @@ export function multiplyScratch(width: number, plan: MultiplyPlan): number {
  * `out = activation(A·B + bias)`, for blocks of rows × ranges of columns × parts of the inner sum. A block of A is packed
  * into tiles of `rows` rows; then each panel of B meets all of them while it is in cache.
  */
-export const multiplyKernel = defineKernel({
+export const multiplyKernel = typedKernel({
   name: 'matmul',
   key: ({ rows, a, b, bias, epilogue }: MultiplySpec) =>
     `${rows}/${storedKey(a)}/${b === 'packed' ? b : storedKey(b)}/${bias ?? '-'}/${epilogueKey(epilogue)}`,

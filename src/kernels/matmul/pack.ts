@@ -3,7 +3,7 @@ import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
 import { registerTile } from '../tile.js';
 import { panelColumns } from './layout.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 
 /** An operand as it is stored: `contiguous` along its columns, or along its rows. */
 export interface Stored {
@@ -148,7 +148,7 @@ function packColumns(k: VectorBuilder, copy: PanelCopy): void {
 export const packRowsPerTask = 512;
 
 /** Packs matrices `[K,N]` into panels `[panel][row][column]`, columns padded; a task takes a stretch of one panel. */
-export const packKernel = defineKernel({
+export const packKernel = typedKernel({
   name: 'matmul pack',
   key: storedKey,
   parameters: { b: 'pointer', packed: 'pointer', N: 'i32', K: 'i32', panels: 'i32', stretches: 'i32' },

@@ -5,7 +5,7 @@ import { eachVector } from '../lanes.js';
 import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
 import type { VectorPlan } from './layout.js';
 import { storedKey, type Stored } from './pack.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 
 const names = {
   x: 'pointer',
@@ -43,7 +43,7 @@ const stride = 8;
 export const vectorScratch = (plan: VectorPlan): number => 4 * (plan.columns + 64);
 
 /** `out = activation(x·B + bias)` for one row x: reads B once, packs nothing. */
-export const vectorKernel = defineKernel({
+export const vectorKernel = typedKernel({
   name: 'matmul vector',
   key: ({ x, b, bias, epilogue }: VectorSpec) =>
     `${x}/${storedKey(b)}/${bias ? `${bias.dtype}${bias.one ? '1' : ''}` : '-'}/${epilogueKey(epilogue)}`,

@@ -1,5 +1,5 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 /** Vectors of a row that are summed together. */
@@ -34,7 +34,7 @@ type Parameters = Read<typeof names>;
  * `out[m, p] = Σ_i w[m, p, i − p·stride]·from[m, i]` over the rows i < n that slot p sees; transposed, row i sums over the slots that
  * see it. Every row of the result sums its own terms in order. Tasks are matrices × chunks of rows of the result.
  */
-export const poolRowsKernel = defineKernel({
+export const poolRowsKernel = typedKernel({
   name: 'pool rows',
   key: ({ transposed }: Spec) => (transposed ? 'transposed' : ''),
   parameters: names,

@@ -1,8 +1,8 @@
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { sumVectors } from '../lanes.js';
 
 /** `out[m, p, t] = ⟨d[m, p], x[m, p·stride + t]⟩`, 0 where there is no such row. Tasks are matrices × chunks of slots. */
-export const poolRowsWeightsKernel = defineKernel({
+export const poolRowsWeightsKernel = typedKernel({
   name: 'pool rows weights',
   key: () => '',
   parameters: {

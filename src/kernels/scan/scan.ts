@@ -1,7 +1,7 @@
 import type { I32, Pointer, Value, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { asFloat, loadLanes, storeLanes } from '../cast/convert.js';
-import { defineKernel, type Read } from '../define.js';
+import { typedKernel, type Read } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 export interface ScanSpec {
@@ -35,7 +35,7 @@ export const sumDtype = (dtype: Dtype): 'i32' | 'f32' => (dtype === 'i32' || dty
 export const scanDtype = (dtype: Dtype): Dtype => (sumDtype(dtype) === 'i32' ? 'i32' : dtype);
 
 /** Running sums of `x[r, n, k]` over the n of a chunk. Tasks are row groups × chunks, or rows × chunks × column groups. */
-export const scanKernel = defineKernel({
+export const scanKernel = typedKernel({
   name: 'scan',
   key: ({ inner, dtype, pass, exclusive, reverse }: ScanSpec) =>
     `${inner ? 'inner' : 'outer'} ${dtype} ${pass}${exclusive ? ' exclusive' : ''}${reverse ? ' reverse' : ''}`,

@@ -1,6 +1,6 @@
 import type { I32, Pointer } from '../../codegen/vector.js';
 import { bytesPerElement } from '../../core/dtype.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { increment, move, radix, startsFromCounts } from './radix.js';
 import { sortKey, writeKeys, type SortSpec } from './rows.js';
 
@@ -11,7 +11,7 @@ import { sortKey, writeKeys, type SortSpec } from './rows.js';
 export const sortChunk = 16384;
 
 /** Writes keys and indices. Tasks: rows × chunks. */
-export const keysKernel = defineKernel({
+export const keysKernel = typedKernel({
   name: 'sort keys',
   key: sortKey,
   parameters: { x: 'pointer', keys: 'pointer', items: 'pointer', length: 'i32', chunks: 'i32' },
@@ -42,7 +42,7 @@ const passNames = {
 export type SortPass = 'count' | 'move';
 
 /** One digit of every chunk. Tasks: rows × chunks. */
-export const passKernel = defineKernel({
+export const passKernel = typedKernel({
   name: 'sort pass',
   key: (pass: SortPass) => pass,
   parameters: passNames,
@@ -71,7 +71,7 @@ export const passKernel = defineKernel({
 });
 
 /** Turns the counts of a row into places. Tasks: rows. */
-export const placesKernel = defineKernel({
+export const placesKernel = typedKernel({
   name: 'sort places',
   key: (_: undefined) => '',
   parameters: { counts: 'pointer', chunks: 'i32' },

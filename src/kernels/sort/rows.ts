@@ -1,7 +1,7 @@
 import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { loadLanes } from '../cast/convert.js';
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 import { orderedKey } from './keys.js';
 import { countWords, digits, increment, radix, sortItems } from './radix.js';
@@ -32,7 +32,7 @@ export function writeKeys(k: VectorBuilder, spec: SortSpec, row: Pointer, begin:
 }
 
 /** The order of every row: `out[r, i]` is the index of the i-th element of row r, equal ones by index. A task takes rows. */
-export const sortRowsKernel = defineKernel({
+export const sortRowsKernel = typedKernel({
   name: 'sort rows',
   key: sortKey,
   parameters: { x: 'pointer', out: 'pointer', rows: 'i32', length: 'i32', rowsPerTask: 'i32' },
@@ -66,7 +66,7 @@ export const topKScratch = (length: number, chosen: number): number =>
  * The first `chosen` of each row's order: the key that is the last of them is found digit by digit, then those before it and
  * as many equal ones as fit are collected by index and sorted.
  */
-export const topKKernel = defineKernel({
+export const topKKernel = typedKernel({
   name: 'top k',
   key: sortKey,
   parameters: { x: 'pointer', out: 'pointer', rows: 'i32', length: 'i32', chosen: 'i32', rowsPerTask: 'i32' },

@@ -1,11 +1,11 @@
-import { defineKernel } from '../define.js';
+import { typedKernel } from '../typed-kernel.js';
 import { eachVector } from '../lanes.js';
 
 /**
  * `out[r, i]` is how many of the `length` numbers of the ascending row r of `sorted` are at most `values[r, i]`; 0 for a NaN. A task
  * is a row. Every lane halves its own range.
  */
-export const searchKernel = defineKernel({
+export const searchKernel = typedKernel({
   name: 'search sorted',
   key: () => '',
   parameters: {

@@ -31,7 +31,7 @@ interface Definition<Spec, P extends Names> {
  * Kernels by what they are specialised to, made once per key: a device finds what it compiled by the kernel object, and small calls
  * do not build one anew.
  */
-export function defineKernel<Spec, const P extends Names>(make: Definition<Spec, P>): (spec: Spec) => TypedKernel<P> {
+export function typedKernel<Spec, const P extends Names>(make: Definition<Spec, P>): (spec: Spec) => TypedKernel<P> {
   const list = parameterList(make.parameters);
   const kernelOf = memoised(
     (key: string, spec: Spec): TypedKernel<P> => ({
