@@ -219,7 +219,7 @@ describe('samples', () => {
     const shape = [1, 1, n, D];
 
     /** exp(logsumexp) over its exact value, minus 1, as means over the rows; and the share of the own block in it. */
-    async function denominators(own: object): Promise<{ mean: number; deviation: number; share: number }> {
+    async function denominators(own: object, size = 64): Promise<{ mean: number; deviation: number; share: number }> {
       const [q, k, v, planes] = [1, 2, 3, 4].map((seed) =>
         tensor(normal(seed, seed === 4 ? D * 7 : n * D), seed === 4 ? [D, 7] : shape, { device: on.device }),
       ) as [Tensor, Tensor, Tensor, Tensor];
@@ -236,11 +236,11 @@ describe('samples', () => {
       const errors: number[] = [];
       for (let i = 0; i < draws; i++) {
         const samples = tensor(
-          Float32Array.from({ length: 64 }, () => next()),
-          [1, 64],
+          Float32Array.from({ length: size }, () => next()),
+          [1, size],
           { device: on.device },
         );
-        const found = await run({ sampleSize: 64, ...own, parameters: { planes, samples } });
+        const found = await run({ sampleSize: size, ...own, parameters: { planes, samples } });
         samples.dispose();
         errors.push(found.reduce((sum, x, row) => sum + Math.exp(x - exact[row]!) - 1, 0) / n);
       }
@@ -256,6 +256,12 @@ describe('samples', () => {
       const twice = await denominators({ referenceQuirks: true });
       expect(Math.abs(twice.mean - twice.share)).toBeLessThan(3 * twice.deviation);
       expect(twice.share).toBeGreaterThan(30 * twice.deviation);
+    });
+
+    test('their squared error falls as the number of samples grows', async () => {
+      const [few, many] = [await denominators({}, 16), await denominators({}, 256)];
+      const slope = (2 * Math.log(many.deviation / few.deviation)) / Math.log(256 / 16);
+      expect(Math.abs(slope + 1)).toBeLessThan(0.1);
     });
   });
 });
