@@ -6,7 +6,8 @@ export interface Verdict {
   readonly budget: number;
 }
 
-const EPSILON = 2 ** -23;
+/** Half a unit in the last place of 1 in float32. */
+const EPSILON = 2 ** -24;
 
 /**
  * Holds sampled rows of a result to a float64 reference. The budget is derived, not picked:

@@ -13,7 +13,7 @@ export type Option = Common &
     | { readonly takes: 'text'; readonly value: string; readonly default?: string }
     | { readonly takes: 'output'; readonly value: string; readonly default?: string; readonly beforeWords?: boolean }
     | { readonly takes: 'words'; readonly value: string; readonly default?: readonly string[] }
-    | { readonly takes: 'files'; readonly value: string }
+    | { readonly takes: 'texts'; readonly value: string; readonly default?: readonly string[] }
     | { readonly takes: 'choice'; readonly choices: readonly string[]; readonly default?: string }
     | { readonly takes: 'choices'; readonly choices: readonly string[]; readonly default: readonly string[] }
     | { readonly takes: 'integer'; readonly value: string; readonly range: Range; readonly default?: number }
@@ -33,8 +33,8 @@ interface Taken {
   /** A file, or `-` where none is named: stdout. */
   output: string;
   words: readonly string[];
-  /** Not cut at commas, which a path may have. */
-  files: readonly string[];
+  /** Not cut at commas, which a path or a sentence may have. */
+  texts: readonly string[];
   choice: string;
   choices: readonly string[];
   integer: number;
@@ -44,7 +44,7 @@ interface Taken {
 export type Options = Readonly<Record<string, Option>>;
 /** Values by option name; absent ones without a default are undefined. */
 export type Values<O extends Options> = {
-  readonly [N in keyof O]: O[N] extends { takes: 'nothing' | 'files' } | { default: unknown }
+  readonly [N in keyof O]: O[N] extends { takes: 'nothing' | 'texts' } | { default: unknown }
     ? Taken[O[N]['takes']]
     : Taken[O[N]['takes']] | undefined;
 };
@@ -58,7 +58,7 @@ const lists = (option: Option): boolean =>
   option.takes === 'words' || option.takes === 'choices' || option.takes === 'integers';
 
 /** What may be there several times; of anything else the last counts. */
-const repeats = ({ takes }: Option): boolean => takes === 'words' || takes === 'files';
+const repeats = ({ takes }: Option): boolean => takes === 'words' || takes === 'texts';
 
 /** @throws UsageError in one sentence that starts with `who`, with every reason. */
 export function parseOptions<const O extends Options>(who: string, options: O, argv: readonly string[]): Parsed<O> {
@@ -133,13 +133,13 @@ function example(option: Exclude<Option, { takes: 'nothing' }>): string {
 
 function absent(option: Option): unknown {
   if (option.takes === 'nothing') return false;
-  return option.takes === 'files' ? [] : option.default;
+  return option.takes === 'texts' ? (option.default ?? []) : option.default;
 }
 
 /** What the texts of an option mean; a reason for each that means nothing. */
 function read(name: string, option: Option, texts: readonly string[], reasons: string[]): unknown {
   if (option.takes === 'nothing') return true;
-  if (option.takes === 'files') return texts;
+  if (option.takes === 'texts') return texts;
   const text = texts.join(',');
   const parts = lists(option) ? text.split(',').map((part) => part.trim()) : [text];
   if (parts.includes('')) return void reasons.push(`${name} has an empty entry; got "${text}"`);

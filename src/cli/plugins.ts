@@ -9,7 +9,7 @@ import { FailureError, type Io, isFault, UsageError } from './io.js';
 
 /** Of every command that takes a mechanism. */
 export const pluginOption = {
-  takes: 'files',
+  takes: 'texts',
   value: 'FILE.mjs',
   help: 'a file of yours whose exports are mechanisms or mixers, known by\ntheir names then; may be there several times',
 } as const;

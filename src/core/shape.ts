@@ -15,14 +15,14 @@ export const sizeOf = (shape: Shape): number => shape.reduce((size, extent) => s
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((extent, i) => extent === b[i]);
 
-/** @throws ShapeError unless every extent is a positive integer and the whole has fewer than 2³¹ elements. */
+/** @throws ShapeError unless every extent is a whole number of at least 1 and the whole has fewer than 2³¹ elements. */
 export function checkShape(who: string, shape: Shape): void {
   if (!Array.isArray(shape))
     throw new ShapeError(`${who}: shape must be an array of integers; got ${describe(shape)}.`);
   if (!shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
     const remedy = shape.includes(0) ? ' Empty tensors are not defined: leave the call out.' : '';
     throw new ShapeError(
-      `${who}: every extent of a shape must be a positive integer; got ${describe(shape)}.${remedy}`,
+      `${who}: every extent of a shape must be a whole number of at least 1; got ${describe(shape)}.${remedy}`,
     );
   }
   if (sizeOf(shape) > LARGEST) {

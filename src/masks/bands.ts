@@ -66,7 +66,7 @@ export type DilatedOptions =
  * A window with gaps: `(q − k) mod dilation = 0` and `|q − k| ≤ radiusSlots · dilation`, or, with `causalSlots` keys in all,
  * the query's own included, `0 ≤ q − k < causalSlots · dilation`. `dilation: 1` is no dilation. (Longformer, 2020.)
  *
- * @throws OptionError for other options and for values that are no integers ≥ 1 (`radiusSlots`: ≥ 0).
+ * @throws OptionError for other options and for values that are no whole numbers of at least 1 (`radiusSlots`: ≥ 0).
  */
 export function dilated(options: DilatedOptions): Mask {
   checkValues('dilated', options, { dilation: int32From(1), radiusSlots: int32From(0), causalSlots: int32From(1) });

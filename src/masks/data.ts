@@ -81,7 +81,8 @@ export function prefix(length: number | ArrayLike<number>): Mask {
 /**
  * Padding: keys from `lengths[b]` on are seen by nobody, `k < lengths[b]`. The rows of padding queries are computed.
  *
- * @throws OptionError for lengths that are no integers ≥ 0; ShapeError for one beyond the keys, or unless there is one a batch row.
+ * @throws OptionError for lengths that are no whole numbers of at least 0; ShapeError for one beyond the keys, or
+ * unless there is one a batch row.
  */
 export function lengths(perBatchLengths: ArrayLike<number>): Mask {
   const counts = integers('lengths', 'lengths', perBatchLengths, 0);

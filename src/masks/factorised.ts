@@ -17,7 +17,7 @@ export type Part = (typeof parts)[number];
  * Relative to the paper: both directions; combine with `causal()` for its sets. `local` is then the code's `stride` keys
  * including the query's own; the paper's stride + 1 give the same union.
  *
- * @throws OptionError unless `stride` is an integer ≥ 1.
+ * @throws OptionError unless `stride` is a whole number of at least 1.
  */
 export function strided(options: { readonly stride: number; readonly part?: Part }): Mask {
   checkValues('strided', options, { stride: aStride, part: aPart }, ['stride']);

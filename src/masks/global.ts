@@ -18,7 +18,7 @@ const maxStretches = 4;
  * Global tokens: `q ∈ G or k ∈ G`, with G in the keys' numbering, given as positions or as the `first` n.
  * (Longformer 2020; ETC, Ainslie et al. 2020, arXiv 2004.08483.) Under `causal()` only leading positions are of use.
  *
- * @throws OptionError for positions that are no integers ≥ 0; ShapeError for positions beyond the keys.
+ * @throws OptionError for positions that are no whole numbers of at least 0; ShapeError for positions beyond the keys.
  * @example within({ radius: 256 }).or(global([0, 77]))
  */
 export function global(

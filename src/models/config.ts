@@ -17,6 +17,7 @@ import {
 } from '../core/requirements.js';
 import { activations } from '../nn/index.js';
 import { mixer, pluginOfMixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
+import { NORM_EPSILON } from '../ops/normalise.js';
 import { mixerSizes, splitLayers, withLayer } from './config-layers.js';
 import {
   kinds,
@@ -208,7 +209,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
       chunk: 0,
       ...given['feedForward'],
     },
-    norm: { kind: 'rms', place: 'pre', epsilon: 1e-5, ...given['norm'] },
+    norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },
     residual: { kind: 'plain', every: 0, ...given['residual'] },
     memory: {
       length: recurrent ? length : 0,

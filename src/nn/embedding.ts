@@ -19,7 +19,7 @@ export interface EmbeddingOptions {
  * The table begins as N(0, 0.02²), as in GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask
  * Learners"): tied logits of normalised features then begin with deviation 0.02·√features.
  *
- * @throws ShapeError for sizes that are not positive integers; OptionError for an unknown option.
+ * @throws ShapeError for sizes that are not whole numbers of at least 1; OptionError for an unknown option.
  */
 export class Embedding extends Module {
   readonly weight: Parameter;

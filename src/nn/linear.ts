@@ -21,7 +21,7 @@ export interface LinearOptions {
  * The weight begins as N(0, 1/in), so that outputs have the variance of the inputs. (LeCun, Bottou, Orr, Müller 1998, "Efficient
  * BackProp", section 4.6. GPT-2 draws all weights from N(0, 0.02²): `init: normalOf(0.02)`.)
  *
- * @throws ShapeError for sizes that are not positive integers; OptionError for an unknown option.
+ * @throws ShapeError for sizes that are not whole numbers of at least 1; OptionError for an unknown option.
  */
 export class Linear extends Module {
   readonly weight: Parameter;

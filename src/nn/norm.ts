@@ -2,6 +2,7 @@ import { constantOf, learned } from '../attention/parameters.js';
 import { checkValues, flag, positive } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
 import { layerNorm, rmsNorm } from '../ops/index.js';
+import { NORM_EPSILON } from '../ops/normalise.js';
 import { commonDevice, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
@@ -20,7 +21,7 @@ export interface LayerNormOptions extends RmsNormOptions {
  * `(x − mean) / √(variance + epsilon) · weight + bias` over the last axis (Ba, Kiros, Hinton 2016, arXiv 1607.06450). `weight
  * [features]` begins as ones, `bias [features]` as zeros. Computed in f32 and stored as x is.
  *
- * @throws ShapeError unless features is a positive integer; OptionError for an unknown option.
+ * @throws ShapeError unless features is a whole number of at least 1; OptionError for an unknown option.
  */
 export class LayerNorm extends Module {
   readonly weight: Parameter;
@@ -31,7 +32,7 @@ export class LayerNorm extends Module {
     super();
     checkValues('LayerNorm', options, { epsilon: positive, bias: flag });
     checkShape('LayerNorm', [features]);
-    const { epsilon = 1e-5, bias = true } = options;
+    const { epsilon = NORM_EPSILON, bias = true } = options;
     this.epsilon = epsilon;
     this.weight = this.parameter('weight', learned([features], constantOf(1)));
     this.bias = bias ? this.parameter('bias', learned([features], constantOf(0))) : undefined;
@@ -58,7 +59,7 @@ export class RmsNorm extends Module {
     super();
     checkValues('RmsNorm', options, { epsilon: positive });
     checkShape('RmsNorm', [features]);
-    this.epsilon = options.epsilon ?? 1e-5;
+    this.epsilon = options.epsilon ?? NORM_EPSILON;
     this.weight = this.parameter('weight', learned([features], constantOf(1)));
   }
 

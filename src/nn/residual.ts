@@ -1,6 +1,7 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { anything, callable, checkValue, checkValues, oneOf } from '../core/requirements.js';
 import { add, cast } from '../ops/index.js';
+import { NORM_EPSILON } from '../ops/normalise.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Dropout } from './dropout.js';
 import { Module } from './module.js';
@@ -12,7 +13,7 @@ export type NormKind = 'layer' | 'rms';
 const norms = oneOf(['layer', 'rms']);
 
 /** @throws OptionError for another kind; as `LayerNorm`. */
-export function normOf(kind: NormKind, features: number, epsilon = 1e-5): LayerNorm | RmsNorm {
+export function normOf(kind: NormKind, features: number, epsilon = NORM_EPSILON): LayerNorm | RmsNorm {
   checkValue('normOf', 'kind', kind, norms);
   return kind === 'layer' ? new LayerNorm(features, { epsilon }) : new RmsNorm(features, { epsilon });
 }

@@ -16,6 +16,9 @@ import { commonDevice, empty, operation, scope, share, someTensor, type Tensor }
 import { checkStorage, floatResult } from './map.js';
 import { sum } from './reduce.js';
 
+/** What is added to a variance where nothing else is asked for. */
+export const NORM_EPSILON = 1e-5;
+
 export interface NormOptions {
   /** `[D]`, the scale of each feature; default none. */
   readonly weight?: Tensor;
@@ -69,7 +72,7 @@ function check(who: string, x: Tensor, { weight, bias }: LayerNormOptions): void
 
 function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOptions): Tensor {
   check(who, x, options);
-  const { weight, bias, epsilon = 1e-5 } = options;
+  const { weight, bias, epsilon = NORM_EPSILON } = options;
   const inputs = [x, weight, bias].filter((tensor) => tensor !== undefined);
   const device = commonDevice(who, inputs);
   const length = x.shape.at(-1)!;

@@ -101,7 +101,7 @@ export interface SliceOptions {
   readonly start?: number;
   /** Index after the last; negative counts from the end; default the extent. */
   readonly end?: number;
-  /** Take every step-th; a positive integer; default 1. */
+  /** Take every step-th; a whole number of at least 1; default 1. */
   readonly step?: number;
 }
 
@@ -165,7 +165,7 @@ export function split(x: Tensor, extents: readonly number[], options: { readonly
   const positive = extents.every((extent) => Number.isInteger(extent) && extent > 0);
   if (!positive || extents.reduce((total, extent) => total + extent, 0) !== x.shape[axis]) {
     throw new ShapeError(
-      `split: extents must be positive integers that add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${describe(extents)}.`,
+      `split: extents must be whole numbers of at least 1 that add up to ${x.shape[axis]}, axis ${axis} of ${show(x.shape)}; got ${describe(extents)}.`,
     );
   }
   let start = 0;
@@ -233,7 +233,7 @@ export function concat(tensors: readonly Tensor[], options: { readonly axis?: nu
 /**
  * Adds `widths[i] = [before, after]` elements of `value` (default 0) around axis i.
  *
- * @throws ShapeError unless there is one pair of integers ≥ 0 per axis.
+ * @throws ShapeError unless there is one pair of whole numbers of at least 0 per axis.
  */
 export function pad(
   x: Tensor,

@@ -24,7 +24,7 @@ const requirements = { heads: extent, headDim: extent, rotaryDim: extent, to: so
  * then 1, 3, 5 …, and `'interleaved'` undoes it. Entry i is the component that moves to place i. With queries and keys
  * permuted alike, scores are the same.
  *
- * @throws OptionError for sizes that are no integers ≥ 1, or an odd rotaryDim.
+ * @throws OptionError for sizes that are no whole numbers of at least 1, or an odd rotaryDim.
  *
  * @example
  * [...ropePermutation({ heads: 1, headDim: 6, to: 'half' })]; // [0, 2, 4, 1, 3, 5]

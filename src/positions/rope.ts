@@ -9,7 +9,7 @@ import type { RopeScaling } from './scaling.js';
 export interface RopeOptions {
   /** Position of the first row; default 0. */
   readonly offset?: number;
-  /** The position of every row instead: L integers ≥ 0, or B·L for each entry of the first axis of x. */
+  /** The position of every row instead: L whole numbers of at least 0, or B·L for each entry of the first axis of x. */
   readonly positions?: ArrayLike<number>;
   /** `'half'` (default) as in GPT-NeoX and Llama on Hugging Face; `'interleaved'` as in GPT-J and the paper. */
   readonly layout?: PairLayout;
@@ -37,7 +37,8 @@ const requirements = {
  * For queries behind a cache of M keys, pass `offset: M`. The angles are made on the host for every call, which takes about as
  * long as the pass over 12 heads; where many layers share them, make them once with `ropeAngles` and call `rotatePairs`.
  *
- * @throws ShapeError for positions that do not fit x; OptionError for those that are no integers ≥ 0, an odd R, and the like.
+ * @throws ShapeError for positions that do not fit x; OptionError for those that are no whole numbers of at least 0, an
+ * odd R, and the like.
  *
  * @example
  * const word = tensor([3, 4], [1, 2], { device });

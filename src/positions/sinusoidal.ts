@@ -35,7 +35,8 @@ const requirements = {
  *
  * Products of two rows depend only on the difference of their positions, and the square of each is D/2.
  *
- * @throws OptionError for sizes that are no integers ≥ 1, an odd D (except in `'tensor2tensor'`), or positions that are not finite.
+ * @throws OptionError for sizes that are no whole numbers of at least 1, an odd D (except in `'tensor2tensor'`), or positions
+ * that are not finite.
  *
  * @example
  * sinusoidal(1, 4, { device }); // [0, 1, 0, 1]

@@ -7,7 +7,8 @@ export interface Verdict {
   readonly budget: number;
 }
 
-const EPSILON = 2 ** -23;
+/** Half a unit in the last place of 1 in float32. */
+const EPSILON = 2 ** -24;
 
 /** Compares numbers with float64 ones; `plain` are those of plain float32 code and set the budget. */
 export class Check {

@@ -76,7 +76,7 @@ function dtypeOf(data: ArrayLike<number>): Dtype {
  * A tensor of the given numbers in row-major order. The dtype defaults to that of a typed array, and to f32. Floats
  * round to the nearest value of the dtype; a `Uint16Array` with dtype f16 or bf16 is taken as bit patterns.
  *
- * @throws ShapeError when the shape does not hold the numbers, or has an extent that is not a positive integer.
+ * @throws ShapeError when the shape does not hold the numbers, or has an extent that is not a whole number of at least 1.
  * @throws OptionError for an unknown option or dtype, numbers an integer dtype does not hold, or gradients of integers.
  *
  * @example

@@ -38,6 +38,41 @@ test('a text begins with its prompt, and the seed decides how it goes on', async
   expect((await run(...argv, '--seed', '4')).out).not.toBe(first.out);
 });
 
+test('several prompts and samples give the texts that each gives alone', async () => {
+  const alone = async (prompt: string, seed: number): Promise<string> =>
+    (await run('rope.safetensors', '--prompt', prompt, '--tokens', '9', '--seed', String(seed))).out;
+  const several = [
+    'rope.safetensors',
+    '--prompt',
+    'abc, d',
+    '--prompt',
+    'x',
+    '--samples',
+    '2',
+    '--seed',
+    '5',
+    '--tokens',
+    '9',
+  ];
+  const [printed, json] = [await run(...several), await run(...several, '--json', '-')];
+  expect([printed.code, printed.err]).toEqual([0, '']);
+  const { texts, session } = JSON.parse(json.out) as {
+    texts: { prompt: string; seed: number; text: string }[];
+    session: { rows: number };
+  };
+  expect(session.rows).toBe(4);
+  expect(texts.map(({ prompt, seed }) => [prompt, seed])).toEqual([
+    ['abc, d', 5],
+    ['abc, d', 6],
+    ['x', 5],
+    ['x', 6],
+  ]);
+  for (const { prompt, seed, text } of texts) {
+    expect(text).toBe(await alone(prompt, seed));
+    expect(printed.out).toContain(`── seed ${seed}\n${text}`);
+  }
+});
+
 test('temperature 0 does not depend on the seed', async () => {
   const argv = ['rope.safetensors', '--prompt', 'abc', '--tokens', '9', '--temperature', '0'];
   expect((await run(...argv, '--seed', '3')).out).toBe((await run(...argv, '--seed', '4')).out);

@@ -12,14 +12,14 @@ import {
 } from '../../src/core/shape.js';
 
 describe('checkShape', () => {
-  test('takes positive integers, and none', () => {
+  test('takes whole numbers of at least 1, and none', () => {
     checkShape('f', []);
     checkShape('f', [1, 2, 3]);
   });
   test.each([[[2, -1]], [[1.5]], [[NaN]], [[Infinity]]])('refuses %j', (shape) => {
     expect(() => checkShape('f', shape)).toThrow(ShapeError);
     expect(() => checkShape('f', shape)).toThrow(
-      `f: every extent of a shape must be a positive integer; got ${show(shape)}.`,
+      `f: every extent of a shape must be a whole number of at least 1; got ${show(shape)}.`,
     );
   });
   test('refuses empty tensors with a remedy, and those past 32-bit indices', () => {

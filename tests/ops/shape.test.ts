@@ -215,7 +215,7 @@ onEveryDevice((on) => {
       );
       expect(() => slice(x, { axis: 1, start: 0.5 })).toThrow('start must be a whole number');
       expect(() => split(x, [1, 1], { axis: 1 })).toThrow(
-        'split: extents must be positive integers that add up to 3, axis 1 of [2,3]; got [1,1].',
+        'split: extents must be whole numbers of at least 1 that add up to 3, axis 1 of [2,3]; got [1,1].',
       );
       expect(() => concat([x, transpose(x)])).toThrow(
         'concat: shapes must be equal except on axis 0; got [2,3], [3,2].',

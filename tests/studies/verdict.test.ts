@@ -3,7 +3,7 @@ import { ErrorMeter } from '../../src/studies/error.js';
 import { alternate, median, stopwatch } from '../../src/studies/timing.js';
 import { Check, worst } from '../../src/studies/verdict.js';
 
-const EPSILON = 2 ** -23;
+const EPSILON = 2 ** -24;
 
 test('the budget is 2 · (error of plain code + ε · max), and reaching it is allowed', () => {
   const check = new Check();

@@ -76,7 +76,7 @@ onEveryDevice((on) => {
       refused(
         () => zeros([-2], { device }),
         ShapeError,
-        'full: every extent of a shape must be a positive integer; got [-2].',
+        'full: every extent of a shape must be a whole number of at least 1; got [-2].',
       );
       refused(() => tensor([1], [1], { device, dtype: 'f8' as never }), OptionError, 'dtype must be "f32", "f16", ');
       refused(() => tensor([1], [1], { devise: device } as never), OptionError, 'did you mean "device"?');

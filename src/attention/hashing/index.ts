@@ -3,3 +3,4 @@ export { hyper } from './hyper.js';
 export { improvedClustered } from './improved-clustered.js';
 export { lev } from './lev.js';
 export { reformer } from './reformer.js';
+export type { ClusterParameter } from './query-clusters.js';

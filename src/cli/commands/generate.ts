@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { byteTokeniser, loadTokeniser } from '../../data/index.js';
+import { byteTokeniser, loadTokeniser, type Tokeniser } from '../../data/index.js';
 import {
-  generate as tokensOf,
+  generateRows,
   openSession,
   type ModelConfig,
   type SessionOptions,
@@ -18,18 +18,27 @@ import { deviceOption, noPositionals, seedOption, threadsOption, withDevice, jso
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
+import { statistics, statisticsText } from '../generate-statistics.js';
 import { jsonOutput } from '../json-output.js';
 import { pluginOption } from '../plugins.js';
+import { Progress } from '../progress.js';
 import type { Command } from '../command.js';
 
 const WHO = 'subquad generate';
 
 const options = {
   prompt: {
-    takes: 'text',
+    takes: 'texts',
     value: 'TEXT',
-    default: 'It is a truth universally acknowledged, ',
-    help: 'what the text begins with',
+    default: ['It is a truth universally acknowledged, '],
+    help: 'what the text begins with; may be there several times, for\nseveral texts at once',
+  },
+  samples: {
+    takes: 'integer',
+    value: 'N',
+    range: [1, 1024],
+    default: 1,
+    help: 'texts of each prompt, of the seeds S, S + 1, … after --seed S',
   },
   tokens: { takes: 'integer', value: 'N', range: [1, 10_000_000], default: 400, help: 'tokens to generate' },
   temperature: { takes: 'number', value: 'T', range: [0, 100], default: 0.8, help: '0 takes the likeliest token' },
@@ -67,11 +76,16 @@ const help: HelpText = {
   usage: `${WHO} [model] [options]`,
   about:
     'Goes on with a text, token by token, with a trained model: the folder of a run, an exported NAME.safetensors, or (default) the\n' +
-    'small model of novels that comes with the package. The same seed gives the same text.',
+    'small model of novels that comes with the package. The same seed gives the same text, alone or beside others. Several texts are\n' +
+    'printed when all are done.',
   options,
   examples: [
     [WHO, 'the bundled model goes on with the first line of its novel'],
     [`${WHO} runs/mine --prompt "Call me " --temperature 0.6 --top-k 40`, 'a model of your own'],
+    [
+      `${WHO} --prompt "It was " --prompt "She had " --samples 3`,
+      'six texts at once, of two beginnings and three seeds',
+    ],
     [`${WHO} --tokens 20000 --cache sink --window 256 --stats`, 'a long text with a cache that does not grow'],
   ],
 };
@@ -82,6 +96,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   refuseUnused(values);
   const json = jsonOutput(WHO, values.json, io);
   const say = json?.standard === true ? () => undefined : (text: string) => io.data(text);
+  const progress = new Progress(io);
   const style = styleFor(io, io.errTerminal);
   return withDevice(WHO, values, async (device) => {
     const { weights } = values;
@@ -97,42 +112,79 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     try {
       const path = (kept['data'] as { readonly tokeniser?: string | null } | undefined)?.tokeniser;
       const tokeniser = path ? await loadTokeniser(resolve(io.cwd, path)) : byteTokeniser;
-      const prompt = tokeniser.encode(values.prompt);
-      const { session, note } = sessionOptions(config, values, prompt.length + values.tokens);
+      const { temperature, 'top-k': topK, 'top-p': topP, tokens } = values;
+      const texts = textsOf(values, tokeniser);
+      const longest = Math.max(...texts.map(({ tokens: given }) => given.length));
+      const { session, note } = sessionOptions(config, values, longest + tokens, texts.length);
       if (note !== undefined) io.err(`${style.dim(note)}\n`);
       text = openSession(model, session);
-      await device.compileAll(rehearseSession(config, { like: device.info, session, prompt: prompt.length }));
-      const shown = tokeniser.decoder();
+      await device.compileAll(rehearseSession(config, { like: device.info, session, prompt: longest }));
       const times: number[] = [];
-      let out = '';
-      const put = (piece: string): void => {
-        out += piece;
-        say(piece);
+      const single = texts.length === 1;
+      const put = (to: Text, piece: string): void => {
+        to.text += piece;
+        if (single) say(piece);
       };
       const stopping = (): boolean => io.interruption?.asked() ?? false;
       io.interruption?.listen(true);
-      put(shown.push(prompt));
+      for (const one of texts) put(one, one.decoder.push(one.tokens));
       device.ledger.mark();
       let before = performance.now();
-      const { temperature, 'top-k': topK, 'top-p': topP, tokens, seed } = values;
-      for await (const token of tokensOf(text, { prompt, tokens, temperature, topK, topP, seed, stopping })) {
+      const prompts = texts.map(({ tokens: given }) => given);
+      const seed = texts.map((one) => one.seed);
+      const rows = generateRows(text, { prompts, tokens, temperature, topK, topP, seed, stopping });
+      for await (const drawn of rows) {
         const now = performance.now();
         times.push(now - before);
         before = now;
-        put(shown.push([token]));
+        for (const [i, one] of texts.entries()) put(one, one.decoder.push([drawn[i]!]));
+        if (!single) progress.show(`${format.count(times.length, 'token')} of ${tokens}`);
       }
-      put(`${shown.end()}\n`);
-      const found = statistics(times, prompt.length, { peak: device.ledger.peak, cache: device.ledger.live('cache') });
+      progress.clear();
+      for (const one of texts) put(one, `${one.decoder.end()}\n`);
+      if (!single)
+        for (const one of texts) say(`${styleFor(io, io.outTerminal).bold(headingOf(one, values))}\n${one.text}\n`);
+      const found = statistics(times, longest, {
+        texts: texts.length,
+        peak: device.ledger.peak,
+        cache: device.ledger.live('cache'),
+      });
       if (values.stats) io.err(statisticsText(found));
-      json?.write({ prompt: values.prompt, text: out, seed, ...found, session });
+      const written = texts.map((one) => ({ prompt: one.prompt, text: one.text, seed: one.seed }));
+      json?.write({ ...(single ? written[0] : { texts: written }), ...found, session });
       return stopping() ? 130 : 0;
     } finally {
+      progress.clear();
       io.interruption?.listen(false);
       text?.dispose();
       model.dispose();
     }
   });
 }
+
+/** A text that is generated: a row of the session. */
+interface Text {
+  readonly prompt: string;
+  readonly seed: number;
+  readonly tokens: ArrayLike<number>;
+  readonly decoder: ReturnType<Tokeniser['decoder']>;
+  text: string;
+}
+
+const textsOf = ({ prompt, samples, seed }: Values<typeof options>, tokeniser: Tokeniser): readonly Text[] =>
+  prompt.flatMap((given) =>
+    Array.from({ length: samples }, (_, i) => ({
+      prompt: given,
+      seed: seed + i,
+      tokens: tokeniser.encode(given),
+      decoder: tokeniser.decoder(),
+      text: '',
+    })),
+  );
+
+/** What tells a text from the others: its prompt begins it anyway. */
+const headingOf = ({ seed }: Text, { samples }: Values<typeof options>): string =>
+  samples > 1 ? `── seed ${seed}` : '──';
 
 /** What a cache has no use for would go unheard. */
 function refuseUnused({ cache, window, sinks }: Values<typeof options>): void {
@@ -151,75 +203,20 @@ function sessionOptions(
   config: ModelConfig,
   { cache, window, sinks }: Values<typeof options>,
   total: number,
+  rows: number,
 ): { readonly session: SessionOptions; readonly note?: string } {
   const { length } = config;
   const bounded =
     config.kind !== 'decoder' ||
     layersOf(config).every((layer) => mechanism(layer.mechanism.name).definition.supports.decode === 'recurrent');
   if (cache === undefined && window === undefined && sinks === undefined && (bounded || total <= length)) {
-    return { session: { maxLength: total } };
+    return { session: { maxLength: total, rows } };
   }
   const kind = (cache ?? (sinks === undefined ? 'ring' : 'sink')) as 'fixed' | 'ring' | 'sink';
   const kept = { ...(kind !== 'fixed' && { window: window ?? length }), ...(kind === 'sink' && { sinks: sinks ?? 4 }) };
-  const session = { maxLength: total, cache: kind, ...kept };
+  const session = { maxLength: total, rows, cache: kind, ...kept };
   if (cache !== undefined || window !== undefined || sinks !== undefined) return { session };
   return { session, note: `more tokens than the ${length} it was trained on: each sees the last ${length} (--cache)` };
-}
-
-interface Statistics {
-  readonly tokens: number;
-  readonly promptTokens: number;
-  /** Until the first token was there, prompt included. */
-  readonly firstMilliseconds: number;
-  /** Medians of the tokens around some positions. */
-  readonly milliseconds: readonly { readonly position: number; readonly median: number }[];
-  readonly tokensPerSecond: number;
-  readonly peakBytes: number;
-  readonly cacheBytes: number;
-}
-
-const POSITIONS = [100, 300, 1000, 3000, 10_000, 30_000, 100_000];
-
-function statistics(
-  times: readonly number[],
-  promptTokens: number,
-  { peak, cache }: { readonly peak: number; readonly cache: number },
-): Statistics {
-  const rest = times.slice(1);
-  const medianOf = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? 0;
-  const around = (position: number): readonly number[] => {
-    const at = position - promptTokens;
-    return times.slice(Math.max(1, at - Math.ceil(position / 10)), at);
-  };
-  return {
-    tokens: times.length,
-    promptTokens,
-    firstMilliseconds: times[0] ?? 0,
-    milliseconds: POSITIONS.filter(
-      (position) => position <= promptTokens + times.length && around(position).length > 0,
-    ).map((position) => ({ position, median: medianOf(around(position)) })),
-    tokensPerSecond:
-      (1000 * rest.length) /
-      Math.max(
-        1e-9,
-        rest.reduce((sum, time) => sum + time, 0),
-      ),
-    peakBytes: peak,
-    cacheBytes: cache,
-  };
-}
-
-function statisticsText(found: Statistics): string {
-  const { tokens, tokensPerSecond, milliseconds, firstMilliseconds, promptTokens, peakBytes, cacheBytes } = found;
-  const at = milliseconds.map(({ position, median }) => `${format.integer(position)}: ${format.milliseconds(median)}`);
-  return [
-    `${format.count(tokens, 'token')}, ${tokensPerSecond.toFixed(0)} tokens/s`,
-    `prompt of ${promptTokens} ${format.milliseconds(firstMilliseconds)}`,
-    ...(at.length > 0 ? [`time per token at position ${at.join(', ')}`] : []),
-    `memory ${format.bytes(peakBytes)}, of it caches ${format.bytes(cacheBytes)}`,
-  ]
-    .join('; ')
-    .concat('\n');
 }
 
 export const generate: Command = { summary: 'goes on with a text, with your model or the bundled one', help, run };

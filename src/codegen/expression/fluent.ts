@@ -266,7 +266,9 @@ export function tableOf(name: string, data: TypedArray, given?: readonly number[
   if (dtype === undefined)
     throw new OptionError(`table "${name}": data must be a Float32Array, Int32Array or Uint8Array.`);
   if (shape.length === 0 || !shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
-    throw new OptionError(`table "${name}": shape must be one or more positive integers; got ${describe(shape)}.`);
+    throw new OptionError(
+      `table "${name}": shape must be one or more whole numbers of at least 1; got ${describe(shape)}.`,
+    );
   }
   if (shape.reduce((size, extent) => size * extent, 1) !== data.length) {
     throw new OptionError(`table "${name}": shape [${shape.join(',')}] does not hold its ${data.length} numbers.`);
