@@ -22,6 +22,10 @@ export interface Taken {
   readonly gradientBytes: number;
   /** Most bytes held at a time, everything counted. */
   readonly peakBytes: number;
+  /** Tables of attention's plans, which layers of one plan share; 0 unless the backward pass reads them. */
+  readonly planBytes: number;
+  /** The peak of all else: where other layers hold the plan too, both add up. */
+  readonly peakBesidePlans: number;
   /** Multiply-adds of matrix products, executed and needed: tiles that a mask cuts are executed whole. */
   readonly multiplyAdds: number;
   readonly neededMultiplyAdds: number;
@@ -125,7 +129,8 @@ export function measure(
     };
     const out = training ? run() : noGradient(run);
     const outputBytes = out.byteLength;
-    const savedBytes = training ? ledger.live() - start - outputBytes : 0;
+    const planBytes = training ? ledger.live('plan') : 0;
+    const savedBytes = training ? ledger.live() - planBytes - start - outputBytes : 0;
     let gradientBytes = 0;
     if (training && out.requiresGradient) {
       const leaves = [...given, ...Object.values(parameters)].filter((x) => x.requiresGradient);
@@ -143,6 +148,8 @@ export function measure(
       gradientBytes,
       workspaceBytes: Math.max(0, ledger.peak - start - outputBytes - gradientBytes),
       peakBytes: ledger.peak,
+      planBytes,
+      peakBesidePlans: ledger.peakBesidePlans,
       multiplyAdds: counters.multiplyAdds - before.multiplyAdds,
       neededMultiplyAdds:
         counters.multiplyAdds -

@@ -1,4 +1,5 @@
-export const categories = ['tensor', 'parameter', 'saved', 'workspace', 'cache'] as const;
+/** `plan`: small tables of attention plans, held once for all calls and layers of one plan. */
+export const categories = ['tensor', 'parameter', 'saved', 'workspace', 'cache', 'plan'] as const;
 
 /** What a byte is held for. */
 export type Category = (typeof categories)[number];
@@ -8,11 +9,13 @@ export class Ledger {
   readonly #live = new Map<Category, number>();
   #total = 0;
   #peak = 0;
+  #peakBesidePlans = 0;
 
   add(category: Category, bytes: number): void {
     this.#live.set(category, this.live(category) + bytes);
     this.#total += bytes;
-    if (this.#total > this.#peak) this.#peak = this.#total;
+    this.#peak = Math.max(this.#peak, this.#total);
+    this.#peakBesidePlans = Math.max(this.#peakBesidePlans, this.#besidePlans());
   }
 
   remove(category: Category, bytes: number): void {
@@ -29,9 +32,19 @@ export class Ledger {
     return this.#peak;
   }
 
+  /** The peak of all categories but `plan`. */
+  get peakBesidePlans(): number {
+    return this.#peakBesidePlans;
+  }
+
   /** Starts a new measurement: the peak becomes what is held now, which is returned. */
   mark(): number {
     this.#peak = this.#total;
+    this.#peakBesidePlans = this.#besidePlans();
     return this.#total;
+  }
+
+  #besidePlans(): number {
+    return this.#total - this.live('plan');
   }
 }

@@ -136,7 +136,8 @@ function rowOf({ name, mechanism, options: own }: Variant, shape: AttentionShape
   const { taken, rehearsed } = foretell(mechanism, shape, call, { training, like });
   const kept = training ? layers : 1;
   // what one layer holds at its peak beside its tensors; not all gradients are there while everything saved still is
-  const rest = taken.peakBytes - taken.parameterBytes - taken.inputBytes - taken.outputBytes;
+  const peak = training && layers > 1 ? taken.peakBesidePlans + taken.planBytes : taken.peakBytes;
+  const rest = peak - taken.parameterBytes - taken.inputBytes - taken.outputBytes;
   const gradients = Math.min(taken.gradientBytes, rest - taken.savedBytes);
   const parts = {
     parameters: layers * taken.parameterBytes,

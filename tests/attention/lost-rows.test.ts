@@ -31,9 +31,12 @@ async function emptied(one: (typeof mechanisms)[number], causal: boolean, factor
 }
 
 const attentions = mechanisms.filter(({ definition }) => definition.level !== 'mixer');
+/** Rows that see no key by the rule of the mechanism, not for want of numbers in float32. */
+const emptyByRule = (name: string, causal: boolean): boolean => name === 'improved-clustered' && causal;
+
 const cases = attentions.flatMap((one) =>
   [false, true]
-    .filter((causal) => one.definition.supports.causal !== (causal ? false : 'only'))
+    .filter((causal) => one.definition.supports.causal !== (causal ? false : 'only') && !emptyByRule(one.name, causal))
     .flatMap((causal) => [1, 30, 1000].map((factor) => [one.name, causal, factor, one] as const)),
 );
 

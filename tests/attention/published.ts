@@ -164,7 +164,7 @@ export const published: Readonly<Record<string, Published>> = {
     values: { topK: 32, scores: 'leverage' },
     ours: {
       epsilon: [0, 'the number is given'],
-      power: [1, 'read by Lewis weights only'],
+      lewisPower: [1, 'read by Lewis weights only'],
       ridge: [1e-6, 'a millionth of the trace: what float32 needs'],
       blockSize: [256, 'causal only, of which the paper has none'],
     },

@@ -7,15 +7,15 @@ const folder = installed();
 
 /** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
 const budgets: Readonly<Record<string, number>> = {
-  subquad: 150,
-  'subquad/attention': 130,
+  subquad: 171,
+  'subquad/attention': 151,
   'subquad/data': 15,
-  'subquad/masks': 22,
-  'subquad/models': 160,
+  'subquad/masks': 22.5,
+  'subquad/models': 180,
   'subquad/nn': 82,
   'subquad/positions': 65,
-  'subquad/scores': 11,
-  'subquad/train': 183,
+  'subquad/scores': 11.5,
+  'subquad/train': 204,
 };
 
 async function kilobytes(source: string): Promise<number> {
@@ -31,8 +31,8 @@ test.each(entryPoints)('%s keeps to its budget', async (name) => {
 
 test('attend alone, and everything together, keep to theirs', async () => {
   const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
-  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(54.5);
+  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(55);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(212);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(232);
 });

@@ -84,7 +84,7 @@ test.each([
   [{ layers: [{}], pattern: [{}] }, /takes one of pattern and a list of layers/],
   [{ layers: [] }, /layers must be a list of objects, one a layer/],
   [{ pattern: ['flash'] }, /pattern must be a list of objects/],
-  [{ pattern: [{ heads: 2 }] }, /layer 0 of the pattern: a layer has mechanism, .*; got heads/],
+  [{ pattern: [{ heads: 2 }] }, /layer 0 of the pattern: unknown option "heads"; known are mechanism, /],
   [{ pattern: [{}, { mechanism: { name: 'linformer' } }] }, /layer 1 of the pattern: linformer/],
   [{ pattern: [{ position: 'learned' }] }, /position learned is added before the first layer/],
   [{ kind: 'transformer-xl', pattern: [{ residual: 'reversible' }] }, /takes residual "plain"/],

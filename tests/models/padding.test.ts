@@ -131,7 +131,7 @@ onEveryDevice((on) => {
       [{ kind: 'encoder', mixer: 'fnet' }, 'fnet: takes no mask of pairs'],
       [{ kind: 'encoder', mechanism: 'linformer' }, 'linformer: it takes no mask'],
       [{ mechanism: 'linear-transformer' }, 'linear-transformer: it takes no mask'],
-      [{ kind: 'transformer-xl' }, 'unknown option mask'],
+      [{ kind: 'transformer-xl' }, 'unknown option "mask"'],
     ] as const;
     scope(() => {
       const tokens = tokensOf(on.device, long);

@@ -281,7 +281,7 @@ onEveryDevice((on) => {
       const [y] = reversible(unnamed, x, x);
       expect(() => gradients([y], [x], [x])).toThrow(/reversible: f of layer 1: .* name the module/);
       const [z] = recompute(root.items[0]!, (a) => [layers[1]!.f(a)], [x]);
-      expect(() => gradients([z!], [x], [x])).toThrow(/checkpoint: .* not among its inputs/);
+      expect(() => gradients([z!], [x], [x])).toThrow(/recompute: .* not among its inputs/);
     });
     root.dispose();
   });

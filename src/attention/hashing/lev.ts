@@ -24,9 +24,9 @@ const options = {
   }),
   scores: choice(['leverage', 'lewis', 'normSq'], {
     default: 'leverage',
-    help: 'the leverage of a key, its Lewis weight for the norm of power, or its squared length',
+    help: 'the leverage of a key, its Lewis weight for lewisPower, or its squared length',
   }),
-  power: number({ min: 0.5, max: 3.5, default: 1, help: 'the p of Lewis weights' }),
+  lewisPower: number({ min: 0.5, max: 3.5, default: 1, help: 'the p of Lewis weights' }),
   ridge: number({ min: 0, default: 1e-6, help: 'of the trace of KᵀK, added to its diagonal' }),
   blockSize: integer({
     min: 1,
@@ -135,7 +135,7 @@ function scoresOf({ k, options: own, lengths, shape: { B, G, S, D } }: LevCall, 
           [0, 0],
         ]);
   const cut = reshape(rows, [B, G, blocks, size, D]);
-  const found = own.scores === 'lewis' ? lewisWeights(cut, own.ridge, own.power) : leverage(cut, own.ridge);
+  const found = own.scores === 'lewis' ? lewisWeights(cut, own.ridge, own.lewisPower) : leverage(cut, own.ridge);
   return slice(reshape(found, [B, G, blocks * size]), { axis: 2, end: S });
 }
 

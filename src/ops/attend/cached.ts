@@ -37,7 +37,7 @@ export function attendCached(call: CachedCall): AttendValues {
     }
     const shape = { B, H, G, L, S: length };
     const plan = planAttend(shape, mask, score, { D, E, dropout: false, ...(positions && { positions }) });
-    const parts = onDevice(plan, q.device, 'workspace');
+    const parts = onDevice(plan, q.device);
     return forward({ parts, scale, dropout: undefined, flags }, { q, k, v });
   });
 }

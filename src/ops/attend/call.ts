@@ -1,4 +1,3 @@
-import { records } from '../../tensor/tape.js';
 import { commonDevice, type Tensor } from '../../tensor/tensor.js';
 import type { Checked } from './check.js';
 import { nonFinite } from './non-finite.js';
@@ -36,7 +35,7 @@ export function prepare(
   const learned = tensorsRead(plan);
   const inputs = [q, k, v, ...learned];
   commonDevice(who, inputs);
-  const parts = onDevice(plan, q.device, records(inputs) ? 'saved' : 'workspace');
+  const parts = onDevice(plan, q.device);
   return {
     inputs,
     learned,

@@ -1,7 +1,6 @@
 import { hostData } from '../../codegen/expression/index.js';
 import { memoised } from '../../core/memo.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
-import type { Category } from '../../devices/ledger.js';
 import { tensor } from '../../tensor/create.js';
 import { produce, shareHeld, writable, type Tensor } from '../../tensor/tensor.js';
 import { allRows, listedRows, type KeyRows } from './key-rows.js';
@@ -30,16 +29,16 @@ export interface BufferAt {
  *
  * @throws OptionError or ShapeError for a table that kernels cannot read.
  */
-export function onDevice({ parts }: AttendPlan, device: Device, category: Category): readonly PartOnDevice[] {
+export function onDevice({ parts }: AttendPlan, device: Device): readonly PartOnDevice[] {
   return parts.map((part) => {
     for (const table of part.spec.tables) checkTable(table, device);
-    const tables = held(part, device, 'tables', () => tablesOn(part, device, category));
+    const tables = held(part, device, 'tables', () => tablesOn(part, device));
     const { buffer } = tables;
     const places = Object.entries(layoutOf(part).at).map(([name, byteOffset]) => [name, { buffer, byteOffset }]);
     const own = { ...part, tables: Object.fromEntries(places) as TableArguments };
     const { keys } = part;
     if (keys === undefined) return { ...own, rows: allRows, tensors: [tables] };
-    const index = held(part, device, 'keys', () => indexOn(keys, part, device, category));
+    const index = held(part, device, 'keys', () => indexOn(keys, part, device));
     return { ...own, rows: listedRows(index), tensors: [tables, index] };
   });
 }
@@ -75,7 +74,7 @@ const layoutOf = memoised(({ tiles, constants, opens, spec: { tables } }: PlanPa
   return { at, hostTables, end };
 });
 
-function tablesOn(part: PlanPart, device: Device, category: Category): Tensor {
+function tablesOn(part: PlanPart, device: Device): Tensor {
   const { tiles, constants, opens, spec } = part;
   const { at, hostTables, end } = layoutOf(part);
   return produce(
@@ -104,13 +103,13 @@ function tablesOn(part: PlanPart, device: Device, category: Category): Tensor {
       });
       device.write(writable(out), bytes);
     },
-    category,
+    'plan',
   );
 }
 
 /** The same rows for every batch and head, `[B, G, m]`. */
-function indexOn(keys: Int32Array, { shape: { B, G } }: PlanPart, device: Device, category: Category): Tensor {
+function indexOn(keys: Int32Array, { shape: { B, G } }: PlanPart, device: Device): Tensor {
   const all = new Int32Array(B * G * keys.length);
   for (let head = 0; head < B * G; head++) all.set(keys, head * keys.length);
-  return tensor(all, [B, G, keys.length], { device, category });
+  return tensor(all, [B, G, keys.length], { device, category: 'plan' });
 }

@@ -11,7 +11,7 @@ interface Options {
   readonly topK: number;
   readonly epsilon: number;
   readonly scores: string;
-  readonly power: number;
+  readonly lewisPower: number;
   readonly ridge: number;
   readonly blockSize: number;
 }
@@ -64,7 +64,7 @@ const rowsOf = (k: Matrix, length: number): number[][] =>
 
 /** Whether query i sees key j. */
 function universal(p: Problem, b: number, h: number): (i: number, j: number) => boolean {
-  const { topK, epsilon, scores, power, ridge, blockSize } = p.options;
+  const { topK, epsilon, scores, lewisPower, ridge, blockSize } = p.options;
   const length = p.lengths?.[b] ?? p.S;
   const keys = rowsOf(p.k(b, h), length);
   const found = keys.map((k, j): number => {
@@ -72,7 +72,7 @@ function universal(p: Problem, b: number, h: number): (i: number, j: number) => 
     const end = p.causal ? Math.min(length, (Math.floor(j / blockSize) + 1) * blockSize) : length;
     return scores === 'lewis' ? 0 : leverages([k], keys.slice(0, end), ridge)[0]!;
   });
-  const values = scores === 'lewis' ? lewis(keys, ridge, power) : found;
+  const values = scores === 'lewis' ? lewis(keys, ridge, lewisPower) : found;
   const most = epsilon > 0 ? Math.min(p.S, Math.max(1, Math.floor(p.D / epsilon))) : topK;
   const chosen = (end: number): Set<number> =>
     new Set(
@@ -128,7 +128,7 @@ gate(lev, {
     topK: 1 + Math.floor(next() * Math.min(S, 9)),
     epsilon: next() < 0.3 ? 0.3 + 0.4 * next() : 0,
     scores: next() < 0.7 ? 'leverage' : 'lewis',
-    power: 0.8 + 2 * next(),
+    lewisPower: 0.8 + 2 * next(),
     blockSize: 1 + Math.floor(9 * next()),
   }),
   exactWhen: [

@@ -58,6 +58,7 @@ const compared = [
   'savedBytes',
   'gradientBytes',
   'peakBytes',
+  'planBytes',
   'multiplyAdds',
   'dispatches',
 ] as const satisfies readonly (keyof Taken)[];

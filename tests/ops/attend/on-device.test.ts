@@ -20,7 +20,7 @@ onEveryDevice((on) => {
   test('calls of one plan share what is on the device, until the last lets go', () => {
     const { ledger } = on.device;
     const [q, k, v] = [1, 2, 3].map(make) as [Tensor, Tensor, Tensor];
-    const held = (): number => ledger.live('saved');
+    const held = (): number => ledger.live('plan');
     const before = held();
     const first = attend(q, k, v, { mask });
     const once = held() - before;
