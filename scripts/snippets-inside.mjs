@@ -48,6 +48,11 @@ import type { Pointer } from './src/codegen/vector.js';
 import { parameterList } from './src/kernels/parameters.js';
 ${code}
 export { scale };`,
+    (code) => `import type { Pointer } from './src/codegen/vector.js';
+import { defineKernel } from './src/index.js';
+import type { Tensor } from './src/tensor/index.js';
+${code}
+export { scaled };`,
   ],
 };
 
