@@ -145,9 +145,8 @@ onEveryDevice((on) => {
     const k = tensor(Float32Array.from(keys.flat()), [1, 1, 1, keys.length, D], { device: on.device });
     try {
       const found = scope(() => (p === undefined ? leverage(k, ridge) : lewisWeights(k, ridge, p)));
-      const numbers = Array.from(await found.data());
-      found.dispose();
-      return numbers;
+      // a device that answers later refuses here
+      return Array.from(await found.data().finally(() => found.dispose()));
     } finally {
       k.dispose();
     }
