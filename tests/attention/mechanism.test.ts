@@ -12,7 +12,7 @@ onEveryDevice((on) => {
         { device: on.device, requiresGradient: true },
       );
     const [q, k, v] = [1, 2, 3].map(make) as [Tensor, Tensor, Tensor];
-    const held = (): number => on.device.ledger.live('saved');
+    const held = (): number => on.device.ledger.live('plan');
     const run = (lengths: readonly number[]): Tensor =>
       scope(() => slidingWindow.run(q, k, v, { radius: 4, causal: true, lengths: [...lengths] }).out);
     const first = run([40, 17]);
