@@ -2,8 +2,8 @@
 export interface Arithmetic {
   /** What one operation gives. */
   readonly round: (x: number) => number;
-  /** `Σ_c a[at + c] · b[bt + c]`. */
-  readonly dot: (a: Float64Array, at: number, b: Float64Array, bt: number, n: number) => number;
+  /** `start + Σ_c a[at + c] · b[bt + c]`, where `start` is 0 unless given. */
+  readonly dot: (a: Float64Array, at: number, b: Float64Array, bt: number, n: number, start?: number) => number;
   /** `to[t + c] += factor · from[f + c]`. */
   readonly axpy: (factor: number, from: Float64Array, f: number, to: Float64Array, t: number, n: number) => void;
 }
@@ -11,8 +11,8 @@ export interface Arithmetic {
 /** What results are compared with. */
 export const double: Arithmetic = {
   round: (x) => x,
-  dot: (a, at, b, bt, n) => {
-    let sum = 0;
+  dot: (a, at, b, bt, n, start = 0) => {
+    let sum = start;
     for (let c = 0; c < n; c++) sum += a[at + c]! * b[bt + c]!;
     return sum;
   },
@@ -24,8 +24,8 @@ export const double: Arithmetic = {
 /** Plain float32 code, each operation rounded: its error is what a float32 result is allowed to have, twice. */
 export const single: Arithmetic = {
   round: Math.fround,
-  dot: (a, at, b, bt, n) => {
-    let sum = 0;
+  dot: (a, at, b, bt, n, start = 0) => {
+    let sum = start;
     for (let c = 0; c < n; c++) sum = Math.fround(sum + Math.fround(a[at + c]! * b[bt + c]!));
     return sum;
   },

@@ -1,5 +1,5 @@
 import { filled, Matrix, reordered, turned } from './matrix.js';
-import { Tape } from './tape.js';
+import { Tape, type Arrived, type Gradient } from './tape.js';
 
 export { Matrix } from './matrix.js';
 export * from './problem.js';
@@ -11,9 +11,9 @@ export type Allowed = (i: number, j: number) => boolean;
 
 /**
  * A naive matrix calculator that remembers how to differentiate what it computed. An oracle is written once against it and run
- * in float64, and in plain float32 where every operation is rounded. `order` other than 0 sums in another order, and
- * recomputes softmax weights from the rows' logsumexp in the backward pass as fused code does: the error of float32
- * code is the largest over several orders.
+ * in float64, and in plain float32 where every operation is rounded. `order` other than 0 sums in another order, recomputes
+ * softmax weights from the rows' logsumexp in the backward pass as fused code does, and, every other two, sums over all heads that
+ * share keys in one go: the error of float32 code is the largest over several orders.
  */
 export class Graph extends Tape {
   /** Softmax weights as the backward pass of fused code computes them again. */
@@ -24,22 +24,19 @@ export class Graph extends Tape {
     this.#fit('matmul', a.columns === b.rows, a, b);
     const out = this.#product(a, turned(b));
     const again = this.#again.get(a);
-    return this.record(out, [a, b], (d) => {
+    return this.record(out, [a, b], (d, arrived) => {
       // fused code takes Σ_j weights_ij·(d·bᵀ)_ij from what it saved, as d_i·out_i (Dao 2023, arXiv:2307.08691, section 3)
       if (again !== undefined && this.order % 2 === 1) this.noteMean(a, this.#rowDots(d, out));
-      return [
-        [a, this.#product(d, b).data],
-        [b, this.#product(turned(again ?? a), turned(d)).data],
-      ];
+      return [[a, this.#product(d, b).data], this.#runningProduct(b, turned(again ?? a), turned(d), arrived)];
     });
   }
 
   /** a·bᵀ */
   matmulT(a: Matrix, b: Matrix): Matrix {
     this.#fit('matmulT', a.columns === b.columns, a, b);
-    return this.record(this.#product(a, b), [a, b], (d) => [
+    return this.record(this.#product(a, b), [a, b], (d, arrived) => [
       [a, this.#product(d, turned(b)).data],
-      [b, this.#product(turned(d), turned(a)).data],
+      this.#runningProduct(b, turned(d), turned(a), arrived),
     ]);
   }
 
@@ -202,11 +199,20 @@ export class Graph extends Tape {
   }
 
   /** x·yᵀ */
-  #product(x: Matrix, y: Matrix): Matrix {
+  #product(x: Matrix, y: Matrix, start?: Float64Array): Matrix {
     const K = x.columns;
     const sequence = this.sequence(K);
     const [a, b] = this.order === 0 ? [x, y] : [reordered(x, sequence), reordered(y, sequence)];
-    return filled(x.rows, y.rows, (i, j) => this.arithmetic.dot(a.data, i * K, b.data, j * K, K));
+    const columns = y.rows;
+    return filled(x.rows, columns, (i, j) =>
+      this.arithmetic.dot(a.data, i * K, b.data, j * K, K, start?.[i * columns + j]),
+    );
+  }
+
+  /** A gradient that is a sum over rows. Heads that share keys add to it one by one, or go on with one long sum, by the order. */
+  #runningProduct(to: Matrix, x: Matrix, y: Matrix, arrived: Arrived): Gradient {
+    const before = this.order % 4 > 1 ? arrived(to) : undefined;
+    return [to, this.#product(x, y, before).data, before !== undefined];
   }
 
   #rowDots(a: Matrix, b: Matrix): Float64Array {

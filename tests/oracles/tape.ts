@@ -2,9 +2,15 @@ import { generator } from '../support/random.js';
 import { double, type Arithmetic } from './arithmetic.js';
 import { Matrix } from './matrix.js';
 
+/** What later uses of a matrix have added to its gradient. */
+export type Arrived = (of: Matrix) => Float64Array | undefined;
+
+/** A part of a matrix' gradient; with `whole`, what had arrived is in it. */
+export type Gradient = readonly [to: Matrix, gradient: Float64Array, whole?: boolean];
+
 interface Entry {
   readonly out: Matrix;
-  readonly backward: (d: Matrix) => readonly (readonly [Matrix, Float64Array])[];
+  readonly backward: (d: Matrix, arrived: Arrived) => readonly Gradient[];
 }
 
 /** Remembers how matrices were computed, and goes back through it. */
@@ -43,9 +49,9 @@ export class Tape {
   ): Float64Array[] {
     this.#means.clear();
     const arrived = new Map<Matrix, Float64Array>();
-    const add = (to: Matrix, gradient: ArrayLike<number>): void => {
+    const add = (to: Matrix, gradient: ArrayLike<number>, whole = false): void => {
       if (!to.tracked) return;
-      const before = arrived.get(to);
+      const before = whole ? undefined : arrived.get(to);
       arrived.set(to, before ? before.map((x, n) => this.round(x + gradient[n]!)) : Float64Array.from(gradient));
     };
     outputs.forEach((output, n) => {
@@ -54,7 +60,9 @@ export class Tape {
     });
     for (const { out, backward } of [...this.#tape].reverse()) {
       const d = arrived.get(out);
-      if (d) for (const [to, gradient] of backward(new Matrix(out.rows, out.columns, d, false))) add(to, gradient);
+      if (!d) continue;
+      const gradients = backward(new Matrix(out.rows, out.columns, d, false), (of) => arrived.get(of));
+      for (const gradient of gradients) add(...gradient);
     }
     return inputs.map((input) => arrived.get(input) ?? new Float64Array(input.data.length));
   }
