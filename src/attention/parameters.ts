@@ -62,6 +62,10 @@ export function uniformOf(bound: number): Initialiser {
   return (shape, seed, purpose) => uniform(seed, purpose, elements('uniformOf', shape)).map((x) => bound * (2 * x - 1));
 }
 
+/** Uniform on [0, 1). */
+export const unitUniform: Initialiser = (shape, seed, purpose) =>
+  uniform(seed, purpose, elements('unitUniform', shape));
+
 function elements(who: string, shape: readonly number[], axes = 0): number {
   checkShape(who, shape);
   if (shape.length < axes) throw new ShapeError(`${who}: takes a shape of at least ${axes} axes; got ${show(shape)}.`);

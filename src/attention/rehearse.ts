@@ -130,7 +130,7 @@ export function measure(
     const out = training ? run() : noGradient(run);
     const outputBytes = out.byteLength;
     const planBytes = training ? ledger.live('plan') : 0;
-    const savedBytes = training ? ledger.live() - planBytes - start - outputBytes : 0;
+    const savedBytes = training ? ledger.besidePlans - start - outputBytes : 0;
     let gradientBytes = 0;
     if (training && out.requiresGradient) {
       const leaves = [...given, ...Object.values(parameters)].filter((x) => x.requiresGradient);

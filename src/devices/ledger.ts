@@ -15,7 +15,7 @@ export class Ledger {
     this.#live.set(category, this.live(category) + bytes);
     this.#total += bytes;
     this.#peak = Math.max(this.#peak, this.#total);
-    this.#peakBesidePlans = Math.max(this.#peakBesidePlans, this.#besidePlans());
+    this.#peakBesidePlans = Math.max(this.#peakBesidePlans, this.besidePlans);
   }
 
   remove(category: Category, bytes: number): void {
@@ -32,7 +32,12 @@ export class Ledger {
     return this.#peak;
   }
 
-  /** The peak of all categories but `plan`. */
+  /** Bytes held now, of all categories but `plan`. */
+  get besidePlans(): number {
+    return this.#total - this.live('plan');
+  }
+
+  /** The peak of them. */
   get peakBesidePlans(): number {
     return this.#peakBesidePlans;
   }
@@ -40,11 +45,7 @@ export class Ledger {
   /** Starts a new measurement: the peak becomes what is held now, which is returned. */
   mark(): number {
     this.#peak = this.#total;
-    this.#peakBesidePlans = this.#besidePlans();
+    this.#peakBesidePlans = this.besidePlans;
     return this.#total;
-  }
-
-  #besidePlans(): number {
-    return this.#total - this.live('plan');
   }
 }

@@ -1,13 +1,13 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { defaultChunk } from '../kernels/linear-attend/plan.js';
 import { launchLinear } from '../kernels/linear-attend/launch.js';
-import { broadcastTo, reshape } from './shape.js';
 import { empty, operation, scope, type Tensor } from '../tensor/index.js';
 import { inFull, stored, widened } from './cast.js';
 import { linearGradients } from './linear-attend/backward.js';
 import { lengthsOf, publicLayout, type LinearProblem } from './linear-attend/bind.js';
 import { checkLinear } from './linear-attend/check.js';
 import type { LinearAttendOptions } from './linear-attend/options.js';
+import { repeatHeads } from './repeat-heads.js';
 
 export type { LinearAttendOptions };
 
@@ -61,13 +61,6 @@ export function linearAttend(q: Tensor, k: Tensor, v: Tensor, options: LinearAtt
     };
     return attendOnce(problem, options.onRowsLost);
   });
-}
-
-function repeatHeads(x: Tensor, H: number): Tensor {
-  const [B, G, S, columns] = x.shape as [number, number, number, number];
-  if (G === H) return x;
-  const split = reshape(x, [B, G, 1, S, columns]);
-  return reshape(broadcastTo(split, [B, G, H / G, S, columns]), [B, H, S, columns]);
 }
 
 /** On the tape, with q, k and v as they were given. */

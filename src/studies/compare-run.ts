@@ -76,7 +76,7 @@ function compute(
   };
   if (cotangent === undefined) return { ...noGradient(forward), gradients: [], savedBytes: 0, gradientBytes: 0 };
   const { out, notes } = forward();
-  const savedBytes = device.ledger.live() - device.ledger.live('plan') - (counting ?? 0) - out.byteLength;
+  const savedBytes = device.ledger.besidePlans - (counting ?? 0) - out.byteLength;
   const leaves = [...inputs, ...parameters.filter((x) => x.requiresGradient)];
   // a mixer without parameters may read none of them
   if (!out.requiresGradient) return { out, notes, gradients: [], savedBytes, gradientBytes: 0 };

@@ -1,7 +1,7 @@
 import { constant, select, variable, type F32 } from '../../codegen/expression/index.js';
 import { argmax, gatherRows, map, matmul, scatterRows } from '../../ops/index.js';
 import { full, scope, tensor, type Tensor } from '../../tensor/index.js';
-import { realKeys } from '../kernel-methods/exponentials.js';
+import { realKeys } from '../real-keys.js';
 
 export interface HammingOptions {
   /** Normals of the planes `[D,bits]`, and how far from the origin they lie `[bits]`. */

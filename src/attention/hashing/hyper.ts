@@ -6,8 +6,7 @@ import { decided, type Tensor } from '../../tensor/index.js';
 import { attendWithin, defineAttention, type Call } from '../define.js';
 import { choice, flag, integer, type AttentionShape, type OptionValues } from '../options.js';
 import { allPairs, costOfPairs, headPairs } from '../pairs.js';
-import { drawn, normalOf } from '../parameters.js';
-import { uniform } from '../../core/random.js';
+import { drawn, normalOf, unitUniform } from '../parameters.js';
 import { halvedParts, pairsOfParts, partMask, sortedRows, wholeParts, type Parts } from './parts.js';
 import { draw, sampleScore } from './sample.js';
 import { signBuckets } from './sign-hash.js';
@@ -77,13 +76,7 @@ export const hyper = defineAttention({
   supports: { causal: true, cross: true, padding: true, score: true, groupedHeads: true, decode: false },
   parameters: ({ G, D }, { numProjections, sampleSize }) => ({
     planes: drawn([D, numProjections], normalOf()),
-    samples: drawn([G, Math.max(1, sampleSize)], (shape, seed, purpose) =>
-      uniform(
-        seed,
-        purpose,
-        shape.reduce((a, b) => a * b),
-      ),
-    ),
+    samples: drawn([G, Math.max(1, sampleSize)], unitUniform),
   }),
   refuse: ({ L, S }, _, causal) =>
     causal && L !== S ? [`causal takes one sequence, as many queries as keys; got L=${L} and S=${S}`] : [],

@@ -15,7 +15,7 @@ import { integerTable, score, type Score } from '../../scores/index.js';
 import { decided, noGradient, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { integer } from '../options.js';
-import { realKeys } from '../kernel-methods/exponentials.js';
+import { realKeys } from '../real-keys.js';
 import { groupTiles, tilesOf } from './group-tiles.js';
 import {
   clusterMultiplyAdds,

@@ -5,7 +5,7 @@ import { attendGathered, concat, map, pad, reshape, slice, square, sum, takeAlon
 import { tensorTable } from '../../scores/tensor.js';
 import { decided, full, scope, tensor, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
-import { realKeys } from '../kernel-methods/exponentials.js';
+import { realKeys } from '../real-keys.js';
 import { choice, integer, number, type AttentionShape, type OptionValues } from '../options.js';
 import { costOfPairs } from '../pairs.js';
 import { leverage, lewisRounds, lewisWeights } from './leverage.js';

@@ -1,12 +1,10 @@
 import { variable } from '../../codegen/expression/index.js';
-import { uniform } from '../../core/random.js';
-import { sizeOf } from '../../core/shape.js';
 import { div, map, scatterRows } from '../../ops/index.js';
 import { decided, full, noGradient, type Tensor } from '../../tensor/index.js';
 import type { Call } from '../define.js';
 import { flag, integer, type AttentionShape, type OptionValues } from '../options.js';
-import { constantOf, drawn, normalOf, type ParameterSpec } from '../parameters.js';
-import { realKeys } from '../kernel-methods/exponentials.js';
+import { constantOf, drawn, normalOf, type ParameterSpec, unitUniform } from '../parameters.js';
+import { realKeys } from '../real-keys.js';
 import { hammingClusters } from './hamming-clusters.js';
 
 /** Options of clusters of queries. */
@@ -29,7 +27,7 @@ export const clusterParameters = (
 ): Record<ClusterParameter, ParameterSpec> => ({
   planes: drawn([D, bits], normalOf()),
   offsets: drawn([bits], hashBias ? normalOf() : constantOf(0)),
-  starts: drawn([numClusters], (shape, seed, purpose) => uniform(seed, purpose, sizeOf(shape))),
+  starts: drawn([numClusters], unitUniform),
   spares: drawn([numClusters, bits], normalOf()),
 });
 

@@ -1,7 +1,8 @@
-import { constant, select } from '../../codegen/expression/index.js';
-import { broadcastTo, linearAttend, type LinearAttendOptions, map, max, reshape, runningMax } from '../../ops/index.js';
-import { noGradient, scope, tensor, type Tensor } from '../../tensor/index.js';
+import { linearAttend, type LinearAttendOptions, map, max, reshape, runningMax } from '../../ops/index.js';
+import { repeatHeads } from '../../ops/repeat-heads.js';
+import { noGradient, scope, type Tensor } from '../../tensor/index.js';
 import type { Call } from '../define.js';
+import { realKeys } from '../real-keys.js';
 
 /** Features `exp(q)` and `exp(k)`, by their exponents. */
 export interface Exponents {
@@ -16,20 +17,6 @@ export type Told = Pick<LinearAttendOptions, 'onRowsLost'>;
 
 /** What is carried from token to token: `[B,H,M,E+1]` in units of exp(top), and top `[B,G]`. */
 export type ExponentialState = Readonly<Record<'sums' | 'top', Tensor>>;
-
-/** Rows of keys beyond the lengths become `otherwise`, and pass no gradient. */
-export function realKeys(k: Tensor, lengths: readonly number[] | undefined, otherwise = 0): Tensor {
-  if (lengths === undefined) return k;
-  const { device } = k;
-  const S = k.shape[2]!;
-  const place = tensor(
-    Float32Array.from({ length: S }, (_, j) => j),
-    [S, 1],
-    { device },
-  );
-  const end = tensor(Float32Array.from(lengths), [lengths.length, 1, 1, 1], { device });
-  return map((x, j, length) => select(j.lt(length), x, constant(otherwise, 'f32')), k, place, end);
-}
 
 /**
  * `out_i = Σ_j w_ij v_j / Σ_j w_ij` with `w_ij = Σ_m exp(q_im + k_jm)`, without overflow. What is the same for all keys of a row
@@ -65,7 +52,7 @@ export function attendExponentialsCausally(
   const q = fromLargest(exponents.q());
   const queries = reshape(q, [B, H, L, q.shape[3]!]);
   const keys = map((x, shift) => x.sub(shift).exp(), k, reshape(top, [B, G, S, 1]));
-  const decay = reshape(broadcastTo(reshape(fall, [B, G, 1, S]), [B, G, H / G, S]), [B, H, S]);
+  const decay = reshape(repeatHeads(reshape(fall, [B, G, S, 1]), H), [B, H, S]);
   const { out, state: sums } = linearAttend(queries, keys, v, {
     causal: true,
     eps: 0,
@@ -85,4 +72,5 @@ const fromLargest = (x: Tensor): Tensor =>
     untracked(() => max(x, { axes: -1, keepDims: true })),
   );
 
-const untracked = <T>(body: () => T): T => scope(() => noGradient(body));
+/** Computes without gradients, and keeps only what is returned. */
+export const untracked = <T>(body: () => T): T => scope(() => noGradient(body));

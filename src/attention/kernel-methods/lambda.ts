@@ -1,7 +1,6 @@
 import { select } from '../../codegen/expression/index.js';
 import {
   add,
-  broadcastTo,
   concat,
   linearAttend,
   map,
@@ -13,13 +12,15 @@ import {
   slice,
   softmax,
 } from '../../ops/index.js';
-import { full, noGradient, scope, tensor, zeros, type Tensor } from '../../tensor/index.js';
+import { full, tensor, zeros, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { Lost } from '../lost.js';
 import { integer, type AttentionShape, type OptionValues } from '../options.js';
 import { learned, normalOf } from '../parameters.js';
 import { bandCost, bandProduct } from './band.js';
-import { realKeys } from './exponentials.js';
+import { realKeys } from '../real-keys.js';
+import { untracked } from './exponentials.js';
+import { repeatHeads } from '../../ops/repeat-heads.js';
 
 const options = {
   radius: integer({
@@ -168,7 +169,7 @@ function causalContent(
   lost: Lost,
   state?: States,
 ): { readonly out: Tensor; readonly state: States } {
-  const { B, H, G, L, D } = shape;
+  const { B, H, G, L } = shape;
   const k = realKeys(given, lengths);
   const { top, fall } = untracked(() => runningMax(max(k, { axes: -1 }), state?.['top'] && { initial: state['top'] }));
   const powers = map((x, shift) => x.sub(shift).exp(), k, reshape(top, [B, G, L, 1]));
@@ -180,22 +181,14 @@ function causalContent(
     ...(state?.['divisors'] && { initialState: state['divisors'] }),
   }); // [B, G, L, D]
   countLost(divisors.out, lost);
-  const shared = (x: Tensor, columns: number): Tensor =>
-    broadcastTo(reshape(x, [B, G, 1, L, columns]), [B, G, H / G, L, columns]);
-  const queries = map(
-    (x, sum) => select(sum.lt(least), 0, x.div(sum)),
-    reshape(q, [B, G, H / G, L, D]),
-    shared(divisors.out, D),
-  );
-  const { out, state: sums } = linearAttend(reshape(queries, [B, H, L, D]), powers, v, {
+  const queries = map((x, sum) => select(sum.lt(least), 0, x.div(sum)), q, repeatHeads(divisors.out, H));
+  const { out, state: sums } = linearAttend(queries, powers, v, {
     ...how,
-    decay: reshape(shared(fall, 1), [B, H, L]),
+    decay: reshape(repeatHeads(reshape(fall, [B, G, L, 1]), H), [B, H, L]),
     ...(state?.['sums'] && { initialState: state['sums'] }),
   });
   return { out, state: { sums, divisors: divisors.state, top: untracked(() => max(top, { axes: -1 })) } };
 }
-
-const untracked = <T>(body: () => T): T => scope(() => noGradient(body));
 
 function countLost(divisors: Tensor, lost: Lost): void {
   divisors.device.guard(divisors.buffer, (bytes) => {

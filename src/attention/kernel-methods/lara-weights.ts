@@ -14,6 +14,7 @@ import {
 } from '../../ops/index.js';
 import { full, type Tensor } from '../../tensor/index.js';
 import { firstOf } from '../low-rank/padding.js';
+import { norms } from './from-vectors.js';
 
 /** Queries `[B, H, L, D]`, the first `real` of which are no padding, and what samples `vectors` `[B, H, n, D]` were drawn about. */
 interface Sampled {
@@ -27,9 +28,6 @@ interface Sampled {
 
 /** a·bᵀ */
 export const times = (a: Tensor, b: Tensor): Tensor => matmul(a, b, { transposeB: true });
-
-/** ‖x‖² of every row, `[..., rows, 1]`. */
-export const norms = (x: Tensor): Tensor => sum(square(x), { axes: -1, keepDims: true });
 
 /** What weighs samples in multiple importance sampling. */
 export function sampleWeights(

@@ -1,7 +1,5 @@
 import {
   add,
-  attend,
-  broadcastTo,
   concat,
   layerNorm,
   map,
@@ -14,12 +12,14 @@ import {
   sub,
   transpose,
 } from '../../ops/index.js';
-import { full, type Tensor } from '../../tensor/index.js';
+import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { firstOf, withoutPadding, type Whole } from '../low-rank/padding.js';
-import { choice, flag, integer, number, type OptionValues } from '../options.js';
+import { choice, flag, integer, number } from '../options.js';
 import { constantOf, drawn, learned, normalOf, uniformOf, type ParameterSpecs } from '../parameters.js';
-import { norms, sampleWeights, times } from './lara-weights.js';
+import { sampleWeights, times } from './lara-weights.js';
+import { samplesOf, norms, attendFromVectors, tooWide } from './from-vectors.js';
+import { repeatHeads } from '../../ops/repeat-heads.js';
 
 const options = {
   numLandmarks: integer({
@@ -51,7 +51,6 @@ const options = {
   numSamples: integer({ min: 1, default: 1, help: 'noise: samples of each proposal' }),
   antithetic: flag({ default: false, help: 'noise: every sample twice, with its noise and with the opposite' }),
 };
-type Options = OptionValues<typeof options>;
 type Lara = Call<typeof options>;
 
 /** Few random vectors for all queries, weighted for each: importance sampling of randomized attention. */
@@ -81,7 +80,7 @@ export const lara = defineAttention({
     [
       numLandmarks > Math.min(L, S) &&
         `numLandmarks must be at most the ${Math.min(L, S)} ${L < S ? 'queries' : 'keys'}; got ${numLandmarks}`,
-      D > 255 && `keys take one more column for their norm, 256 at most; got heads of ${D}`,
+      tooWide(D),
       !noise && (numSamples > 1 || antithetic) && 'more samples of a proposal need noise',
     ].filter((fault) => typeof fault === 'string'),
   cost: (shape, options) => {
@@ -105,9 +104,6 @@ const layer = (of: string, D: number): ParameterSpecs => ({
   [`${of}NormBias`]: learned([D], constantOf(0)),
 });
 
-/** Samples of a proposal. */
-const samplesOf = ({ numSamples, antithetic }: Options): number => numSamples * (antithetic ? 2 : 1);
-
 function attendSamples(call: Lara, part: Whole): Tensor {
   const { scale, options, shape } = call;
   const { H } = shape;
@@ -116,13 +112,10 @@ function attendSamples(call: Lara, part: Whole): Tensor {
   const C = Math.min(options.numLandmarks, real, part.length);
   const queryMeans = segments(call, firstOf(part.q, 2, real), 'query', C); // [B, H, C, D]
   const keyMeans = mixed(call, segments(call, part.k, 'key', C), part.v);
-  const means = add(queryMeans, repeated(keyMeans, H));
+  const means = add(queryMeans, repeatHeads(keyMeans, H));
   const vectors = samples(call, means); // [B, H, C·samples, D]
   const [B, , rows] = vectors.shape as [number, number, number];
-  const beside = (x: Tensor, column: Tensor): Tensor => concat([x, column], { axis: -1 });
-  const one = full([B, H, rows, 1], 1, { device: vectors.device });
-  const half = mul(norms(part.k), -0.5);
-  const found = attend(beside(vectors, one), beside(part.k, half), part.v, { scale });
+  const found = attendFromVectors(vectors, part.k, part.v, { scale });
   const { density, preference } = sampleWeights({ q: part.q, real, queryMeans, means, vectors }, options, scale);
   const ofSample = reshape(sub(found.logsumexp, density), [B, H, 1, rows]);
   // −‖q‖²/2 is the same for all samples of a query
@@ -157,16 +150,4 @@ function samples({ options: { noise, antithetic }, parameters }: Lara, means: Te
   const moved = firstOf(parameters['noise']!, 2, C); // [H, numSamples, C, D]
   const all = antithetic ? concat([moved, neg(moved)], { axis: 1 }) : moved;
   return reshape(add(reshape(means, [B, H, 1, C, D]), all), [B, H, all.shape[1]! * C, D]);
-}
-
-/** Key/value heads, each as often as it has query heads. */
-function repeated(x: Tensor, H: number): Tensor {
-  const [B, G, rows, columns] = x.shape as [number, number, number, number];
-  if (G === H) return x;
-  return reshape(broadcastTo(reshape(x, [B, G, 1, rows, columns]), [B, G, H / G, rows, columns]), [
-    B,
-    H,
-    rows,
-    columns,
-  ]);
 }

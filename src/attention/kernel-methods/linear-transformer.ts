@@ -4,7 +4,8 @@ import { defineAttention, type Call, type ForwardResult } from '../define.js';
 import { choice, integer, number, type OptionValues } from '../options.js';
 import { byKeyHeads } from './by-heads.js';
 import { linearCost } from './cost.js';
-import { attendExponentials, attendExponentialsCausally, realKeys, type Exponents, type Told } from './exponentials.js';
+import { attendExponentials, attendExponentialsCausally, type Exponents, type Told } from './exponentials.js';
+import { realKeys } from '../real-keys.js';
 import { featureMaps, type FeatureMap } from './feature-maps.js';
 import { lostRows } from './lost.js';
 

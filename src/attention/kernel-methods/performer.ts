@@ -6,7 +6,8 @@ import { choice, flag, integer, type OptionValues } from '../options.js';
 import { drawn, normalOf, orthogonalRows } from '../parameters.js';
 import { byKeyHeads } from './by-heads.js';
 import { linearCost } from './cost.js';
-import { attendExponentials, attendExponentialsCausally, realKeys, type Exponents, type Told } from './exponentials.js';
+import { attendExponentials, attendExponentialsCausally, type Exponents, type Told } from './exponentials.js';
+import { realKeys } from '../real-keys.js';
 import { lostRows } from './lost.js';
 
 const options = {

@@ -5,7 +5,7 @@ import { defineAttention } from '../define.js';
 import { flag, integer, number, type AttentionShape } from '../options.js';
 import { constantOf, learned } from '../parameters.js';
 import { quotient, withOnes } from './divide.js';
-import { realKeys } from './exponentials.js';
+import { realKeys } from '../real-keys.js';
 import { inStretches, pairsInStretches, seenOnly } from './stretches.js';
 
 /** Options that polynomial weights have, exact or sketched. */

@@ -18,7 +18,7 @@ import { byKeyHeads } from './by-heads.js';
 import { linearCost } from './cost.js';
 import { quotient, withOnes } from './divide.js';
 import type { ParameterSpecs } from '../parameters.js';
-import { realKeys } from './exponentials.js';
+import { realKeys } from '../real-keys.js';
 import { normParameters, polynomialOptions, raised } from './polynomial.js';
 import { sketchCost, sketched, sketchParameters, sketchWidth } from './sketch.js';
 

@@ -1,10 +1,7 @@
 import type { F32 } from '../../codegen/expression/index.js';
-import { uniform } from '../../core/random.js';
-import { sizeOf } from '../../core/shape.js';
 import { lengths as padding } from '../../masks/index.js';
 import {
   add,
-  attend,
   concat,
   cumulativeSum,
   lessEqual,
@@ -15,17 +12,17 @@ import {
   reshape,
   slice,
   softmax,
-  square,
   sum,
   transpose,
 } from '../../ops/index.js';
 import { full, noGradient, scope, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
-import { choice, flag, integer, type OptionValues } from '../options.js';
+import { choice, flag, integer } from '../options.js';
 import { costOfPairs, headPairs } from '../pairs.js';
-import { drawn, normalOf, type Initialiser, type ParameterSpecs } from '../parameters.js';
-import { realKeys } from './exponentials.js';
+import { drawn, normalOf, type ParameterSpecs, unitUniform } from '../parameters.js';
+import { realKeys } from '../real-keys.js';
 import { inStretches, numbers, pairsInStretches, seenOnly, type Scores } from './stretches.js';
+import { samplesOf, attendFromVectors, tooWide } from './from-vectors.js';
 
 const options = {
   numSamples: integer({ min: 1, default: 1, help: 'samples of each query, whose results are averaged' }),
@@ -41,7 +38,6 @@ const options = {
   }),
   maxLength: integer({ min: 1, default: ({ L }) => L, help: 'queries that samples are drawn for' }),
 };
-type Options = OptionValues<typeof options>;
 type Randomized = Call<typeof options>;
 
 /** Softmax attention as the mean of simpler ones, whose weights come from one random vector a query. */
@@ -64,13 +60,13 @@ export const randomized = defineAttention({
   options,
   supports: { causal: true, cross: true, padding: true, score: false, groupedHeads: true, decode: false },
   parameters: ({ H, D }, { numSamples, proposal, noise, maxLength }): ParameterSpecs => ({
-    ...(proposal === 'sampled' && { choices: drawn([numSamples, H, maxLength, 1], uniformly) }),
+    ...(proposal === 'sampled' && { choices: drawn([numSamples, H, maxLength, 1], unitUniform) }),
     ...(noise && { noise: drawn([numSamples, H, maxLength, D], normalOf()) }),
   }),
   refuse: ({ L, D }, { maxLength, antithetic, noise }) =>
     [
       L > maxLength && `maxLength must be at least the ${L} queries; got ${maxLength}`,
-      D > 255 && `keys take one more column for their norm, 256 at most; got heads of ${D}`,
+      tooWide(D),
       antithetic && !noise && 'antithetic samples need noise',
     ].filter((fault) => typeof fault === 'string'),
   cost: (shape, options, causal) => {
@@ -89,9 +85,7 @@ export const randomized = defineAttention({
     const k = mul(realKeys(call.k, lengths), root);
     // [B, H, R, L, D]: the samples of a head are heads that share its keys
     const samples = reshape(sampled(call, means(call, q, k)), [B, H * R, L, D]);
-    const one = full([B, H * R, L, 1], 1, { device: q.device });
-    const half = mul(sum(square(k), { axes: -1, keepDims: true }), -0.5);
-    const { out } = attend(beside(samples, one), beside(k, half), call.v, {
+    const { out } = attendFromVectors(samples, k, call.v, {
       causal,
       scale: 1,
       ...(lengths && { mask: padding(lengths) }),
@@ -99,12 +93,6 @@ export const randomized = defineAttention({
     return { out: mean(reshape(out, [B, H, R, L, E]), { axes: 2 }) };
   },
 });
-
-const uniformly: Initialiser = (shape, seed, purpose) => uniform(seed, purpose, sizeOf(shape));
-
-const samplesOf = ({ numSamples, antithetic }: Options): number => numSamples * (antithetic ? 2 : 1);
-
-const beside = (x: Tensor, column: Tensor): Tensor => concat([x, column], { axis: -1 });
 
 /** Drawn numbers of the queries at hand, `[1, H, numSamples, L, columns]`. */
 function drawnFor({ parameters, shape: { L, H } }: Randomized, name: string): Tensor {

@@ -1,25 +1,13 @@
 import { select, type F32 } from '../../codegen/expression/index.js';
-import {
-  add,
-  broadcastTo,
-  concat,
-  linearAttend,
-  map,
-  matmul,
-  mul,
-  reshape,
-  sigmoid,
-  square,
-  sum,
-  neg,
-} from '../../ops/index.js';
+import { add, concat, linearAttend, map, matmul, mul, reshape, sigmoid, square, sum, neg } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, flag, integer, number, type OptionValues } from '../options.js';
 import { constantOf, drawn, learned, normalOf, type ParameterSpecs } from '../parameters.js';
 import { byKeyHeads } from './by-heads.js';
 import { quotient, withOnes } from './divide.js';
-import { realKeys } from './exponentials.js';
+import { realKeys } from '../real-keys.js';
+import { repeatHeads } from '../../ops/repeat-heads.js';
 
 const options = {
   numFeatures: integer({
@@ -136,9 +124,8 @@ function features(x: Tensor, { options, parameters, shape: { B, G } }: Features)
 }
 
 /** g = σ(w·k + b) of every key as `[B, H, S]` logarithms, and 1 − g as `[B, G, S, 1]`. */
-function gateOf(k: Tensor, { parameters, shape: { B, H, G, S } }: Features): { decay: Tensor; taken: Tensor } {
+function gateOf(k: Tensor, { parameters, shape: { B, H, S } }: Features): { decay: Tensor; taken: Tensor } {
   const logits = add(matmul(k, parameters['gateWeight']!), parameters['gateBias']!); // [B, G, S, 1]
   const logarithm = map((x) => x.min(0).sub(x.abs().neg().exp().add(1).log()), logits);
-  const shared = broadcastTo(reshape(logarithm, [B, G, 1, S]), [B, G, H / G, S]);
-  return { decay: reshape(shared, [B, H, S]), taken: sigmoid(neg(logits)) };
+  return { decay: reshape(repeatHeads(logarithm, H), [B, H, S]), taken: sigmoid(neg(logits)) };
 }

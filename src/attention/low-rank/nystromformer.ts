@@ -1,14 +1,12 @@
 import {
   add,
   attend,
-  broadcastTo,
   convolve,
   map,
   matmul,
   max,
   mul,
   pad,
-  reshape,
   segmentMean,
   softmax,
   sum,
@@ -20,6 +18,7 @@ import { defineAttention, type Call } from '../define.js';
 import { choice, integer, type AttentionShape, type OptionValues } from '../options.js';
 import { learned, uniformOf } from '../parameters.js';
 import { firstOf, withoutPadding, type Whole } from './padding.js';
+import { repeatHeads } from '../../ops/repeat-heads.js';
 
 const options = {
   numLandmarks: integer({
@@ -92,7 +91,7 @@ export const nystromformer = defineAttention({
         ? attend(part.q, part.k, part.v, { scale: call.scale }).out
         : nystrom(call, part, queries, landmarks, lost);
       if (values.convolution === 0) return approximate;
-      const local = convolve(repeated(part.v, shape.H), parameters.kernel);
+      const local = convolve(repeatHeads(part.v, shape.H), parameters.kernel);
       return add(
         approximate,
         pad(local, [
@@ -110,14 +109,6 @@ export const nystromformer = defineAttention({
 
 const isExact = ({ L, S }: Pick<AttentionShape, 'L' | 'S'>, landmarks: number): boolean => L === S && landmarks === L;
 
-/** Key/value heads, each as often as it has query heads. */
-function repeated(x: Tensor, H: number): Tensor {
-  const [B, G, rows, columns] = x.shape as [number, number, number, number];
-  if (G === H) return x;
-  const spread = broadcastTo(reshape(x, [B, G, 1, rows, columns]), [B, G, H / G, rows, columns]);
-  return reshape(spread, [B, H, rows, columns]);
-}
-
 function nystrom(
   { scale, shape: { H }, options: values }: Call<typeof options>,
   part: Whole,
@@ -127,7 +118,7 @@ function nystrom(
 ): Tensor {
   const { q, k, v } = part;
   const qm = segmentMean(firstOf(q, 2, queries), m); // [B, H, m, D]
-  const km = repeated(segmentMean(k, m), H); // [B, H, m, D]
+  const km = repeatHeads(segmentMean(k, m), H); // [B, H, m, D]
   const landmarks = softmax(matmul(mul(qm, scale), km, { transposeB: true })); // [B, H, m, m]
   const columns = sum(landmarks, { axes: -2, keepDims: true }); // [B, H, 1, m]
   columns.device.guard(columns.buffer, (bytes) =>
