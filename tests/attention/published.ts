@@ -169,6 +169,15 @@ export const published: Readonly<Record<string, Published>> = {
       blockSize: [256, 'causal only, of which the paper has none'],
     },
   },
+  routing: {
+    source:
+      'arXiv 2003.05997: √n clusters of n/√n tokens; lucidrains/routing-transformer: decay 0.999, commitment 1e-4',
+    values: { numClusters: 64, clusterSize: 64, decay: 0.999, commitment: 1e-4 },
+    ours: {
+      sharedQk: [false, unlessAsked],
+      normalised: [false, 'scores as everywhere, so that one cluster is attention'],
+    },
+  },
   hyper: {
     source:
       'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',

@@ -3,4 +3,5 @@ export { hyper } from './hyper.js';
 export { improvedClustered } from './improved-clustered.js';
 export { lev } from './lev.js';
 export { reformer } from './reformer.js';
+export { routing } from './routing.js';
 export type { ClusterParameter } from './query-clusters.js';

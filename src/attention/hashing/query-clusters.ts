@@ -39,8 +39,10 @@ export const clusterMultiplyAdds = ({ B, H, L, D }: AttentionShape, own: Cluster
   B * H * L * own.bits * (D + own.iterations * own.numClusters);
 
 /** Tokens of each batch row that are queries, where there is padding among them. */
-const queryLengths = ({ lengths, shape: { L, S } }: Pick<Call, 'lengths' | 'shape'>): readonly number[] | undefined =>
-  L === S ? lengths : undefined;
+export const queryLengths = ({
+  lengths,
+  shape: { L, S },
+}: Pick<Call, 'lengths' | 'shape'>): readonly number[] | undefined => (L === S ? lengths : undefined);
 
 const x0 = variable('x0', 'f32');
 
