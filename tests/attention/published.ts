@@ -178,6 +178,16 @@ export const published: Readonly<Record<string, Published>> = {
       normalised: [false, 'scores as everywhere, so that one cluster is attention'],
     },
   },
+  clusterformer: {
+    source: 'arXiv 2009.06097 clusters once an epoch, so its numbers are not those of centroids that move',
+    values: {},
+    ours: {
+      numClusters: [64, '√n, as routing has'],
+      chunkLength: [64, 'as reformer has'],
+      decay: [0.999, 'as routing has'],
+      commitment: [1e-4, 'as routing has'],
+    },
+  },
   hyper: {
     source:
       'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',

@@ -1,4 +1,5 @@
 export { clustered } from './clustered.js';
+export { clusterformer } from './clusterformer.js';
 export { hyper } from './hyper.js';
 export { improvedClustered } from './improved-clustered.js';
 export { lev } from './lev.js';
