@@ -18,7 +18,8 @@ import {
 import { activations } from '../nn/index.js';
 import { mixer, pluginOfMixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
-import { mixerSizes, splitLayers, withLayer } from './config-layers.js';
+import { layersOf, mixerSizes, splitLayers, withLayer } from './config-layers.js';
+import { rowCounts } from './row-counts.js';
 import {
   kinds,
   layerSections,
@@ -115,7 +116,7 @@ export function readConfig(json: unknown): ModelConfig {
   if (!isObject(json)) throw new OptionError(`${who}: must be an object, such as { "width": 128 }.`);
   const { rest, pattern } = splitLayers(who, json);
   const config = readAlike(who, rest);
-  if (pattern === undefined) return config;
+  if (pattern === undefined) return withRows(who, config);
   const layers = pattern.map((entry, i) => {
     const own = readAlike(
       `${who}: layer ${i} of the pattern`,
@@ -131,7 +132,21 @@ export function readConfig(json: unknown): ModelConfig {
       `${who}: position ${stray.position.method} is added before the first layer, so it is the model's, not a layer's.`,
     );
   }
-  return { ...config, pattern: layers };
+  return withRows(who, { ...config, pattern: layers });
+}
+
+/** @throws OptionError where a layer is given other rows than it takes. */
+function withRows(who: string, config: ModelConfig): ModelConfig {
+  const causal = config.kind !== 'encoder' && config.kind !== 'encoder-decoder';
+  const branches = layersOf(config).map(({ mixer: own }) =>
+    own ? mixer(own.name).create(mixerSizes(config, causal), own.options) : {},
+  );
+  try {
+    rowCounts(branches, config.length);
+  } catch (error) {
+    throw new OptionError(`${who}: ${(error as Error).message}`);
+  }
+  return config;
 }
 
 /**
@@ -302,10 +317,11 @@ function mixerReasons(config: ModelConfig, { name, options, plugin }: NonNullabl
   const missing = reasonAgainstMixer(name, plugin);
   if (missing !== undefined) return [missing];
   try {
-    const rows = mixer(name).create(sizes, options).resize?.(length) ?? length;
+    const { resize, restores } = mixer(name).create(sizes, options);
+    const rows = restores !== undefined ? undefined : (resize?.(length) ?? length);
     if (rows === length) return [];
     return [
-      kind !== 'encoder' && `mixer ${name} gives ${rows} rows for ${length}, so it is for encoders`,
+      kind !== 'encoder' && `mixer ${name} gives ${rows ?? 'other'} rows for ${length}, so it is for encoders`,
       residual.kind === 'reversible' &&
         `mixer ${name} changes the number of rows, so residual "reversible" is not for it`,
     ].filter((reason) => reason !== false);

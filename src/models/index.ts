@@ -20,6 +20,11 @@ export { IGNORED } from './loss.js';
 export type { LanguageModel, Loss, LossOptions, Model, ModelState, TokenBatch } from './model.js';
 // here and not with the layers: Synthesizer brings a mechanism, and so all of decoding
 export { fnetMixer } from '../nn/mixers/fnet.js';
+export { linearEncoder } from '../nn/mixers/linear-encoder.js';
+export { mlpMixer } from '../nn/mixers/mlp-mixer.js';
+export { randomEncoder } from '../nn/mixers/random-encoder.js';
+export { tokenFuser } from '../nn/mixers/token-fuser.js';
+export { tokenLearner } from '../nn/mixers/token-learner.js';
 export { mixer, mixers, registerMixer } from '../nn/mixers/registry.js';
 export { synthesizerMixer } from '../nn/mixers/synthesizer.js';
 export { Stack, type StackOptions } from './stack.js';

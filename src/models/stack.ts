@@ -1,4 +1,4 @@
-import { callable, checkValues, flag } from '../core/requirements.js';
+import { callable, checkValue, checkValues, flag, wholeFrom } from '../core/requirements.js';
 import { mechanism, normalOf } from '../attention/index.js';
 import { show } from '../core/shape.js';
 import { CapabilityError, ShapeError } from '../core/errors.js';
@@ -13,6 +13,7 @@ import {
   Positions,
   type BlockOptions,
   type Context,
+  type Mixer,
   type NamedTensors,
   type Outcome,
 } from '../nn/index.js';
@@ -25,6 +26,7 @@ import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { checkLayers, layerState, withPlace } from './layer-state.js';
+import { rowCounts } from './row-counts.js';
 
 export interface StackOptions {
   readonly causal: boolean;
@@ -43,6 +45,10 @@ export class Stack extends Module {
   readonly layers: readonly Block[];
   readonly #runs: readonly Run[];
   readonly #norm;
+
+  get #mixers(): Mixer[] {
+    return this.layers.map(({ mixer }) => mixer);
+  }
 
   constructor(
     readonly config: ModelConfig,
@@ -74,6 +80,12 @@ export class Stack extends Module {
     this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
   }
 
+  /** Rows after the last layer. @throws OptionError unless rows is a whole number of at least 1. */
+  rowsFor(rows: number): number {
+    checkValue('Stack.rowsFor', 'rows', rows, wholeFrom(1));
+    return rowCounts(this.#mixers, rows).at(-1)!;
+  }
+
   /** The stream after the last layer, normalised, and what the layers gave beside it, states by layer: `recent.0`. */
   forward(x: Tensor, context: Context = {}): Outcome {
     commonDevice('Stack', [x]);
@@ -81,23 +93,27 @@ export class Stack extends Module {
     checkLayers(context.state, this.layers.length);
     return scope(() => {
       const losses = context.losses ?? records([x]);
+      const counts = rowCounts(this.#mixers, x.shape[1]!);
+      const lengths = context.lengths?.map((length) => rowCounts(this.#mixers, length));
       const beside: Beside[] = [];
-      let [stream, rows, { lengths }] = [x, x.shape[1]!, context];
+      const earlier: Tensor[] = [];
+      let stream = x;
       for (const run of this.#runs) {
-        const steps = run.layers.map((own): Step => {
-          if (context.mask !== undefined && rows !== x.shape[1]) {
+        const { resize, restores } = run.layers[0]!.block.mixer;
+        if (resize) earlier.push(stream);
+        const restored = restores === undefined ? undefined : earlier.pop();
+        const steps = run.layers.map((own, place): Step => {
+          if (context.mask !== undefined && counts[own.index] !== x.shape[1]) {
             throw new CapabilityError(
               `Block ${own.block.path}: has other rows than those that mask names; leave the mask out, or the layers that change the number of rows.`,
             );
           }
-          const step = {
+          return {
             ...own,
-            context: { ...context, losses, lengths },
+            context: { ...context, losses, lengths: lengths?.map((one) => one[own.index]!) },
             state: layerState(context.state, own.index),
+            earlier: place === 0 ? restored : undefined,
           };
-          const resize = (count: number): number => own.block.mixer.resize?.(count) ?? count;
-          [rows, lengths] = [resize(rows), lengths?.map(resize)];
-          return step;
         });
         const given = context.encoded ? [context.encoded] : [];
         const next =
@@ -105,12 +121,12 @@ export class Stack extends Module {
             ? reversed(steps, stream, given)
             : plain(run.residual, steps, stream, given);
         // what is between two runs is kept by the tape where it is needed
-        if (stream !== x && stream !== next.stream) stream.dispose();
+        if (stream !== x && stream !== next.stream && !earlier.includes(stream)) stream.dispose();
         ({ stream } = next);
         beside.push(next);
       }
-      if (stream.shape[1] !== rows) {
-        throw new ShapeError(`layers: they give ${rows} rows for ${x.shape[1]}; got ${show(stream.shape)}.`);
+      if (stream.shape[1] !== counts.at(-1)) {
+        throw new ShapeError(`layers: they give ${counts.at(-1)} rows for ${x.shape[1]}; got ${show(stream.shape)}.`);
       }
       return { ...besideOf(beside), stream: this.#norm?.forward(stream) ?? stream };
     });
@@ -123,7 +139,10 @@ interface Placed {
   readonly index: number;
 }
 
-/** Layers one after the other with residual connections of one kind. */
+/**
+ * Layers one after the other with residual connections of one kind. One that changes the number of rows is the first of its run: what
+ * stands between two runs may be given back later.
+ */
 interface Run {
   readonly residual: ModelConfig['residual'];
   readonly layers: readonly Placed[];
@@ -133,6 +152,8 @@ interface Run {
 interface Step extends Placed {
   readonly context: Context;
   readonly state: NamedTensors;
+  /** The stream that had more rows, for a layer that gives them back. */
+  readonly earlier: Tensor | undefined;
 }
 
 function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[]): Run[] {
@@ -140,22 +161,26 @@ function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[]): Run[]
   layers.forEach(({ residual }, index) => {
     const last = runs.at(-1);
     const own = { block: blocks[index]!, index };
-    if (last?.residual.kind === residual.kind && last.residual.every === residual.every) last.layers.push(own);
+    const starts = (own.block.mixer.resize ?? own.block.mixer.restores) !== undefined;
+    if (!starts && last?.residual.kind === residual.kind && last.residual.every === residual.every)
+      last.layers.push(own);
     else runs.push({ residual, layers: [own] });
   });
   return runs;
 }
 
-/** What a layer reads is among its inputs: its state, then an encoder's output, which all read. */
-const taken = ({ block, context, state }: Step) => ({
+/** What a layer reads is among its inputs: its state, the stream that it gives back to, then an encoder's output, which all read. */
+const taken = ({ block, context, state, earlier }: Step) => ({
   modules: [block, ...block.uses],
-  given: Object.values(state),
+  given: [...Object.values(state), ...(earlier ? [earlier] : [])],
   contextOf: (given: readonly Tensor[]): Context => {
     const names = Object.keys(state);
+    const rest = given.slice(names.length);
     return {
       ...context,
       state: Object.fromEntries(names.map((name, i) => [name, given[i]!])),
-      encoded: given[names.length],
+      earlier: earlier && rest.shift(),
+      encoded: rest[0],
     };
   },
 });

@@ -80,7 +80,7 @@ export class Block extends Module {
 
   #mixed(x: Tensor, context: Context): Outcome {
     const { mixer } = this;
-    const mix = (rows: Tensor): Tensor | Outcome => this.#mix(rows, context);
+    const mix = (rows: Tensor): Tensor | Outcome => this.#mix(rows, x, context);
     const base = mixer.base ? mixer.base(x, branchContext(context)) : x;
     const mixed = base
       ? this.#mixing.forward(x, mix, context.precision, base)
@@ -97,7 +97,7 @@ export class Block extends Module {
   /** What the mixing branch adds to the stream: f of a reversible layer. */
   mix(x: Tensor, context: Context = {}): Outcome {
     this.#check(x, context);
-    const mixed = this.#mixing.branch(x, (rows) => this.#mix(rows, context), context.precision);
+    const mixed = this.#mixing.branch(x, (rows) => this.#mix(rows, x, context), context.precision);
     observed(this.mixer.path, mixed.stream);
     return mixed;
   }
@@ -121,8 +121,9 @@ export class Block extends Module {
     throw new OptionError(`Block ${this.path}: has no attention to an encoder's output; leave it out.`);
   }
 
-  #mix(rows: Tensor, context: Context): Tensor | Outcome {
-    return context.attend?.(this.mixer, rows) ?? this.mixer.forward(rows, branchContext(context));
+  /** Of rows that are the normalised ones of `stream`. */
+  #mix(rows: Tensor, stream: Tensor, context: Context): Tensor | Outcome {
+    return context.attend?.(this.mixer, rows) ?? this.mixer.forward(rows, { ...branchContext(context), stream });
   }
 
   #cross(rows: Tensor, { encoded, encodedLengths: lengths, encodedMask: mask, state, losses }: Context): Outcome {

@@ -28,6 +28,10 @@ export interface BranchContext {
   readonly mask?: Mask | undefined;
   /** What the call before gave of this text (`Outcome.state`); absent at its start. */
   readonly state?: NamedTensors | undefined;
+  /** The stream of which the rows are the normalised ones; default x. A block gives it to its mixer. */
+  readonly stream?: Tensor | undefined;
+  /** For a mixer that `restores`: the stream before a layer gave fewer rows. */
+  readonly earlier?: Tensor | undefined;
   /** Whether further losses are asked for (`Outcome.losses`); a stack does where gradients are recorded. Default false. */
   readonly losses?: boolean | undefined;
 }
@@ -55,6 +59,8 @@ const inBranch = {
   mask: someMask,
   state: plainObject,
   losses: flag,
+  stream: someTensor,
+  earlier: someTensor,
 };
 const inContext = {
   ...inBranch,
@@ -73,18 +79,19 @@ export const checkBranch = (who: string, x: Tensor, context: BranchContext): voi
 
 function check(who: string, x: Tensor, context: Context, requirements: Requirements): void {
   checkValues(who, context, requirements);
-  const { source, encoded, state = {} } = context;
-  const given = [source, encoded].filter((one) => one !== undefined);
+  const { source, encoded, stream, earlier, state = {} } = context;
+  const given = [source, encoded, stream, earlier].filter((one) => one !== undefined);
   checkTensors(who, 'state', Object.values(state));
   commonDevice(who, [x, ...given, ...Object.values(state)]);
-  if ([source, encoded].some((one) => one && !isFloat(one.dtype))) {
-    throw new OptionError(`${who}: source and encoded must be floats.`);
+  if (given.some((one) => !isFloat(one.dtype))) {
+    throw new OptionError(`${who}: source, encoded, stream and earlier must be floats.`);
   }
 }
 
 /** What the branches of a layer see of its context. */
-export const branchContext = ({ source, offset, lengths, mask, state, losses }: Context): BranchContext => ({
+export const branchContext = ({ source, offset, lengths, mask, state, losses, earlier }: Context): BranchContext => ({
   source,
+  earlier,
   lengths,
   mask,
   state,
@@ -97,12 +104,14 @@ export interface Mixer extends Module {
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(x: Tensor, context: BranchContext): Tensor | Outcome;
   /** L′ for L rows, and for the real ones among them; default L. */
-  resize?(rows: number): number;
+  resize?: ((rows: number) => number) | undefined;
   /**
    * What its rows are added to, of the stream x, where L′ is not L: `[B, L′, features]`. Undefined: its rows are the stream from there on.
    * Default: x.
    */
   base?: ((x: Tensor, context: BranchContext) => Tensor | undefined) | undefined;
+  /** Rows L that it takes, where it gives those that the stream had before a layer gave fewer; that stream is `earlier` to it. */
+  readonly restores?: number | undefined;
   /** Modules elsewhere whose parameters it reads. */
   readonly uses?: readonly Module[];
 }

@@ -112,8 +112,7 @@ function batchOf({ kind, length }: ModelConfig, model: LanguageModel, batchSize:
     data: new Int32Array(batchSize * columns),
     shape: [batchSize, columns],
   });
-  const layers = model instanceof Transformer ? model.stack.layers : [];
-  const given = layers.reduce((count, { mixer }) => mixer.resize?.(count) ?? count, length);
+  const given = model instanceof Transformer ? model.stack.rowsFor(length) : length;
   return {
     inputs: { tokens: ints(length), targets: ints(given), ...(kind === 'encoder-decoder' && { source: ints(length) }) },
     counted: batchSize * given,

@@ -9,7 +9,10 @@ import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '.
 import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { fill } from '../nn/check.js';
-import { tokensOf } from './check.js';
+import { fused, tokensOf as learnt } from '../oracles/token-learner.js';
+import type { Matrix } from '../oracles/graph.js';
+import { checkModel, tokensOf } from './check.js';
+import { ModelOracle } from './oracle.js';
 
 const paper = { authors: 'Nobody', title: 'None', year: 2026 };
 
@@ -44,6 +47,17 @@ const centred = defineMixer({
 });
 
 const small = { vocabulary: 10, width: 8, heads: 2, length: 8, feedForward: { hidden: 12 } };
+
+/** Eight tokens become three, and eight again. */
+const there = {
+  kind: 'encoder',
+  layers: [
+    {},
+    { mixer: { name: 'token-learner', options: { tokens: 3, hidden: 5 } } },
+    {},
+    { mixer: { name: 'token-fuser', options: { tokens: 3, hidden: 5 } } },
+  ],
+};
 
 onEveryDevice((on) => {
   const tokens = [3, 1, 4, 1, 5, 9, 2, 6];
@@ -121,6 +135,51 @@ onEveryDevice((on) => {
     expect(() => readConfig({ ...small, ...config })).toThrow('unknown mixer "halving"');
   });
 
+  test.each(['plain', 'checkpointed'])(
+    'fewer tokens, and back, with residual %s: the loss and all gradients are those of the formula',
+    async (residual) => {
+      const model = new Transformer(readConfig({ ...small, ...there, residual }));
+      await checkModel(on.device, {
+        name: residual,
+        module: model,
+        weights: [1],
+        run: () => [model.loss({ tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, tokens) }).loss],
+        oracle: (g, parameter) => {
+          const oracle = new ModelOracle(g, model.config, parameter);
+          const of = (layer: number) => (name: string) => parameter(`${oracle.at(layer)}.mixer.${name}`);
+          const normed = (layer: number, x: Matrix): Matrix =>
+            oracle.norm(`${oracle.at(layer)}.attentionResidual.norm`, x);
+          const fed = (layer: number, x: Matrix): Matrix =>
+            oracle.residual(`${oracle.at(layer)}.feedForwardResidual.norm`, x, (y) => oracle.feedForward(layer, y));
+          const attended = (layer: number, x: Matrix): Matrix =>
+            oracle.residual(`${oracle.at(layer)}.attentionResidual.norm`, x, (y) => oracle.attention(layer, y));
+          const all = fed(0, attended(0, oracle.embedded(tokens)));
+          const few = fed(1, learnt(g, normed(1, all), all, of(1)));
+          const worked = fed(2, attended(2, few));
+          const back = fed(3, g.add(all, fused(g, normed(3, worked), all, of(3))));
+          return [oracle.lossAt(oracle.finished(back), tokens)];
+        },
+      });
+      model.dispose();
+    },
+  );
+
+  test('after rows came back, padding is padding and a mask names rows as before', async () => {
+    const model = modelOf(there);
+    const both = await hiddenOf(model, [tokens, [...tokens.slice(0, 6), 7, 7]], [8, 6]);
+    const alone = await hiddenOf(model, [tokens.slice(0, 6)]);
+    expect([both.shape, alone.shape]).toEqual([
+      [2, 8, 8],
+      [1, 6, 8],
+    ]);
+    alone.data.forEach((value, i) => expect(Math.abs(both.data[64 + i]! - value)).toBeLessThan(1e-5));
+    scope(() => {
+      const batch = { tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, tokens) };
+      expect(() => model.loss({ ...batch, mask: document(tokens) })).toThrow('mask');
+    });
+    model.dispose();
+  });
+
   test('losses, states and next values of a layer leave every model', () => {
     const forget = registerMixer(centred);
     for (const residual of ['plain', 'checkpointed', 'reversible']) {
@@ -153,6 +212,26 @@ onEveryDevice((on) => {
     );
     model.dispose();
   });
+});
+
+test('a layer that gives rows back needs one that took them, and as many as that gave', () => {
+  const layers = (...mixers: object[]): object => ({
+    ...small,
+    kind: 'encoder',
+    layers: mixers.map((mixer) => ({ mixer })),
+  });
+  const few = (name: string, tokens: number): object => ({ name, options: { tokens } });
+  expect(() => readConfig(layers(few('token-fuser', 8)))).toThrow(
+    'model configuration: layer 0: gives back the rows of a layer before that gave fewer, and there is none',
+  );
+  expect(() => readConfig(layers(few('token-learner', 3), few('token-fuser', 4)))).toThrow(
+    'layer 1: takes 4 rows; the layers before give 3.',
+  );
+  expect(() => readConfig({ ...small, mixer: 'token-fuser' })).toThrow('token-fuser: has no causal form');
+  expect(() => readConfig({ ...small, ...there, residual: 'reversible' })).toThrow(
+    'mixer token-learner changes the number of rows, so residual "reversible" is not for it',
+  );
+  expect(() => readConfig({ ...small, ...there, kind: 'encoder-decoder' })).toThrow('gives 3 rows for 8');
 });
 
 test('in JSON: a name or an object, and a layer that names a mechanism is attention', () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { constantOf, drawn, synthesizer } from '../../src/attention/index.js';
 import { Attention, defineMixer, type MixerSizes } from '../../src/nn/index.js';
-import { mixer, registerMixer } from '../../src/nn/mixers/registry.js';
+import { mixer, mixers, registerMixer } from '../../src/nn/mixers/registry.js';
 import { mean, mul } from '../../src/ops/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { expectClose } from '../support/compare.js';
@@ -77,6 +77,19 @@ onEveryDevice((on) => {
     attention.dispose();
   });
 
+  test.each(mixers.map((kind) => [kind.name, kind] as const))(
+    '%s: the multiply-adds are those it says',
+    (name, kind) => {
+      const mixing = kind.create(sizes).initialise({ device: on.device, seed: 1 });
+      const rows = mixing.restores ?? sizes.length;
+      const before = on.device.counters.multiplyAdds;
+      const out = scope(() => mixing.forward(x(rows), mixing.restores === undefined ? {} : { earlier: x() }));
+      expect(on.device.counters.multiplyAdds - before, name).toBe(2 * kind.cost(sizes)!.multiplyAdds);
+      disposeAll(out);
+      mixing.dispose();
+    },
+  );
+
   test('gives losses, a state, and the next values of what is drawn; parameters that are learned are not its to change', async () => {
     const talkative = (updates: (rows: Tensor) => Record<string, Tensor>) =>
       defineMixer({
@@ -127,6 +140,15 @@ onEveryDevice((on) => {
       expect(() => halved.forward(x(), {})).toThrow('doubled: must give [2,3,4]; gave [2,6,4].');
     });
   });
+});
+
+test('what a mixer costs is checked, and undefined where it does not say', () => {
+  expect(defineMixer(definition).cost(sizes)).toBeUndefined();
+  const wrong = defineMixer({ ...definition, cost: () => ({ multiplyAdds: NaN }) });
+  expect(() => wrong.cost(sizes)).toThrow('doubled: its cost must return { multiplyAdds, pairs? }');
+  expect(() => defineMixer({ ...definition, resize: () => 1, restores: () => 1 })).toThrow(
+    'resize and restores exclude each other',
+  );
 });
 
 test('a definition is whole, and a name is taken once', () => {

@@ -65,9 +65,16 @@ describe('what a training step takes is foretold: every byte, and every kernel',
   onWebAssemblyFirst((on) => {
     const ints = (columns: number): HostInput => ({ data: new Int32Array(2 * columns), shape: [2, columns] });
     const tokens = ints(70);
+    const few = [
+      { mixer: 'mlp-mixer' },
+      { mixer: 'token-learner' },
+      { mixer: 'linear-encoder' },
+      { mixer: 'token-fuser' },
+    ];
     test.each([
       ['encoder', { kind: 'encoder' }, { tokens, targets: tokens }, false],
       ['encoder by a mixer', { kind: 'encoder', mixer: 'fnet' }, { tokens, targets: tokens }, false],
+      ['fewer tokens, and back', { kind: 'encoder', layers: few }, { tokens, targets: tokens }, false],
       ['encoder–decoder', { kind: 'encoder-decoder' }, { source: tokens, tokens, targets: tokens }, false],
       [
         'packed',

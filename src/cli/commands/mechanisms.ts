@@ -1,4 +1,5 @@
 import { families, knownMechanisms, type Mechanism } from '../../attention/index.js';
+import { mixers } from '../../models/index.js';
 import { jsonOutput } from '../json-output.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -7,7 +8,7 @@ import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
-import { table } from '../table.js';
+import { definitions, table } from '../table.js';
 
 const WHO = 'subquad mechanisms';
 
@@ -107,7 +108,13 @@ function render(chosen: readonly Mechanism[], style: Style): string {
     style,
     ({ family }) => family,
   );
-  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n`;
+  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n\n${mixerList(style)}`;
+}
+
+/** What else a layer of a model may be. */
+function mixerList(style: Style): string {
+  const list = mixers.map(({ definition: { name, summary } }) => [name, summary] as const);
+  return `${style.bold('Mixers of layers, "mixer": NAME in a configuration')}\n${definitions(list, style)}`;
 }
 
 export const mechanisms: Command = { summary: 'the table of all mechanisms', help, run };

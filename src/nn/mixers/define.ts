@@ -1,6 +1,7 @@
 import { describedFaults } from '../../attention/check-definition.js';
 import { resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from '../../attention/options.js';
-import type { ParameterSpec, Paper, StepSeed } from '../../attention/index.js';
+import type { Cost, ParameterSpec, Paper, StepSeed } from '../../attention/index.js';
+import { checkedCost } from '../../attention/returned.js';
 import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
 import {
   callable,
@@ -52,6 +53,10 @@ export interface MixerCall<O extends OptionSpecs = OptionSpecs, P extends string
   readonly sizes: MixerSizes;
   readonly options: OptionValues<O>;
   readonly parameters: Readonly<Record<P, Tensor>>;
+  /** The stream, of which x is normalised where the norm comes first: `[B, L, features]`. */
+  readonly stream: Tensor;
+  /** Where the mixer `restores`: the stream before a layer gave fewer rows, `[B, L′, features]`. */
+  readonly earlier: Tensor | undefined;
   /** Real rows of each sequence. */
   readonly lengths: readonly number[] | undefined;
   /** Pairs of rows that may see each other; undefined: all. */
@@ -95,6 +100,13 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
   resize?(this: void, rows: number, options: OptionValues<O>): number;
   /** What its rows are added to where they are not as many as those of the stream; default: they are the stream from there on. */
   base?(this: void, stream: Tensor, options: OptionValues<O>): Tensor;
+  /**
+   * Of a mixer that gives the rows back that the stream had before a layer gave fewer: how many it takes. It gives as many as
+   * `call.earlier` has, and they are added to that; it has no `resize`.
+   */
+  restores?(this: void, options: OptionValues<O>): number;
+  /** Multiply-adds of one sequence of `length` rows, forward. */
+  cost?(this: void, sizes: MixerSizes, options: OptionValues<O>): Cost;
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
 }
@@ -111,6 +123,8 @@ const requirements: Requirements = {
   refuse: callable,
   resize: callable,
   base: callable,
+  restores: callable,
+  cost: callable,
   forward: callable,
 };
 
@@ -138,6 +152,12 @@ export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = s
     throw new (reasons.length > 0 ? OptionError : CapabilityError)(`${name}: ${all.join('; ')}.`);
   }
 
+  /** Multiply-adds of one sequence of `length` rows, forward; undefined where the definition does not say. @throws as `settle`. */
+  cost(sizes: MixerSizes, options: Readonly<Record<string, unknown>> = {}): Cost | undefined {
+    const cost = this.definition.cost?.(sizes, this.settle(sizes, options));
+    return cost && checkedCost(this.name, cost);
+  }
+
   /** The branch of a layer, without values yet. @throws as `settle`. */
   create(sizes: MixerSizes, options: Readonly<Record<string, unknown>> = {}): Mixer {
     return new DefinedMixer(this.definition, sizes, this.settle(sizes, options));
@@ -160,6 +180,7 @@ export function defineMixer<const O extends OptionSpecs, P extends string = neve
       ? faults
       : [
           ...describedFaults(definition),
+          ...(definition.resize && definition.restores ? ['resize and restores exclude each other'] : []),
           ...reasonsAgainst(definition.supports, { causal: flag, padding: flag, mask: flag }, ['causal', 'padding']),
         ];
   if (parts.length > 0) throw new OptionError(`defineMixer: ${parts.join('; ')}.`);
@@ -169,6 +190,8 @@ export function defineMixer<const O extends OptionSpecs, P extends string = neve
 class DefinedMixer<O extends OptionSpecs, P extends string> extends Module implements Mixer {
   readonly #own: ReadonlyMap<P, Parameter>;
   readonly base: Mixer['base'];
+  readonly resize: Mixer['resize'];
+  readonly restores: Mixer['restores'];
 
   constructor(
     readonly definition: MixerDefinition<O, P>,
@@ -178,13 +201,12 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
     super();
     const specs = Object.entries<ParameterSpec>(definition.parameters?.(sizes, options) ?? {});
     this.#own = new Map(specs.map(([name, spec]) => [name as P, this.parameter(name, spec)]));
-    const { base, resize } = definition;
+    const { base, resize, restores } = definition;
+    this.restores = restores?.(options);
+    this.resize = resize && ((rows) => resize(rows, options));
     if (base) this.base = (stream) => base(stream, options);
+    else if (restores) this.base = (_, { earlier }) => earlier;
     else this.base = resize && (() => undefined);
-  }
-
-  resize(rows: number): number {
-    return this.definition.resize?.(rows, this.options) ?? rows;
   }
 
   forward(x: Tensor, context: BranchContext = {}): Outcome {
@@ -193,7 +215,14 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
     if (x.rank !== 3 || x.shape[2] !== sizes.features) {
       throw new ShapeError(`${definition.name} ${this.path}: x must be [B,L,${sizes.features}]; got ${show(x.shape)}.`);
     }
-    const { lengths, mask, state = {}, losses = false } = context;
+    const { lengths, mask, state = {}, losses = false, stream = x, earlier } = context;
+    if ((this.restores === undefined) !== (earlier === undefined)) {
+      const rule = this.restores ? 'takes the stream that had more rows, as earlier' : 'takes no earlier stream';
+      throw new OptionError(`${definition.name} ${this.path}: ${rule}.`);
+    }
+    if (this.restores !== undefined && x.shape[1] !== this.restores) {
+      throw new ShapeError(`${definition.name} ${this.path}: takes ${this.restores} rows; got ${show(x.shape)}.`);
+    }
     if (lengths?.some((length) => length !== x.shape[1]) && !definition.supports.padding) {
       throw new CapabilityError(`${definition.name}: takes no padding; give sequences of one length.`);
     }
@@ -208,9 +237,9 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
     >;
     return scope(() => {
       const training = stepSeed(this, definition.name);
-      const call = { x, sizes, options, parameters, lengths, mask, state, losses, training };
+      const call = { x, stream, earlier, sizes, options, parameters, lengths, mask, state, losses, training };
       const outcome = outcomeOf(definition.name, this.#named(definition.forward(call)));
-      const rows = this.resize(x.shape[1]!);
+      const rows = earlier?.shape[1] ?? this.resize?.(x.shape[1]!) ?? x.shape[1]!;
       const { shape } = outcome.stream;
       if (shape.length !== 3 || shape[0] !== x.shape[0] || shape[1] !== rows || shape[2] !== sizes.features) {
         throw new ShapeError(

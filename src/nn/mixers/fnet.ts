@@ -1,4 +1,4 @@
-import { fourierMix } from '../../ops/index.js';
+import { fourierMix, fourierMixCost } from '../../ops/index.js';
 import { defineMixer } from './define.js';
 
 /** Rows and features mixed by a Fourier transform: no weights, nothing learned. */
@@ -14,5 +14,6 @@ export const fnetMixer = defineMixer({
   formula: 'out = Re(F_n X F_F),  F_jk = e^{−2πi·jk/n}',
   options: {},
   supports: { causal: false, padding: false },
+  cost: ({ features, length }) => ({ multiplyAdds: fourierMixCost(1, length, features) }),
   forward: ({ x }) => fourierMix(x),
 });

@@ -2,10 +2,23 @@ import type { OptionSpecs } from '../../attention/options.js';
 import { Registry, type RegisterOptions } from '../../core/registry.js';
 import { MixerKind } from './define.js';
 import { fnetMixer } from './fnet.js';
+import { linearEncoder } from './linear-encoder.js';
+import { mlpMixer } from './mlp-mixer.js';
+import { randomEncoder } from './random-encoder.js';
 import { synthesizerMixer } from './synthesizer.js';
+import { tokenFuser } from './token-fuser.js';
+import { tokenLearner } from './token-learner.js';
 
 /** Every mixer of this package, by name; multi-head attention by a mechanism is the one that needs none. */
-export const mixers: readonly MixerKind[] = [fnetMixer, synthesizerMixer];
+export const mixers: readonly MixerKind[] = [
+  fnetMixer,
+  linearEncoder,
+  randomEncoder,
+  mlpMixer,
+  synthesizerMixer,
+  tokenLearner,
+  tokenFuser,
+];
 
 const registry = new Registry(
   'mixer',

@@ -26,6 +26,12 @@ export const synthesizerMixer = defineMixer({
       ...parameters?.(shapeOf(sizes), values),
     };
   },
+  cost: (sizes, values) => {
+    const { features, heads, headDim, length, causal } = sizes;
+    const projections = { none: values.logits === 'dense' ? 3 : 2, sum: 4, alpha: 4 }[values.mixture];
+    const weighed = synthesizer.definition.cost(shapeOf(sizes), values, causal).multiplyAdds;
+    return { multiplyAdds: projections * length * features * heads * headDim + weighed };
+  },
   forward: ({ x, sizes, options: values, parameters: { value, query, key, out, ...own }, lengths }) => {
     const heads = (weight: Tensor): Tensor => splitHeads(matmul(x, weight, storedAs(x)), [sizes.heads])[0]!; // [B, H, L, D]
     const v = heads(value!);

@@ -20,6 +20,7 @@ import {
   number,
   numbers,
   optional,
+  positive,
   options,
   text,
   value,
@@ -54,6 +55,8 @@ const context = options({
   encodedLengths: absent,
   state: value({}, (given) => Object.keys(Object(given)).length === 0),
   losses: flag(),
+  stream: absent,
+  earlier: absent,
 });
 const state = made(
   ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
@@ -71,7 +74,9 @@ const segment = options({ state, precision });
 const protectedMethod = plain('for subclasses');
 
 export const models: Readonly<Record<string, Row | Plain>> = {
-  mixer: call(word('fnet', 'synthesizer')),
+  mixer: call(
+    word('fnet', 'linear-encoder', 'random-encoder', 'mlp-mixer', 'synthesizer', 'token-learner', 'token-fuser'),
+  ),
   registerMixer: {
     signature: [value(fnetMixer), options({ plugin: text() })],
     call: (f: typeof registerMixer, [own, given]) => f(own as never, given as never)(),
@@ -111,6 +116,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     value(decoder),
     options({ causal: flag(), cross: flag(), separate: flag(), layer: absent }, ['causal', 'cross']),
   ),
+  'Stack.rowsFor': ofStack('rowsFor', positive(4)),
   'Stack.forward': ofStack('forward', x, context),
   'Stack.finish': ofStack('finish', x),
   TransformerXl: make(value(xl)),

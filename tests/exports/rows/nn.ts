@@ -97,6 +97,8 @@ const branch = options({
   lengths: numbers([3]),
   state: value({}, isEmpty),
   losses: flag(),
+  stream: none,
+  earlier: none,
 });
 const context = options({
   ...over,
@@ -109,6 +111,8 @@ const context = options({
   encodedLengths: none,
   state: value({}, isEmpty),
   losses: flag(),
+  stream: none,
+  earlier: none,
 });
 const sizes = { features: 4, heads: 2, headDim: 2, length: 8, causal: true };
 const reversible = { modules: [], f: (rows: Tensor) => rows, g: (rows: Tensor) => rows };
@@ -151,7 +155,7 @@ const mixerSizes = options(
   { features: positive(4), heads: positive(2), headDim: positive(2), length: positive(8), causal: flag() },
   ['features', 'heads', 'headDim', 'length', 'causal'],
 );
-const ofSynthesizer = (name: 'settle' | 'create'): Row => ({
+const ofSynthesizer = (name: 'settle' | 'create' | 'cost'): Row => ({
   signature: [mixerSizes, value({}, isEmpty)],
   call: (_, [sizes, own]) => synthesizerMixer[name](sizes as never, own as never),
 });
@@ -213,6 +217,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   MixerKind: plain('made by defineMixer; its constructor is internal'),
   'MixerKind.settle': ofSynthesizer('settle'),
   'MixerKind.create': ofSynthesizer('create'),
+  'MixerKind.cost': ofSynthesizer('cost'),
   defineMixer: call(
     options(
       {
@@ -227,6 +232,9 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         refuse: callback(() => []),
         resize: callback((rows: number) => rows),
         base: callback((stream: unknown) => stream),
+        // with resize it is refused, so no call has both
+        restores: none,
+        cost: callback(() => ({ multiplyAdds: 1 })),
         forward: callback(({ x: rows }: { readonly x: Tensor }) => rows),
       },
       ['name', 'summary', 'paper', 'formula', 'options', 'supports', 'forward'],
