@@ -188,6 +188,17 @@ export const published: Readonly<Record<string, Published>> = {
       commitment: [1e-4, 'as routing has'],
     },
   },
+  sinkhorn: {
+    source: 'lucidrains/sinkhorn-transformer: 5 iterations, temperature 0.75, one block sorted to each, no SortCut',
+    values: { iterations: 5, temperature: 0.75, topK: 1, sortCut: 0 },
+    ours: {
+      blockSize: [64, 'the smallest divisor of n from √n on: sorting and attending then cost alike'],
+      sorting: ['sinkhorn', 'what it is called after; released codes choose by softmax'],
+      noise: [true, 'as in the paper: in training'],
+      combine: ['concat', 'one softmax, as in the paper'],
+      positiveLogits: [false, unlessAsked],
+    },
+  },
   hyper: {
     source:
       'insuhan/hyper-attn, models/attention/hyper_attn.py: lsh_num_projs 7, block 256, sample 256, min_seq_len 4096',
