@@ -35,6 +35,7 @@ const definition: Requirements = {
   reach: callable,
   refuse: callable,
   cost: callable,
+  choices: callable,
   forward: callable,
   takesHalves: flag,
   recurrence: object,

@@ -1,4 +1,5 @@
 import { attend } from '../ops/attend.js';
+import type { Choices } from './choices.js';
 import type { Mask } from '../masks/index.js';
 import type { Score } from '../scores/index.js';
 import type { Tensor } from '../tensor/index.js';
@@ -156,6 +157,11 @@ export interface AttentionDefinition<
   /** Reasons not to run a shape, a sentence each: what is wrong and what would do. */
   refuse?(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): readonly string[];
   cost(this: void, shape: AttentionShape, options: OptionValues<O>, causal: boolean): Cost;
+  /**
+   * The groups, orders and samples that the data decides in a call, for `subquad show`; undefined where it decides none, as in a text
+   * that is attended to whole. Tensors are i32, and no gradient is asked for.
+   */
+  choices?(this: void, call: Call<O, P, I>): Choices | undefined;
   /** Default: exact attention under `pattern`. */
   forward?(this: void, call: Call<O, P, I>): ForwardResult<P>;
   /**

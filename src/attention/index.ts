@@ -13,6 +13,7 @@ export {
   type StepSeed,
   type Supports,
 } from './define.js';
+export type { Choices, Gathered } from './choices.js';
 export type { CommonOptions, Settings } from './call.js';
 export type { CacheKind, Decoder, DecoderHeader, DecoderOptions, DecoderState, StepOptions } from './decoder.js';
 export { Mechanism, type AnyOptions, type AttentionResult, type CallOptions } from './mechanism.js';

@@ -3,8 +3,9 @@ import type { Device } from '../devices/device.js';
 import { cast } from '../ops/index.js';
 import { memoised } from '../core/memo.js';
 import { checkValues } from '../core/requirements.js';
-import { scope, someDevice, type Tensor } from '../tensor/index.js';
+import { noGradient, scope, someDevice, type Tensor } from '../tensor/index.js';
 import { checkCall, settle, type AnyOptions, type CommonOptions, type Settings } from './call.js';
+import type { Choices } from './choices.js';
 import { decoderOptions } from './decode/options.js';
 import { Decoder, type DecoderOptions } from './decoder.js';
 import {
@@ -65,6 +66,17 @@ export class Mechanism<
       return { ...withoutTape(found), out: out.dtype === q.dtype ? out : cast(out, q.dtype) };
     });
     return { notes: [], ...result, drawn: missing, seed: settings.seed };
+  }
+
+  /**
+   * The groups, orders and samples that the data decides in such a call; undefined for a mechanism that has none, or decides none here.
+   * The caller disposes of the tensors. @throws as `run` does.
+   */
+  choices(q: Tensor, k: Tensor, v: Tensor, options: CallOptions<O, P, I, S> = {}): Choices | undefined {
+    const { shape, settings } = checkCall(this.#erased(), { q, k, v }, options);
+    const { choices } = this.definition;
+    if (choices === undefined) return undefined;
+    return scope(() => noGradient(() => choices(widened(this.call(q, k, v, options, { shape, settings })))));
   }
 
   /** Everything `forward` needs, checked; parameters that are not given are drawn in the current scope. @internal */

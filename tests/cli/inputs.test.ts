@@ -39,6 +39,7 @@ const commands: Readonly<Record<string, readonly string[]>> = {
 const texts: Readonly<Record<string, readonly string[]>> = {
   text: ['compare', '?', '--lengths', '64', '--mechanisms', 'flash', '--features', 'text'],
   'text to evaluate': ['evaluate', '?', '--max-bytes', '8'],
+  'text to show': ['show', 'reformer', '--text', '?', '--length', '64'],
   'text of perplexity': ['compare', '?', '--task', 'perplexity', '--mechanisms', 'flash'],
   'text to train': ['train', '?', '--steps', '1'],
   'text to extrapolate': ['extrapolate', '?', '--steps', '2'],

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
@@ -54,6 +54,35 @@ describe('show', () => {
     expect(inflateSync(image.subarray(at, at + image.readUInt32BE(at - 8)))).toHaveLength(512 * (1 + 3 * 512));
   });
 
+  test('draws what the data decides on a text of yours: chunks of the sorted order, in colours and by their bytes', async () => {
+    const cwd = temporaryFolder();
+    writeFileSync(
+      join(cwd, 'mine.txt'),
+      'Call me Ishmael. Some years ago <never mind> how long & precisely. '.repeat(6),
+    );
+    const argv = ['show', 'reformer:chunkLength=32', '--text', 'mine.txt', '--length', '320', ...wasm];
+    const { code, out } = await cli([...argv, '--svg', 'p.svg', '--png', 'p.png'], { cwd });
+    expect(code).toBe(0);
+    expect(out).toContain('320 bytes of mine.txt');
+    expect(out).toMatch(/chunk 0 +\S+/);
+    const svg = readFileSync(join(cwd, 'p.svg'), 'utf8');
+    expect(malformed(svg)).toBeUndefined();
+    expect(svg).toContain('both in the order in which they are gathered, by chunk');
+    expect(svg).toContain('&lt;never mind&gt; how long &amp; precisely');
+    const image = readFileSync(join(cwd, 'p.png'));
+    // two pictures of 256 cells of 2 pixels, and 8 cells between them
+    expect([image.readUInt32BE(16), image.readUInt32BE(20)]).toEqual([1040, 512]);
+  });
+
+  test('a length is found at which hyper sorts, and samples are marked', async () => {
+    const cwd = temporaryFolder();
+    const argv = ['show', 'hyper:minLength=2048', '--svg', 'p.svg', ...wasm];
+    const { out } = await cli(argv, { cwd });
+    expect(out).toContain('2048 bytes of pride-and-prejudice.txt');
+    expect(out).toMatch(/samples +\S+/);
+    expect(readFileSync(join(cwd, 'p.svg'), 'utf8')).toContain('line below: samples');
+  });
+
   test('--json gives options and cost', async () => {
     const { out } = await cli(['show', 'chunked', '--set', 'keyChunk=512', '--json', ...wasm]);
     expect(JSON.parse(out)).toMatchObject({ name: 'chunked', length: 4096, pairs: 201326592 });
@@ -67,6 +96,9 @@ describe('show', () => {
     [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'did you mean "keyChunk"?'],
     [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'queryChunk must be a whole number of at least 1'],
     [['show', 'chunked', '--set', 'queryChunk=0'], 'queryChunk must be a whole number of at least 1; got 0'],
+    [['show', 'strided', '--text', 'x.txt'], 'the pattern of strided is the same for every text'],
+    [['show', 'strided', '--length', '5000'], 'a pattern is drawn of at most 4096 positions; got 5000'],
+    [['show', 'reformer', '--length', '64', '--head', '7'], '--head: the model has heads 0 to 3; got 7'],
     [['show', 'flash', 'standard'], 'unexpected argument "standard"'],
   ])('%j is refused in a sentence', async (argv, sentence) => {
     const { code, err } = await cli(argv);

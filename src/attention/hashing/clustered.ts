@@ -1,4 +1,5 @@
 import { attend, gatherRows } from '../../ops/index.js';
+import { byGroup } from '../choices.js';
 import { defineAttention } from '../define.js';
 import {
   clusterMultiplyAdds,
@@ -35,6 +36,7 @@ export const clustered = defineAttention({
     const pairs = H * own.numClusters * S;
     return { pairs, multiplyAdds: B * pairs * (D + E) + clusterMultiplyAdds(shape, own) };
   },
+  choices: (call) => ({ group: 'cluster', queries: byGroup(clustersOf(call)) }),
   forward: (call) => {
     const { k, v, scale, mask } = call;
     const clusters = clustersOf(call);

@@ -52,6 +52,12 @@ export const clusterformer = defineAttention({
     const { pairs, multiplyAdds } = costOfPairs(shape, H * chunkPairs(chunksOf(L, [L], chunkLength)));
     return { pairs: pairs!, multiplyAdds: multiplyAdds + B * H * L * numClusters * D };
   },
+  choices: (call) => {
+    const { shape, options: own } = call;
+    if (shape.L <= own.chunkLength) return undefined;
+    const chunks = { order: orderOf(call, clustersOf(call)), groups: own.chunkLength };
+    return { group: 'chunk', queries: chunks, keys: chunks };
+  },
   forward: (call) => {
     const { k, v, q, scale, lengths, shape, losses, training } = call;
     const { B, L } = shape;

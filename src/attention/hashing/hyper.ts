@@ -1,7 +1,15 @@
 import { memoised } from '../../core/memo.js';
 import { wrap, substitute, type F32 } from '../../codegen/expression/index.js';
 import { mask, type Mask } from '../../masks/index.js';
-import { attend, attendGathered, concat, mergeAttention, takeAlong, type PartialAttention } from '../../ops/index.js';
+import {
+  attend,
+  attendGathered,
+  concat,
+  mergeAttention,
+  slice,
+  takeAlong,
+  type PartialAttention,
+} from '../../ops/index.js';
 import { decided, type Tensor } from '../../tensor/index.js';
 import { attendWithin, defineAttention, type Call } from '../define.js';
 import { choice, flag, integer, type AttentionShape, type OptionValues } from '../options.js';
@@ -89,6 +97,21 @@ export const hyper = defineAttention({
     const { pairs, multiplyAdds } = costOfPairs(shape, H * (estimated + (causal ? diagonalPairs(L, own) : 0)));
     return { pairs: pairs!, multiplyAdds: multiplyAdds + B * (H * L + G * S) * D * own.numProjections };
   },
+  choices: (call) => {
+    const { shape, options: own, causal, lengths } = call;
+    if (isExact(shape, own, causal)) return undefined;
+    // of the squares of causal attention the largest
+    const part = partsOf(shape, lengths, own, causal).at(-1)!;
+    const [queries, keys] = listsOf(call, part, ...bucketsOf(call)) as [Tensor, Tensor];
+    const drawn = part.count * part.samples;
+    const cut = (start: number, end: number): Tensor => slice(keys, { axis: 2, start, end });
+    return {
+      group: 'block',
+      queries: { order: queries, groups: shape.L === shape.S ? own.blockSize : part.rows[0]!.lastRows },
+      keys: { order: cut(0, part.keys), groups: own.blockSize },
+      ...(drawn > 0 && { shared: { keys: cut(part.keys, part.keys + drawn), are: 'samples' } }),
+    };
+  },
   forward: (call) => {
     const { shape, options: own, causal, lengths } = call;
     if (isExact(shape, own, causal)) {
@@ -96,11 +119,7 @@ export const hyper = defineAttention({
     }
     const parts = partsOf(shape, lengths, own, causal);
     const lists = decided(() => {
-      const order = own.referenceQuirks ? 'gray' : 'inverse-gray';
-      const [queries, keys] = [call.q, call.k].map((x) => signBuckets(x, call.parameters.planes, order)) as [
-        Tensor,
-        Tensor,
-      ];
+      const [queries, keys] = bucketsOf(call);
       return parts.flatMap((part) => listsOf(call, part, queries, keys));
     });
     const left = [...lists];
@@ -108,6 +127,17 @@ export const hyper = defineAttention({
     return mergeAttention(...(causal ? [diagonal(call)] : []), ...estimated);
   },
 });
+
+/** The buckets of queries and of keys, in the order by which they are sorted. */
+function bucketsOf({
+  q,
+  k,
+  parameters: { planes },
+  options: own,
+}: HyperCall): readonly [queries: Tensor, keys: Tensor] {
+  const order = own.referenceQuirks ? 'gray' : 'inverse-gray';
+  return [signBuckets(q, planes, order), signBuckets(k, planes, order)];
+}
 
 /** How many lists a part takes. */
 const listsPerPart = ({ samples }: Parts): number => (samples === 0 ? 2 : 5);

@@ -13,6 +13,7 @@ import {
 } from '../../ops/index.js';
 import { integerTable, score, type Score } from '../../scores/index.js';
 import { decided, noGradient, type Tensor } from '../../tensor/index.js';
+import { byGroup } from '../choices.js';
 import { defineAttention, type Call } from '../define.js';
 import { integer } from '../options.js';
 import { realKeys } from '../real-keys.js';
@@ -77,6 +78,7 @@ export const improvedClustered = defineAttention({
     const pairs = H * (fine + coarse);
     return { pairs, multiplyAdds: B * (pairs * (D + E) + H * C * S * D) + clusterMultiplyAdds(shape, own) };
   },
+  choices: (call) => ({ group: 'cluster', queries: byGroup(clustersOf(call)) }),
   forward: (call) => {
     const clusters = clustersOf(call);
     const means = meanQueries(call, clusters);

@@ -96,6 +96,15 @@ export const lev = defineAttention({
     const rounds = own.scores === 'normSq' ? 0 : own.scores === 'lewis' ? lewisRounds : 1;
     return { pairs: pairs!, multiplyAdds: multiplyAdds + 2 * rounds * B * G * lists.blocks * lists.size * D ** 2 };
   },
+  choices: (call) => {
+    const { shape, options: own, causal, lengths } = call;
+    const lists = listsOf(shape, own, causal, lengths);
+    const [order] = keysOf(call, lists) as [Tensor, Tensor];
+    // causal, what the last block has of those before
+    const start = (lists.blocks - 1) * (lists.chosen + lists.size);
+    const keys = causal ? slice(order, { axis: 2, start, end: start + lists.chosen }) : order;
+    return { shared: { keys, are: `keys of the largest ${own.scores}` } };
+  },
   forward: (call) => {
     const { q, k, v, shape, options: own, causal, scale, lengths } = call;
     const lists = listsOf(shape, own, causal, lengths);

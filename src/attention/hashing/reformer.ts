@@ -77,6 +77,12 @@ export const reformer = defineAttention({
     const hashing = B * H * rounds * L * D * rotationColumns(bucketsOf(L, own));
     return { pairs: pairs!, multiplyAdds: multiplyAdds + hashing };
   },
+  choices: (call) => {
+    const { q, shape, options: own } = call;
+    if (shape.L <= own.chunkLength) return undefined;
+    const chunks = { order: argsort(hashRounds(call, q)[0]!), groups: own.chunkLength };
+    return { group: 'chunk', queries: chunks, keys: chunks };
+  },
   forward: (call) => {
     const { q, v, shape, options: own, scale } = call;
     const [fq, fv] = [cast(q, 'f32'), cast(v, 'f32')];

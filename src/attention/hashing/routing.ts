@@ -4,6 +4,7 @@ import { lengths as lengthsMask, type Mask } from '../../masks/index.js';
 import { attend, div, gatherRows, map, reshape, scatterRows, sort, topK } from '../../ops/index.js';
 import { integerTable, score, type Score } from '../../scores/index.js';
 import { decided, noGradient, scope, type Tensor } from '../../tensor/index.js';
+import type { Gathered } from '../choices.js';
 import { defineAttention, type Call } from '../define.js';
 import { realKeys } from '../real-keys.js';
 import { flag, integer, type AttentionShape, type OptionValues } from '../options.js';
@@ -78,11 +79,17 @@ export const routing = defineAttention({
     const compared = own.sharedQk ? L : L + S;
     return { pairs: pairs!, multiplyAdds: multiplyAdds + B * H * own.numClusters * compared * D };
   },
+  choices: (call) => {
+    const sides = sidesOf(call).map((side, i): Gathered => {
+      const lists = listsOf(call, side, sizesOf(call.shape, call.options)[i]!);
+      const [B, H, C, size] = lists.shape as [number, number, number, number];
+      return { order: reshape(lists, [B, H, C * size]), groups: size };
+    });
+    return { group: 'cluster', queries: sides[0]!, keys: sides.at(-1)! };
+  },
   forward: (call) => {
-    const { q, options: own, losses, training } = call;
-    const k = own.sharedQk ? q : call.k;
-    const queries = { x: q, lengths: queryLengths(call) };
-    const sides = own.sharedQk ? [queries] : [queries, { x: k, lengths: call.lengths }];
+    const { options: own, losses, training } = call;
+    const sides = sidesOf(call);
     const lists = decided(() => sides.map((side, i) => listsOf(call, side, sizesOf(call.shape, own)[i]!)));
     const compared = own.normalised ? sides.map(directions) : sides.map(({ x }) => x);
     const out = attendInClusters(call, [compared[0]!, compared.at(-1)!], [lists[0]!, lists.at(-1)!]);
@@ -94,6 +101,12 @@ export const routing = defineAttention({
     return { out, ...besideCentroids(call, members) };
   },
 });
+
+/** What is clustered: queries, and keys where they are not the same. */
+function sidesOf(call: RoutingCall): readonly Tokens[] {
+  const queries = { x: call.q, lengths: queryLengths(call) };
+  return call.options.sharedQk ? [queries] : [queries, { x: call.k, lengths: call.lengths }];
+}
 
 /** The tokens of each cluster in their order, i32 `[B,H,C,w]`; padding, where there is nothing else, comes last. */
 function listsOf({ parameters: { centroids } }: RoutingCall, tokens: Tokens, size: number): Tensor {

@@ -10,38 +10,47 @@ import {
   type OptionSpec,
 } from '../../attention/index.js';
 import { requirementOf } from '../../attention/options.js';
-import { effectiveWeights, mostKeys } from '../../studies/weights.js';
 import { printable, styleFor, type Style } from '../ansi.js';
-import { parseOptions } from '../arguments.js';
-import {
-  deviceOption,
-  noPositionals,
-  seedOption,
-  threadsOption,
-  withDevice,
-  jsonBeforeWords,
-} from '../common-options.js';
+import { parseOptions, type Values } from '../arguments.js';
+import { deviceOption, jsonBeforeWords, noPositionals, seedOption, threadsOption } from '../common-options.js';
 import { OutputFile } from '../files.js';
 import { fold } from '../fold.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { chooseMechanism, setOption } from '../mechanism-options.js';
-import { coarser, type Grid, grid, terminalLines } from '../../report/picture/grid.js';
+import { beside, coarser, grid, stretched, terminalLines } from '../../report/picture/grid.js';
 import { png } from '../picture/png.js';
 import { svg } from '../../report/picture/svg.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { definitions } from '../table.js';
 import { described } from './mechanisms.js';
+import { textPicture, type TextPicture } from './show-text.js';
 
 const WHO = 'subquad show';
 
 const options = {
   set: setOption,
   plugin: pluginOption,
-  length: { takes: 'integer', value: 'N', range: [1, 4096], help: 'positions of the picture' },
-  head: { takes: 'integer', value: 'N', range: [0, 11], default: 0, help: 'head of the picture, of 12' },
+  length: {
+    takes: 'integer',
+    value: 'N',
+    range: [1, 65536],
+    help: 'positions of the picture; of a pattern at most 4096',
+  },
+  head: {
+    takes: 'integer',
+    value: 'N',
+    range: [0, 11],
+    default: 0,
+    help: 'head of the picture: of 12, on a text of those of the model',
+  },
+  text: {
+    takes: 'text',
+    value: 'FILE',
+    help: 'text of the picture, where the data decides; default the bundled novel',
+  },
   causal: { takes: 'nothing', help: 'the causal form' },
   svg: { takes: 'text', value: 'FILE', help: 'write the picture as SVG' },
   png: { takes: 'text', value: 'FILE', help: 'write the picture as PNG' },
@@ -54,12 +63,13 @@ const options = {
 const help: HelpText = {
   usage: `${WHO} NAME[:OPTION=VALUE…] [options]`,
   about:
-    'One mechanism: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes.',
+    'One mechanism: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes, on a text where the data decides.',
   options,
   notes: `Mechanisms: ${mechanisms.map(({ name }) => name).join(', ')}.`,
   examples: [
     [`${WHO} flash`, 'what it is'],
     [`${WHO} standard --causal --length 64`, 'the causal triangle'],
+    [`${WHO} hyper --text notes.txt --svg hyper.svg`, 'sorted blocks and samples of a text of yours'],
     [`${WHO} chunked:queryChunk=256 --svg chunked.svg --png chunked.png`, 'an option, and files to share'],
   ],
 };
@@ -91,11 +101,13 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     json.write({ ...described(mechanism), ...facts });
     if (!files.svg && !files.png) return 0;
   }
-  const picture = await pictureOf(mechanism, settings, values);
+  const picture = await pictureOf(mechanism, settings, values, io);
   if (!json) io.out(render(mechanism, facts, picture, styleFor(io, io.outTerminal)));
   const title = `${name}${values.causal ? ', causal' : ''}`;
-  files.svg?.write(svg(coarser(picture.grid, 256), title, picture.caption));
-  files.png?.write(png(coarser(picture.grid, 512)));
+  const { panels, caption, text } = picture;
+  const drawn = panels.map((panel) => ({ ...panel, grid: coarser(panel.grid, 256) }));
+  files.svg?.write(svg(drawn, title, caption, text));
+  files.png?.write(png(beside(panels.map(({ grid: cells }) => coarser(cells, 512)))));
   for (const file of [files.svg, files.png]) if (file) io.err(`wrote ${printable(file.path)}\n`);
   return 0;
 }
@@ -135,47 +147,43 @@ function factsOf(mechanism: Mechanism, settings: AnyOptions): Facts {
   };
 }
 
-interface Picture {
-  readonly grid: Grid;
-  readonly caption: string;
-}
+/** The longest picture of a pattern, all of whose pairs are looked at. */
+const longestPattern = 4096;
 
-/** The pattern of a mechanism that has one, else its weights on a random walk. */
+/** The pattern of a mechanism that has one, else its weights on a text. */
 async function pictureOf(
   mechanism: Mechanism,
   settings: AnyOptions,
-  values: {
-    readonly length: number | undefined;
-    readonly head: number;
-    readonly device: string;
-    readonly threads: number | undefined;
-  },
-): Promise<Picture> {
+  values: Values<typeof options>,
+  io: Io,
+): Promise<TextPicture> {
   const { length = 1024, head } = values;
-  const pattern = mechanism.pattern(shapeOf(length), settings);
-  if (pattern !== undefined) {
-    const { causal } = mechanism.settle(shapeOf(length), settings);
-    const whole = causal ? pattern.and(causalMask()) : pattern;
-    const sees = compile(whole.expression(shapeOf(length)), ['b', 'h', 'q', 'k']);
-    return {
-      grid: grid(length, length, (q, k) => sees(0, head, q, k)),
-      caption: `pairs of ${length} positions, head ${head}: queries down, keys to the right`,
-    };
+  const pattern = mechanism.definition.pattern && mechanism.pattern(shapeOf(length), settings);
+  if (pattern === undefined) return textPicture(WHO, mechanism, settings, values, io);
+  if (values.text !== undefined) {
+    throw new UsageError(`${WHO}: --text: the pattern of ${mechanism.name} is the same for every text; leave it out`);
   }
-  const size = Math.min(values.length ?? 128, mostKeys);
-  return withDevice(WHO, values, async (device) => {
-    const { values: weights } = await effectiveWeights(device, mechanism, size, settings);
-    let most = 0;
-    for (const x of weights) most = Math.max(most, Math.abs(x));
-    return {
-      // a root, so that small weights are seen beside large ones
-      grid: grid(size, size, (q, k) => Math.sqrt(Math.abs(weights[q * size + k]!) / most)),
-      caption: `weights of ${size} positions of a random walk, untrained: queries down, keys to the right`,
-    };
-  });
+  if (length > longestPattern) {
+    throw new UsageError(`${WHO}: --length: a pattern is drawn of at most ${longestPattern} positions; got ${length}`);
+  }
+  const { causal } = mechanism.settle(shapeOf(length), settings);
+  const whole = causal ? pattern.and(causalMask()) : pattern;
+  const sees = compile(whole.expression(shapeOf(length)), ['b', 'h', 'q', 'k']);
+  return {
+    panels: [{ grid: grid(length, length, (q, k) => sees(0, head, q, k)), title: '' }],
+    caption: `pairs of ${length} positions, head ${head}: queries down, keys to the right`,
+    text: undefined,
+    groups: [],
+    weights: false,
+  };
 }
 
-function render(mechanism: Mechanism, facts: Facts, { grid: cells, caption }: Picture, style: Style): string {
+function render(
+  mechanism: Mechanism,
+  facts: Facts,
+  { panels, caption, groups, weights }: TextPicture,
+  style: Style,
+): string {
   const { definition } = mechanism;
   const { paper, supports } = definition;
   const arxiv = paper.arxiv === undefined ? '' : `, arXiv:${paper.arxiv}`;
@@ -219,11 +227,23 @@ function render(mechanism: Mechanism, facts: Facts, { grid: cells, caption }: Pi
     style.bold(`Cost at ${format.integer(facts.length)} positions, ${heads} heads of ${headDim}`),
     cost,
     style.bold('Picture'),
-    ...terminalLines(coarser(cells, Math.min(terminalCells, Math.floor((style.columns - 2) / 2)))),
+    ...panels.flatMap(({ grid: cells, title }) => {
+      const coarse = coarser(cells, Math.min(terminalCells, Math.floor((style.columns - 2) / 2)));
+      return [...(panels.length > 1 ? [title] : []), ...terminalLines(weights ? stretched(coarse) : coarse)];
+    }),
     style.dim(caption),
     '',
+    ...(groups.length === 0
+      ? []
+      : [style.bold('On the text, each byte at the end of what stands before it'), groupList(groups, style)]),
   ].join('\n');
 }
+
+const groupList = (groups: TextPicture['groups'], style: Style): string =>
+  definitions(
+    groups.map(([name, members]) => [name, members.map(printable).join('  ')] as const),
+    style,
+  );
 
 function optionLine(name: string, spec: OptionSpec, value: unknown, style: Style): string {
   const shown = Array.isArray(value) ? value.join('+') || 'none' : String(value);

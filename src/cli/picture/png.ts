@@ -6,7 +6,7 @@ const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 /** The picture as a PNG file of 8-bit colours, cells enlarged to about 512 pixels a side. */
 export function png({ rows, columns, shades }: Grid): Uint8Array {
-  const cell = Math.max(1, Math.floor(512 / Math.max(rows, columns)));
+  const cell = Math.max(1, Math.floor(512 / rows));
   const [width, height] = [columns * cell, rows * cell];
   // each line begins with its filter, 0 for none
   const stride = 1 + 3 * width;

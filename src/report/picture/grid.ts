@@ -27,6 +27,25 @@ export function coarser({ rows, columns, shades }: Grid, side: number): Grid {
   });
 }
 
+/** The same picture, its largest shade as dark as can be. */
+export function stretched({ rows, columns, shades }: Grid): Grid {
+  const most = shades.reduce((a, b) => Math.max(a, b), 0) || 1;
+  return { rows, columns, shades: shades.map((shade) => shade / most) };
+}
+
+/** Pictures of as many rows side by side, a little apart. */
+export function beside(grids: readonly Grid[]): Grid {
+  const gap = 8;
+  const starts = grids.map((_, i) => grids.slice(0, i).reduce((sum, { columns }) => sum + columns + gap, 0));
+  const columns = starts.at(-1)! + grids.at(-1)!.columns;
+  return grid(Math.max(...grids.map(({ rows }) => rows)), columns, (row, column) => {
+    const at = starts.filter((start) => start <= column).length - 1;
+    const { rows, columns: own, shades } = grids[at]!;
+    const inside = column - starts[at]!;
+    return row < rows && inside < own ? shades[row * own + inside]! : 0;
+  });
+}
+
 const blocks = [' ', '░', '▒', '▓', '█'];
 
 /** Lines of text in a frame, two characters a cell so that cells are square. */

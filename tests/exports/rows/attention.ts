@@ -66,6 +66,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
   'Mechanism.settle': ofFlash('settle', aShape, settled),
   'Mechanism.pattern': ofFlash('pattern', aShape, settled),
   'Mechanism.reach': ofFlash('reach', aShape, settled),
+  'Mechanism.choices': ofFlash('choices', x, x, x, open(options(common))),
   'Mechanism.cost': ofFlash('cost', aShape, settled),
   'Mechanism.parameters': {
     signature: [
@@ -100,6 +101,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
         reach: callback(() => undefined),
         refuse: callback(() => []),
         cost: callback(() => ({ multiplyAdds: 0 })),
+        choices: callback(() => undefined),
         forward: callback(() => undefined),
         takesHalves: flag(),
         recurrence: value(undefined),
