@@ -11,6 +11,7 @@ export {
   tanh,
   type GeluOptions,
 } from './activations.js';
+export { entmaxAttend, type EntmaxAttendOptions } from './entmax-attend.js';
 export { argmax, type ArgmaxOptions } from './argmax.js';
 export {
   abs,

@@ -15,6 +15,11 @@ export const published: Readonly<Record<string, Published>> = {
     source: 'arXiv 2112.05682, the code of figure 1',
     values: { queryChunk: 1024, keyChunk: 4096 },
   },
+  entmax: {
+    source: 'deep-spin/entmax and arXiv 1909.00015: 1.5, where the learned α starts too',
+    values: { alpha: 1.5 },
+    ours: { learnAlpha: [false, unlessAsked] },
+  },
   flash: { source: 'arXiv 2307.08691: nothing to choose', values: {} },
   standard: {
     source: 'arXiv 1706.03762: nothing to choose',

@@ -81,6 +81,12 @@ export interface Position {
   readonly residue: I32;
 }
 
+/** Where a mask is evaluated: queries or keys may be along the lanes. */
+export interface MaskPosition extends Pick<Position, 'b' | 'h'> {
+  readonly k: I32 | VI;
+  readonly q: I32 | VI;
+}
+
 /** Binds the expressions of a spec to the program. */
 export class Expressions {
   readonly #tables: readonly TableBinding[];
@@ -102,14 +108,18 @@ export class Expressions {
   }
 
   /** For a score: its variables are positions in the whole sequence. */
-  #environment(at: Position, score?: VF): Environment {
+  #environment(at: Position, score: VF): Environment {
     const { b, h } = at;
     const { period } = this.spec;
-    const whole = score !== undefined && period > 1;
+    const whole = period > 1;
     const k = whole ? this.k.add(this.k.mul(at.k, period), at.residue) : at.k;
     const q = whole ? this.k.add(this.k.mul(at.q, period), this.k.splat(at.residue)) : at.q;
+    return this.#bound({ b, h, k, q, score });
+  }
+
+  #bound(variables: Environment['variables']): Environment {
     return {
-      variables: { b, h, k, q, ...(score && { score }) },
+      variables,
       parameter: (slot) => this.#constants[slot]!,
       table: (table) => this.#tables[this.spec.tables.indexOf(table)]!,
       checked: (read) => this.spec.checked.has(read),
@@ -124,8 +134,8 @@ export class Expressions {
     return this.spec.slope && (lowerVector(this.k, this.spec.slope, this.#environment(at, score)) as VF);
   }
   /** undefined where everything is allowed. */
-  mask(at: Position): VI | undefined {
-    return this.spec.mask && (lowerVector(this.k, this.spec.mask, this.#environment(at)) as VI);
+  mask({ b, h, q, k }: MaskPosition): VI | undefined {
+    return this.spec.mask && (lowerVector(this.k, this.spec.mask, this.#bound({ b, h, q, k })) as VI);
   }
   /** Any expression of a score's variables; stays scalar where it does not depend on the query. */
   value(expression: Expression, at: Position, score: VF): Lowered {

@@ -59,7 +59,7 @@ export function makeData(mechanism: Mechanism, spec: GateSpec, one: Case, seed =
     options: values,
     seed,
   };
-  spec.prepare?.(data, one.shape);
+  spec.prepare?.(data, one.shape, one);
   return data;
 }
 

@@ -79,7 +79,7 @@ export interface GateSpec<O = Options> {
   /** Changes the random numbers of every case. */
   readonly seed?: number;
   /** Changes the data of a case in place, where a formula needs special numbers. */
-  readonly prepare?: (data: Data, shape: AttentionShape) => void;
+  readonly prepare?: (data: Data, shape: AttentionShape, one: Case) => void;
   /** Checks that do not apply, by name, each with the reason, which the report shows. */
   readonly except?: Readonly<Record<string, string>>;
 }

@@ -99,6 +99,10 @@ export const ops: Readonly<Record<string, Row>> = {
     indices([0, 1]),
     options({ ignoreIndex: whole(-100), labelSmoothing: number(), reduction: word('mean', 'sum', 'none') }),
   ),
+  entmaxAttend: call(
+    ...qkv,
+    options({ causal: flag(), mask: aMask, scale: number(), alpha: number(1.5), excess: floats(2) }),
+  ),
   embedding: call(floats(4, 3), indices([0, 1])),
   fourier: call(options({ re: x, im: x }, ['re']), options({ axis })),
   fourierMix: call(x),

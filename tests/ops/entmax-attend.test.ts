@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { entmaxAttend } from '../../src/ops/index.js';
+import { dilated } from '../../src/masks/index.js';
+import { disposeAll, scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
+import { double, single } from '../oracles/arithmetic.js';
+import { entmax } from '../oracles/entmax.js';
+import { Graph } from '../oracles/graph.js';
+import { budgetOf, expectClose } from '../support/compare.js';
+import { onEveryDevice } from '../support/devices.js';
+import { normal } from '../support/random.js';
+
+onEveryDevice((on) => {
+  const given = (...shape: number[]): Tensor => zeros(shape, { device: on.device });
+
+  test('refuses what it does not take, with every reason', () => {
+    scope(() => {
+      const [q, k] = [given(1, 2, 3, 4), given(1, 2, 5, 4)];
+      expect(() => entmaxAttend(q, k, k, { alpha: 1 })).toThrow('entmaxAttend: alpha must be');
+      expect(() => entmaxAttend(q, k, k, { alpha: 2.5 })).toThrow('from 1.01 to 2');
+      expect(() => entmaxAttend(q, k, k, { excess: 3 as never })).toThrow('excess must be an f32 tensor');
+      expect(() => entmaxAttend(q, k, k, { excess: given(3) })).toThrow(
+        'excess must be [H], one for each of the 2 heads',
+      );
+      expect(() => entmaxAttend(q, given(1, 2, 5, 3), k)).toThrow('head size D');
+      expect(() => entmaxAttend(q, k, k, { score: 1 } as never)).toThrow('score');
+    });
+  });
+
+  test('a mask on a grid runs on its residue classes', async () => {
+    const [n, D] = [45, 3];
+    const [q, k, v] = [1, 2, 3].map((seed) => normal(seed, n * D)) as [Float32Array, Float32Array, Float32Array];
+    const byFormula = (g: Graph): Float64Array => {
+      const less = g.constant([0.5], 1, 1);
+      const x = g.scale(g.matmulT(g.input(q, n, D), g.input(k, n, D)), 0.5 * D ** -0.5);
+      const seen = (i: number, j: number): boolean => Math.abs(i - j) <= 20 && (i - j) % 5 === 0;
+      return g.matmul(entmax(g, x, less, seen), g.input(v, n, D)).data;
+    };
+    const exact = byFormula(new Graph(double));
+    const budget = Math.max(...[0, 1, 2, 3].map((order) => budgetOf(exact, byFormula(new Graph(single, order)))));
+    const out = scope(() => {
+      const [a, b, c] = [q, k, v].map((x) => tensor(x, [1, 1, n, D], { device: on.device })) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      return entmaxAttend(a, b, c, { mask: dilated({ radiusSlots: 4, dilation: 5 }) });
+    });
+    expectClose('out', await out.data(), exact, { budget });
+    disposeAll(out);
+  });
+});
