@@ -33,7 +33,7 @@ const lines: readonly (readonly string[])[] = [
 const small = '--steps 2 --layers 1 --width 8 --heads 1 --batch 1 --max-bytes 64 --out out'.split(' ');
 /** Those that run kernels. */
 const slow: readonly (readonly string[])[] = [
-  ['bench', '--length', '16', '--heads', '1', '--rounds', '1', '--mask', 'none,radius:3', ...wasm],
+  ['bench', '--length', '16', '--heads', '1', '--rounds', '1', '--mask', 'none,within:radius=3', ...wasm],
   ['compare', 'text.txt', '--features', 'text', '--lengths', '64,80', '--mechanisms', long, ...wasm],
   [
     'compare',

@@ -28,7 +28,7 @@ describe('bench', () => {
   test('writes exactly machine, peak, rows and faults', async () => {
     const cwd = temporaryFolder();
     const argv = ['bench', 'attend', ...wasm, '--heads', '2', '--head-dim', '8', '--length', '24', '--rounds', '1'];
-    const { code, out } = await cli([...argv, '--mask', 'none,causal,radius:3', '--json', 'out.json'], { cwd });
+    const { code, out } = await cli([...argv, '--mask', 'none,causal,within:radius=3', '--json', 'out.json'], { cwd });
     expect(code).toBe(0);
     expect(out).toContain('4·pairs·D forward');
     expect(out.match(/ ok\n/g)).toHaveLength(6);

@@ -114,8 +114,8 @@ describe('bench', () => {
       [
         ['none', false],
         ['none', true],
-        ['radius:5', false],
-        ['strided:4', true],
+        ['within:radius=5', false],
+        ['strided:stride=4', true],
       ].flatMap((mask) => ['forward', 'forward+backward'].map((pass) => [...mask, pass])),
     );
     expect(made()).toBe(0);

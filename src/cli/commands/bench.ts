@@ -39,7 +39,7 @@ const options = {
   mask: {
     takes: 'words',
     value: 'MASK,…',
-    default: ['none', 'causal', 'radius:256'],
+    default: ['none', 'causal', 'within:radius=256'],
     help: 'masks of attend, see below',
   },
   pass: {
@@ -61,7 +61,7 @@ const help: HelpText = {
   examples: [
     [`${WHO} attend`, 'attention, forward and backward'],
     [
-      `${WHO} attend --device native --threads 1 --length 4096 --mask none,causal,radius:256 --json out.json`,
+      `${WHO} attend --device native --threads 1 --length 4096 --mask none,causal,within:radius=256 --json out.json`,
       'one thread, three masks, also as JSON',
     ],
     [`${WHO} matmul --device wasm --length 512,1024`, 'matrix products in WebAssembly'],
