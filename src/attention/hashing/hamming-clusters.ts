@@ -49,24 +49,24 @@ export function hammingClusters(x: Tensor, own: HammingOptions): Tensor {
       { device },
     );
     const widths = tensor(table(1, width), [B, 1, clusters], { device });
-    let centroids = gatherRows(signs, map(start, first, starts, widths));
     const few = lengths?.some((length) => length < clusters) === true;
     const bars = few
       ? tensor(
           table(1, (b, c) => (width(b, c) === 0 ? -Infinity : 0)),
-          [B, 1, 1, clusters],
+          [B, 1, clusters, 1],
           { device },
         )
       : undefined;
-    const assign = (): Tensor => {
-      const common = matmul(signs, centroids, { transposeB: true });
-      return argmax(bars ? map(x0.add(x1), common, bars) : common, { axis: -1 });
-    };
-    let nearest = assign();
+    // what all compares with all is large, and gone before the next
+    const assign = (centroids: Tensor): Tensor =>
+      scope(() => {
+        const common = matmul(centroids, signs, { transposeB: true });
+        return argmax(bars ? map(x0.add(x1), common, bars) : common, { axis: 2 });
+      });
+    let nearest = assign(gatherRows(signs, map(start, first, starts, widths)));
     for (let i = 1; i < iterations; i++) {
       const [sums, sizes] = [scatterRows(signs, nearest, clusters), scatterRows(ones, nearest, clusters)];
-      centroids = map(majority, sums, sizes, spares);
-      nearest = assign();
+      nearest = assign(map(majority, sums, sizes, spares));
     }
     return nearest;
   });
