@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config';
-import { leftOut } from './tests/support/left-out.js';
+import { leftOut, restPattern } from './tests/support/left-out.js';
 
 /** `npm run test:full` has everything; `test:rest`, after `npm test`, only what that leaves out. The name is the mode. */
 const modes: Readonly<Record<string, { include: readonly string[]; testNamePattern?: string }>> = {
   browser: { include: ['tests/browser/**/*.test.ts'] },
   sweeps: { include: leftOut().whole },
-  natively: { include: leftOut().natively, testNamePattern: 'native|at random|number of threads' },
+  natively: { include: leftOut().natively, testNamePattern: restPattern },
 };
 
 export default defineConfig(({ mode }) => {

@@ -21,7 +21,7 @@ import { scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
 import type { Pair, ScoreStep } from '../oracles/attend.js';
 import { expectedOf, expectResult, type Expected } from '../oracles/attend-budget.js';
 import * as rules from '../oracles/rules.js';
-import { full } from '../contract/gate/spec.js';
+import { full } from '../support/full.js';
 import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { normal } from '../support/random.js';

@@ -5,6 +5,7 @@ import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/ten
 import { expectClose } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { uniform } from '../support/random.js';
+import { full } from '../support/full.js';
 
 const shape = [1, 2, 64, 8];
 const size = 2 * 64 * 8;
@@ -14,7 +15,7 @@ const rounded: Readonly<Record<string, number>> = { 'linear-transformer': 5, etc
 
 onEveryDevice((on) => {
   // what is stored how does not depend on the device, and natively every mechanism has kernels to compile
-  const some = on.kind === 'native' && process.env['SUBQUAD_FULL'] !== '1';
+  const some = on.kind === 'native' && !full;
   const few = new Set(['flash', 'chunked', 'performer']);
   const tested = mechanisms.filter(({ name }) => !some || few.has(name));
 

@@ -6,6 +6,7 @@ import { fold, foldText } from '../../src/cli/fold.js';
 import { styleFor } from '../../src/cli/ansi.js';
 import { table } from '../../src/cli/table.js';
 import { cli, temporaryFolder } from './io.js';
+import { full } from '../support/full.js';
 
 const cwd = temporaryFolder();
 beforeAll(() => writeFileSync(join(cwd, 'text.txt'), 'It is a truth universally acknowledged. '.repeat(30)));
@@ -51,7 +52,6 @@ const slow: readonly (readonly string[])[] = [
   ['evaluate', '--max-bytes', '128', '--length', '32,64', '--baseline', 'none', ...wasm],
   ['extrapolate', 'text.txt', '--methods', 'sinusoidal,alibi', '--seeds', '2', '--length', '4', ...small, ...wasm],
 ];
-const full = process.env['SUBQUAD_FULL'] === '1';
 
 describe.each([
   [40, [...lines, ...slow]],

@@ -48,11 +48,14 @@ test.each([
   ['SIGTERM', 143],
 ] as const)('%s during the work: exit code %i, nothing half-written', async (signal, code) => {
   const cwd = temporaryFolder();
-  const ended = await run(['compare', '--device', 'wasm', '--json', 'c.json'], cwd, (kill, output) =>
-    when(
-      () => output() !== '',
-      () => setTimeout(() => kill(signal), 300),
-    ),
+  const ended = await run(
+    ['compare', '--features', 'text', '--device', 'wasm', '--json', 'c.json'],
+    cwd,
+    (kill, output) =>
+      when(
+        () => output() !== '',
+        () => setTimeout(() => kill(signal), 300),
+      ),
   );
   expect(ended).toMatchObject({ code, signal: null, err: 'stopped\n' });
   expect(readdirSync(cwd)).toEqual([]);

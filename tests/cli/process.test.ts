@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { transpiled } from '../support/transpile.js';
 import { temporaryFolder } from './io.js';
+import { sweep } from '../support/full.js';
 
 interface Ended {
   readonly code: number | null;
@@ -123,7 +124,7 @@ describe.skipIf(!posix)('the command as a process', () => {
     expect(silent.err).toContain('"pipe" cannot be read (it is a pipe that nobody writes to)');
   });
 
-  test('results go into what is no regular file, and onto what stdout is already', async () => {
+  sweep('results go into what is no regular file, and onto what stdout is already', async () => {
     const cwd = temporaryFolder();
     const json = (name: string): string[] => [
       'bench',

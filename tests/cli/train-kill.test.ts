@@ -6,8 +6,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { uniform } from '../support/random.js';
 import { transpiled } from '../support/transpile.js';
 import { temporaryFolder } from './io.js';
+import { full, sweep } from '../support/full.js';
 
-const full = process.env['SUBQUAD_FULL'] === '1';
 const STEPS = 40;
 const MODEL = '--layers 1 --width 16 --heads 2 --length 16 --batch 2 --dropout 0.1'.split(' ');
 const RUN = `--steps ${STEPS} --save-every 1 --evaluate-every 7 --accumulate 2 --device wasm --threads 1`.split(' ');
@@ -73,7 +73,7 @@ describe('a run in a process of its own', () => {
     await subquad(start(whole));
   });
 
-  test('Ctrl-C finishes the step, saves, and says how to go on; then killed twice: the same weights', async () => {
+  sweep('Ctrl-C finishes the step, saves, and says how to go on; then killed twice: the same weights', async () => {
     const folder = join(temporaryFolder(), 'run');
     const ended = await subquad(start(folder), after(folder, 3, 0, 'SIGINT'));
     expect(ended).toMatchObject({ code: 130, signal: null });

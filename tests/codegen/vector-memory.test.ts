@@ -5,6 +5,7 @@ import { createDevice } from '../../src/devices/index.js';
 import type { Kernel } from '../../src/codegen/kernel.js';
 import { uniform } from '../support/random.js';
 import { onEveryTarget, targets } from '../support/targets.js';
+import { full } from '../support/full.js';
 
 const BYTES = 1024;
 const MAX_WIDTH = 16;
@@ -295,7 +296,7 @@ describe('the end of memory', () => {
 });
 
 const native = targets.some(({ name }) => name.startsWith('native'));
-test.skipIf(process.env['SUBQUAD_FULL'] !== '1' || !native)('addresses and offsets beyond 2³¹ bytes', async () => {
+test.skipIf(!full || !native)('addresses and offsets beyond 2³¹ bytes', async () => {
   const FAR = 2 ** 31 + 4096;
   const far: Kernel = {
     name: 'far',

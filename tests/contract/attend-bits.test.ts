@@ -10,8 +10,8 @@ import { onEveryDevice, withThreads } from '../support/devices.js';
 import { normal } from '../support/random.js';
 import { inputs } from '../ops/attend-arbitrary.js';
 import { run, type Setting } from '../ops/attend-run.js';
+import { full } from '../support/full.js';
 
-const full = process.env['SUBQUAD_FULL'] === '1';
 const D = 16;
 
 function expectEqualBits(who: string, got: Results, want: Results): void {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CapabilityError, DeviceError, OptionError, OutOfMemoryError } from '../../src/core/errors.js';
 import { createDevice, type DeviceOptions } from '../../src/devices/index.js';
 import { affine, CHUNK, device, floats, nativeSupport, sumThroughScratch, traps } from './cpu/fixtures.js';
+import { full } from '../support/full.js';
 
 const native = await nativeSupport();
 const KINDS = ['wasm', 'native'] as const;
@@ -185,25 +186,22 @@ test('one buffer of more than 4 GiB is refused on every device', async () => {
   expect(() => d.allocate(2 ** 32, 'tensor')).toThrow(OutOfMemoryError);
 });
 
-test.skipIf(process.env['SUBQUAD_FULL'] !== '1' || !native.available)(
-  `native memory holds more than 4 GiB in total${native.reason}`,
-  async () => {
-    const d = await device({ kind: 'native', threads: 2, poison: false });
-    const buffers = Array.from({ length: 6 }, () => d.allocate(2 ** 30, 'tensor'));
-    const tail = 2 ** 30 - 4 * CHUNK;
-    for (const [i, buffer] of buffers.entries()) d.write(buffer, new Float32Array(CHUNK).fill(i), tail);
-    for (const buffer of buffers) {
-      const part = { buffer, byteOffset: tail };
-      d.run(affine(), [part, part, 2, 1], 1);
-    }
-    for (const [i, buffer] of buffers.entries()) expect(floats(await d.read(buffer, tail))[0]).toBe(2 * i + 1);
-    const before = process.memoryUsage().rss;
-    for (const buffer of buffers) d.write(buffer, new Uint8Array(2 ** 28).fill(1));
-    expect(process.memoryUsage().rss - before).toBeGreaterThan(2 ** 30);
-    await d.dispose();
-    expect(process.memoryUsage().rss - before, 'pages return to the system').toBeLessThan(2 ** 29);
-  },
-);
+test.skipIf(!full || !native.available)(`native memory holds more than 4 GiB in total${native.reason}`, async () => {
+  const d = await device({ kind: 'native', threads: 2, poison: false });
+  const buffers = Array.from({ length: 6 }, () => d.allocate(2 ** 30, 'tensor'));
+  const tail = 2 ** 30 - 4 * CHUNK;
+  for (const [i, buffer] of buffers.entries()) d.write(buffer, new Float32Array(CHUNK).fill(i), tail);
+  for (const buffer of buffers) {
+    const part = { buffer, byteOffset: tail };
+    d.run(affine(), [part, part, 2, 1], 1);
+  }
+  for (const [i, buffer] of buffers.entries()) expect(floats(await d.read(buffer, tail))[0]).toBe(2 * i + 1);
+  const before = process.memoryUsage().rss;
+  for (const buffer of buffers) d.write(buffer, new Uint8Array(2 ** 28).fill(1));
+  expect(process.memoryUsage().rss - before).toBeGreaterThan(2 ** 30);
+  await d.dispose();
+  expect(process.memoryUsage().rss - before, 'pages return to the system').toBeLessThan(2 ** 29);
+});
 
 describe('createDevice', () => {
   test.each([

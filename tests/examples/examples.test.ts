@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { mechanism, type Mechanism } from '../../src/attention/index.js';
 import { compile } from '../../src/codegen/expression/index.js';
+import { full } from '../support/full.js';
 
 // the examples import the package; here that is the source, not what was built last
 vi.mock('subquad', () => import('../../src/index.js'));
@@ -12,8 +13,6 @@ vi.mock('subquad/masks', () => import('../../src/masks/index.js'));
 vi.mock('subquad/data', () => import('../../src/data/index.js'));
 vi.mock('subquad/models', () => import('../../src/models/index.js'));
 vi.mock('subquad/train', () => import('../../src/train/index.js'));
-
-const full = process.env['SUBQUAD_FULL'] === '1';
 
 let folder = '';
 beforeAll(() => {

@@ -10,6 +10,7 @@ import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { checkModel, exactly, parametersOf, tokensOf } from './check.js';
 import { MemoryOracle, type RowsBefore } from './memory-oracle.js';
+import { full } from '../support/full.js';
 
 const text = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9];
 const base = {
@@ -59,8 +60,6 @@ function inSegments(device: Device, model: TransformerXl, starts: readonly numbe
     return concat(parts, { axis: 1 });
   });
 }
-
-const full = process.env['SUBQUAD_FULL'] === '1';
 
 onEveryDevice((on) => {
   describe('TransformerXl', () => {

@@ -19,6 +19,7 @@ import {
   type GoldenScore,
   type Tensors,
 } from './golden.js';
+import { full } from '../support/full.js';
 
 function libraryMask(mask: GoldenMask, x: Tensors): masks.Mask {
   switch (mask.kind) {
@@ -92,7 +93,7 @@ const NATIVELY = new Set([
 ]);
 
 onEveryDevice((on) => {
-  const brief = on.kind === 'native' && process.env['SUBQUAD_FULL'] !== '1';
+  const brief = on.kind === 'native' && !full;
   const cases = goldenCases.filter(({ name }) => !brief || NATIVELY.has(name));
   const check = async (c: GoldenCase, x: Tensors): Promise<void> => {
     const captured = x.table ?? x.bias;

@@ -11,9 +11,10 @@ import { expectClose } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { inputs, settings } from './attend-arbitrary.js';
 import { run } from './attend-run.js';
+import { full } from '../support/full.js';
 
 // more than the default is a search for rare cases, asked for by hand: SUBQUAD_RUNS=2000
-const runs = Number(process.env['SUBQUAD_RUNS'] ?? (process.env['SUBQUAD_FULL'] ? 200 : 40));
+const runs = Number(process.env['SUBQUAD_RUNS'] ?? (full ? 200 : 16));
 
 onEveryDevice((on) => {
   // every setting is a kernel to compile natively

@@ -7,8 +7,7 @@ import { expectClose, expectSameBits } from '../support/compare.js';
 import { onEveryDevice, withThreads } from '../support/devices.js';
 import { checkOperation } from '../support/operation.js';
 import { uniform } from '../support/random.js';
-
-const full = process.env['SUBQUAD_FULL'] === '1';
+import { full } from '../support/full.js';
 
 onEveryDevice((on) => {
   const floats = (data: ArrayLike<number>, shape: readonly number[], requiresGradient = false): Tensor =>

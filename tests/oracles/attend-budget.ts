@@ -1,4 +1,4 @@
-import { budgetOf, closeEnough, expectClose } from '../support/compare.js';
+import { budgetOf, expectClose, refinedBudget, type Refinable } from '../support/compare.js';
 import { generator } from '../support/random.js';
 import { double, single } from './arithmetic.js';
 import { attend, attendGradients, type AttendProblem, type Cotangents, type Pair, type ScoreStep } from './attend.js';
@@ -18,12 +18,12 @@ const numbersSeen = 1024;
  * large scores), whose error in one order may be small by luck and is no measure of float32. Budgets only grow with the
  * orders, so what keeps a budget from a few of them need not wait for the rest: `refine` runs more.
  */
-export class Expected {
+export class Expected implements Refinable {
   readonly exact: Results;
   readonly budgets: Record<string, number> = {};
   readonly #problem: AttendProblem;
   readonly #cotangents: Cotangents | undefined;
-  #orders = 0;
+  orders = 0;
 
   constructor(problem: AttendProblem, cotangents?: Cotangents) {
     this.#problem = problem;
@@ -35,16 +35,15 @@ export class Expected {
     this.#run(Math.max(1, Math.min(ordersAtFirst, affordable, Math.ceil(numbersSeen / smallest))));
   }
 
-  /** Runs plain code in more orders. False if it was run in all already. */
   refine(): boolean {
-    if (this.#orders >= mostOrders) return false;
-    this.#run(Math.min(mostOrders, 4 * this.#orders));
+    if (this.orders >= mostOrders) return false;
+    this.#run(Math.min(mostOrders, 4 * this.orders));
     return true;
   }
 
   #run(until: number): void {
-    for (; this.#orders < until; this.#orders++) {
-      const other = this.#orders === 0 ? undefined : new Reordered(this.#problem, this.#orders);
+    for (; this.orders < until; this.orders++) {
+      const other = this.orders === 0 ? undefined : new Reordered(this.#problem, this.orders);
       const cotangents = this.#cotangents && (other?.cotangents(this.#cotangents) ?? this.#cotangents);
       const plain = allResults(other?.problem ?? this.#problem, cotangents, 'plain');
       for (const [name, oracle] of Object.entries(this.exact)) {
@@ -68,11 +67,8 @@ export function expectResult(
   seed?: number | string,
 ): void {
   const want = of(expected.exact[name]!);
-  const within = (budget: number): boolean =>
-    got.length === want.length && Array.from(want).every((x, i) => closeEnough(got[i]!, x, budget));
-  while (!within(expected.budgets[name]!) && expected.refine());
   expectClose(`${who}: ${name}`, got, want, {
-    budget: expected.budgets[name]!,
+    budget: refinedBudget(name, got, want, expected),
     ...(seed === undefined ? {} : { seed }),
   });
 }

@@ -8,6 +8,7 @@ import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { checkOperation } from '../support/operation.js';
 import { normal } from '../support/random.js';
+import { full } from '../support/full.js';
 
 const shapesOf = ({ B, H, L, S, D, M }: RelativeProblem): number[][] => [
   [B, H, L, D],
@@ -25,8 +26,6 @@ const problems: readonly RelativeProblem[] = [
   { B: 1, H: 3, L: 6, S: 11, D: 4, M: 8, clamp: 4 },
   { B: 1, H: 1, L: 20, S: 33, D: 8, M: 12, clamp: Infinity },
 ];
-
-const full = process.env['SUBQUAD_FULL'] === '1';
 
 onEveryDevice((on) => {
   const call = (inputs: readonly Tensor[], options: RelativeOptions = {}): Tensor => {

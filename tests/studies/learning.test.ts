@@ -7,8 +7,8 @@ import { type Answers, answersOf, learnTask, taskBatches } from './learn-task.js
 import { scope, tensor } from '../../src/tensor/index.js';
 import { readBatch, type HostInput } from '../../src/train/micro-batch.js';
 import { onEveryDevice } from '../support/devices.js';
+import { full } from '../support/full.js';
 
-const full = process.env['SUBQUAD_FULL'] === '1';
 const copy = taskOf('copy');
 
 /** Every letter of the answer stands so many places before the one that asks for it. */

@@ -15,8 +15,8 @@ import { variant } from '../../src/studies/mechanisms.js';
 import { plan, type PlanOptions } from '../../src/studies/plan.js';
 import { disposeAll, full, gradients, tensor, type Tensor } from '../../src/tensor/index.js';
 import { normal } from '../support/random.js';
+import { full as everyLength } from '../support/full.js';
 
-const everyLength = process.env['SUBQUAD_FULL'] === '1';
 const everything: readonly Exactness[] = ['exact', 'exact on its support', 'unbiased', 'biased', 'learned'];
 const rates: Rates = {
   multiplyAdds: new Map([['matmul', 1e9]]),

@@ -33,6 +33,30 @@ export function closeEnough(got: number, want: number, budget: number): boolean 
   return Math.abs(got - want) <= budget;
 }
 
+/** A budget by name that grows with the orders of summation that plain float32 code is run in. */
+export interface Refinable {
+  readonly budgets: Readonly<Record<string, number>>;
+  /** Orders so far. */
+  readonly orders: number;
+  /** Runs plain code in more orders. False if it was run in all already. */
+  refine(): boolean;
+}
+
+/** What is off by this many budgets after a few orders is off by more than all of them together allow. */
+const hopeless = { budgets: 16, orders: 4 };
+
+/** The budget of a result, from as many orders as it needs. Budgets only grow with them, so what keeps one needs no more. */
+export function refinedBudget(name: string, got: Numbers, want: Numbers, expected: Refinable): number {
+  const within = (budget: number): boolean =>
+    got.length === want.length && Array.from(want).every((x, i) => closeEnough(got[i]!, x, budget));
+  const budget = (): number => expected.budgets[name]!;
+  while (!within(budget())) {
+    if (expected.orders >= hopeless.orders && !within(hopeless.budgets * budget())) break;
+    if (!expected.refine()) break;
+  }
+  return budget();
+}
+
 /** @throws an error that names the worst index, both values, the largest error, the budget and the seed. */
 export function expectClose(who: string, got: Numbers, oracle: Numbers, options: CloseOptions = {}): void {
   const seed = options.seed === undefined ? '' : `; seed ${options.seed}`;

@@ -4,12 +4,11 @@ import { createDevice, type Device, type DeviceOptions } from '../../src/devices
 import { isOfKernels } from './is-of-kernels.js';
 import { QueueDevice } from './queue-device.js';
 import { leakedTensors, liveTensors } from '../../src/tensor/index.js';
+import { full } from './full.js';
 
 export type Kind = 'wasm' | 'native' | 'queue';
 /** `npm run test:queue` runs everything on a device that answers later, see `QueueDevice`; it has the texts of WebAssembly. */
 const kinds: readonly Kind[] = process.env['SUBQUAD_DEVICE'] === 'queue' ? ['queue'] : ['wasm', 'native'];
-
-const full = process.env['SUBQUAD_FULL'] === '1';
 
 /** What a block of tests runs on: `device` is there once the tests run. */
 export interface OnDevice {

@@ -12,6 +12,7 @@ import { temporaryFolder } from '../data/folder.js';
 import { expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { generator } from '../support/random.js';
+import { full } from '../support/full.js';
 
 const [batchSize, length, segments] = [4, 6, 5];
 
@@ -65,7 +66,6 @@ async function weights(model: LanguageModel): Promise<Float32Array> {
 }
 
 const kinds = ['transformer-xl', 'compressive-transformer'] as const;
-const full = process.env['SUBQUAD_FULL'] === '1';
 
 onEveryDevice((on) => {
   test.each(fewNatively(on.kind, kinds, 1))(

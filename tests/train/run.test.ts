@@ -13,8 +13,7 @@ import { temporaryFolder } from '../data/folder.js';
 import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { disposeOf, toyTrainer, weightsOf, type ToyTrainerOptions } from './support/trainer.js';
-
-const full = process.env['SUBQUAD_FULL'] === '1';
+import { full } from '../support/full.js';
 
 type Options = Partial<Omit<RunOptions, 'trainer' | 'folder'>> & { readonly training?: ToyTrainerOptions };
 

@@ -14,6 +14,7 @@ import {
 } from '../../oracles/graph.js';
 import { onEveryDevice } from '../../support/devices.js';
 import { generator, normal } from '../../support/random.js';
+import { sweep } from '../../support/full.js';
 
 interface Options {
   readonly blockSize: number;
@@ -258,7 +259,7 @@ describe('samples', () => {
       expect(twice.share).toBeGreaterThan(30 * twice.deviation);
     });
 
-    test('their squared error falls as the number of samples grows', async () => {
+    sweep('their squared error falls as the number of samples grows', async () => {
       const [few, many] = [await denominators({}, 16), await denominators({}, 256)];
       const slope = (2 * Math.log(many.deviation / few.deviation)) / Math.log(256 / 16);
       expect(Math.abs(slope + 1)).toBeLessThan(0.1);

@@ -4,6 +4,7 @@ import { sketchParameters, type SketchOptions } from '../../../src/attention/ker
 import { gate } from '../../contract/gate/index.js';
 import * as oracles from '../../oracles/polynomial.js';
 import { normal } from '../../support/random.js';
+import { sweep } from '../../support/full.js';
 
 const excuse = 'weights of hidden pairs are zeros in a plain product';
 const small = { sketchSize: 4, blockSize: 5 } as const;
@@ -113,7 +114,7 @@ test.each(['random', 'hadamard'] as const)(
   },
 );
 
-test('the squared error of a sketch falls as 1/r', () => {
+sweep('the squared error of a sketch falls as 1/r', () => {
   const sizes = [4, 16, 64, 256];
   const errors = sizes.map((r) => Math.log(mean(estimates('random', r, 'theory', 4000).map((x) => (x - 1) ** 2))));
   const slope = (errors.at(-1)! - errors[0]!) / (Math.log(sizes.at(-1)!) - Math.log(sizes[0]!));

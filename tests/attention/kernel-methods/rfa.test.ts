@@ -1,9 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { rfa } from '../../../src/attention/kernel-methods/index.js';
 import { gate } from '../../contract/gate/index.js';
 import { perHead } from '../../oracles/graph.js';
 import * as oracles from '../../oracles/rfa.js';
 import { normal } from '../../support/random.js';
+import { sweep } from '../../support/full.js';
 
 gate(rfa, {
   oracle: oracles.rfa,
@@ -54,7 +55,7 @@ function estimates(numFeatures: number, seeds: number): { found: number[]; exact
   return { found, exact: Math.exp(-0.5 * x.reduce((sum, c, i) => sum + (c - y[i]!) ** 2, 0)) };
 }
 
-test('features estimate the Gaussian kernel without bias, with a squared error that falls as 1/M', () => {
+sweep('features estimate the Gaussian kernel without bias, with a squared error that falls as 1/M', () => {
   const counts = [8, 32, 128, 512];
   const errors = counts.map((count) => {
     const { found, exact } = estimates(count, 4000);

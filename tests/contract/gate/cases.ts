@@ -1,5 +1,6 @@
 import type { AttentionShape, Mechanism } from '../../../src/attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../../src/core/errors.js';
+import { full } from '../../support/full.js';
 import { callOptions } from './data.js';
 import type { Case, GateSpec, Gated, Options } from './spec.js';
 
@@ -58,13 +59,17 @@ export function paddedCases({ mechanism, spec }: Gated): Case[] {
   );
 }
 
-/** Lengths 1, primes and beyond a tile; grouped heads, L ≠ S, E ≠ D, padding and score changes where supported. */
+/**
+ * Lengths 1, primes and beyond a tile; grouped heads, L ≠ S, E ≠ D, padding and score changes where supported. The full run has
+ * all of it for every option set, others for the first, and for those that follow a small and an uneven shape.
+ */
 export function oracleCases(gated: Gated): Case[] {
   const { mechanism, spec } = gated;
   const { supports } = mechanism.definition;
   const [small, middle, large] = sizesOf(spec);
   const sets = optionSets(spec);
   const first = sets.slice(0, 1);
+  const widely = full ? sets : first;
   const [more, fewer] = [2 * small - 11, small - 6];
   const uneven: AttentionShape = { ...square(middle), B: 1, E: 5 };
   const optional = [
@@ -76,19 +81,19 @@ export function oracleCases(gated: Gated): Case[] {
       ...(supports.groupedHeads ? [{ ...square(small - 4), B: 1, H: 4, G: 2 }] : []),
     ]),
     ...(supports.cross
-      ? cross(mechanism, sets, [
+      ? cross(mechanism, widely, [
           { ...base, L: fewer, S: more },
           { ...base, B: 1, L: more, S: fewer },
         ])
       : []),
     ...(supports.decode === 'cache'
-      ? cross(mechanism, sets, [{ ...base, L: 3, S: small }]).filter(({ causal }) => causal)
+      ? cross(mechanism, widely, [{ ...base, L: 3, S: small }]).filter(({ causal }) => causal)
       : []),
-    ...paddedCases(gated),
+    ...paddedCases(gated).filter(({ options }) => widely.includes(options)),
     ...(supports.cross && supports.padding
       ? cross(mechanism, first, [{ ...base, L: fewer, S: more }]).map((one) => ({ ...one, lengths: [more - 4, 2] }))
       : []),
-    ...(supports.score ? cross(mechanism, sets, [square(small)]).map((one) => ({ ...one, softcap: true })) : []),
+    ...(supports.score ? cross(mechanism, widely, [square(small)]).map((one) => ({ ...one, softcap: true })) : []),
     ...cross(mechanism, first, [square(small)]).map((one) => ({ ...one, scale: 0.7 })),
     ...(mechanism.definition.inputs ? plainCases(gated).map((one) => ({ ...one, plain: true })) : []),
   ];

@@ -2,7 +2,7 @@ import type { Mechanism } from '../../../src/attention/index.js';
 import { double, single } from '../../oracles/arithmetic.js';
 import { Graph, type Matrix, type Oracle, type OracleProblem } from '../../oracles/graph.js';
 import { softcap } from '../../oracles/rules.js';
-import { budgetOf, closeEnough, expectClose } from '../../support/compare.js';
+import { budgetOf, expectClose, refinedBudget, type Refinable } from '../../support/compare.js';
 import { isReal, makeData, type Data } from './data.js';
 import type { Case, GateSpec, Options } from './spec.js';
 
@@ -132,10 +132,10 @@ const mostOrders = 64;
  * What the oracle says of a case, and the budget of each result: twice the largest error of plain float32 code over several
  * orders of summation, and rounding. One order comes first, as budgets only grow with them.
  */
-export class Expected {
+export class Expected implements Refinable {
   readonly exact: Results;
   readonly budgets: Record<string, number> = {};
-  #orders = 0;
+  orders = 0;
 
   constructor(
     readonly one: Case,
@@ -147,16 +147,15 @@ export class Expected {
     this.#run(1);
   }
 
-  /** Runs plain code in more orders. False if it was run in all already. */
   refine(): boolean {
-    if (this.#orders >= mostOrders) return false;
-    this.#run(Math.min(mostOrders, 4 * this.#orders));
+    if (this.orders >= mostOrders) return false;
+    this.#run(Math.min(mostOrders, 4 * this.orders));
     return true;
   }
 
   #run(until: number): void {
-    for (; this.#orders < until; this.#orders++) {
-      const plain = evaluate(this.oracle, this.one, this.data, new Graph(single, this.#orders));
+    for (; this.orders < until; this.orders++) {
+      const plain = evaluate(this.oracle, this.one, this.data, new Graph(single, this.orders));
       for (const [name, want] of Object.entries(this.exact)) {
         this.budgets[name] = Math.max(this.budgets[name] ?? 0, budgetOf(want, plain[name]));
       }
@@ -173,10 +172,10 @@ export function expectResult(
   part: (x: ArrayLike<number>) => ArrayLike<number> = (x) => x,
 ): void {
   const want = part(expected.exact[name]!);
-  const within = (budget: number): boolean =>
-    got.length === want.length && Array.from(want).every((x, i) => closeEnough(got[i]!, x, budget));
-  while (!within(expected.budgets[name]!) && expected.refine());
-  expectClose(`${who}: ${name}`, got, want, { budget: expected.budgets[name]!, seed: expected.data.seed });
+  expectClose(`${who}: ${name}`, got, want, {
+    budget: refinedBudget(name, got, want, expected),
+    seed: expected.data.seed,
+  });
 }
 
 /** @throws where a result is missing or off by more than its budget. */

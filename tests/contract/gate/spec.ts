@@ -84,9 +84,6 @@ export interface GateSpec<O = Options> {
   readonly except?: Readonly<Record<string, string>>;
 }
 
-/** Whether everything runs everywhere. */
-export const full = process.env['SUBQUAD_FULL'] === '1';
-
 /** A mechanism under its gate; answers of the oracle are shared between devices. */
 export interface Gated {
   readonly mechanism: Mechanism;
