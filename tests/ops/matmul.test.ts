@@ -9,6 +9,7 @@ import { matmul as oracle, matmulGradients, type Stack } from '../oracles/matmul
 import { storedAs } from '../oracles/storage.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice, withThreads } from '../support/devices.js';
+import { full } from '../support/full.js';
 import { centralDifferences } from '../support/gradient.js';
 import { uniform } from '../support/random.js';
 
@@ -74,7 +75,7 @@ onEveryDevice((on) => {
     [3, 5, 2100],
     [33, 40, 5000],
   ] as const;
-  for (const options of flags) {
+  for (const options of fewNatively(on.kind, flags)) {
     test.each(sizes)(`%i×%i, inner sum of %i ${JSON.stringify(options)}`, (M, N, K) => check([M, K], [K, N], options));
     test.each([
       [1, 1, 3000],
@@ -124,7 +125,7 @@ onEveryDevice((on) => {
       [1, 3, 20, 30],
     ],
   ])('batches %j·%j', async (aShape, bShape) => {
-    for (const options of flags) await check(aShape, bShape, options);
+    for (const options of fewNatively(on.kind, flags)) await check(aShape, bShape, options);
   });
 
   test('random shapes', () =>
@@ -136,7 +137,7 @@ onEveryDevice((on) => {
         ([M, N, K], [batch, aHas, bHas], [transposeA, transposeB]) =>
           check([...(aHas ? [batch] : []), M, K], [...(bHas ? [batch] : []), K, N], { transposeA, transposeB }),
       ),
-      { seed: 7, numRuns: 60 },
+      { seed: 7, numRuns: on.kind === 'native' && !full ? 15 : 60 },
     ));
 
   const differentiated = [

@@ -23,14 +23,14 @@ import {
 import { call, method, plain, type Plain, type Row } from '../row.js';
 import { decoders } from './decoders.js';
 
-const sizes = { B: 1, H: 2, G: 2, L: 4, S: 4, D: 2, E: 2 };
+const sizes = { B: 1, H: 2, G: 2, L: 4, S: 4, D: 4, E: 4 };
 const aShape = open(
   options(
-    { B: positive(), H: positive(2), G: positive(2), L: positive(4), S: positive(4), D: positive(2), E: positive(2) },
+    { B: positive(), H: positive(2), G: positive(2), L: positive(4), S: positive(4), D: positive(4), E: positive(4) },
     Object.keys(sizes),
   ),
 );
-const x = floats(1, 2, 4, 2);
+const x = floats(1, 2, 4, 4);
 /** Options of every call; `settled` where no tensor is looked at. */
 const common = {
   causal: flag(),
