@@ -130,6 +130,11 @@ export const published: Readonly<Record<string, Published>> = {
     values: { stride: 64 },
     ours: { part: ['union', 'the merged head of the paper'] },
   },
+  'induced-set': {
+    source: 'juho-lee/set_transformer: 32 inducing points',
+    values: { points: 32 },
+  },
+  luna: { source: 'XuezheMax/fairseq-apollo, the base model: 32 rows of memory', values: { memory: 32 } },
   linformer: {
     source: 'arXiv 2006.04768: k = 256, learned projections; headwise sharing is the first that section 4 lists',
     values: { projectedLength: 256, method: 'learned', sharing: 'headwise' },
