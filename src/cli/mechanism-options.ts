@@ -1,5 +1,5 @@
 import { knownMechanisms, mechanism as find, type Mechanism } from '../attention/index.js';
-import { parseOption, requirementOf } from '../attention/options.js';
+import { parseOption, requirementOf, type OptionSpecs } from '../attention/options.js';
 import { unknown } from '../core/names.js';
 import { reasonAgainst } from '../core/requirements.js';
 import { OptionError } from '../core/errors.js';
@@ -49,6 +49,20 @@ export function chooseMechanism(who: string, word: string, set: readonly string[
   return found!;
 }
 
+/** The options of a mixer that is named as `NAME:OPTION=VALUE:…`, and what `--set` says of it. @throws UsageError with every reason. */
+export function mixerOptions(who: string, mixer: Optioned, word: string, set: readonly string[]): Settings {
+  const reasons: string[] = [];
+  const prefix = new RegExp(`^${mixer.name}[.:]`);
+  const texts = [...word.split(':').slice(1), ...set.flatMap((one) => one.replace(prefix, '').split(':'))];
+  const found = once(
+    mixer,
+    texts.flatMap((text) => setting(mixer, text, reasons)),
+    reasons,
+  );
+  refuse(who, reasons);
+  return found;
+}
+
 /** Several, each once; `all` for every one. @throws UsageError with every reason. */
 export function chooseVariants(who: string, words: readonly string[], set: readonly string[]): readonly Variant[] {
   const reasons: string[] = [];
@@ -87,6 +101,12 @@ export function withSet<C extends Chosen>(
   });
 }
 
+/** What has options: a mechanism, or a mixer. */
+interface Optioned {
+  readonly name: string;
+  readonly definition: { readonly options: OptionSpecs };
+}
+
 type Setting = readonly [option: string, value: unknown];
 
 /** A word of `--set`; nothing and a reason for one that is refused. */
@@ -122,7 +142,7 @@ function named(name: string, reasons: string[]): Mechanism[] {
 }
 
 /** `OPTION=VALUE`; nothing and a reason for one that is refused. */
-function setting({ name, definition }: Mechanism, word: string, reasons: string[]): Setting[] {
+function setting({ name, definition }: Optioned, word: string, reasons: string[]): Setting[] {
   const [, option = word, text = ''] = /^([^=]*)=(.*)$/.exec(word) ?? [];
   const known = Object.keys(definition.options);
   const spec = Object.hasOwn(definition.options, option) ? definition.options[option] : undefined;
@@ -138,7 +158,7 @@ function setting({ name, definition }: Mechanism, word: string, reasons: string[
 }
 
 /** Options of which each is given once. */
-function once({ name }: Mechanism, settings: readonly Setting[], reasons: string[]): Settings {
+function once({ name }: Pick<Optioned, 'name'>, settings: readonly Setting[], reasons: string[]): Settings {
   const names = settings.map(([option]) => option);
   for (const option of new Set(names.filter((one, i) => names.indexOf(one) !== i))) {
     reasons.push(`${name}: ${option} is given twice`);

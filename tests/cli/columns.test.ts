@@ -28,6 +28,8 @@ const lines: readonly (readonly string[])[] = [
   ['plan', 'train', '--help'],
   ['mechanisms'],
   ...mechanisms.filter(({ definition }) => definition.pattern).map(({ name }) => ['show', name, '--length', '64']),
+  ['show', 'token-learner', '--length', '16', ...wasm],
+  ['show', 'reformer', '--length', '128', ...wasm],
   ['plan', '--no-probe', '--length', '1024', '--causal', '--training', ...wasm],
   ['plan', 'train', '--no-probe', '--lengths', '64', '--memory-limit', '30MB', ...wasm],
 ];

@@ -83,6 +83,26 @@ describe('show', () => {
     expect(readFileSync(join(cwd, 'p.svg'), 'utf8')).toContain('line below: samples');
   });
 
+  test('a mixer of layers: formula, options, cost, and which rows depend on which', async () => {
+    const cwd = temporaryFolder();
+    const { code, out } = await cli(['show', 'mlp-mixer:hidden=64', '--svg', 'p.svg', ...wasm], { cwd });
+    expect(code).toBe(0);
+    expect(out).toContain('arXiv:2105.01601');
+    expect(out).toContain('(here 64)');
+    // 2·n·F·T
+    expect(out).toMatch(/multiply-adds +402,653,184/);
+    expect(out.split('\n').filter((line) => line.startsWith('│'))).toHaveLength(36);
+    expect(malformed(readFileSync(join(cwd, 'p.svg'), 'utf8'))).toBeUndefined();
+    const facts = await cli(['show', '--json', 'token-learner']);
+    expect(JSON.parse(facts.out)).toMatchObject({
+      level: 'mixer',
+      chosen: { tokens: 16, hidden: 64 },
+      parameters: 50240,
+    });
+    const fuser = await cli(['show', 'token-fuser', '--length', '32', ...wasm]);
+    expect(fuser.out).toContain('before training no row of the result depends on x');
+  });
+
   test('--json gives options and cost', async () => {
     const { out } = await cli(['show', 'chunked', '--set', 'keyChunk=512', '--json', ...wasm]);
     expect(JSON.parse(out)).toMatchObject({ name: 'chunked', length: 4096, pairs: 201326592 });
@@ -96,6 +116,13 @@ describe('show', () => {
     [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'did you mean "keyChunk"?'],
     [['show', 'chunked', '--set', 'a=1,keychunk=2,queryChunk=x'], 'queryChunk must be a whole number of at least 1'],
     [['show', 'chunked', '--set', 'queryChunk=0'], 'queryChunk must be a whole number of at least 1; got 0'],
+    [['show', 'mlp-mixer:hiden=3', '--set', 'mlp-mixer:hidden=0'], 'mlp-mixer: unknown option "hiden" (did you mean'],
+    [
+      ['show', 'mlp-mixer:hiden=3', '--set', 'mlp-mixer:hidden=0'],
+      'mlp-mixer: hidden must be a whole number of at least 1',
+    ],
+    [['show', 'token-learner', '--text', 'x.txt'], 'a mixer is drawn on random rows'],
+    [['show', 'mlp-mixer', '--length', '600'], 'a mixer is drawn of at most 512 rows; got 600'],
     [['show', 'strided', '--text', 'x.txt'], 'the pattern of strided is the same for every text'],
     [['show', 'strided', '--length', '5000'], 'a pattern is drawn of at most 4096 positions; got 5000'],
     [['show', 'reformer', '--length', '64', '--head', '7'], '--head: the model has heads 0 to 3; got 7'],

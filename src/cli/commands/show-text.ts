@@ -12,6 +12,7 @@ import { loadModel } from '../../train/model-file.js';
 import { type Io, UsageError } from '../io.js';
 import { readText, type TextFile } from '../text-file.js';
 import { withDevice } from '../common-options.js';
+import type { Picture } from './show-picture.js';
 
 /** Lengths that are tried where none is asked for: the first at which the mechanism chooses by the data. */
 const LENGTHS = [1024, 2048, 4096, 8192, 16384];
@@ -19,16 +20,6 @@ const LENGTHS = [1024, 2048, 4096, 8192, 16384];
 const MIXED = 128;
 /** Bytes of the text that are drawn. */
 const DRAWN = 1170;
-
-export interface TextPicture {
-  readonly panels: readonly Panel[];
-  readonly caption: string;
-  readonly text: MarkedText | undefined;
-  /** Whether shades are weights, of which the largest is as dark as can be; else shares of pairs. */
-  readonly weights: boolean;
-  /** Groups with some of their bytes, for a terminal. */
-  readonly groups: readonly (readonly [name: string, members: readonly string[]])[];
-}
 
 interface Asked {
   readonly length: number | undefined;
@@ -45,7 +36,7 @@ export async function textPicture(
   settings: AnyOptions,
   asked: Asked,
   io: Pick<Io, 'cwd'>,
-): Promise<TextPicture> {
+): Promise<Picture> {
   const { choices, level } = mechanism.definition;
   const first = choices ? LENGTHS : level === 'mixer' ? [MIXED] : [LENGTHS[0]!];
   const lengths = asked.length === undefined ? first : [asked.length];
@@ -85,7 +76,7 @@ async function drawn(
   text: TextFile,
   bytes: Uint8Array,
   note: string,
-): Promise<TextPicture> {
+): Promise<Picture> {
   const { queries, keys, shared, group } = chosen ?? {};
   const where = `${bytes.length} bytes of ${text.name}, ${note}: queries down, keys to the right`;
   const panels: Panel[] = [{ grid: shades(await head.shares()), title: 'in the order of the text' }];

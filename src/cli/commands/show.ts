@@ -1,32 +1,34 @@
 import { compile } from '../../codegen/expression/index.js';
+import { mixers } from '../../models/index.js';
+import type { MixerKind } from '../../nn/index.js';
 import { jsonOutput } from '../json-output.js';
 import { causal as causalMask } from '../../masks/index.js';
 import {
+  knownMechanisms,
   mechanisms,
   rehearse,
   type AnyOptions,
   type AttentionShape,
   type Mechanism,
-  type OptionSpec,
 } from '../../attention/index.js';
-import { requirementOf } from '../../attention/options.js';
 import { printable, styleFor, type Style } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import { deviceOption, jsonBeforeWords, noPositionals, seedOption, threadsOption } from '../common-options.js';
 import { OutputFile } from '../files.js';
-import { fold } from '../fold.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
-import { chooseMechanism, setOption } from '../mechanism-options.js';
-import { beside, coarser, grid, stretched, terminalLines } from '../../report/picture/grid.js';
+import { chooseMechanism, mixerOptions, setOption } from '../mechanism-options.js';
+import { beside, coarser, grid } from '../../report/picture/grid.js';
 import { png } from '../picture/png.js';
 import { svg } from '../../report/picture/svg.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { definitions } from '../table.js';
 import { described } from './mechanisms.js';
-import { textPicture, type TextPicture } from './show-text.js';
+import { mixerFacts, mixerNamed, mixerPicture, mixerText } from './show-mixer.js';
+import { optionLines, pictureLines, sources, type Picture } from './show-picture.js';
+import { textPicture } from './show-text.js';
 
 const WHO = 'subquad show';
 
@@ -63,9 +65,9 @@ const options = {
 const help: HelpText = {
   usage: `${WHO} NAME[:OPTION=VALUE…] [options]`,
   about:
-    'One mechanism: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes, on a text where the data decides.',
+    'One mechanism or mixer: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes, on a text where the data decides.',
   options,
-  notes: `Mechanisms: ${mechanisms.map(({ name }) => name).join(', ')}.`,
+  notes: `Mechanisms: ${mechanisms.map(({ name }) => name).join(', ')}.\nMixers of layers: ${mixers.map(({ name }) => name).join(', ')}.`,
   examples: [
     [`${WHO} flash`, 'what it is'],
     [`${WHO} standard --causal --length 64`, 'the causal triangle'],
@@ -78,31 +80,27 @@ const heads = 12;
 const headDim = 64;
 /** The length at which costs are reported. */
 const costLength = 4096;
-const terminalCells = 36;
 
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   const [name, ...rest] = positionals;
   noPositionals(WHO, rest);
   if (name === undefined) throw new UsageError(`${WHO}: name a mechanism; see subquad mechanisms`);
-  const { mechanism, options: own } = chooseMechanism(WHO, name, values.set);
-  const settings = {
-    ...own,
-    ...(values.causal ? { causal: true } : {}),
-    seed: values.seed,
-  };
+  const mixer = mixerNamed(name.split(':')[0]!);
+  const known = knownMechanisms().some((one) => one.name === mixer?.name);
+  const subject = mixer && !known ? ofMixer(mixer, name, values) : ofMechanism(name, values, io);
   const files = {
     svg: values.svg === undefined ? undefined : new OutputFile(WHO, 'svg', values.svg, io),
     png: values.png === undefined ? undefined : new OutputFile(WHO, 'png', values.png, io),
   };
   const json = jsonOutput(WHO, values.json, io);
-  const facts = factsOf(mechanism, settings);
   if (json) {
-    json.write({ ...described(mechanism), ...facts });
+    json.write(subject.facts());
     if (!files.svg && !files.png) return 0;
   }
-  const picture = await pictureOf(mechanism, settings, values, io);
-  if (!json) io.out(render(mechanism, facts, picture, styleFor(io, io.outTerminal)));
+  const picture = await subject.picture();
+  const style = styleFor(io, io.outTerminal);
+  if (!json) io.out([...subject.text(style), ...pictureLines(picture, style)].join('\n'));
   const title = `${name}${values.causal ? ', causal' : ''}`;
   const { panels, caption, text } = picture;
   const drawn = panels.map((panel) => ({ ...panel, grid: coarser(panel.grid, 256) }));
@@ -110,6 +108,38 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   files.png?.write(png(beside(panels.map(({ grid: cells }) => coarser(cells, 512)))));
   for (const file of [files.svg, files.png]) if (file) io.err(`wrote ${printable(file.path)}\n`);
   return 0;
+}
+
+/** What is shown. */
+interface Subject {
+  /** As plain data. */
+  readonly facts: () => Readonly<Record<string, unknown>>;
+  readonly text: (style: Style) => readonly string[];
+  readonly picture: () => Promise<Picture>;
+}
+
+type Asked = Values<typeof options>;
+
+function ofMechanism(name: string, values: Asked, io: Io): Subject {
+  const { mechanism, options: own } = chooseMechanism(WHO, name, values.set);
+  const settings = { ...own, ...(values.causal ? { causal: true } : {}), seed: values.seed };
+  const facts = factsOf(mechanism, settings);
+  return {
+    facts: () => ({ ...described(mechanism), ...facts }),
+    text: (style) => render(mechanism, facts, style),
+    picture: () => pictureOf(mechanism, settings, values, io),
+  };
+}
+
+function ofMixer(kind: MixerKind, name: string, values: Asked): Subject {
+  const own = mixerOptions(WHO, kind, name, values.set);
+  const facts = mixerFacts(kind, own, values.causal);
+  const { summary, formula, supports, paper } = kind.definition;
+  return {
+    facts: () => ({ name: kind.name, level: 'mixer', summary, formula, supports, paper, ...facts }),
+    text: (style) => mixerText(kind, facts, style),
+    picture: () => mixerPicture(WHO, kind, own, values),
+  };
 }
 
 const shapeOf = (length: number): AttentionShape => ({
@@ -151,12 +181,7 @@ function factsOf(mechanism: Mechanism, settings: AnyOptions): Facts {
 const longestPattern = 4096;
 
 /** The pattern of a mechanism that has one, else its weights on a text. */
-async function pictureOf(
-  mechanism: Mechanism,
-  settings: AnyOptions,
-  values: Values<typeof options>,
-  io: Io,
-): Promise<TextPicture> {
+async function pictureOf(mechanism: Mechanism, settings: AnyOptions, values: Asked, io: Io): Promise<Picture> {
   const { length = 1024, head } = values;
   const pattern = mechanism.definition.pattern && mechanism.pattern(shapeOf(length), settings);
   if (pattern === undefined) return textPicture(WHO, mechanism, settings, values, io);
@@ -172,21 +197,14 @@ async function pictureOf(
   return {
     panels: [{ grid: grid(length, length, (q, k) => sees(0, head, q, k)), title: '' }],
     caption: `pairs of ${length} positions, head ${head}: queries down, keys to the right`,
-    text: undefined,
     groups: [],
     weights: false,
   };
 }
 
-function render(
-  mechanism: Mechanism,
-  facts: Facts,
-  { panels, caption, groups, weights }: TextPicture,
-  style: Style,
-): string {
+function render(mechanism: Mechanism, facts: Facts, style: Style): readonly string[] {
   const { definition } = mechanism;
-  const { paper, supports } = definition;
-  const arxiv = paper.arxiv === undefined ? '' : `, arXiv:${paper.arxiv}`;
+  const { supports } = definition;
   const does = [
     supports.causal === 'only' ? 'causal only' : supports.causal && 'causal',
     supports.cross && 'cross-attention',
@@ -202,8 +220,7 @@ function render(
       ['time', definition.complexity],
       ['exactness', definition.exactness],
       ['takes', does.length === 0 ? 'one sequence, bidirectional' : does.join(', ')],
-      ['paper', `${paper.authors} ${paper.year}, ${paper.title}${arxiv}`],
-      ...(definition.relativeToPaper === undefined ? [] : [['relative to it', definition.relativeToPaper] as const]),
+      ...sources(definition),
     ],
     style,
   );
@@ -215,40 +232,13 @@ function render(
     ],
     style,
   );
-  const entries = Object.entries(definition.options);
-  const width = Math.max(0, ...entries.map(([name]) => name.length));
-  const list = entries.map(([name, spec]) => optionLine(name.padEnd(width), spec, facts.chosen[name], style));
   return [
     `${style.bold(definition.name)}  ${definition.summary}\n`,
     head,
-    style.bold('Options'),
-    ...(list.length === 0 ? ['  none'] : list),
-    '',
+    ...optionLines(definition.options, facts.chosen, style),
     style.bold(`Cost at ${format.integer(facts.length)} positions, ${heads} heads of ${headDim}`),
     cost,
-    style.bold('Picture'),
-    ...panels.flatMap(({ grid: cells, title }) => {
-      const coarse = coarser(cells, Math.min(terminalCells, Math.floor((style.columns - 2) / 2)));
-      return [...(panels.length > 1 ? [title] : []), ...terminalLines(weights ? stretched(coarse) : coarse)];
-    }),
-    style.dim(caption),
-    '',
-    ...(groups.length === 0
-      ? []
-      : [style.bold('On the text, each byte at the end of what stands before it'), groupList(groups, style)]),
-  ].join('\n');
-}
-
-const groupList = (groups: TextPicture['groups'], style: Style): string =>
-  definitions(
-    groups.map(([name, members]) => [name, members.map(printable).join('  ')] as const),
-    style,
-  );
-
-function optionLine(name: string, spec: OptionSpec, value: unknown, style: Style): string {
-  const shown = Array.isArray(value) ? value.join('+') || 'none' : String(value);
-  const line = `  ${style.accent(name)}  ${spec.help}; ${requirementOf(spec).must} ${style.dim(`(here ${shown})`)}`;
-  return fold(line, style.columns, name.length + 2).join('\n');
+  ];
 }
 
 export const show: Command = { summary: 'one mechanism: formula, options, cost and its picture', help, run };

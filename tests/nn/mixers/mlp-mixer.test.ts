@@ -11,7 +11,7 @@ import { checkMixer, sizes, streamOf } from './check.js';
 
 onEveryDevice((on) => {
   test('is a perceptron over the rows of every feature, with weights of the rows that there are', async () => {
-    await checkMixer(on.device, mlpMixer, { hidden: 6 }, (g, x, p, rows) => {
+    await checkMixer(on.device, mlpMixer, { hidden: 13 }, (g, x, p, rows) => {
       const hidden = activated(g, 'gelu-tanh', affine(g, g.transpose(x), g.rows(p('up'), 0, x.rows), p('upBias')));
       return g.transpose(affine(g, hidden, g.columns(p('down'), 0, rows), g.columns(p('downBias'), 0, rows)));
     });
