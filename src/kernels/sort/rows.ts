@@ -1,4 +1,4 @@
-import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
+import type { I32, Pointer, VectorBuilder, VI } from '../../codegen/vector.js';
 import { bytesPerElement, type Dtype } from '../../core/dtype.js';
 import { loadLanes } from '../cast/convert.js';
 import { typedKernel } from '../typed-kernel.js';
@@ -86,16 +86,22 @@ export const topKKernel = typedKernel({
         writeKeys(k, spec, x, zero, p.length, rowKeys);
         const { last, equal } = lastChosen(k, rowKeys, p.length, p.chosen);
         const found = k.variable('i32', 0);
-        k.loop(0, p.length, (i) => {
-          const key = k.loadI32(k.offset(rowKeys, i, 4));
-          const fits = k.and(k.eq(key, last), k.gt(equal, 0));
-          k.if(k.or(k.lt(key, last), fits), () => {
-            k.store(k.offset(keys, found, 4), key);
-            k.store(k.offset(items, found, 4), i);
-            k.assign(found, k.add(found, 1));
-            k.assign(equal, k.sub(equal, fits));
-          });
-        });
+        eachWhere(
+          k,
+          rowKeys,
+          p.length,
+          (key) => k.le(key, k.splat(last)),
+          (i) => {
+            const key = k.loadI32(k.offset(rowKeys, i, 4));
+            const fits = k.and(k.eq(key, last), k.gt(equal, 0));
+            k.if(k.or(k.lt(key, last), fits), () => {
+              k.store(k.offset(keys, found, 4), key);
+              k.store(k.offset(items, found, 4), i);
+              k.assign(found, k.add(found, 1));
+              k.assign(equal, k.sub(equal, fits));
+            });
+          },
+        );
         const sorted = sortItems(k, { counts: k.scratch, keys, items, otherKeys, otherItems, count: p.chosen });
         k.loop(0, p.chosen, (i) =>
           k.store(k.offset(p.out, k.add(k.mul(row, p.chosen), i), 4), k.loadI32(k.offset(sorted, i, 4))),
@@ -105,19 +111,36 @@ export const topKKernel = typedKernel({
   },
 });
 
+/** Calls `body` for the elements of every vector in which `test` holds for a key, in order. */
+function eachWhere(k: VectorBuilder, keys: Pointer, length: I32, test: (key: VI) => VI, body: (i: I32) => void): void {
+  const whole = k.and(length, -k.width);
+  k.loop(
+    0,
+    whole,
+    (at) => k.if(k.any(test(k.loadVI(k.offset(keys, at, 4)))), () => k.loop(at, k.add(at, k.width), body)),
+    k.width,
+  );
+  k.loop(whole, length, body);
+}
+
 /** The key that is number `chosen` in the order, and how many equal to it are among the chosen. */
 function lastChosen(k: VectorBuilder, keys: Pointer, length: I32, chosen: I32) {
   const equal = k.variable('i32', chosen);
   const last = k.variable('i32', 0);
   for (let digit = digits - 1; digit >= 0; digit--) {
     const top = digit === digits - 1;
-    k.loop(0, radix, (i) => k.store(k.offset(k.scratch, i, 4), k.constant('vi', 0)), k.width);
-    k.loop(0, length, (i) => {
-      const key = k.loadI32(k.offset(keys, i, 4));
-      const count = (): unknown => increment(k, k.offset(k.scratch, digitOf(k, key, digit), 4));
-      if (top) count();
-      else k.if(k.eq(k.shrSigned(k.xor(key, last), 8 * (digit + 1)), 0), () => void count());
-    });
+    if (top) countHighest(k, keys, length);
+    else {
+      clear(k, radix);
+      const shift = 8 * (digit + 1);
+      const alike = (key: VI): VI => k.eq(k.shrSigned(k.xor(key, k.splat(last)), shift), 0);
+      eachWhere(k, keys, length, alike, (i) => {
+        const key = k.loadI32(k.offset(keys, i, 4));
+        k.if(k.eq(k.shrSigned(k.xor(key, last), shift), 0), () => {
+          increment(k, k.offset(k.scratch, digitOf(k, key, digit), 4));
+        });
+      });
+    }
     // the first digit up to which there are enough
     const value = k.variable('i32', 0);
     const here = (): I32 => k.loadI32(k.offset(k.scratch, value, 4));
@@ -132,6 +155,42 @@ function lastChosen(k: VectorBuilder, keys: Pointer, length: I32, chosen: I32) {
     k.assign(last, k.or(last, k.shl(bits, 8 * digit)));
   }
   return { last, equal };
+}
+
+const clear = (k: VectorBuilder, words: number): void =>
+  void k.loop(0, words, (i) => k.store(k.offset(k.scratch, i, 4), k.constant('vi', 0)), k.width);
+
+/** How often each value is the highest digit. Neighbours, which are often alike, are counted apart: a count waits for the one before. */
+function countHighest(k: VectorBuilder, keys: Pointer, length: I32): void {
+  const apart = countWords / radix;
+  const table = (i: number): Pointer => k.offset(k.scratch, 4 * radix * i);
+  const count = (i: I32, to: number): void => {
+    const key = k.loadI32(k.offset(keys, i, 4));
+    increment(k, k.offset(table(to), digitOf(k, key, digits - 1), 4));
+  };
+  clear(k, countWords);
+  const whole = k.and(length, -apart);
+  k.loop(
+    0,
+    whole,
+    (i) => {
+      for (let to = 0; to < apart; to++) count(k.add(i, to), to);
+    },
+    apart,
+  );
+  k.loop(whole, length, (i) => count(i, 0));
+  k.loop(
+    0,
+    radix,
+    (i) => {
+      const counts = Array.from({ length: apart }, (_, to) => k.loadVI(k.offset(table(to), i, 4)));
+      k.store(
+        k.offset(k.scratch, i, 4),
+        counts.reduce((a, b) => k.add(a, b)),
+      );
+    },
+    k.width,
+  );
 }
 
 function digitOf(k: VectorBuilder, key: I32, digit: number): I32 {
