@@ -1,6 +1,7 @@
 import { rehearse, type Taken } from '../../../src/attention/index.js';
 import { measure } from '../../../src/attention/rehearse.js';
 import { liveTensors, leakedTensors, tensor, disposeAll } from '../../../src/tensor/index.js';
+import { full } from '../../support/full.js';
 import { admits, base, causalities, describeCase, optionSets, plainCases, sizesOf } from './cases.js';
 import { callOptions } from './data.js';
 import { run } from './run.js';
@@ -18,8 +19,10 @@ const large = { ...base, B: 2, H: 4, G: 4, D: 64, E: 64 };
 export const formula: Check = async (gated, { device }) => {
   const { mechanism, spec } = gated;
   const shapes = spec.costShapes ?? [512, 1000].map((n) => ({ ...large, L: n, S: n }));
-  const cases = optionSets(spec).flatMap((options) =>
-    shapes.flatMap((shape) => causalities(mechanism).map((causal) => ({ shape, options, causal }))),
+  const cases = optionSets(spec).flatMap((options, n) =>
+    shapes
+      .slice(0, full || n === 0 ? undefined : 1)
+      .flatMap((shape) => causalities(mechanism).map((causal) => ({ shape, options, causal }))),
   );
   const admitted = cases.filter((one) => admits(mechanism, one));
   if (admitted.length === 0)
