@@ -4,12 +4,13 @@ import { isOfKernels } from './is-of-kernels.js';
 
 const root = join(import.meta.dirname, '../..');
 
+/** Names of tests that `npm test` leaves out of gates, or has in smaller, and all native blocks. */
+export const restPattern = 'native|sweep: |forward and backward|at random|number of threads';
+
 /**
  * The test files of which `npm test` leaves something out, by what they say: `whole` have sweeps of their own, which look at
  * the variable; of `natively` only the native blocks, sweeps, and what `restPattern` names of gates, are left out.
  */
-export const restPattern = 'native|sweep: |forward and backward|at random|number of threads';
-
 export function leftOut(): { readonly whole: readonly string[]; readonly natively: readonly string[] } {
   const files = readdirSync(join(root, 'tests'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts') && !name.startsWith('browser'))
