@@ -3,7 +3,7 @@ import type { Tensor } from '../tensor/index.js';
 
 /** Tokens in the order in which a mechanism gathers them, cut into groups that stand together. */
 export interface Gathered {
-  /** i32 `[B, heads, m]`; a token may be there several times, or not at all. */
+  /** i32 `[B, heads, m]`; a token may be there several times, or not at all; −1 is none. */
   readonly order: Tensor;
   /** Places of a group, of which the last may have fewer; or the group of each place, i32 `[B, heads, m]`. */
   readonly groups: number | Tensor;

@@ -106,7 +106,8 @@ function cellsOf(order: Int32Array | undefined, length: number): { readonly cell
   const cells = Math.min(places, MOST_CELLS);
   const cell = new Int32Array(length).fill(-1);
   for (let place = places - 1; place >= 0; place--) {
-    cell[order?.[place] ?? place] = Math.floor((place * cells) / places);
+    const token = order?.[place] ?? place;
+    if (token >= 0) cell[token] = Math.floor((place * cells) / places);
   }
   return { cell, cells };
 }

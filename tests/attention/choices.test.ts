@@ -40,6 +40,15 @@ const rules: Readonly<
         shared!.keys.includes(k),
   ],
   clusterformer: [{ numClusters: 6, chunkLength: 8 }, together],
+  // the likeliest block alone, and the own one
+  sinkhorn: [
+    { blockSize: 8, sorting: 'topK' },
+    ({ queries, keys }) =>
+      (q, k) => {
+        const block = queries!.groups[queries!.order.indexOf(q)]!;
+        return Math.floor(k / 8) === block || keys!.order.subarray(8 * block, 8 * block + 8).includes(k);
+      },
+  ],
   routing: [{ numClusters: 4, clusterSize: 10 }, together],
 };
 
@@ -102,6 +111,18 @@ onEveryDevice((on) => {
     expect(await head('reformer', { chunkLength: length }).chosen()).toBeUndefined();
     expect(await head('hyper', { minLength: length + 1 }).chosen()).toBeUndefined();
     expect(await head('flash', {}).chosen()).toBeUndefined();
+  });
+
+  test('sinkhorn: the first blocks of its order are shared by all; causal, the block before is the last that is sorted', async () => {
+    const one = head('sinkhorn', { blockSize: 8, sorting: 'topK', sortCut: 2 });
+    const { shared } = (await one.chosen())!;
+    const { values } = await one.shares();
+    expect(shared!.keys).toHaveLength(16);
+    for (let k = 0; k < length; k++) expect(values[k]! > 0).toBe(shared!.keys.includes(k));
+    const causal = (await head('sinkhorn', { blockSize: 8, causal: true }).chosen())!;
+    // a null block beside the first
+    expect([...causal.keys!.order.subarray(0, 8)]).toEqual(Array(8).fill(-1));
+    causal.keys!.order.forEach((key, place) => expect(key).toBeLessThan(8 * Math.floor(place / 8)));
   });
 
   test('causal hyper and lev: keys of the past of their queries', async () => {

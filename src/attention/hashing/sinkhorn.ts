@@ -1,5 +1,6 @@
-import { add, attend, broadcastTo, concat, reshape, slice } from '../../ops/index.js';
-import type { Tensor } from '../../tensor/index.js';
+import { select, variable } from '../../codegen/expression/index.js';
+import { add, argmax, attend, broadcastTo, concat, map, reshape, slice } from '../../ops/index.js';
+import { tensor, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, flag, integer, number, type AttentionShape, type OptionValues } from '../options.js';
 import { costOfPairs } from '../pairs.js';
@@ -98,6 +99,23 @@ export const sinkhorn = defineAttention({
     const sorting = own.sorting === 'sinkhorn' ? B * H * rows * columns * b * (D + E) : 0;
     return { pairs: pairs!, multiplyAdds: multiplyAdds + order + sorting };
   },
+  choices: (call) => {
+    const { B, H, L } = call.shape;
+    const { blockSize, sortCut } = call.options;
+    const sorted = likeliest(call);
+    if (sortCut > 0) {
+      return {
+        shared: { keys: slice(sorted, { axis: 2, end: sortCut * blockSize }), are: 'keys of the sorted blocks' },
+      };
+    }
+    const inText = Int32Array.from({ length: B * H * L }, (_, i) => i % L);
+    const order = tensor(inText, [B, H, L], { device: call.q.device });
+    return {
+      group: 'block',
+      queries: { order, groups: blockSize },
+      keys: { order: sorted, groups: blockSize },
+    };
+  },
   forward: (call) => {
     const { shape, lengths, options: own } = call;
     const { B, H, L, D, E } = shape;
@@ -135,6 +153,27 @@ function orderOf({ q, k, causal, lengths, training, shape, options: own }: Sinkh
   const r = tempered(logits, own, training);
   if (own.sorting === 'topK') return largest(r, each);
   return { sorting: 'sinkhorn', weights: (causal ? causalSinkhorn : normalised)(r, own.iterations) };
+}
+
+const [column, within] = [variable('x0', 'i32'), variable('x1', 'i32')];
+
+/** The tokens of the block that has most of each sorted one, −1 for those of a null block, i32 `[B,H,n]`. */
+function likeliest(call: SinkhornCall): Tensor {
+  const { shape, lengths, causal, options: own } = call;
+  const { B, H, L } = shape;
+  const [, each] = countsOf(shape, own);
+  const nulls = causal ? each : 0;
+  const order = orderOf({ ...call, q: realKeys(call.q, lengths), k: realKeys(call.k, lengths) });
+  const blocks =
+    order.sorting === 'topK' ? slice(order.blocks, { axis: 3, end: 1 }) : argmax(order.weights, { axis: -1 });
+  const places = tensor(
+    Int32Array.from({ length: own.blockSize }, (_, i) => i),
+    [own.blockSize],
+    { device: call.q.device },
+  );
+  const token = column.sub(nulls).mul(own.blockSize).add(within);
+  const ofBlocks = reshape(blocks, [B, H, L / own.blockSize, 1]);
+  return reshape(map(select(column.lt(nulls), -1, token), ofBlocks, places), [B, H, L]);
 }
 
 /** The blocks that are sorted, a row each; causal, null blocks before all but the last. */

@@ -5,7 +5,7 @@ import { coarser, grid, type Grid } from '../../report/picture/grid.js';
 import type { MarkedText } from '../../report/picture/marked-text.js';
 import type { Panel } from '../../report/picture/svg.js';
 import { BUNDLED_MODEL, BUNDLED_TEXT } from '../../studies/bundled.js';
-import { MOST_CELLS, OneHead, type Chosen, type Shares } from '../../studies/chosen.js';
+import { MOST_CELLS, OneHead, type Chosen, type Places, type Shares } from '../../studies/chosen.js';
 import { textFeatures, type Features } from '../../studies/features.js';
 import { modelFeatures } from '../../studies/model-features.js';
 import { loadModel } from '../../train/model-file.js';
@@ -92,7 +92,7 @@ async function drawn(
     weights: true,
     caption: `weights of ${where}`,
     text: chosen && marked(chosen, bytes),
-    groups: [...(queries ? members(group!, queries, bytes) : []), ...(shared ? [sharedKeys(shared, bytes)] : [])],
+    groups: [...(queries ? members(group!, queries, keys, bytes) : []), ...(shared ? [sharedKeys(shared, bytes)] : [])],
   };
 }
 
@@ -129,20 +129,35 @@ function marked({ group, queries, shared }: Chosen, bytes: Uint8Array): MarkedTe
   return { characters, legend: legend.filter((part) => part !== undefined).join('; ') };
 }
 
-/** Some groups, spread over all, with some of their bytes, each at the end of what stands before it. */
+/**
+ * Some groups, spread over all, with some of their bytes, each at the end of what stands before it; keys where they are in other groups
+ * than the same bytes as queries.
+ */
 function members(
   name: string,
-  { order, groups }: NonNullable<Chosen['queries']>,
+  queries: Places,
+  keys: Places | undefined,
   bytes: Uint8Array,
 ): (readonly [string, readonly string[]])[] {
-  const all = [...new Set(groups)];
-  const shown = Math.min(8, all.length);
-  return Array.from({ length: shown }, (_, i) => {
-    const group = all[Math.floor((i * all.length) / shown)]!;
-    const tokens = order.filter((__, place) => groups[place] === group);
-    return [`${name} ${group}`, spread(tokens).map((token) => before(bytes, token))] as const;
-  });
+  const sides: (readonly [string, Places])[] =
+    keys === undefined || sameOrder(queries, keys)
+      ? [['', queries]]
+      : [
+          [' queries', queries],
+          [' keys', keys],
+        ];
+  const all = [...new Set(queries.groups)];
+  const shown = Math.min(8 / sides.length, all.length);
+  return Array.from({ length: shown }, (_, i) => all[Math.floor((i * all.length) / shown)]!).flatMap((group) =>
+    sides.map(([side, { order, groups }]) => {
+      const tokens = order.filter((token, place) => token >= 0 && groups[place] === group);
+      return [`${name} ${group}${side}`, spread(tokens).map((token) => before(bytes, token))] as const;
+    }),
+  );
 }
+
+const sameOrder = (a: Places, b: Places): boolean =>
+  a.order.length === b.order.length && a.order.every((token, place) => token === b.order[place]);
 
 const sharedKeys = ({ keys, are }: NonNullable<Chosen['shared']>, bytes: Uint8Array) =>
   [are, spread(keys).map((token) => before(bytes, token))] as const;
