@@ -2,9 +2,14 @@ import type { OptionSpecs } from '../../attention/options.js';
 import { Registry, type RegisterOptions } from '../../core/registry.js';
 import { MixerKind } from './define.js';
 import { fnetMixer } from './fnet.js';
+import { inducedSetMixer } from './induced-set.js';
 import { linearEncoder } from './linear-encoder.js';
+import { lunaMixer } from './luna.js';
 import { mlpMixer } from './mlp-mixer.js';
+import { perceiver } from './perceiver.js';
+import { poolingAttention } from './pooling-attention.js';
 import { randomEncoder } from './random-encoder.js';
+import { setAttention } from './set-attention.js';
 import { synthesizerMixer } from './synthesizer.js';
 import { tokenFuser } from './token-fuser.js';
 import { tokenLearner } from './token-learner.js';
@@ -18,6 +23,11 @@ export const mixers: readonly MixerKind[] = [
   synthesizerMixer,
   tokenLearner,
   tokenFuser,
+  lunaMixer,
+  setAttention,
+  inducedSetMixer,
+  poolingAttention,
+  perceiver,
 ];
 
 const registry = new Registry(

@@ -2,6 +2,7 @@ import type { Mixer, MixerKind, MixerSizes } from '../../../src/nn/index.js';
 import type { Device } from '../../../src/devices/index.js';
 import { add } from '../../../src/ops/index.js';
 import { tensor, type Tensor } from '../../../src/tensor/index.js';
+import { withoutPadding } from '../../../src/attention/patterns/without-padding.js';
 import type { Graph, Matrix } from '../../oracles/graph.js';
 import { checkModule } from '../check.js';
 
@@ -49,6 +50,42 @@ export async function checkMixer(
       oracle: (g, x, parameter) =>
         g.concatRows(
           [0, 1].map((b) => formula(g, g.rows(x, b * rows, b * rows + (lengths?.[b] ?? rows)), parameter, rows)),
+        ),
+    });
+  }
+}
+
+/** As `checkMixer`, for mixers whose rows after the real ones may be anything; `formula` is of the real rows and gives those. */
+export async function checkRealRows(
+  device: Device,
+  kind: MixerKind,
+  options: Readonly<Record<string, unknown>>,
+  formula: (g: Graph, x: Matrix, parameter: (name: string) => Matrix) => Matrix,
+  given: Partial<MixerSizes> & { readonly rows?: readonly number[] } = {},
+): Promise<void> {
+  const { rows: counts = [sizes.length, 1], ...own } = given;
+  const all = { ...sizes, ...own };
+  const [most] = counts as readonly [number];
+  const cases = [...counts.map((rows) => [rows, [rows, rows]] as const), [most, [most, most - 3]] as const];
+  for (const [rows, lengths] of cases) {
+    const module = kind.create(all, options);
+    const kept = lengths.map((length) => module.resize?.(length) ?? length);
+    const width = module.resize?.(rows) ?? rows;
+    await checkModule(device, {
+      name: `${kind.name}, lengths ${lengths.join()}`,
+      module,
+      shape: [2, rows, all.features],
+      run: (mixer: Mixer, x) =>
+        withoutPadding(streamOf(mixer, add(x, poison(device, lengths, rows)), { lengths }), kept),
+      oracle: (g, x, parameter) =>
+        g.concatRows(
+          [0, 1].flatMap((b) => {
+            const real = formula(g, g.rows(x, b * rows, b * rows + lengths[b]!), parameter);
+            const missing = width - real.rows;
+            return missing === 0
+              ? [real]
+              : [real, g.constant(new Float64Array(missing * all.features), missing, all.features)];
+          }),
         ),
     });
   }
