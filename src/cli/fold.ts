@@ -33,6 +33,9 @@ export const foldCommand = (line: string, columns: number): string[] =>
 /** What ends a line for good: a sentence or an item. */
 const ENDS = /[.:;!?\])|]\ufdd0?$/;
 
+/** A row of a table: columns stand two spaces apart. */
+const ROW = /\S {2,}\S/;
+
 /** All lines of a text, folded; where one that is too long ends within a sentence, the next is a part of it. */
 export function foldText(text: string, columns: number): string {
   const lines: string[] = [];
@@ -40,7 +43,7 @@ export function foldText(text: string, columns: number): string {
   for (const line of text.split('\n')) {
     if (open && /^\S/.test(line)) lines[lines.length - 1] += ` ${line}`;
     else lines.push(line);
-    open = visibleWidth(line) > columns && !ENDS.test(line);
+    open = visibleWidth(line) > columns && !ENDS.test(line) && !ROW.test(line);
   }
   return lines.map((line) => (COMMAND.test(line) ? foldCommand : fold)(line, columns).join('\n')).join('\n');
 }

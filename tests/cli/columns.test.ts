@@ -119,6 +119,7 @@ describe('a table', () => {
     expect(fold('', 5)).toEqual(['']);
     // the end of a line within a sentence is where somebody broke it
     expect(foldText('one two three\nfour. five six\nseven', 9)).toBe('one two\nthree\nfour.\nfive six\nseven');
+    expect(foldText('cache  /a/long/path\nlimit  2 GB', 12)).toBe('cache\n/a/long/path\nlimit  2 GB');
     expect(foldText('one two three.\nfour\n  five', 9)).toBe('one two\nthree.\nfour\n  five');
   });
 });
