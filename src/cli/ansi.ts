@@ -13,7 +13,7 @@ export interface Style {
 
 /**
  * What styles put into a text is no escape sequence yet, but a code point that Unicode keeps for use within a program: so the
- * escapes of a name, of a text from a file, are told from ours, and `printed` is the one place that makes any.
+ * escapes of a name, of a text from a file, are distinguished from ours, and `printed` is the one place that makes any.
  */
 const sequences = {
   reset: ['\ufdd0', '\u001b[0m'],

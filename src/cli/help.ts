@@ -14,7 +14,7 @@ export interface HelpText {
 
 /** Room that help needs beside an option. */
 const LEAST_HELP = 30;
-/** Of a default that is told behind the help. */
+/** Of a default that is printed behind the help. */
 const LONG = 60;
 /** Of a line of help, however wide the terminal. */
 const LONGEST = 90;

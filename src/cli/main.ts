@@ -62,7 +62,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   last(`error  subquad: the output cannot be written (${reasonOf(error)}).\n`);
   finish(1);
 });
-// then nobody can be told; the work is done all the same
+// then no message can be printed; the work is done all the same
 process.stderr.on('error', () => undefined);
 
 for (const [signal, number] of [
@@ -84,12 +84,12 @@ for (const [signal, number] of [
   });
 }
 
-/** What is said before the process exits; a stream might be too late. */
+/** Writes a last message before the process exits; a stream might be too late. */
 function last(text: string): void {
   try {
     writeSync(2, text);
   } catch {
-    // then nobody can be told
+    // then no message can be printed
   }
 }
 

@@ -39,7 +39,7 @@ export async function withPlugins<T>(who: string, argv: readonly string[], io: I
   }
 }
 
-/** What an option lacks is said by the command's own check. */
+/** A missing option is reported by the command's own check. */
 function pathsIn(argv: readonly string[]): string[] {
   const { values } = parseArgs({
     args: [...argv],

@@ -8,7 +8,7 @@ export interface Column<Row> {
   readonly width?: number;
   /** Columns that may be left out where the terminal is narrow, those of the highest number first. */
   readonly spare?: number;
-  /** What is told under the row where it does not fit behind it. */
+  /** A remark, printed under the row where it does not fit behind it. */
   readonly remark?: true;
   readonly cell: (row: Row) => string;
 }

@@ -21,7 +21,7 @@ export class ByteDecoder {
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #held = '';
 
-  /** The text that is complete with these bytes; other numbers are taken modulo 256. @throws OptionError for what is no list of numbers. */
+  /** The text that is complete with these bytes; other numbers are taken modulo 256. @throws OptionError for what is not a list of numbers. */
   push(bytes: ArrayLike<number>): string {
     checkValue('ByteDecoder', 'bytes', bytes, listOfNumbers);
     return this.#show(this.#decoder.decode(Uint8Array.from(bytes), { stream: true }), false);

@@ -35,7 +35,7 @@ export interface TileMap {
   readonly pairs: { readonly full: number; readonly partial: number };
 }
 
-/** The class of a head of a batch. @throws OptionError for what is no tile map, or numbers that are not whole. */
+/** The class of a head of a batch. @throws OptionError for what is not a tile map, or numbers that are not whole. */
 export function tileClass(map: TileMap, H: number, b: number, h: number): number {
   const { classes } = Object(map) as Partial<TileMap>;
   if (classes === undefined)

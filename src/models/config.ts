@@ -107,7 +107,7 @@ const ofMethod: Readonly<Record<string, string>> = {
 
 /**
  * A complete configuration from JSON: what is left out gets its default, and `"rope"` may stand for `{ "method": "rope" }`. Layers
- * that are not all alike are said by `layers`, `pattern` or `schedules`; a layer has what the model has, where it says nothing else.
+ * that are not all alike are listed by `layers`, `pattern` or `schedules`; a layer inherits what it does not set from the model.
  *
  * @throws OptionError with every reason at once: keys that are unknown, values out of range, choices that contradict each other.
  */

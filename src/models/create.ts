@@ -13,7 +13,7 @@ import { Transformer } from './transformer.js';
  * The model that a configuration describes, without values yet: `initialise` or `load` it. An encoder is trained on what its batches hide or
  * ask for; the batches of an encoder–decoder have a `source` (`PairBatch`).
  *
- * @throws OptionError for what is no whole configuration.
+ * @throws OptionError for what is not a whole configuration.
  */
 export function createModel(config: ModelConfig): LanguageModel {
   checkConfig('createModel', config);
@@ -48,7 +48,7 @@ export function createNextTokenModel(config: ModelConfig): LanguageModel {
 /**
  * Texts for a model to go on with, as the model offers them. One with memory has no other cache.
  *
- * @throws CapabilityError for a model that does not decode step by step; OptionError for what is no model, or a cache that it
+ * @throws CapabilityError for a model that does not decode step by step; OptionError for what is not a model, or a cache that it
  * does not have.
  */
 export function openSession(model: LanguageModel, options: SessionOptions): TextSession {

@@ -25,14 +25,14 @@ export interface ModelConfig {
   readonly mechanism: {
     readonly name: string;
     readonly options: Readonly<Record<string, unknown>>;
-    /** The file that a mechanism of your own comes from, where `registerMechanism` was told. */
+    /** The file that a mechanism of your own comes from, where `registerMechanism` was given it. */
     readonly plugin?: string;
   };
   /** How tokens see each other where it is not attention by `mechanism`; absent where it is. */
   readonly mixer?: {
     readonly name: string;
     readonly options: Readonly<Record<string, unknown>>;
-    /** The file that a mixer of your own comes from, where `registerMixer` was told. */
+    /** The file that a mixer of your own comes from, where `registerMixer` was given it. */
     readonly plugin?: string;
   };
   readonly position: PositionOptions;

@@ -14,7 +14,7 @@ export const precisions = oneOf(['f32', 'f16', 'bf16']);
 export const checkLossOptions = (who: string, options: LossOptions, more: Requirements = {}): void =>
   checkValues(who, options, { reduction: reductions, precision: precisions, ...more });
 
-/** @throws OptionError for what is no batch of tokens; `more` are inputs of the model beside them. */
+/** @throws OptionError for what is not a batch of tokens; `more` are inputs of the model beside them. */
 export const checkBatch = (batch: TokenBatch, more: Requirements = {}, needed: readonly string[] = []): void =>
   checkValues('model.loss: batch', batch, { tokens: someTensor, targets: someTensor, ...more }, [
     'tokens',

@@ -237,7 +237,7 @@ export class Session implements TextSession {
   }
 }
 
-/** The mixers of all layers. @throws CapabilityError for one that is no attention. */
+/** The mixers of all layers. @throws CapabilityError for one that is not an attention. */
 const attentionsOf = ({ stack, config }: DecodingModel): Attention[] =>
   stack.layers.map(({ attention, mixer }, layer) => {
     if (attention) return attention;

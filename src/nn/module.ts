@@ -112,7 +112,7 @@ export abstract class Module {
    * Draws all parameters, in place of what was there. Each depends on the seed and its dotted name from the root alone, so a
    * layer more changes nothing in the others.
    *
-   * @throws OptionError for what is no device, or a seed that is not a whole number of at least 0.
+   * @throws OptionError for what is not a device, or a seed that is not a whole number of at least 0.
    */
   initialise(options: InitialiseOptions): this {
     checkValues('initialise', options, { device: someDevice, seed: wholeFrom(0) }, ['device', 'seed']);

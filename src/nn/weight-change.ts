@@ -24,7 +24,7 @@ export const aChange: Requirement = having('a change', 'toOurs', 'toTheirs');
 
 type Way = (tensors: readonly Tensor[]) => readonly Tensor[];
 
-/** A change that is told of tensors alone, as many as it takes. */
+/** A change that is called with tensors alone, as many as it takes. */
 function change(
   who: string,
   toOurs: Way,
@@ -59,7 +59,7 @@ export const transposed: Change = each(
   (x) => transpose(x),
 );
 
-/** One change after the other. @throws OptionError for what is no change. */
+/** One change after the other. @throws OptionError for what is not a change. */
 export function chain(...changes: readonly Change[]): Change {
   changes.forEach((one, i) => checkValue('chain', `change ${i}`, one, aChange));
   return change(
@@ -113,7 +113,7 @@ export function reshaped(theirs: readonly number[], ours: readonly number[]): Ch
  * The entries of an axis in another order: entry i of ours is their entry `order[i]`. `ropePermutation` gives one that turns a layout of
  * rotary pairs into the other.
  *
- * @throws OptionError for what is no order of all entries.
+ * @throws OptionError for what is not an order of all entries.
  */
 export function reordered(axis: number, order: ArrayLike<number>): Change {
   checkValue('reordered', 'axis', axis, wholeNumber);

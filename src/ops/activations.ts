@@ -8,7 +8,7 @@ import { argument, mapNamed } from './map.js';
 // Activations as expressions, so that fused kernels can use them too. Each is written so that value and derivative stay
 // finite for every x up to 1e18 in size.
 
-/** `f`, which refuses what is no f32 expression, such as a tensor: those take `relu` and the like. */
+/** `f`, which refuses what is not an f32 expression, such as a tensor: those take `relu` and the like. */
 function expressionOf(who: string, f: (x: F32) => F32): (x: F32) => F32 {
   return (x) => {
     if (!(x instanceof F32)) throw new OptionError(`${who}: takes an f32 expression; got ${describe(x)}.`);

@@ -50,7 +50,7 @@ export interface GatheredOptions {
  *
  * `q` `[B,H,L,D]`, `k` `[B,G,S,D]`, `v` `[B,G,S,E]` → `out` `[B,H,L,E]`, `logsumexp` `[B,H,L]` in the original order of the queries; a
  * query that is not listed, or sees no key, gives 0 and −∞. So the results of several lists go into `mergeAttention`.
- * What a pair may see is said twice: `mask` over places decides on the host which tiles are visited at all, and `score`
+ * Which pairs are visible is given twice: `mask` over places decides on the host which tiles are visited at all, and `score`
  * and `causal` hide pairs on the device by the positions that the lists hold.
  *
  * Differentiable in q, k, v, `logsumexp` and the float tensors that `score` reads. Gathered rows live during a pass only: what

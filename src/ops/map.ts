@@ -60,7 +60,7 @@ const inputVariables: F32[] = [];
 /** The f32 variable of input i. */
 export const argument = (i: number): F32 => (inputVariables[i] ??= variable(`x${i}`, 'f32'));
 
-/** @throws OptionError for what is no expression, such as a tensor or the number of a plain function. */
+/** @throws OptionError for what is not an expression, such as a tensor or the number of a plain function. */
 export function scalarOf(who: string, value: unknown): Expression {
   if (isExpression(value)) return value;
   throw new OptionError(`${who}: takes a scalar expression, such as (x) => x.mul(2); got ${describe(value)}.`);

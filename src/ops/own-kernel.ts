@@ -87,7 +87,7 @@ let made = 0;
  * A function that runs a kernel of your own, for what no operation does: `(call) => out`. The text is written once for all CPU devices,
  * see CONTRIBUTING; where an expression says it, `map` needs no kernel.
  *
- * @throws OptionError for what is no definition; the function throws one for what its kernel does not take.
+ * @throws OptionError for what is not a definition; the function throws one for what its kernel does not take.
  */
 export function defineKernel<const P extends Kinds>(own: KernelDefinition<P>): (call: KernelCall<P>) => Tensor {
   checkValues('defineKernel', own, definition, ['name', 'parameters', 'cpu']);

@@ -19,7 +19,7 @@ export interface PoolRowsOptions {
  *
  * Source: with the softmax of a projection as weights, the dynamic convolution of Wu et al. 2019, arXiv 1901.10430.
  *
- * @throws ShapeError for other shapes; OptionError for numbers that are not floats, or a stride that is no whole number from 1 on.
+ * @throws ShapeError for other shapes; OptionError for numbers that are not floats, or a stride that is not a whole number from 1 on.
  *
  * @example
  * const x = tensor([1, 2, 3, 4, 5], [1, 1, 5, 1], { device });

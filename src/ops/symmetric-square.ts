@@ -11,7 +11,7 @@ import { stored, widened } from './cast.js';
  * upper triangle by rows. It is the square x ⊗ x without its repetitions, so that
  * `symmetricSquare(x)·symmetricSquare(y) = (x·y)²`. Differentiable; f16 and bf16 keep their dtype.
  *
- * @throws ShapeError for a tensor without axes; OptionError for a dtype that is no float.
+ * @throws ShapeError for a tensor without axes; OptionError for a dtype that is not a float.
  *
  * @example
  * symmetricSquare(tensor([3, 5], [2], { device })); // [9, 15·√2, 25]

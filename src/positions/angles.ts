@@ -98,7 +98,7 @@ export function angleTable(
   return { table, length };
 }
 
-/** The highest position. @throws OptionError for one that is no whole number of at least 0. */
+/** The highest position. @throws OptionError for one that is not a whole number of at least 0. */
 function highest(who: string, positions: ArrayLike<number>): number {
   let most = 0;
   for (let i = 0; i < positions.length; i++) {

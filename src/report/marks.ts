@@ -11,7 +11,7 @@ const families = ['standard', 'exact', 'patterns', 'low-rank', 'kernel-methods',
 const shapes = 5;
 const dashes = 3;
 
-/** The colour of a family; standard attention, which is no family, has one of its own. */
+/** The colour of a family; standard attention, which is not a family, has one of its own. */
 const familyColour = (family: string): string => `c${Math.max(0, families.indexOf(family))}`;
 
 /** Colours by family; within a family shapes and dashes in order. */

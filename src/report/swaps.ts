@@ -51,9 +51,9 @@ export function swapFindings({ rows, lengths, config }: Pick<Swaps, 'rows' | 'le
       'with its own attention.';
     if (others.length === 0) return first;
     const [best, worst] = [others[0]!, others.at(-1)!];
-    const told = (row: SwapRow): string => `${row.name} (${change(row.change)})`;
-    const rest = best === worst ? '' : `, ${told(worst)} worst`;
-    return `${first} Of what leaves pairs out or approximates, swapped in without training, ${told(best)} predicts best${rest}.`;
+    const labelled = (row: SwapRow): string => `${row.name} (${change(row.change)})`;
+    const rest = best === worst ? '' : `, ${labelled(worst)} worst`;
+    return `${first} Of what leaves pairs out or approximates, swapped in without training, ${labelled(best)} predicts best${rest}.`;
   });
 }
 

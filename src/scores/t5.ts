@@ -20,7 +20,7 @@ const requirements = { buckets: anything, maxDistance: anything, bidirectional: 
  * The bucket of a distance by the published rule, for `relative` = key − query: single distances up to half of the buckets,
  * then logarithmic ones up to `maxDistance`. The logarithm is taken in f32, as in the reference code.
  *
- * @throws OptionError for a distance that is no integer, or options out of range.
+ * @throws OptionError for a distance that is not an integer, or options out of range.
  */
 export function t5Bucket(relative: number, options: Required<T5Options>): number {
   checkValue('t5Bucket', 'relative', relative, wholeNumber);

@@ -45,7 +45,7 @@ export function integerTable(
   return { name, dtype, shape: extents, source: tensor };
 }
 
-/** Refuses what is no tensor. */
+/** Refuses what is not a tensor. */
 export function checkTensor(who: string, name: string, tensor: unknown): void {
   if (tensor !== null && typeof tensor === 'object' && Array.isArray((tensor as TensorLike).shape) && 'dtype' in tensor)
     return;

@@ -4,7 +4,7 @@ import { BUNDLED_TEXT } from './bundled.js';
 
 /** What the JSON beside a model says about the text it was trained on. */
 export interface TrainedOn {
-  /** Names of files and folders; undefined where nothing is said. */
+  /** Names of files and folders; undefined where the checkpoint has none. */
   readonly texts: readonly string[] | undefined;
   /** The share of the text that was kept for validation. */
   readonly validation: number | undefined;

@@ -7,7 +7,7 @@ import type { Storage } from './storage.js';
 const SHOWN = 6;
 const DIGITS = 5;
 
-/** What is said of a tensor. */
+/** A tensor as text. */
 interface Described {
   readonly shape: readonly number[];
   readonly dtype: Dtype;

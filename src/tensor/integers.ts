@@ -4,7 +4,7 @@ import { storageOf, type Tensor } from './tensor.js';
 /** Of i32 tensors made from host data, of their reshapes and parts, and of what operations know to be in range. */
 export const integersOf = (tensor: Tensor): Integers | undefined => storageOf(tensor).integers;
 
-/** Negative values told apart: an index tensor has one at most, which is ignored. */
+/** Distinct negative values: an index tensor has one at most, which is ignored. */
 const MOST_NEGATIVES = 4;
 
 /** Notes the range of numbers that were just written to a tensor. */

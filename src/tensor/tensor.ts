@@ -172,7 +172,7 @@ export function describeTensor(tensor: Tensor): string {
   return `${tensor[internals].name?.() ?? 'a tensor'} ${tensor.dtype}${show(tensor.shape)}`;
 }
 
-/** The storage of a live tensor. @throws OptionError for what is no tensor, or once it was disposed. */
+/** The storage of a live tensor. @throws OptionError for what is not a tensor, or once it was disposed. */
 export function storageOf(tensor: Tensor, who?: string): Storage {
   // every operation comes through here, and before it reads a shape
   const own = (tensor as Tensor | null | undefined)?.[internals];

@@ -27,7 +27,7 @@ export interface FolderLock {
 }
 
 /**
- * Takes the lock of a folder, a file with the number of this process. A lock whose process is gone is taken over, and `onStale` told
+ * Takes the lock of a folder, a file with the number of this process. A lock whose process is gone is taken over, and `onStale` is called
  * so. Of a process on another machine or in another container nobody can tell whether it runs: its lock stays.
  *
  * @throws FormatError where another process holds the folder, or it cannot be written.

@@ -79,7 +79,7 @@ const KINDS: ReadonlySet<unknown> = new Set<Metric['kind']>(['step', 'evaluation
 /**
  * The records of a `metrics.jsonl`, in order. A last line that was only half written is left out.
  *
- * @throws FormatError naming the first line that is no record.
+ * @throws FormatError naming the first line that is not a record.
  */
 export function parseMetrics(text: string): Metric[] {
   checkValue('parseMetrics', 'text', text, someText);

@@ -60,7 +60,7 @@ export interface ExportModelOptions {
  * file with the `NAME.json` beside it, as `exportModel` writes them with a checksum. Weights of 16 bits are widened.
  *
  * Instead of a path: a URL, an answer of `fetch`, a `Blob` or `File`, or the bytes of a file, as a page has them. There, a string is a
- * URL too. The model that comes with the package is `subquad/assets/model.safetensors`. A page that is no secure context has no
+ * URL too. The model that comes with the package is `subquad/assets/model.safetensors`. A page that is not a secure context has no
  * SHA-256: it compares the length alone.
  *
  * ```ts

@@ -73,7 +73,7 @@ const ofSession = { device: text, threads: wholeFrom(1), parameters: wholeFrom(0
 const limited = { steps: wholeFrom(0), evaluateEvery: wholeFrom(1) };
 const timed = { probe: wholeFrom(0), limits: callable };
 
-/** @throws OptionError for what is no run. */
+/** @throws OptionError for what is not a run. */
 export function checkRun(options: RunOptions): void {
   checkValues('train', options, requirements, ['folder', 'trainer', 'limits', 'bitsPerByte', 'session']);
   const limits = 'limits' in options.limits ? timed : limited;

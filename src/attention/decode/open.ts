@@ -114,13 +114,13 @@ function makeMemory(setting: Setting, whole: AttentionShape, device: Device, inp
 
 const b = variable('b', 'i32');
 
-/** A change of scores that is told which rows of `whole` those of a part are. */
+/** A change of scores whose batch rows are numbered as in `whole`. */
 function scoreOfRows(score: Score, rows: readonly number[], whole: AttentionShape): Score {
   const ordered = rows.every((row, i) => row === i);
   if (ordered || !freeVariables(score.expression(whole)).has('b')) return score;
   const row = lookup(tableOf('rows', Int32Array.from(rows)), b);
-  const told = (shape: AttendShape): F32 => score.expression({ ...shape, B: whole.B });
-  return new Score(String(score), (_, shape) => wrap(substitute(told(shape), { b: row })) as F32);
+  const expression = (shape: AttendShape): F32 => score.expression({ ...shape, B: whole.B });
+  return new Score(String(score), (_, shape) => wrap(substitute(expression(shape), { b: row })) as F32);
 }
 
 /** What the state of a decoder is for, as JSON. `maxLength` is not among it: a longer decoder takes a text on. */

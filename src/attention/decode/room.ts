@@ -103,7 +103,7 @@ export class Room implements Rows {
     copyRows(v, from, this.v, to, count);
   }
 
-  /** To be told of all values before attention reads them. */
+  /** Is called with all values before attention reads them. */
   look(v: Tensor): void {
     raiseNonFinite(v, this.flags);
   }

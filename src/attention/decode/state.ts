@@ -39,7 +39,7 @@ export function saveDecoder(of: DecoderHeader['of'], groups: Groups, rows: numbe
   return { header: { format, version, of, lengths, shapes }, tensors };
 }
 
-/** @throws OptionError for what is no header and tensors by name. */
+/** @throws OptionError for what is not a header and tensors by name. */
 export function checkParts(
   who: string,
   state: { readonly header: unknown; readonly tensors: ReadonlyMap<string, Tensor> },

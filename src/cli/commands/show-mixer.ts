@@ -15,7 +15,7 @@ const costs = { features: 768, heads: 12, headDim: 64, length: 4096 };
 /** Rows of a picture, and their features. */
 const [ROWS, MOST_ROWS, FEATURES] = [128, 512, 32];
 
-/** The mixer of a name that is no mechanism's; undefined where there is none. */
+/** The mixer of a name that is not a mechanism's; undefined where there is none. */
 export const mixerNamed = (name: string): MixerKind | undefined =>
   reasonAgainstMixer(name, undefined) === undefined ? mixer(name) : undefined;
 

@@ -3,7 +3,7 @@ import { rebuild, constantNode, freeVariables, node, variableNode, type Expressi
 import { key } from './print.js';
 import { fold, isConstant, simplify } from './simplify.js';
 
-/** `constant + Σ coefficient · atom`, where an atom is an i32 node that is no sum itself. */
+/** `constant + Σ coefficient · atom`, where an atom is an i32 node that is not a sum itself. */
 interface Affine {
   readonly constant: number;
   readonly terms: ReadonlyMap<string, Term>;

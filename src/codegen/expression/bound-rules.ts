@@ -33,7 +33,7 @@ const LARGEST = 3.4e38;
 
 /**
  * Grows f32 results outward by what a kernel's arithmetic may differ from real arithmetic: a relative error of
- * `relative` (4 units in the last place unless told), underflow to zero and overflow to infinity. NaN becomes everything.
+ * `relative` (default 4 units in the last place), underflow to zero and overflow to infinity. NaN becomes everything.
  * A single number that f32 holds exactly is what every kernel computes (`exact`: of IEEE operations only).
  */
 function rounded(lo: Lane, hi: Lane, { relative = 2 ** -21, absolute = 2 ** -126, exact = false } = {}): Bounds {

@@ -53,7 +53,7 @@ export const readWholeText = (path: string, most: number): string => Buffer.from
 /**
  * Opens a file to be read at any place. It does not wait for the writer of a pipe.
  *
- * @throws FormatError for what is no regular file, or what the system says.
+ * @throws FormatError for what is not a regular file, or what the system says.
  */
 export function openRegular(path: string): number {
   const handle = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
@@ -63,7 +63,7 @@ export function openRegular(path: string): number {
   throw new FormatError(`it is ${kind}`);
 }
 
-/** What a path stands for, where that is no regular file. */
+/** What a path stands for, where that is not a regular file. */
 export function kindOf(status: Stats): string | undefined {
   if (status.isFile()) return undefined;
   if (status.isDirectory()) return 'a folder';

@@ -58,7 +58,7 @@ export class Temporaries {
       try {
         rmSync(Buffer.from(path.slice(0, length[0])).toString(), { recursive: true, force: true });
       } catch {
-        // the process ends; nobody is left to be told
+        // the process ends; there is nobody to report to
       }
     }
   }

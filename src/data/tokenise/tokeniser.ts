@@ -16,7 +16,7 @@ export interface Tokeniser {
   readonly vocabulary: number;
   /** SHA-256 of what decides the encoding: tokenisers with the same one encode alike. */
   readonly fingerprint: string;
-  /** Any bytes are accepted; what becomes of those that are no UTF-8 is said by each tokeniser. */
+  /** Any bytes are accepted; each tokeniser documents how it treats invalid UTF-8. */
   encode(text: string | Uint8Array): Int32Array;
   decode(ids: ArrayLike<number>): string;
   decoder(): TextStream;

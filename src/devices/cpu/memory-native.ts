@@ -23,7 +23,7 @@ const SMALLEST_REGION = 64 * MiB;
 const LARGEST_REGION = 2 ** 32;
 /**
  * Touching fresh pages costs about as much as computing with them (0.7 s per GB on a virtual machine), so wholly free
- * regions are kept for the next step of a loop: this many bytes for good, more for a few seconds.
+ * regions are kept for the next step of a loop: this many bytes permanently, more for a few seconds.
  */
 const KEPT = 256 * MiB;
 const KEPT_MILLISECONDS = 5000;

@@ -9,7 +9,7 @@ export interface AttendTiles {
   readonly queryTile: number;
   /** Keys of one step; a multiple of 4 (dropout counters) and of the register rows. */
   readonly keyTile: number;
-  /** Keys of one block of the tile map: finer than a step, so that little is visited in vain at the edges of a mask. */
+  /** Keys of one block of the tile map: finer than a step, so that few hidden pairs are visited at the edges of a mask. */
   readonly keyBlock: number;
 }
 

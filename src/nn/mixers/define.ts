@@ -69,7 +69,7 @@ export interface MixerCall<O extends OptionSpecs = OptionSpecs, P extends string
   readonly training: StepSeed | undefined;
 }
 
-/** As `Outcome`; next values of drawn parameters are told by their names. */
+/** As `Outcome`; next values of drawn parameters are keyed by name. */
 export interface MixerResult<P extends string = string> extends Omit<Outcome, 'updates'> {
   readonly updates?: Readonly<Partial<Record<P, Tensor>>>;
 }

@@ -7,7 +7,7 @@ import { storageOf, Tensor } from '../../tensor/tensor.js';
 /**
  * Refuses a table that kernels cannot read, or whose source does not hold what it says: they would read what lies beyond.
  *
- * @throws ShapeError for other sizes; OptionError for what is no tensor, was disposed, or lies on another device.
+ * @throws ShapeError for other sizes; OptionError for what is not a tensor, was disposed, or lies on another device.
  */
 export function checkTable(table: Table, device: Device): void {
   const { name, dtype, shape, source } = table;

@@ -3,7 +3,7 @@ import type { ByteSource } from './bytes.js';
 import { BLOCK } from './write-safetensors.js';
 
 /**
- * SHA-256 of all bytes, in hexadecimal digits. Undefined in a page that is no secure context: browsers give such a page no hash.
+ * SHA-256 of all bytes, in hexadecimal digits. Undefined in a page that is not a secure context: browsers give such a page no hash.
  */
 export async function sha256Of(source: ByteSource, size: number): Promise<string | undefined> {
   const node = nodeModule('node:crypto');
