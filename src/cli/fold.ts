@@ -1,7 +1,7 @@
 import { visibleWidth } from './ansi.js';
 
-/** Where a line may end: after white space, and after what lists are joined by. */
-const PIECES = /(?<=[\s,|])(?=\S)/;
+/** Where a line may end: after white space, and after what lists are joined by, but not within 1,024. */
+const PIECES = /(?<=[\s|]|,(?!\d{3}(?!\d)))(?=\S)/;
 
 /**
  * A line as lines of at most `columns`, which begin where it begins, and `hang` further right from the second on. A word that is

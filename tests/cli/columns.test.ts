@@ -114,6 +114,8 @@ describe('a table', () => {
 
   test('lines are folded between words, and keep where they begin', () => {
     expect(fold('  one two,three', 9)).toEqual(['  one', '  two,', '  three']);
+    expect(fold('from 1,024, 2,048', 10)).toEqual(['from', '1,024,', '2,048']);
+    expect(fold('--lengths 1024,65536', 16)).toEqual(['--lengths 1024,', '65536']);
     expect(fold('  one two', 7, 2)).toEqual(['  one', '    two']);
     expect(fold('/a/path/that/is/long', 5)).toEqual(['/a/path/that/is/long']);
     expect(fold('', 5)).toEqual(['']);
