@@ -58,6 +58,7 @@ export { layerNorm, rmsNorm, type LayerNormOptions, type NormOptions } from './n
 export { poolRows, type PoolRowsOptions } from './pool-rows.js';
 export { logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from './reduce.js';
 export { runningMax, type RunningMax } from './running-max.js';
+export { recurrentAttend, type RecurrentAttended, type RecurrentAttendOptions } from './recurrent-attend.js';
 export { cumulativeSum, type CumulativeSumOptions } from './scan.js';
 export { broadcastTo, concat, detach, pad, reshape, slice, split, transpose, type SliceOptions } from './shape.js';
 export { searchSorted } from './search-sorted.js';

@@ -256,6 +256,10 @@ export const published: Readonly<Record<string, Published>> = {
       maxLength: [4096, 'the tokens at hand'],
     },
   },
+  retention: { source: 'arXiv 2307.08621, section 2.1', values: {} },
+  'gated-linear': { source: 'arXiv 2312.06635, section 4.4: τ = 16', values: { tau: 16 } },
+  delta: { source: 'arXiv 2406.06484, section 3.4: SiLU and rows of length 1', values: { featureMap: 'silu' } },
+  'gated-delta': { source: 'arXiv 2412.06464, figure 1: SiLU and rows of length 1', values: { featureMap: 'silu' } },
   rfa: {
     source: 'Noahs-ARK/RFA: causal_proj_dim 64, of two features each, tau 1, no gate in the released code',
     values: { numFeatures: 128, temperature: 1, gate: false },

@@ -1,3 +1,6 @@
+export { delta } from './delta.js';
+export { gatedDelta } from './gated-delta.js';
+export { gatedLinear } from './gated-linear.js';
 export { lambda } from './lambda.js';
 export { lara } from './lara.js';
 export { linearTransformer } from './linear-transformer.js';
@@ -5,4 +8,5 @@ export { performer } from './performer.js';
 export { polynomial } from './polynomial.js';
 export { polysketch } from './polysketch.js';
 export { randomized } from './randomized.js';
+export { retention } from './retention.js';
 export { rfa } from './rfa.js';

@@ -1,5 +1,5 @@
 import { select, type F32 } from '../../codegen/expression/index.js';
-import { add, concat, linearAttend, map, matmul, mul, reshape, sigmoid, square, sum, neg } from '../../ops/index.js';
+import { concat, linearAttend, map, matmul, mul, reshape, sigmoid, square, sum, neg } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { choice, flag, integer, number, type OptionValues } from '../options.js';
@@ -8,6 +8,7 @@ import { byKeyHeads } from './by-heads.js';
 import { quotient, withOnes } from './divide.js';
 import { realKeys } from '../real-keys.js';
 import { repeatHeads } from '../../ops/repeat-heads.js';
+import { gateLogits, gateParameters, logSigmoid } from './gates.js';
 
 const options = {
   numFeatures: integer({
@@ -47,13 +48,10 @@ export const rfa = defineAttention({
     'scale is not used, as temperature stands for it. One projection a key head is drawn and kept; the authors draw one of 500 in every step of training. The gate reads the key, as attention has no other view of the token. Divisors nearer to 0 than 1e-6 are as large; where scaling is released they are at least 1, in causal attention whatever their sign, else by their size.',
   options,
   supports: { causal: true, cross: true, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
-  parameters: ({ G, D }, options): ParameterSpecs => ({
-    projection: drawn([G, rowsOf(options), D], normalOf()),
-    deviation: learned([G, 1, D], constantOf(1)),
-    ...(options.gate && {
-      gateWeight: learned([G, D, 1], normalOf(D ** -0.5)),
-      gateBias: learned([G, 1, 1], constantOf(0)),
-    }),
+  parameters: (shape, options): ParameterSpecs => ({
+    projection: drawn([shape.G, rowsOf(options), shape.D], normalOf()),
+    deviation: learned([shape.G, 1, shape.D], constantOf(1)),
+    ...(options.gate && gateParameters('gate', shape)),
   }),
   refuse: (_, { gate }, causal) => (gate && !causal ? ['gate is of causal attention, where keys have an order'] : []),
   cost: (shape, options) => {
@@ -124,8 +122,8 @@ function features(x: Tensor, { options, parameters, shape: { B, G } }: Features)
 }
 
 /** g = σ(w·k + b) of every key as `[B, H, S]` logarithms, and 1 − g as `[B, G, S, 1]`. */
-function gateOf(k: Tensor, { parameters, shape: { B, H, S } }: Features): { decay: Tensor; taken: Tensor } {
-  const logits = add(matmul(k, parameters['gateWeight']!), parameters['gateBias']!); // [B, G, S, 1]
-  const logarithm = map((x) => x.min(0).sub(x.abs().neg().exp().add(1).log()), logits);
-  return { decay: reshape(repeatHeads(logarithm, H), [B, H, S]), taken: sigmoid(neg(logits)) };
+function gateOf(k: Tensor, { parameters, shape: { B, G, H, S } }: Features): { decay: Tensor; taken: Tensor } {
+  const logits = gateLogits(k, 'gate', parameters);
+  const decay = repeatHeads(reshape(map(logSigmoid, logits), [B, G, S]), H);
+  return { decay, taken: sigmoid(neg(logits)) };
 }

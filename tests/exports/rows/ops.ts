@@ -113,6 +113,18 @@ export const ops: Readonly<Record<string, Row>> = {
   gatherRows: call(floats(1, 3, 2), indices([0, 1], [1, 2])),
   scatterRows: call(floats(1, 2, 2), indices([0, 1], [1, 2]), positive(3)),
   splitHeads: call(floats(1, 2, 6), numbers([1, 2])),
+  recurrentAttend: call(
+    floats(1, 2, 4, 2),
+    floats(1, 2, 4, 2),
+    floats(1, 2, 4, 3),
+    options({
+      decay: floats(1, 2, 4),
+      beta: floats(1, 2, 4),
+      initialState: floats(1, 2, 2, 3),
+      chunk: positive(2),
+      lengths: numbers([3]),
+    }),
+  ),
   linearAttend: call(
     ...qkv,
     options({
