@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
+  defineAttention,
   longformer,
   mechanism,
   mechanisms,
+  registerMechanism,
   type AnyOptions,
+  type Call,
   type Decoder,
   type Mechanism,
 } from '../../src/attention/index.js';
@@ -25,11 +28,31 @@ import { normal, uniform } from '../support/random.js';
 
 const withInputs = mechanisms.filter(({ definition }) => definition.inputs !== undefined);
 
+/** The same mechanism with the values themselves in place of its gate. */
+function ofValues({ definition }: Mechanism): object {
+  const { inputs: _, forward, recurrence, ...rest } = definition;
+  const gated = (call: Call): Call => ({ ...call, inputs: { gate: call.v } });
+  const twin = defineAttention({
+    ...rest,
+    name: `${definition.name}-of-values`,
+    forward: (call) => forward!(gated(call)),
+    recurrence: { step: (call, state, start) => recurrence!.step(gated(call), state, start) },
+  });
+  registerMechanism(twin);
+  return { name: twin.name };
+}
+
 /** Options under which the further projections are read, by mechanism; a new one of the kind needs an entry. */
-const telling: Readonly<Record<string, AnyOptions>> = { longformer: { radius: 2, globals: [0, 1] } };
+const telling: Readonly<Record<string, AnyOptions>> = {
+  longformer: { radius: 2, globals: [0, 1] },
+  delta: {},
+  'gated-delta': {},
+  'gated-linear': {},
+};
 /** The same pairs by a mechanism that has q, k and v alone. */
 const twins: Readonly<Record<string, object>> = {
   longformer: { name: 'global-tokens', options: { numGlobals: 2, radius: 2 } },
+  ...Object.fromEntries(['delta', 'gated-delta', 'gated-linear'].map((name) => [name, ofValues(mechanism(name))])),
 };
 
 const length = 11;
@@ -82,7 +105,9 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
 
   onEveryDevice((on) => {
     const cases = withInputs.flatMap((one) =>
-      configs.map(([what, config]) => [`${one.name}, ${what}`, one, config] as const),
+      configs
+        .filter(([what]) => one.definition.supports.score || (what !== 'alibi' && what !== 't5'))
+        .map(([what, config]) => [`${one.name}, ${what}`, one, config] as const),
     );
 
     test.each(fewNatively(on.kind, cases, 1))(
@@ -193,7 +218,7 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
 });
 
 test('where they cannot go they are refused', () => {
-  for (const { name } of withInputs) {
+  for (const { name } of withInputs.filter(({ definition }) => definition.supports.score)) {
     const own = { name, options: telling[name] };
     expect(() => createModel(readConfig({ ...base, position: 'transformer-xl', mechanism: own }))).toThrow(OptionError);
     expect(() => createModel(readConfig({ ...base, position: 'transformer-xl', mechanism: own }))).toThrow(

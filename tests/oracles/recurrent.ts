@@ -111,8 +111,7 @@ const keyHead = <O>(p: Problem<O>, h: number): number => Math.floor((h * p.G) / 
 
 /** Yang et al. 2023, equations 3 and 5. */
 export const gatedLinear: Oracle<{ readonly tau: number }> = perHead((g, p, b, h) => {
-  const gate = g.add(p.input('gate', b, h), p.parameter('gateBias', keyHead(p, h)));
-  const decay = g.scale(logSigmoid(g, gate), 1 / p.options.tau);
+  const decay = g.scale(logSigmoid(g, logits([g, b, h], p, 'gate')), 1 / p.options.tau);
   return outputs([g, b, h], p, { q: p.q(b, h), k: p.k(b, h), decay });
 });
 

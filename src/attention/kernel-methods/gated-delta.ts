@@ -42,13 +42,13 @@ export const gatedDelta = defineAttention({
   complexity: 'n·d²',
   exactness: 'learned',
   relativeToPaper:
-    'lengths are √(‖x‖² + 1e-6); the short convolutions before it, and the norm and gate behind it, are the layer’s. α and β are of one projection, and of the key where the caller has none.',
+    'lengths are √(‖x‖² + 1e-6); the short convolutions before it, and the norm and gate behind it, are the layer’s. α and β are of one projection, and of the value where the caller has none.',
   options,
-  inputs: { gate: 'k' },
+  inputs: { gate: 'v' },
   supports: { causal: 'only', cross: false, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
   parameters: (shape) => ({
-    ...gateParameters('beta', shape),
-    ...gateParameters('decay', shape, steps),
+    ...gateParameters('beta', [shape.G, shape.E, 1]),
+    ...gateParameters('decay', [shape.G, shape.E, 1], steps),
     rate: learned([shape.G, 1, 1], rates),
   }),
   refuse: refuseSigns,

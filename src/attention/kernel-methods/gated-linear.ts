@@ -1,10 +1,9 @@
-import { add, map } from '../../ops/index.js';
+import { map } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
 import { number } from '../options.js';
-import { constantOf, learned, type ParameterSpecs } from '../parameters.js';
 import { realKeys } from '../real-keys.js';
-import { logSigmoid } from './gates.js';
+import { gateLogits, gateParameters, logSigmoid } from './gates.js';
 import { attendRecurrently, recurrentCost, type Recurrent } from './recurrent.js';
 
 const options = {
@@ -22,16 +21,16 @@ export const gatedLinear = defineAttention({
     year: 2023,
     arxiv: '2312.06635',
   },
-  formula: 'out_i = scale·S_iᵀ q_i,  S_i = Diag(α_i) S_(i−1) + k_i v_iᵀ,  α_i = σ(gate_i + b)^(1/τ)',
+  formula: 'out_i = scale·S_iᵀ q_i,  S_i = Diag(α_i) S_(i−1) + k_i v_iᵀ,  α_i = σ(gate_i·W + b)^(1/τ)',
   complexity: 'n·d²',
   exactness: 'learned',
   relativeToPaper:
-    'the gate is a projection of its own of any rank, where the authors take one of rank 16, and reads the key where the caller has none; the norm and the output gate behind it are the layer’s. Decays are multiplied within steps of 8 positions instead of taken from differences of logarithms in chunks and subchunks, so that none is too small.',
+    'the gate is of a projection of as many numbers as a value, where the authors take 16, and of the value where the caller has none; the norm and the output gate behind it are the layer’s. Decays are multiplied within steps of 8 positions instead of taken from differences of logarithms in chunks and subchunks, so that none is too small.',
   options,
-  inputs: { gate: 'k' },
+  inputs: { gate: 'v' },
   supports: { causal: 'only', cross: false, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
-  parameters: ({ G, D }): ParameterSpecs => ({ gateBias: learned([G, 1, D], constantOf(0)) }),
-  cost: (shape) => recurrentCost(shape, 2, 0),
+  parameters: ({ G, D, E }) => gateParameters('gate', [G, E, D]),
+  cost: (shape) => recurrentCost(shape, 2, shape.D),
   forward: (call) => ({ out: attend(call).out }),
   recurrence: { step: attend },
 });
@@ -44,7 +43,7 @@ function attend(call: Call<typeof options, string, 'gate'>, state?: Readonly<Rec
     parameters,
     options: { tau },
   } = call;
-  const gate = add(realKeys(inputs.gate, lengths), parameters['gateBias']!);
+  const gate = gateLogits(realKeys(inputs.gate, lengths), 'gate', parameters);
   const decay = map((x) => logSigmoid(x).mul(1 / tau), gate);
   return attendRecurrently(call, { q, k: call.k, decay }, state);
 }

@@ -2,19 +2,18 @@ import type { F32 } from '../../codegen/expression/index.js';
 import { add, matmul } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { constantOf, learned, normalOf, type Initialiser, type ParameterSpecs } from '../parameters.js';
-import type { AttentionShape } from '../options.js';
 
-/** A number of each key `x·w + b`, by key head: the parameters `nameWeight` and `nameBias`. */
+/** `x·w + b` of each row of `rows` numbers, `columns` of them, by key head: the parameters `nameWeight` and `nameBias`. */
 export const gateParameters = (
   name: string,
-  { G, D }: AttentionShape,
+  [G, rows, columns]: readonly [G: number, rows: number, columns: number],
   bias: Initialiser = constantOf(0),
 ): ParameterSpecs => ({
-  [`${name}Weight`]: learned([G, D, 1], normalOf(D ** -0.5)),
-  [`${name}Bias`]: learned([G, 1, 1], bias),
+  [`${name}Weight`]: learned([G, rows, columns], normalOf(rows ** -0.5)),
+  [`${name}Bias`]: learned([G, 1, columns], bias),
 });
 
-/** `[B, G, S, D]` → `[B, G, S, 1]` */
+/** `[B, G, S, rows]` → `[B, G, S, columns]` */
 export const gateLogits = (x: Tensor, name: string, parameters: Readonly<Record<string, Tensor>>): Tensor =>
   add(matmul(x, parameters[`${name}Weight`]!), parameters[`${name}Bias`]!);
 

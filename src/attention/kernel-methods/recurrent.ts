@@ -29,9 +29,9 @@ export function attendRecurrently(
   return { out, state: { sums } };
 }
 
-/** Products with a state `[D, E]` of each query head, `sides` at a position, and `gates` numbers of each key. */
+/** Products with a state `[D, E]` of each query head, `sides` at a position, and `gates` numbers of each row of a gate. */
 export const recurrentCost = ({ B, H, G, S, D, E }: AttentionShape, sides: 2 | 3, gates: number): Cost => ({
-  multiplyAdds: B * H * S * D * E * sides + B * G * S * D * gates,
+  multiplyAdds: B * H * S * D * E * sides + B * G * S * E * gates,
 });
 
 /** What makes rows of queries and keys that a delta rule takes. */

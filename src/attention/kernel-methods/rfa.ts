@@ -51,7 +51,7 @@ export const rfa = defineAttention({
   parameters: (shape, options): ParameterSpecs => ({
     projection: drawn([shape.G, rowsOf(options), shape.D], normalOf()),
     deviation: learned([shape.G, 1, shape.D], constantOf(1)),
-    ...(options.gate && gateParameters('gate', shape)),
+    ...(options.gate && gateParameters('gate', [shape.G, shape.D, 1])),
   }),
   refuse: (_, { gate }, causal) => (gate && !causal ? ['gate is of causal attention, where keys have an order'] : []),
   cost: (shape, options) => {

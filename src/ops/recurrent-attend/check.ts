@@ -43,6 +43,7 @@ const requirements: Requirements = {
 export function checkRecurrent(q: Tensor, k: Tensor, v: Tensor, options: RecurrentAttendOptions): RecurrentShape {
   checkValues(who, options, requirements);
   const { decay, beta, initialState, lengths } = options;
+  commonDevice(who, [q, k, v]);
   const given = Object.entries({ q, k, v, decay, beta, initialState }).filter(([, x]) => x !== undefined);
   commonDevice(
     who,

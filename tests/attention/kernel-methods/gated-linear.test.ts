@@ -14,7 +14,7 @@ gate(gatedLinear, {
   exactWhen: [
     {
       // nothing is forgotten: linear attention without a divisor
-      parameters: (name, _, drawn) => (name === 'gateBias' ? drawn.map(() => 60) : undefined),
+      parameters: (name, _, drawn) => drawn.map(() => (name === 'gateBias' ? 60 : 0)),
       equals: perHead((g, p, b, h) => {
         const scores = g.scale(g.matmulT(p.q(b, h), p.k(b, h)), p.scale);
         return g.matmul(
@@ -30,7 +30,10 @@ onEveryDevice((on) => {
   test('a gate of 0 keeps the 16th root of a half, and one of −320 e^−20', async () => {
     const row = (...x: number[]): Tensor => tensor(x, [1, 1, 3, 1], { device: on.device });
     const [q, k, gate] = [row(1, 1, 1), row(1, 0, 0), row(9, 0, -320)];
-    const parameters = { gateBias: tensor([0], [1, 1, 1], { device: on.device }) };
+    const parameters = {
+      gateWeight: tensor([1], [1, 1, 1], { device: on.device }),
+      gateBias: tensor([0], [1, 1, 1], { device: on.device }),
+    };
     const { out } = scope(() => gatedLinear.run(q, k, q, { inputs: { gate }, parameters }));
     const got = await out.data();
     expectClose('out', got.slice(0, 2), [1, 2 ** (-1 / 16)]);
