@@ -53,6 +53,7 @@ gate(sinkhorn, {
     { options: { blockSize: 5 } },
     { options: { blockSize: 4, sortCut: 5 } },
     { options: { blockSize: 4, sortCut: 1, combine: 'sum' } },
+    { options: { blockSize: 4, sorting: 'topK', topK: 6 } },
   ],
 });
 
