@@ -7,15 +7,15 @@ const folder = installed();
 
 /** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
 const budgets: Readonly<Record<string, number>> = {
-  subquad: 171,
-  'subquad/attention': 151,
+  subquad: 192,
+  'subquad/attention': 172,
   'subquad/data': 15,
   'subquad/masks': 22.5,
-  'subquad/models': 180,
+  'subquad/models': 206,
   'subquad/nn': 82,
   'subquad/positions': 65,
   'subquad/scores': 11.5,
-  'subquad/train': 204,
+  'subquad/train': 230,
 };
 
 async function kilobytes(source: string): Promise<number> {
@@ -34,5 +34,5 @@ test('attend alone, and everything together, keep to theirs', async () => {
   expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(55);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(232);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(260);
 });
