@@ -180,7 +180,7 @@ function writtenGradients(k: VectorBuilder, w: Workspace): void {
     const add = (scores: Rows, cotangents: Rows, s: I32): void => {
       const score = k.loadSplat(k.offset(rowAt(k, scores, s), r, 4));
       const other = line.at(cotangents, s);
-      du.forEach((x, i) => k.assign(x, k.fma(score, k.loadVF(other, line.lanes[i]!), x)));
+      du.forEach((x, i) => k.assign(x, k.fma(score, k.loadVF(other, line.lanes[i]), x)));
     };
     k.loop(0, line.r, (n) => {
       const s = k.sub(k.constant('i32', chunk - 1), n);
@@ -188,11 +188,11 @@ function writtenGradients(k: VectorBuilder, w: Workspace): void {
       if (delta) add(w.readByKeys, w.dread, s);
     });
     add(w.readByQueries, w.dout, r);
-    du.forEach((x, i) => k.store(own, x, line.lanes[i]!));
+    du.forEach((x, i) => k.store(own, x, line.lanes[i]));
     if (!delta) return;
     const β = k.neg(k.loadSplat(k.offset(w.beta.pointer, r, 4)));
     const read = line.at(w.dread, r);
-    du.forEach((x, i) => k.store(read, k.mul(β, x), line.lanes[i]!));
+    du.forEach((x, i) => k.store(read, k.mul(β, x), line.lanes[i]));
   });
 }
 

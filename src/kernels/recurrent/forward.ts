@@ -80,7 +80,7 @@ function addWritten(
   k.loop(0, r, (s) => {
     const weight = k.loadSplat(k.offset(rowAt(k, by, r), s, 4));
     const other = at(w.u, s);
-    sums.forEach((x, i) => k.assign(x, k.fma(weight, k.loadVF(other, lanes[i]!), x)));
+    sums.forEach((x, i) => k.assign(x, k.fma(weight, k.loadVF(other, lanes[i]), x)));
   });
 }
 
@@ -94,9 +94,9 @@ function writeDifferences(k: VectorBuilder, w: Workspace, p: Parameters, step: S
     addWritten(k, w, line, sums, w.readByKeys);
     const β = k.loadSplat(k.offset(w.beta.pointer, line.r, 4));
     sums.forEach((sum, i) => {
-      const difference = k.sub(k.loadVF(own, line.lanes[i]!), sum);
-      k.store(read, difference, line.lanes[i]!);
-      k.store(own, k.mul(β, difference), line.lanes[i]!);
+      const difference = k.sub(k.loadVF(own, line.lanes[i]), sum);
+      k.store(read, difference, line.lanes[i]);
+      k.store(own, k.mul(β, difference), line.lanes[i]);
     });
   });
   storeRows(k, w.rows, k.offset(p.written, step.row, 4 * E), E, step.total);
@@ -111,7 +111,7 @@ function writeOutputs(k: VectorBuilder, w: Workspace, p: Parameters, step: Step)
     const weight = k.loadSplat(k.offset(rowAt(k, w.readByQueries, line.r), line.r, 4));
     const sums = line.lanes.map((v) => k.variable('vf', k.fma(weight, k.loadVF(own, v), k.loadVF(to, v))));
     addWritten(k, w, line, sums, w.readByQueries);
-    sums.forEach((sum, i) => k.store(to, sum, line.lanes[i]!));
+    sums.forEach((sum, i) => k.store(to, sum, line.lanes[i]));
   });
   storeRows(k, w.rows, k.offset(p.out, step.row, 4 * E), E, step.total);
 }

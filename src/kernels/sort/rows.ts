@@ -158,7 +158,7 @@ function lastChosen(k: VectorBuilder, keys: Pointer, length: I32, chosen: I32) {
 }
 
 const clear = (k: VectorBuilder, words: number): void =>
-  void k.loop(0, words, (i) => k.store(k.offset(k.scratch, i, 4), k.constant('vi', 0)), k.width);
+  k.loop(0, words, (i) => k.store(k.offset(k.scratch, i, 4), k.constant('vi', 0)), k.width);
 
 /** How often each value is the highest digit. Neighbours, which are often alike, are counted apart: a count waits for the one before. */
 function countHighest(k: VectorBuilder, keys: Pointer, length: I32): void {
