@@ -63,16 +63,16 @@ export function paddedCases({ mechanism, spec }: Gated): Case[] {
 }
 
 /**
- * Lengths 1, primes and beyond a tile; grouped heads, L ≠ S, E ≠ D, padding and score changes where supported. The full run has
- * all of it for every option set, others for the first, and for those that follow a small and an uneven shape.
+ * Lengths 1, primes and beyond a tile; grouped heads, L ≠ S, E ≠ D, padding and score changes where supported: all of it for the
+ * first option set, a small and an uneven shape for those that follow, or `everything` for every one.
  */
-export function oracleCases(gated: Gated): Case[] {
+export function oracleCases(gated: Gated, everything = full): Case[] {
   const { mechanism, spec } = gated;
   const { supports } = mechanism.definition;
   const [small, middle, large] = sizesOf(spec);
   const sets = optionSets(spec);
   const first = sets.slice(0, 1);
-  const widely = full ? sets : first;
+  const widely = everything ? sets : first;
   const [more, fewer] = [2 * small - 11, small - 6];
   const uneven: AttentionShape = { ...square(middle), B: 1, E: 5 };
   const optional = [
