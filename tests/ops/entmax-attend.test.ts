@@ -48,4 +48,23 @@ onEveryDevice((on) => {
     expectClose('out', await out.data(), exact, { budget });
     disposeAll(out);
   });
+
+  test('NaN reaches the rows that see it, and no others', async () => {
+    const n = 40;
+    const given = (seed: number, at: number): Tensor =>
+      tensor(
+        normal(seed, n).map((x, i) => (i === at ? NaN : x)),
+        [1, 1, n, 1],
+        { device: on.device },
+      );
+    const cases = [
+      { q: 5, k: -1, reaches: (i: number) => i === 5 },
+      { q: -1, k: 21, reaches: (i: number) => i >= 21 },
+    ];
+    for (const { q, k, reaches } of cases) {
+      const out = scope(() => entmaxAttend(given(1, q), given(2, k), given(3, -1), { causal: true }));
+      expect(Array.from(await out.data(), Number.isNaN)).toEqual(Array.from({ length: n }, (_, i) => reaches(i)));
+      disposeAll(out);
+    }
+  });
 });
