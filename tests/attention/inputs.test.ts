@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import {
   defineAttention,
   longformer,
@@ -28,6 +28,9 @@ import { normal, uniform } from '../support/random.js';
 
 const withInputs = mechanisms.filter(({ definition }) => definition.inputs !== undefined);
 
+const forgets: (() => void)[] = [];
+afterAll(() => forgets.forEach((forget) => forget()));
+
 /** The same mechanism with the values themselves in place of its gate. */
 function ofValues({ definition }: Mechanism): object {
   const { inputs: _, forward, recurrence, ...rest } = definition;
@@ -38,7 +41,7 @@ function ofValues({ definition }: Mechanism): object {
     forward: (call) => forward!(gated(call)),
     recurrence: { step: (call, state, start) => recurrence!.step(gated(call), state, start) },
   });
-  registerMechanism(twin);
+  forgets.push(registerMechanism(twin));
   return { name: twin.name };
 }
 
