@@ -50,23 +50,21 @@ async function differences({ device }: OnDevice, numSamples: number, seeds: numb
 }
 
 onEveryDevice((on) => {
-  // statistics of the samples, not of the device
-  if (on.kind !== 'native')
-    sweep('the mean over seeds is exact attention, the squared error falls as 1/samples', async () => {
-      const counts = [1, 4, 16];
-      const errors: number[] = [];
-      for (const count of counts) {
-        const found = await differences(on, count, 600);
-        errors.push(Math.log(mean(found.flat().map((x) => x * x))));
-        const scores = found[0]!.map((_, i) => {
-          const numbers = found.map((row) => row[i]!);
-          const deviation = Math.sqrt(mean(numbers.map((x) => (x - mean(numbers)) ** 2)) / numbers.length);
-          return mean(numbers) / deviation;
-        });
-        // 24 numbers, of which few are near 3 standard errors, and their squares are 1 in the mean
-        expect(mean(scores.map((x) => x * x))).toBeLessThan(1 + 3 * Math.sqrt(2 / scores.length));
-      }
-      const slope = (errors.at(-1)! - errors[0]!) / (Math.log(counts.at(-1)!) - Math.log(counts[0]!));
-      expect(Math.abs(slope + 1)).toBeLessThan(0.1);
-    });
+  sweep('the mean over seeds is exact attention, the squared error falls as 1/samples', async () => {
+    const counts = [1, 4, 16];
+    const errors: number[] = [];
+    for (const count of counts) {
+      const found = await differences(on, count, 600);
+      errors.push(Math.log(mean(found.flat().map((x) => x * x))));
+      const scores = found[0]!.map((_, i) => {
+        const numbers = found.map((row) => row[i]!);
+        const deviation = Math.sqrt(mean(numbers.map((x) => (x - mean(numbers)) ** 2)) / numbers.length);
+        return mean(numbers) / deviation;
+      });
+      // 24 numbers, of which few are near 3 standard errors, and their squares are 1 in the mean
+      expect(mean(scores.map((x) => x * x))).toBeLessThan(1 + 3 * Math.sqrt(2 / scores.length));
+    }
+    const slope = (errors.at(-1)! - errors[0]!) / (Math.log(counts.at(-1)!) - Math.log(counts[0]!));
+    expect(Math.abs(slope + 1)).toBeLessThan(0.1);
+  });
 });
