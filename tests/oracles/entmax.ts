@@ -8,8 +8,7 @@ export interface EntmaxOptions {
 }
 
 /**
- * τ of one row with `Σ_j (x_j − τ)_+^p = 1`, between max x − 1 and max x, by halving until the numbers between are used up. Plain code may
- * end on either side.
+ * τ of one row with `Σ_j (x_j − τ)_+^p = 1`, between max x − 1 and max x, by halving until the numbers between are used up.
  */
 function threshold(g: Graph, x: readonly number[], p: number): number {
   const r = g.round;
@@ -18,22 +17,11 @@ function threshold(g: Graph, x: readonly number[], p: number): number {
   const seen = x.filter((value) => value > low);
   for (;;) {
     const middle = r((low + high) / 2);
-    if (middle <= low || middle >= high) return (g.order & 2) === 0 || high >= top ? low : high;
+    if (middle <= low || middle >= high) return low;
     const sum = seen.reduce((total, value) => r(total + r(Math.max(0, r(value - middle)) ** p)), 0);
     if (sum >= 1) low = middle;
     else high = middle;
   }
-}
-
-/** u^e as plain code has it: by natural logarithms, or by those to base 2. */
-function raised(g: Graph, u: Matrix, e: Matrix): Matrix {
-  if ((g.order & 1) === 0) return g.exp(g.mul(g.log(u), e));
-  const logarithm = g.map(u, Math.log2, (y) => Math.LOG2E / y);
-  return g.map(
-    g.mul(logarithm, e),
-    (y) => 2 ** y,
-    (y) => Math.LN2 * 2 ** y,
-  );
 }
 
 /**
@@ -61,7 +49,7 @@ export function entmax(g: Graph, x: Matrix, less: Matrix, allowed: Allowed = () 
   /** (x − τ)_+^e */
   const powers = (tau: Matrix, e: Matrix): Matrix => {
     const u = g.add(g.mask(g.sub(x, tau), inside), outside);
-    return g.mask(raised(g, u, e), inside);
+    return g.mask(g.exp(g.mul(g.log(u), e)), inside);
   };
   const sum = g.rowSum(powers(root, power));
   const slope = g.detach(g.mul(g.rowSum(powers(root, g.sub(power, one))), power));
@@ -90,9 +78,7 @@ export const entmaxAttention: Oracle<EntmaxOptions> = perHead((g, p, b, h) => {
         (a) => σ(a) * σ(-a),
       )
     : g.constant([alpha - 1], 1, 1);
-  // plain code may scale queries or products
-  const early = (g.order & 4) === 4;
-  const x = early ? g.matmulT(g.mul(q, g.scale(less, p.scale)), k) : g.mul(g.scale(g.matmulT(q, k), p.scale), less);
+  const x = g.mul(g.scale(g.matmulT(q, k), p.scale), less);
   return g.matmul(entmax(g, x, less, seen), p.v(b, h));
 });
 

@@ -1,7 +1,6 @@
 import { sigmoid } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
-import { realKeys } from '../real-keys.js';
 import { gateLogits, gateParameters } from './gates.js';
 import {
   attendRecurrently,
@@ -9,7 +8,7 @@ import {
   onePerKey,
   recurrentCost,
   refuseSigns,
-  unitRows,
+  unitInputs,
   type Recurrent,
 } from './recurrent.js';
 
@@ -43,8 +42,7 @@ export const delta = defineAttention({
 });
 
 function attend(call: Call<typeof options, string, 'gate'>, state?: Readonly<Record<string, Tensor>>): Recurrent {
-  const { lengths, options, parameters } = call;
-  const [q, k] = [call.q, realKeys(call.k, lengths)].map((x) => unitRows(x, options.featureMap)) as [Tensor, Tensor];
-  const gate = realKeys(call.inputs.gate, lengths);
+  const { parameters } = call;
+  const { q, k, gate } = unitInputs(call);
   return attendRecurrently(call, { q, k, beta: onePerKey(sigmoid(gateLogits(gate, 'beta', parameters))) }, state);
 }

@@ -1,10 +1,7 @@
-import { uniform } from '../../core/random.js';
-import { sizeOf } from '../../core/shape.js';
 import { map, sigmoid } from '../../ops/index.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call } from '../define.js';
-import { learned, type Initialiser } from '../parameters.js';
-import { realKeys } from '../real-keys.js';
+import { learned, unitUniform, type Initialiser } from '../parameters.js';
 import { gateLogits, gateParameters, softplus } from './gates.js';
 import {
   attendRecurrently,
@@ -12,19 +9,18 @@ import {
   onePerKey,
   recurrentCost,
   refuseSigns,
-  unitRows,
+  unitInputs,
   type Recurrent,
 } from './recurrent.js';
 
 const options = { featureMap };
 
 /** ln of a rate from 1 to 16, as in Mamba-2 (Dao, Gu 2024, arXiv:2405.21060). */
-const rates: Initialiser = (shape, seed, purpose) =>
-  uniform(seed, purpose, sizeOf(shape)).map((x) => Math.log(1 + 15 * x));
+const rates: Initialiser = (shape, seed, purpose) => unitUniform(shape, seed, purpose).map((x) => Math.log(1 + 15 * x));
 
 /** What `softplus` makes a step from 0.001 to 0.1, evenly in its logarithm. */
 const steps: Initialiser = (shape, seed, purpose) =>
-  uniform(seed, purpose, sizeOf(shape)).map((x) => Math.log(Math.expm1(0.001 * 100 ** x)));
+  unitUniform(shape, seed, purpose).map((x) => Math.log(Math.expm1(0.001 * 100 ** x)));
 
 /** A state that forgets as a whole, and that a key overwrites where it was written to. */
 export const gatedDelta = defineAttention({
@@ -58,9 +54,8 @@ export const gatedDelta = defineAttention({
 });
 
 function attend(call: Call<typeof options, string, 'gate'>, state?: Readonly<Record<string, Tensor>>): Recurrent {
-  const { lengths, options, parameters } = call;
-  const [q, k] = [call.q, realKeys(call.k, lengths)].map((x) => unitRows(x, options.featureMap)) as [Tensor, Tensor];
-  const gate = realKeys(call.inputs.gate, lengths);
+  const { parameters } = call;
+  const { q, k, gate } = unitInputs(call);
   const decay = map(
     (x, rate) => softplus(x).mul(rate.exp()).neg(),
     gateLogits(gate, 'decay', parameters),

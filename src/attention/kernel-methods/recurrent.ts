@@ -2,6 +2,7 @@ import { mul, recurrentAttend, reshape, rmsNorm, silu } from '../../ops/index.js
 import { repeatHeads } from '../../ops/repeat-heads.js';
 import { full, type Tensor } from '../../tensor/index.js';
 import type { Call, Cost, ForwardResult } from '../define.js';
+import { realKeys } from '../real-keys.js';
 import { choice, type AttentionShape } from '../options.js';
 
 /** What a state of fixed size reads at each position, by key head: `decay` `[B, G, S]` or `[B, G, S, D]`, `beta` `[B, G, S]`. */
@@ -43,10 +44,21 @@ export const featureMap = choice(['silu', 'identity'], {
 const least = 1e-6;
 
 /** φ(x) / √(‖φ(x)‖² + 1e-6) */
-export function unitRows(x: Tensor, map: 'silu' | 'identity'): Tensor {
+function unitRows(x: Tensor, map: 'silu' | 'identity'): Tensor {
   const D = x.shape.at(-1)!;
   const weight = full([D], D ** -0.5, { device: x.device });
   return rmsNorm(map === 'silu' ? silu(x) : x, { weight, epsilon: least / D });
+}
+
+/** What a delta rule reads: queries and keys as unit rows, and the gate, without padding. */
+export function unitInputs({
+  q,
+  k,
+  lengths,
+  inputs,
+  options: { featureMap: map },
+}: Call<{ readonly featureMap: typeof featureMap }, string, 'gate'>): Readonly<Record<'q' | 'k' | 'gate', Tensor>> {
+  return { q: unitRows(q, map), k: unitRows(realKeys(k, lengths), map), gate: realKeys(inputs.gate, lengths) };
 }
 
 /** `[B, G, S, 1]` as `[B, G, S]` */

@@ -2,10 +2,10 @@ import type { I32 } from '../../codegen/vector.js';
 import { divide } from '../attend/forward.js';
 import { fill, pack, unpack } from '../attend/panel.js';
 import { Expressions } from '../attend/spec.js';
-import { accumulate, guardOf, PARTIAL, rowsOfClass, rowsTimesPanel } from '../attend/tiles.js';
+import { guardOf, PARTIAL, rowsOfClass, rowsTimesPanel } from '../attend/tiles.js';
 import { typedKernel } from '../typed-kernel.js';
-import { panelsOf } from './forward.js';
 import { anyAbove, copyRow, eachLane, lineBytes } from './kept.js';
+import { addProducts, byMask, panelsOf, scaleLines } from './panel.js';
 import { entmaxKey, entmaxTiles, shared, weightsOf, type EntmaxSpec } from './spec.js';
 
 /** Queries whose rows are held until there are enough for products. */
@@ -107,17 +107,7 @@ export const entmaxKeys = typedKernel({
             });
           });
           const into = (out: typeof end, columns: number, rows: typeof end, lines: typeof end): void =>
-            accumulate(k, t, {
-              out,
-              pitch: lineBytes(t),
-              count: columns,
-              vectors: t.vectors,
-              a: { pointer: rows, step: 4 * columns, stride: 4 },
-              b: { pointer: lines, step: lineBytes(t), stride: 4 * k.width },
-              depth: count,
-              weights: 'b',
-              careful,
-            });
+            addProducts(k, t, { out, rows, columns, lines, count, careful });
           into(dv, E, kept.cotangents, kept.lines);
           into(dk, D, kept.queries, kept.products);
           k.assign(count, 0);
@@ -132,7 +122,7 @@ export const entmaxKeys = typedKernel({
           k.loop(0, rows, (i) => copyRow(k, k.offset(fresh.queries, i, 4 * D), row(p.q, D, i), D, factor));
           const { queries, lines } = fresh;
           rowsTimesPanel(k, t, { rows: queries, pitch: 4 * D, columns: D, panel: keys, out: lines, count: rows });
-          const above = (masked: boolean): void =>
+          byMask(spec, k, partial, (masked) =>
             k.loop(0, rows, (i) => {
               const top = k.loadSplat(row(p.tops, 1, i));
               const tau = k.loadSplat(row(p.thresholds, 1, i));
@@ -153,14 +143,8 @@ export const entmaxKeys = typedKernel({
                 k.store(to(kept.delta, 1), k.loadF32(row(p.delta, 1, i)));
                 k.assign(count, k.add(count, 1));
               });
-            });
-          if (spec.attend.mask)
-            k.if(
-              partial,
-              () => above(true),
-              () => above(false),
-            );
-          else above(false);
+            }),
+          );
           k.if(k.ge(count, held), flush);
         };
 
@@ -177,10 +161,13 @@ export const entmaxKeys = typedKernel({
       });
 
       const scale = k.splat(p.scale);
-      k.loop(0, D, (d) => {
-        const line = k.offset(dk, d, lineBytes(t));
-        eachLane(k, t, (at) => k.store(line, k.mul(k.loadVF(line, at), scale), at));
-      });
+      scaleLines(
+        k,
+        t,
+        dk,
+        D,
+        places.map(() => scale),
+      );
       unpack(k, t, panelOf(p.dk, D, dk));
       unpack(k, t, panelOf(p.dv, E, dv));
     });

@@ -1,12 +1,10 @@
 import type { Pointer, Variable, VF, VI } from '../../codegen/vector.js';
-import { divide } from '../attend/forward.js';
 import { fill, pack, unpack } from '../attend/panel.js';
-import { Expressions } from '../attend/spec.js';
-import { accumulate, forEachKeyTile, guardOf, queryPositions, rowsOfClass, rowsTimesPanel } from '../attend/tiles.js';
+import { guardOf, rowsTimesPanel } from '../attend/tiles.js';
 import { typedKernel } from '../typed-kernel.js';
-import { forEachBlock, panelsOf } from './forward.js';
 import { anyAbove, eachLane, gatherRows, keepLine, lineBytes } from './kept.js';
-import { entmaxKey, entmaxTiles, shared, weightsOf, type EntmaxSpec } from './spec.js';
+import { addProducts, forEachBlock, forEachPanel, scaleLines } from './panel.js';
+import { entmaxKey, entmaxTiles, shared, type EntmaxSpec } from './spec.js';
 
 export interface QueriesSpec extends EntmaxSpec {
   /** Whether the gradient of α is wanted. */
@@ -31,27 +29,16 @@ export const entmaxQueries = typedKernel({
   key: (spec: QueriesSpec) => `${entmaxKey(spec)}/${spec.ofAlpha}`,
   parameters: { ...shared, dout: 'pointer', delta: 'pointer', dalpha: 'pointer', dq: 'pointer' },
   text: (k, spec, p) => {
-    const { D, E, period } = spec.attend;
+    const { D, E } = spec.attend;
     const t = entmaxTiles(k.width, spec.attend);
-    const expressions = new Expressions(k, spec.attend, p.constants, p.tables);
     const queries = k.scratch;
     const cotangents = k.offset(queries, 4 * t.panel * D);
     const gradients = k.offset(cotangents, 4 * t.panel * E);
     const rowsOfKeys = k.offset(gradients, 4 * t.panel * D);
     const lines = k.offset(rowsOfKeys, 4 * t.keyTile * Math.max(D, E));
     const careful = guardOf(k, spec.attend, p.flags)?.(k.constant('i32', 1));
-    const panels = panelsOf(k, p.L, t.panel, period);
-    const tiles = panelsOf(k, p.L, spec.attend.queryTile, period);
-    const group = k.div(p.H, p.G);
 
-    k.loop(k.begin, k.end, (task) => {
-      const [head, residue] = divide(k, k.div(task, panels), period);
-      const q0 = k.mul(k.sub(k.sub(panels, 1), k.rem(task, panels)), t.panel);
-      const [b, h] = [k.div(head, p.H), k.rem(head, p.H)];
-      const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
-      const { L, S, start, pitch, tile } = rowsOfClass(k, period, residue, p.L, p.S);
-      const rows = tile(head, q0, t.panel);
-      const weights = weightsOf(k, spec, p.excess, h);
+    forEachPanel(k, t, spec, p, ({ kvHead, S, start, pitch, rows, weights, exists, forEachTile }) => {
       const [keyRows, valueRows] = [start(p.k, kvHead, p.S, D), start(p.v, kvHead, p.S, E)];
       const products = k.offset(lines, k.add(S, t.keyTile), lineBytes(t));
       const kept = {
@@ -61,41 +48,26 @@ export const entmaxQueries = typedKernel({
       };
       const read = (from: Pointer, otherwise: number): readonly VF[] => {
         pack(k, t, { ...rows(from, 1), panels: queries });
-        return eachLane(k, t, (at, v) => {
-          const exists = k.lt(k.add(k.iota(), k.splat(k.add(q0, v * k.width))), k.splat(L));
-          return k.select(exists, k.loadVF(queries, at), otherwise);
-        });
+        return eachLane(k, t, (at, v) => k.select(exists[v]!, k.loadVF(queries, at), otherwise));
       };
       const [top, tau] = [read(p.tops, 0), read(p.thresholds, Infinity)];
       pack(k, t, { ...rows(p.q, D), panels: queries }, k.mul(p.scale, k.lane(weights.less, 0)));
       pack(k, t, { ...rows(p.dout, E), panels: cotangents });
-      const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
-      const row = k.add(k.mul(classOf, tiles), k.div(q0, spec.attend.queryTile));
-      const map = { rowOffsets: p.rowOffsets, runs: p.runs, row, S };
-      const positions = queryPositions(k, t, { firstQuery: q0, L, S });
       const none = tau.map(() => k.constant('vf', 0));
-      forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
-        const fresh = k.offset(lines, kept.count, lineBytes(t));
-        const from = k.offset(keyRows, k0, pitch(D));
-        rowsTimesPanel(k, t, { rows: from, pitch: pitch(D), columns: D, panel: queries, out: fresh, count });
-        const above = (masked: boolean): void =>
+      const next = (): Pointer => k.offset(lines, kept.count, lineBytes(t));
+      forEachTile(queries, next, ({ lines: fresh, k0, count, byMask }) =>
+        byMask((allowed) =>
           k.loop(0, count, (j) => {
             const line = k.offset(fresh, j, lineBytes(t));
             const values = eachLane(k, t, (at, v) => {
               const u = k.sub(k.sub(k.loadVF(line, at), top[v]!), tau[v]!);
-              const allowed = masked ? expressions.mask({ b, h, k: k.add(k0, j), q: positions[v]! }) : undefined;
-              return allowed ? k.select(allowed, u, -Infinity) : u;
+              const seen = allowed(j, v);
+              return seen ? k.select(seen, u, -Infinity) : u;
             });
             keepLine(k, t, kept, { values, key: k.add(k0, j), keep: anyAbove(k, values, none) });
-          });
-        if (spec.attend.mask)
-          k.if(
-            partial,
-            () => above(true),
-            () => above(false),
-          );
-        else above(false);
-      });
+          }),
+        ),
+      );
 
       const sums = () => tau.map(() => k.variable('vf', 0));
       const [slopes, means] = [sums(), sums()];
@@ -141,23 +113,16 @@ export const entmaxQueries = typedKernel({
           });
         });
         gatherRows(k, { to: rowsOfKeys, from: keyRows, pitch: pitch(D), columns: D, keys, count });
-        accumulate(k, t, {
-          out: gradients,
-          pitch: lineBytes(t),
-          count: D,
-          vectors: t.vectors,
-          a: { pointer: rowsOfKeys, step: 4 * D, stride: 4 },
-          b: { pointer: block, step: lineBytes(t), stride: 4 * k.width },
-          depth: count,
-          weights: 'b',
-          careful,
-        });
+        addProducts(k, t, { out: gradients, rows: rowsOfKeys, columns: D, lines: block, count, careful });
       });
       const factor = k.splat(p.scale);
-      k.loop(0, D, (d) => {
-        const line = k.offset(gradients, d, lineBytes(t));
-        eachLane(k, t, (at) => k.store(line, k.mul(k.loadVF(line, at), factor), at));
-      });
+      scaleLines(
+        k,
+        t,
+        gradients,
+        D,
+        delta.map(() => factor),
+      );
       unpack(k, t, { ...rows(p.dq, D), panels: gradients });
       eachLane(k, t, (at, v) => k.store(queries, delta[v]!, at));
       unpack(k, t, { ...rows(p.delta, 1), panels: queries });

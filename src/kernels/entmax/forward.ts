@@ -1,11 +1,10 @@
-import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
-import { divide } from '../attend/forward.js';
+import type { Pointer, VF } from '../../codegen/vector.js';
 import { fill, pack, unpack } from '../attend/panel.js';
-import { Expressions } from '../attend/spec.js';
-import { accumulate, forEachKeyTile, guardOf, queryPositions, rowsOfClass, rowsTimesPanel } from '../attend/tiles.js';
+import { guardOf } from '../attend/tiles.js';
 import { typedKernel } from '../typed-kernel.js';
 import { anyAbove, eachLane, gatherRows, keepLine, lineBytes } from './kept.js';
-import { entmaxKey, entmaxTiles, shared, weightsOf, type EntmaxSpec } from './spec.js';
+import { addProducts, forEachBlock, forEachPanel, scaleLines } from './panel.js';
+import { entmaxKey, entmaxTiles, shared, type EntmaxSpec } from './spec.js';
 import { findThresholds } from './threshold.js';
 
 /** Bytes of workspace a thread needs for `keys` keys of a residue class: above all a number for each key and row of a panel. */
@@ -26,62 +25,36 @@ export const entmaxForward = typedKernel({
   key: entmaxKey,
   parameters: { ...shared, out: 'pointer' },
   text: (k, spec: EntmaxSpec, p) => {
-    const { D, E, period } = spec.attend;
+    const { D, E } = spec.attend;
     const t = entmaxTiles(k.width, spec.attend);
-    const expressions = new Expressions(k, spec.attend, p.constants, p.tables);
     const queries = k.scratch;
     const outputs = k.offset(queries, 4 * t.panel * D);
     const rowsOfValues = k.offset(outputs, 4 * t.panel * E);
     const lines = k.offset(rowsOfValues, 4 * t.keyTile * E);
     const careful = guardOf(k, spec.attend, p.flags)?.(k.constant('i32', 1));
-    const panels = panelsOf(k, p.L, t.panel, period);
-    const tiles = panelsOf(k, p.L, spec.attend.queryTile, period);
-    const group = k.div(p.H, p.G);
 
-    k.loop(k.begin, k.end, (task) => {
-      const [head, residue] = divide(k, k.div(task, panels), period);
-      // the last panels first: under a causal mask they are the longest
-      const q0 = k.mul(k.sub(k.sub(panels, 1), k.rem(task, panels)), t.panel);
-      const [b, h] = [k.div(head, p.H), k.rem(head, p.H)];
-      const kvHead = k.add(k.mul(b, p.G), k.div(h, group));
-      const { L, S, start, pitch, tile } = rowsOfClass(k, period, residue, p.L, p.S);
-      const rows = tile(head, q0, t.panel);
-      const weights = weightsOf(k, spec, p.excess, h);
-      const keyRows = start(p.k, kvHead, p.S, D);
+    forEachPanel(k, t, spec, p, ({ kvHead, S, start, pitch, rows, weights, exists, forEachTile }) => {
       const kept = {
         lines,
         keys: k.offset(lines, k.add(S, t.keyTile), lineBytes(t)),
         count: k.variable('i32', 0),
       };
       pack(k, t, { ...rows(p.q, D), panels: queries }, k.mul(p.scale, k.lane(weights.less, 0)));
-      const exists = eachLane(k, t, (_, v) => k.lt(k.add(k.iota(), k.splat(k.add(q0, v * k.width))), k.splat(L)));
       const top = exists.map(() => k.variable('vf', -Infinity));
-      const classOf = k.add(k.mul(b, p.classPerBatch), k.mul(h, p.classPerHead));
-      const row = k.add(k.mul(classOf, tiles), k.div(q0, spec.attend.queryTile));
-      const map = { rowOffsets: p.rowOffsets, runs: p.runs, row, S };
-      const positions = queryPositions(k, t, { firstQuery: q0, L, S });
-      forEachKeyTile(k, t, map, undefined, (k0, count, partial) => {
-        const fresh = k.offset(lines, kept.count, lineBytes(t));
-        const from = k.offset(keyRows, k0, pitch(D));
-        rowsTimesPanel(k, t, { rows: from, pitch: pitch(D), columns: D, panel: queries, out: fresh, count });
-        const largest = (masked: boolean): void =>
+      const next = (): Pointer => k.offset(lines, kept.count, lineBytes(t));
+      forEachTile(queries, next, ({ lines: fresh, k0, count, byMask }) => {
+        byMask((allowed) =>
           k.loop(0, count, (j) => {
             const line = k.offset(fresh, j, lineBytes(t));
             eachLane(k, t, (at, v) => {
               const raw = k.loadVF(line, at);
-              const allowed = masked ? expressions.mask({ b, h, k: k.add(k0, j), q: positions[v]! }) : undefined;
-              const x = allowed ? k.select(allowed, raw, -Infinity) : raw;
-              if (allowed) k.store(line, x, at);
+              const seen = allowed(j, v);
+              const x = seen ? k.select(seen, raw, -Infinity) : raw;
+              if (seen) k.store(line, x, at);
               k.assign(top[v]!, k.max(top[v]!, x));
             });
-          });
-        if (spec.attend.mask)
-          k.if(
-            partial,
-            () => largest(true),
-            () => largest(false),
-          );
-        else largest(false);
+          }),
+        );
         const limits = top.map((most, v) => k.select(exists[v]!, k.sub(most, 1), Infinity));
         k.loop(0, count, (j) => {
           const line = k.offset(fresh, j, lineBytes(t));
@@ -127,23 +100,10 @@ export const entmaxForward = typedKernel({
         });
         const keys = k.offset(kept.keys, first, 4);
         gatherRows(k, { to: rowsOfValues, from: valueRows, pitch: pitch(E), columns: E, keys, count });
-        accumulate(k, t, {
-          out: outputs,
-          pitch: lineBytes(t),
-          count: E,
-          vectors: t.vectors,
-          a: { pointer: rowsOfValues, step: 4 * E, stride: 4 },
-          b: { pointer: block, step: lineBytes(t), stride: 4 * k.width },
-          depth: count,
-          weights: 'b',
-          careful,
-        });
+        addProducts(k, t, { out: outputs, rows: rowsOfValues, columns: E, lines: block, count, careful });
       });
       const inverse = sums.map((sum) => k.select(k.eq(sum, 0), k.constant('vf', 0), k.div(k.constant('vf', 1), sum)));
-      k.loop(0, E, (e) => {
-        const line = k.offset(outputs, e, lineBytes(t));
-        eachLane(k, t, (at, v) => k.store(line, k.mul(k.loadVF(line, at), inverse[v]!), at));
-      });
+      scaleLines(k, t, outputs, E, inverse);
       unpack(k, t, { ...rows(p.out, E), panels: outputs });
       // the queries are not needed any more
       const write = (to: Pointer, values: readonly VF[]): void => {
@@ -155,12 +115,3 @@ export const entmaxForward = typedKernel({
     });
   },
 });
-
-/** Pieces of `size` rows in a residue class, the longest of them. */
-export const panelsOf = (k: VectorBuilder, rows: I32, size: number, period: number): I32 =>
-  k.div(k.add(rows, size * period - 1), size * period);
-
-/** `body(first, count)` for blocks of at most `size`. */
-export function forEachBlock(k: VectorBuilder, count: I32, size: number, body: (first: I32, count: I32) => void): void {
-  k.loop(0, count, (first) => body(first, k.min(k.sub(count, first), size)), size);
-}
