@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { entmaxAttend } from '../../src/ops/index.js';
 import { dilated } from '../../src/masks/index.js';
-import { disposeAll, scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
+import { disposeAll, full, gradients, scope, tensor, zeros, type Tensor } from '../../src/tensor/index.js';
 import { double, single } from '../oracles/arithmetic.js';
 import { entmax } from '../oracles/entmax.js';
 import { Graph } from '../oracles/graph.js';
@@ -55,16 +55,37 @@ onEveryDevice((on) => {
       tensor(
         normal(seed, n).map((x, i) => (i === at ? NaN : x)),
         [1, 1, n, 1],
-        { device: on.device },
+        { device: on.device, requiresGradient: true },
       );
     const cases = [
       { q: 5, k: -1, reaches: (i: number) => i === 5 },
       { q: -1, k: 21, reaches: (i: number) => i >= 21 },
     ];
     for (const { q, k, reaches } of cases) {
-      const out = scope(() => entmaxAttend(given(1, q), given(2, k), given(3, -1), { causal: true }));
+      const leaves = [given(1, q), given(2, k), given(3, -1)] as [Tensor, Tensor, Tensor];
+      const out = entmaxAttend(...leaves, { causal: true });
       expect(Array.from(await out.data(), Number.isNaN)).toEqual(Array.from({ length: n }, (_, i) => reaches(i)));
-      disposeAll(out);
+      // a row of NaN weights gives NaN to all values that it sees
+      const dout = full([1, 1, n, 1], 1, { device: on.device });
+      const [dv] = gradients([out], [leaves[2]], [dout]);
+      const seen = (j: number): boolean => Array.from({ length: n - j }, (_, i) => j + i).some(reaches);
+      expect(Array.from(await dv!.data(), Number.isNaN)).toEqual(Array.from({ length: n }, (_, j) => seen(j)));
+      disposeAll([...leaves, dout, out, dv]);
     }
+  });
+
+  test('weights on all keys, of more rows than the pass over keys holds at once: exactly the mean', async () => {
+    const n = 256;
+    const whole = (seed: number): Float32Array => normal(seed, n).map((x) => Math.round(8 * x));
+    const make = (x: Float32Array): Tensor => tensor(x, [1, 1, n, 1], { device: on.device, requiresGradient: true });
+    const [values, cotangents] = [whole(1), whole(2)];
+    const mean = (x: Float32Array): Float32Array => new Float32Array(n).fill(x.reduce((a, b) => a + b) / n);
+    const leaves = [make(new Float32Array(n)), make(whole(3)), make(values)] as [Tensor, Tensor, Tensor];
+    const dout = tensor(cotangents, [1, 1, n, 1], { device: on.device });
+    const out = entmaxAttend(...leaves, { alpha: 2 });
+    const [dv] = gradients([out], [leaves[2]], [dout]);
+    expect(await out.data()).toEqual(mean(values));
+    expect(await dv!.data()).toEqual(mean(cotangents));
+    disposeAll([...leaves, dout, out, dv]);
   });
 });
