@@ -1,5 +1,6 @@
 // Speed-ups over standard and flash attention, the share of the arithmetic saving that becomes time, training steps of one causal
 // head against flash, and memory at 65,536 positions. After `npm run build`: node bench/mechanisms/measure.mjs [speed|share|step|long] [--device wasm] [--rounds 5]
+// [--heads 1 --mechanisms entmax,routing]: these beside what they are compared with; causal where they have no other form.
 import { parseArgs } from 'node:util';
 import { mechanism, mechanisms } from '../../dist/attention/index.js';
 import { measure } from '../../dist/attention/rehearse.js';
@@ -14,6 +15,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     lengths: { type: 'string', default: '4096,16384' },
+    heads: { type: 'string', default: '12' },
     mechanisms: { type: 'string' },
   },
 });
@@ -92,14 +94,23 @@ const patterns = [
 
 console.log(`${device.info.kind}, ${device.info.threads} threads, ${rounds} rounds`);
 const lengths = values.lengths.split(',').map(Number);
-const wanted = (list) =>
-  values.mechanisms
-    ? list.filter(([name]) => ['standard', 'flash', ...values.mechanisms.split(',')].includes(name))
-    : list;
+// more than all of a saving cannot become time
+const shareOf = (share) =>
+  share > 1.02 ? 'no share: the machine was not at one speed, run again' : `share ${(100 * share).toFixed(0)} %`;
+const heads = Number(values.heads);
+const needed = (name) => (mechanism(name).definition.supports.causal === 'only' ? { causal: true } : {});
+const wanted = (list) => {
+  if (!values.mechanisms) return list;
+  const named = values.mechanisms.split(',').filter((name) => !['standard', 'flash'].includes(name));
+  return [
+    ...list.filter(([name]) => ['standard', 'flash'].includes(name)),
+    ...named.map((name) => list.find(([known]) => known === name) ?? [name, needed(name)]),
+  ];
+};
 if (what === 'speed') {
   for (const length of lengths) {
     const list = wanted(chapter);
-    const times = timed(list, 12, length);
+    const times = timed(list, heads, length);
     list.forEach(([name], i) => {
       const claim = claims[length]?.[name];
       const ratio = times[0] / times[i];
@@ -112,12 +123,15 @@ if (what === 'speed') {
 } else if (what === 'share') {
   const length = lengths.at(-1);
   const list = wanted(patterns);
-  const times = timed(list, 12, length);
-  const cost = list.map(([name, options]) => mechanism(name).cost(shapeOf(12, length), options).multiplyAdds);
+  const times = timed(list, heads, length);
+  const cost = list.map(([name, options]) => mechanism(name).cost(shapeOf(heads, length), options).multiplyAdds);
+  // what is causal only saves over causal flash
+  const causalFlash = list.findIndex(([name, { causal }]) => name === 'flash' && causal);
   list.forEach(([name, options], i) => {
-    const [speedUp, saving] = [times[0] / times[i], cost[0] / cost[i]];
+    const base = mechanism(name).definition.supports.causal === 'only' ? causalFlash : 0;
+    const [speedUp, saving] = [times[base] / times[i], cost[base] / cost[i]];
     console.log(
-      `${name.padEnd(20)} ${JSON.stringify(options).padEnd(32)} ${times[i].toFixed(1).padStart(9)} ms  speed-up ${speedUp.toFixed(2).padStart(7)}  saving ${saving.toFixed(2).padStart(7)}  share ${((100 * speedUp) / saving).toFixed(0)} %`,
+      `${name.padEnd(20)} ${JSON.stringify(options).padEnd(32)} ${times[i].toFixed(1).padStart(9)} ms  speed-up ${speedUp.toFixed(2).padStart(7)}  saving ${saving.toFixed(2).padStart(7)}  ${shareOf(speedUp / saving)}`,
     );
   });
 } else if (what === 'step') {
