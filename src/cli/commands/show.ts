@@ -78,7 +78,7 @@ const help: HelpText = {
 
 const heads = 12;
 const headDim = 64;
-/** The length at which costs are reported. */
+/** The length at which costs are reported, unless the options fit the asked one alone. */
 const costLength = 4096;
 
 async function run(argv: readonly string[], io: Io): Promise<number> {
@@ -123,7 +123,7 @@ type Asked = Values<typeof options>;
 function ofMechanism(name: string, values: Asked, io: Io): Subject {
   const { mechanism, options: own } = chooseMechanism(WHO, name, values.set);
   const settings = { ...own, ...(values.causal ? { causal: true } : {}), seed: values.seed };
-  const facts = factsOf(mechanism, settings);
+  const facts = factsOf(mechanism, settings, values.length);
   return {
     facts: () => ({ ...described(mechanism), ...facts }),
     text: (style) => render(mechanism, facts, style),
@@ -163,16 +163,25 @@ interface Facts {
   readonly workspaceBytes: number;
 }
 
-function factsOf(mechanism: Mechanism, settings: AnyOptions): Facts {
-  const shape = shapeOf(costLength);
+function factsOf(mechanism: Mechanism, settings: AnyOptions, asked: number | undefined): Facts {
+  try {
+    return factsAt(costLength, mechanism, settings);
+  } catch (error) {
+    if (asked === undefined) throw error;
+    return factsAt(asked, mechanism, settings);
+  }
+}
+
+function factsAt(length: number, mechanism: Mechanism, settings: AnyOptions): Facts {
+  const shape = shapeOf(length);
   const { pairs, multiplyAdds } = mechanism.cost(shape, settings);
   const like = { width: 16, threads: 1 };
   return {
-    length: costLength,
+    length,
     chosen: mechanism.settle(shape, settings).values,
     pairs: pairs ?? null,
     multiplyAdds,
-    fullMultiplyAdds: 2 * heads * costLength ** 2 * headDim,
+    fullMultiplyAdds: 2 * heads * length ** 2 * headDim,
     workspaceBytes: rehearse(mechanism, shape, settings, { like, countPairs: false }).workspaceBytes,
   };
 }
