@@ -43,6 +43,8 @@ export interface TrainerOptions {
   readonly lossScale?: LossScaler | undefined;
   /** Of dropout; default 0. */
   readonly seed?: number;
+  /** Of learned parameters, by name, those that are trained; the others stay as they are. Default all. */
+  readonly only?: (name: string) => boolean;
 }
 
 export interface StepResult {
@@ -97,6 +99,7 @@ const requirements = {
   precision: precisions,
   lossScale: having('a scale, as lossScaler makes', 'update', 'state', 'load'),
   seed: wholeFrom(0),
+  only: callable,
 };
 
 /** Names of the tensors of a checkpoint begin with what they belong to. */
@@ -117,7 +120,7 @@ export class Trainer {
   /** What a model with memory has seen. */
   #memory: ModelState | undefined;
 
-  /** @throws OptionError for an accumulate that is not a whole number of at least 1, or f16 without a loss scale. */
+  /** @throws OptionError for an accumulate that is not a whole number of at least 1, f16 without a loss scale, or nothing to train. */
   constructor(options: TrainerOptions) {
     checkValues('trainer', options, requirements, ['device', 'model', 'optimiser', 'schedule', 'batches']);
     const { accumulate = 1, precision = 'f32', lossScale } = options;
@@ -127,12 +130,22 @@ export class Trainer {
     this.options = options;
     this.schedule = options.schedule;
     this.#accumulate = accumulate;
-    this.#learned = options.model.learnedTensors();
+    this.#learned = this.#trained();
     const made = options.optimiser([...this.#learned]);
     checkValues('trainer', { optimiser: made }, { optimiser: having('a function that makes an optimiser', 'step') }, [
       'optimiser',
     ]);
     this.#optimiser = made;
+  }
+
+  #trained(): ReadonlyMap<string, Tensor> {
+    const { model, only = () => true } = this.options;
+    const all = model.learnedTensors();
+    const trained = new Map([...all].filter(([name]) => only(name)));
+    if (trained.size > 0 || all.size === 0) return trained;
+    throw new OptionError(
+      `trainer: only names none of the ${all.size} learned parameters, such as ${[...all.keys()][0]}.`,
+    );
   }
 
   /** Steps so far, those of the run that was loaded included. */
@@ -309,7 +322,7 @@ export class Trainer {
       scope(() => model.load(weights));
       // the tensors that the old one moves are gone
       this.#optimiser.dispose();
-      this.#learned = model.learnedTensors();
+      this.#learned = this.#trained();
       this.#optimiser = optimiser([...this.#learned]);
       this.#optimiser.load({ ...counts, tensors: [...slots] });
       if (scale !== undefined) lossScale!.load(scale);

@@ -211,9 +211,26 @@ onEveryDevice((on) => {
     });
   });
 
+  test('only some parameters are trained', async () => {
+    const only = (name: string): boolean => name.includes('feedForward');
+    const run = toyTrainer(on.device, { only });
+    const values = async (): Promise<Map<string, Float32Array>> => {
+      const all = [...run.model.stateDict()].map(
+        async ([name, one]) => [name, Float32Array.from(await one.data())] as const,
+      );
+      return new Map(await Promise.all(all));
+    };
+    const before = await values();
+    for (let i = 0; i < 3; i++) await run.trainer.step();
+    const moved = [...(await values())].filter(([name, one]) => one.some((x, i) => x !== before.get(name)![i]));
+    expect(moved.map(([name]) => name)).toEqual([...run.model.learnedTensors().keys()].filter(only));
+    disposeOf(run);
+  });
+
   test('what cannot be', () => {
     const { trainer, model } = toyTrainer(on.device);
     const { options } = trainer;
+    expect(() => new Trainer({ ...options, only: () => false })).toThrow('only names none of the');
     expect(() => new Trainer({ ...options, accumulate: 0 })).toThrow(OptionError);
     expect(() => new Trainer({ ...options, precision: 'f16' })).toThrow('f16 needs a lossScale');
     trainer.dispose();
