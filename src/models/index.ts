@@ -2,16 +2,14 @@ export { CompressiveTransformer } from './compressive.js';
 export {
   kinds,
   positionNames,
-  preset,
-  presets,
   readConfig,
   residualKinds,
   type ModelConfig,
   type ModelKind,
-  type PresetName,
   type ResidualKind,
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
+export { preset, presets, type Preset, type PresetName } from './presets.js';
 export { createModel, openSession } from './create.js';
 export { EncoderDecoder, type PairBatch, type SourceOptions } from './encoder-decoder.js';
 export type { LayerMemory } from './memory.js';

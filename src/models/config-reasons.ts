@@ -1,0 +1,103 @@
+import { mechanism } from '../attention/index.js';
+import { reasonAgainstMechanism } from '../attention/registry.js';
+import { mixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
+import { mixerSizes } from './config-layers.js';
+import type { Given } from './config-sections.js';
+import { positionNames, type ModelConfig } from './model-config.js';
+
+/** Keys of `position` that one method alone takes. */
+const ofMethod: Readonly<Record<string, string>> = {
+  base: 'rope',
+  scaling: 'rope',
+  buckets: 't5',
+  maxDistance: 't5',
+  clamp: 'transformer-xl',
+};
+
+/** Choices that contradict each other. */
+export function contradictionsOf(config: ModelConfig, given: Readonly<Record<string, Given>>): string[] {
+  const { kind, width, heads, kvHeads, headDim, position, norm, residual, memory } = config;
+  const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
+  const faults = [
+    !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
+    headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,
+    heads % kvHeads !== 0 && `kvHeads ${kvHeads} must divide heads ${heads}`,
+    position.method === 'rope' && headDim % 2 === 1 && `position rope needs an even headDim; got ${headDim}`,
+    position.method === 'sinusoidal' && width % 2 === 1 && `position sinusoidal needs an even width; got ${width}`,
+    residual.kind === 'reversible' && norm.place === 'post' && 'residual reversible needs norm.place "pre"',
+    residual.kind === 'reversible' &&
+      kind === 'encoder-decoder' &&
+      'residual reversible is for stacks without cross-attention',
+    residual.every > 0 && residual.kind !== 'checkpointed' && `residual.every is for residual "checkpointed"`,
+    recurrent && residual.kind !== 'plain' && `kind ${kind} takes residual "plain": its layers keep a memory`,
+    recurrent && position.method !== 'transformer-xl' && `kind ${kind} takes position "transformer-xl"`,
+    !recurrent && memory.length > 0 && 'memory.length is for kinds with memory',
+    kind !== 'compressive-transformer' &&
+      memory.compressed > 0 &&
+      'memory.compressed is for kind "compressive-transformer"',
+    position.method === 'transformer-xl' &&
+      (kind === 'encoder' || kind === 'encoder-decoder') &&
+      'position transformer-xl is causal, so for decoders',
+  ].filter((fault) => fault !== false);
+  for (const [key, method] of Object.entries(ofMethod)) {
+    if (given['position']![key] !== undefined && position.method !== method) {
+      faults.push(`position.${key} is for method "${method}"; got method "${position.method}"`);
+    }
+  }
+  return faults;
+}
+
+/** What the mechanism has against the model. */
+export function mechanismReasons(config: ModelConfig): string[] {
+  const { kind, heads, kvHeads, headDim, length, position } = config;
+  const { name, options, plugin } = config.mechanism;
+  const missing = reasonAgainstMechanism(name, plugin);
+  if (missing !== undefined) return [missing];
+  const own = mechanism(name);
+  const { supports } = own.definition;
+  const reasons: string[] = [];
+  const scored = position.method === 'alibi' || position.method === 't5' || position.method === 'transformer-xl';
+  if (scored && !supports.score) {
+    const others = positionNames.filter((one) => !['alibi', 't5', 'transformer-xl'].includes(one));
+    reasons.push(
+      `${name} takes no change of scores, so position ${position.method} does not work; take ${others.join(', ')}`,
+    );
+  }
+  const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: Math.ceil(headDim), E: Math.ceil(headDim) };
+  const before = config.memory.length + config.memory.compressed;
+  try {
+    const given = { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' };
+    own.settle(shape, given);
+    // keys of the segments before
+    if (before > 0) own.settle({ ...shape, S: length + before }, given);
+  } catch (error) {
+    reasons.push((error as Error).message.replace(/\.$/, ''));
+  }
+  return reasons;
+}
+
+/** What a mixer has against the model. */
+export function mixerReasons(
+  config: ModelConfig,
+  { name, options, plugin }: NonNullable<ModelConfig['mixer']>,
+): string[] {
+  const { kind, residual, length } = config;
+  const sizes = mixerSizes(config, kind !== 'encoder' && kind !== 'encoder-decoder');
+  if (kind === 'transformer-xl' || kind === 'compressive-transformer') {
+    return [`kind ${kind} attends to its memory, so it takes a mechanism and no mixer`];
+  }
+  const missing = reasonAgainstMixer(name, plugin);
+  if (missing !== undefined) return [missing];
+  try {
+    const { resize, restores } = mixer(name).create(sizes, options);
+    const rows = restores !== undefined ? undefined : (resize?.(length) ?? length);
+    if (rows === length) return [];
+    return [
+      kind !== 'encoder' && `mixer ${name} gives ${rows ?? 'other'} rows for ${length}, so it is for encoders`,
+      residual.kind === 'reversible' &&
+        `mixer ${name} changes the number of rows, so residual "reversible" is not for it`,
+    ].filter((reason) => reason !== false);
+  } catch (error) {
+    return [(error as Error).message.replace(/\.$/, '')];
+  }
+}
