@@ -4,10 +4,12 @@ import { checkValue } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import {
   accumulate,
+  addGradients,
   arrivals,
   checkLeaves,
   checkTensors,
   commonDevice,
+  denseOf,
   noGradient,
   operation,
   recordDecisions,
@@ -18,6 +20,7 @@ import {
   trackLeaf,
   withGradient,
   type Decisions,
+  type Gradient,
   type Tensor,
 } from '../tensor/index.js';
 import { layersWith, type Module } from './module.js';
@@ -186,7 +189,7 @@ function checkBranch(name: string, out: Tensor, stream: Tensor): void {
 class Backward {
   readonly #streams: Pair<Tensor>;
   readonly #cotangents: Pair<Tensor | undefined>;
-  readonly #sums: (Tensor | undefined)[];
+  readonly #sums: (Gradient | undefined)[];
 
   constructor(
     ys: Pair<Tensor>,
@@ -229,7 +232,7 @@ class Backward {
     });
     this.#streams[to] = before;
     const [dx, ...rest] = back;
-    this.#cotangents[from] = sumOf(this.#cotangents[from], dx);
+    this.#cotangents[from] = sumOf(this.#cotangents[from], dx && denseOf(dx));
     rest.forEach((gradient, at) => {
       const place = half.places[at]!;
       this.#sums[place] = sumOf(this.#sums[place], gradient);
@@ -258,7 +261,7 @@ class Backward {
   }
 
   /** Of x1, x2 and what is read. */
-  gradients(): (Tensor | undefined)[] {
+  gradients(): (Gradient | undefined)[] {
     return [...this.#cotangents, ...this.#sums];
   }
 }
@@ -266,9 +269,7 @@ class Backward {
 const lossesIn = (losses: NamedTensors = {}): Tensor[] => Object.values(losses);
 
 /** The sum of what there is; takes both over. */
-function sumOf(total: Tensor | undefined, more: Tensor | undefined): Tensor | undefined {
-  if (total === undefined || more === undefined) return total ?? more;
-  const sum = accumulate(total, more);
-  more.dispose();
-  return sum;
+function sumOf<G extends Gradient>(total: G | undefined, more: G | undefined): G | undefined {
+  // of two tensors it is one
+  return total === undefined || more === undefined ? (total ?? more) : (addGradients(total, more) as G);
 }

@@ -67,4 +67,5 @@ export { softmax, type SoftmaxOptions } from './softmax.js';
 export { argsort, sort, type Sorted, type SortOptions } from './sort.js';
 export { symmetricSquare } from './symmetric-square.js';
 export { topK } from './top-k.js';
+export { dotRows, weighRows, type TableOptions } from './weigh-rows.js';
 export { defineKernel, type KernelCall, type KernelDefinition, type KernelValues } from './own-kernel.js';

@@ -3,9 +3,9 @@ import { isFloat } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { callable, checkValue, checkValues, flag } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
-import { accumulate } from './accumulate.js';
 import { full } from './create.js';
 import { disposeAll, scope } from './scope.js';
+import { addGradients, denseOf, numbersOf, shareGradient, type Gradient } from './row-gradient.js';
 import { Lifetime } from './storage.js';
 import type { EntryOf, TrackOf, VjpOf } from './track.js';
 import { checkTensors, describeTensor, internals, share, storageOf, type Tensor } from './tensor.js';
@@ -87,6 +87,11 @@ export function operation(
 export interface GradientOptions {
   /** Frees what each operation saved as soon as the sweep has passed it; the same outputs cannot be swept again. */
   readonly release?: boolean;
+  /**
+   * Gives the gradient of a table as `{ shape, indices, rows }` where all that reads it reads few rows, as `weighRows` does: a table of
+   * many rows is then not written to whole, and `optimiser.step` takes such a gradient. Default false: zeros stand in all other rows.
+   */
+  readonly rows?: boolean;
 }
 
 /**
@@ -106,13 +111,26 @@ export interface GradientOptions {
 export function gradients(
   outputs: readonly Tensor[],
   inputs: readonly Tensor[],
+  cotangents?: readonly (Tensor | undefined)[],
+  options?: GradientOptions & { readonly rows?: false },
+): Tensor[];
+export function gradients(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  cotangents: readonly (Tensor | undefined)[],
+  options: GradientOptions,
+): Gradient[];
+export function gradients(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
   cotangents: readonly (Tensor | undefined)[] = [],
   options: GradientOptions = {},
-): Tensor[] {
+): Gradient[] {
   return scope(() =>
-    arrivals(outputs, inputs, cotangents, options).map(
-      (found, i) => found ?? full(inputs[i]!.shape, 0, { device: inputs[i]!.device }),
-    ),
+    arrivals(outputs, inputs, cotangents, options).map((found, i) => {
+      const gradient = found ?? full(inputs[i]!.shape, 0, { device: inputs[i]!.device });
+      return options.rows === true ? gradient : denseOf(gradient);
+    }),
   );
 }
 
@@ -122,7 +140,7 @@ export function arrivals(
   inputs: readonly Tensor[],
   cotangents: readonly (Tensor | undefined)[],
   options: GradientOptions,
-): (Tensor | undefined)[] {
+): (Gradient | undefined)[] {
   check(outputs, inputs, cotangents, options);
   return scope(() =>
     noGradient(() => {
@@ -152,7 +170,7 @@ function check(
   if (!Array.isArray(cotangents)) {
     throw new OptionError(`gradients: cotangents must be an array, one for each output; got ${describe(cotangents)}.`);
   }
-  checkValues('gradients', options, { release: flag });
+  checkValues('gradients', options, { release: flag, rows: flag });
   for (const cotangent of cotangents as readonly (Tensor | undefined)[]) {
     if (cotangent !== undefined) storageOf(cotangent, 'gradients');
   }
@@ -192,25 +210,29 @@ function check(
 
 /** The gradients that have arrived so far, by value. */
 class Sweep {
-  readonly #arrived = new Map<Track, Tensor>();
+  readonly #arrived = new Map<Track, Gradient>();
 
   constructor(readonly wanted: ReadonlySet<Track>) {}
 
   /** Adds a gradient the sweep owns. */
-  add(track: Track, gradient: Tensor): void {
+  add(track: Track, gradient: Gradient): void {
     const before = this.#arrived.get(track);
-    if (before === undefined) {
-      this.#arrived.set(track, gradient);
-      return;
-    }
-    this.#arrived.set(track, accumulate(before, gradient));
-    gradient.dispose();
+    this.#arrived.set(track, before === undefined ? gradient : addGradients(before, gradient));
   }
 
-  /** A tensor for the caller; an input that is asked for twice gets two. */
-  take(track: Track): Tensor | undefined {
+  /** A gradient for the caller; an input that is asked for twice gets two. */
+  take(track: Track): Gradient | undefined {
     const arrived = this.#arrived.get(track);
-    return arrived && share(arrived);
+    return arrived && shareGradient(arrived);
+  }
+
+  /** What arrived at an output of an operation, whose rule takes tensors. */
+  #cotangent(track: Track): Tensor | undefined {
+    const arrived = this.#arrived.get(track);
+    if (arrived === undefined) return undefined;
+    const dense = denseOf(arrived);
+    this.#arrived.set(track, dense);
+    return dense;
   }
 
   run(outputs: readonly Track[], release: boolean): void {
@@ -226,7 +248,7 @@ class Sweep {
 
   #visit(entry: Entry, needed: ReadonlySet<Track>, release: boolean): void {
     const needs = entry.inputs.map(({ track }) => track !== undefined && needed.has(track));
-    const cotangents = entry.outputs.map((track) => track && this.#arrived.get(track));
+    const cotangents = entry.outputs.map((track) => track && this.#cotangent(track));
     if (needs.includes(true) && cotangents.some((cotangent) => cotangent !== undefined)) {
       if (entry.released)
         throw new OptionError('gradients: a sweep with { release: true } has already used up this history.');
@@ -234,7 +256,7 @@ class Sweep {
     }
     for (const track of entry.outputs) {
       if (track === undefined || this.wanted.has(track)) continue;
-      this.#arrived.get(track)?.dispose();
+      disposeAll(this.#arrived.get(track));
       this.#arrived.delete(track);
     }
     if (release) {
@@ -249,7 +271,7 @@ class Sweep {
       try {
         checkUnchanged(entry);
         // shared, because a rule may return one tensor twice, or the cotangent it was given
-        return entry.vjp(cotangents, needs).map((result, i) => (needs[i] && result ? share(result) : undefined));
+        return entry.vjp(cotangents, needs).map((result, i) => (needs[i] && result ? shareGradient(result) : undefined));
       } finally {
         for (const tensor of entry.saved) tensor[internals].revived--;
       }
@@ -258,10 +280,11 @@ class Sweep {
       const result = results[i];
       if (!need || result === undefined) return;
       const { track, shape } = entry.inputs[i]!;
-      if (result.dtype !== 'f32' || !sameShape(result.shape, shape)) {
+      const { dtype } = numbersOf(result);
+      if (dtype !== 'f32' || !sameShape(result.shape, shape)) {
         disposeAll(results);
         throw new ShapeError(
-          `${entry.name}: the gradient of input ${i} must be f32${show(shape)}; its rule gave ${result.dtype}${show(result.shape)}.`,
+          `${entry.name}: the gradient of input ${i} must be f32${show(shape)}; its rule gave ${dtype}${show(result.shape)}.`,
         );
       }
       this.add(track!, result);

@@ -1,5 +1,14 @@
 import type { Lifetime } from './storage.js';
 
+/** The gradient of a table `[N, D]` of which few rows were read: `rows[i]` is that of row `indices[i]`, all others are zeros. */
+export interface RowGradientOf<Value> {
+  readonly shape: readonly number[];
+  /** `[C]`, i32: ascending, each once; N from there on where there are fewer than C. */
+  readonly indices: Value;
+  /** `[C, D]`, f32; zeros where the index is N. */
+  readonly rows: Value;
+}
+
 /**
  * Vector-Jacobian product: from the gradients of the outputs (undefined where none arrived) to those of the inputs.
  * `needs[i]` says whether input i's is wanted; the others may be undefined. Gradients are f32, whatever the dtype of the
@@ -8,7 +17,7 @@ import type { Lifetime } from './storage.js';
 export type VjpOf<Value> = (
   cotangents: readonly (Value | undefined)[],
   needs: readonly boolean[],
-) => readonly (Value | undefined)[];
+) => readonly (Value | RowGradientOf<Value> | undefined)[];
 
 /** One operation on the tape; `Value` is the tensor, which is declared above this file. */
 export interface EntryOf<Value> {
