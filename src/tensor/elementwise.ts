@@ -24,7 +24,7 @@ const prepare = memoised((expression: Expression): Prepared => {
   const { expression: lifted, types: constants, values } = liftConstants(expression);
   const variables = topological(expression).filter(({ op }) => op === 'variable');
   const types = new Map(variables.map(({ name, type }) => [name!, type as 'f32' | 'i32']));
-  const [expressionKey, names] = [key(lifted), variables.map(({ name }) => name!).sort()];
+  const [expressionKey, names] = [key(lifted), [...types.keys()].sort()];
   return {
     values,
     types,

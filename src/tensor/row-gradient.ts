@@ -61,6 +61,8 @@ export function denseOf(gradient: Gradient): Tensor {
 }
 
 /** The sum of two gradients of one tensor, of which it takes both over: of rows while both are. */
+export function addGradients(total: Tensor, more: Gradient): Tensor;
+export function addGradients(total: Gradient, more: Gradient): Gradient;
 export function addGradients(total: Gradient, more: Gradient): Gradient {
   if (!(total instanceof Tensor)) return more instanceof Tensor ? addGradients(more, total) : merged(total, more);
   if (more instanceof Tensor) {

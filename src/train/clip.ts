@@ -4,11 +4,11 @@ import { decode } from '../core/dtype.js';
 import { checkValue, positive, reasonsAgainst, refuse, type Requirement } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { commonDevice, someTensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, numbersOf, someTensor, type Gradient, type RowGradient, type Tensor } from '../tensor/index.js';
 import { launchSquares, partialSums } from '../kernels/squares.js';
 
-/** Gradients by the names of their parameters; undefined where a parameter has none. */
-export type NamedGradients = readonly (readonly [name: string, gradient: Tensor | undefined])[];
+/** Gradients by the names of their parameters, or of the rows that were read; undefined where a parameter has none. */
+export type NamedGradients = readonly (readonly [name: string, gradient: Gradient | undefined])[];
 
 export interface ClipOptions {
   /** What the loss was multiplied by, and with it the gradients: they are divided by it. Default 1. */
@@ -43,7 +43,7 @@ export async function clipGradients(
   options: ClipOptions = {},
 ): Promise<Clipped> {
   checkValue('clipGradients', 'gradients', gradients, namedGradients);
-  const given = gradients.flatMap(([name, gradient]) => (gradient === undefined ? [] : [{ name, gradient }]));
+  const given = gradients.flatMap(([name, gradient]) => (gradient === undefined ? [] : [{ name, gradient: numbersOf(gradient) }]));
   check(given, limit, options);
   const { unscale = 1 } = options;
   if (given.length === 0) return { norm: 0, factor: 1, nonFinite: undefined };
@@ -60,12 +60,16 @@ export async function clipGradients(
   return { norm, factor, nonFinite };
 }
 
+const someGradient: Requirement = {
+  must: 'a gradient',
+  holds: (value) => someTensor.holds(value) || someTensor.holds((Object(value) as Partial<RowGradient>).rows),
+};
 const namedGradients: Requirement = {
   must: 'a list of [name, tensor], undefined where there is none',
   holds: (value) =>
     Array.isArray(value) &&
     value.every(
-      (one) => Array.isArray(one) && typeof one[0] === 'string' && (one[1] === undefined || someTensor.holds(one[1])),
+      (one) => Array.isArray(one) && typeof one[0] === 'string' && (one[1] === undefined || someGradient.holds(one[1])),
     ),
 };
 

@@ -4,7 +4,7 @@ import { findNonFinite, finiteParameters } from '../kernels/finite.js';
 import type { ModelState } from '../models/model.js';
 import type { Module } from '../nn/index.js';
 import { observing } from '../nn/observe.js';
-import { disposeAll, keep, noGradient, scope, zeros, type Tensor } from '../tensor/index.js';
+import { disposeAll, keep, noGradient, numbersOf, scope, zeros, type Gradient, type Tensor } from '../tensor/index.js';
 import { addTo, lossAndGradients, lossOf, releaseState, type Pass } from './micro-batch.js';
 
 /** Elements one task looks at. */
@@ -75,7 +75,7 @@ export async function firstNonFinite(
   const inParameters = await firstNonFiniteParameter(model);
   if (inParameters !== undefined) return `in parameter ${inParameters}`;
   let state = memory;
-  let sums: Tensor[] | undefined;
+  let sums: Gradient[] | undefined;
   try {
     for (const pass of passes) {
       const inForward = await firstOf(watched(pass(state)));
@@ -86,7 +86,7 @@ export async function firstNonFinite(
       if (state !== memory) releaseState(state, one.state, memory);
       state = one.state;
       const found = sums ?? [];
-      const looked = found.map((gradient, i) => look(`the gradient of ${[...leaves.keys()][i]}`, gradient));
+      const looked = found.map((gradient, i) => look(`the gradient of ${[...leaves.keys()][i]}`, numbersOf(gradient)));
       const inBackward = await firstOf(looked.reverse());
       if (inBackward !== undefined) return `in ${inBackward}`;
     }

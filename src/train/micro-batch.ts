@@ -15,7 +15,7 @@ import type { Loss, Model, ModelState } from '../models/model.js';
 import type { NamedTensors, Parameter } from '../nn/index.js';
 import { detach } from '../ops/index.js';
 import { runElementwise } from '../tensor/elementwise.js';
-import { gradients, keep, scope, tensor, type Tensor } from '../tensor/index.js';
+import { addGradients, gradients, keep, scope, tensor, type Gradient, type Tensor } from '../tensor/index.js';
 
 /** Inputs and targets of a batch, `[B, L]` each in row-major order. Targets of −100 count for nothing. */
 export interface TokensAndTargets {
@@ -72,7 +72,7 @@ export interface Found {
   /** Losses of layers, by name. */
   readonly losses: NamedTensors;
   /** Of the leaves, in their order; undefined where nothing depends on them. */
-  readonly found: Tensor[] | undefined;
+  readonly found: Gradient[] | undefined;
   readonly state: ModelState | undefined;
   /** Next values of parameters that are not learned. */
   readonly updates: ReadonlyMap<Parameter, Tensor>;
@@ -159,7 +159,7 @@ export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
               terms.map(([term]) => term),
               leaves,
               terms.map(([, factor]) => tensor([factor], [], { device })),
-              { release: true },
+              { release: true, rows: true },
             );
       return {
         loss: batch.counted > 0 ? detach(loss) : undefined,
@@ -172,16 +172,10 @@ export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
   );
 }
 
-const sumOfTwo = variable('x0', 'f32').add(variable('x1', 'f32'));
-
-/** Adds tensors in place to those so far, if there are any, and frees those that were added. */
-export function addTo(sums: Tensor[] | undefined, terms: Tensor[] | undefined): Tensor[] | undefined {
+/** The sums of gradients so far, if there are any, and of more; takes both over. */
+export function addTo(sums: Gradient[] | undefined, terms: Gradient[] | undefined): Gradient[] | undefined {
   if (sums === undefined || terms === undefined) return sums ?? terms;
-  sums.forEach((sum, i) => {
-    runElementwise(sumOfTwo, [sum, terms[i]!], sum);
-    terms[i]!.dispose();
-  });
-  return sums;
+  return sums.map((sum, i) => addGradients(sum, terms[i]!));
 }
 
 /** Next values of parameters that are not learned, over the batches of a step. */
@@ -194,7 +188,7 @@ export class MeanOfUpdates {
     for (const [parameter, next] of updates) {
       const before = this.sums.get(parameter);
       if (before === undefined) this.sums.set(parameter, next);
-      else addTo([before], [next]);
+      else this.sums.set(parameter, addGradients(before, next));
       this.#counts.set(parameter, (this.#counts.get(parameter) ?? 0) + 1);
     }
   }

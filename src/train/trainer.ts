@@ -4,7 +4,7 @@ import { anything, callable, checkValues, having, wholeFrom, type Requirement } 
 import type { Device } from '../devices/device.js';
 import { precisions, type Model, type ModelState } from '../models/model.js';
 import type { Parameter } from '../nn/index.js';
-import { disposeAll, scope, someDevice, type Tensor } from '../tensor/index.js';
+import { disposeAll, scope, someDevice, type Gradient, type Tensor } from '../tensor/index.js';
 import type { Json, LoadedCheckpoint, TensorSources } from './checkpoint/index.js';
 import { sourceOf } from './checkpoint/index.js';
 import { clipGradients, type NamedGradients } from './clip.js';
@@ -77,7 +77,7 @@ interface Part {
 interface Passed {
   readonly loss: number;
   readonly losses: Readonly<Record<string, number>>;
-  readonly found: Tensor[] | undefined;
+  readonly found: Gradient[] | undefined;
   readonly memory: ModelState | undefined;
   /** Of the batches of the step, the mean. */
   readonly updates: ReadonlyMap<Parameter, Tensor>;
@@ -231,7 +231,7 @@ export class Trainer {
 
   /** Loss, gradients and memory after all batches of the step; nothing of the trainer changes. */
   async #passes(parts: readonly Part[]): Promise<Passed> {
-    let found: Tensor[] | undefined;
+    let found: Gradient[] | undefined;
     let memory = this.#memory;
     let [total, tokens] = [0, 0];
     const losses: Record<string, number> = {};

@@ -84,7 +84,7 @@ export function adafactor(parameters: NamedTensors, options: AdafactorOptions = 
     runElementwise(step(learningRate), sizes, size);
     runElementwise(next(decay), [parameter, direction, size], parameter);
   };
-  return optimiser({ name: 'adafactor', slots: slotsOf, update }, parameters, options);
+  return optimiser({ name: 'adafactor', updatesRows: false, slots: slotsOf, update }, parameters, options);
 }
 
 function slotsOf(shape: Shape): Readonly<Record<string, Shape>> {

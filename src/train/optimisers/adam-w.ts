@@ -1,4 +1,3 @@
-import { runElementwise } from '../../tensor/elementwise.js';
 import { average, moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
 import { fraction, positive } from '../../core/requirements.js';
@@ -27,6 +26,10 @@ export interface AdamWOptions extends DecayOptions {
  * Ba 2014, arXiv 1412.6980.) Relative to the paper: the schedule and α are one number, so both multiply the decay; t
  * counts the updates of each parameter, so one that joins late is corrected as at a start.
  *
+ * Of a gradient that is of rows (`GradientOptions.rows`), the update is that of these rows of θ, m and v alone; t counts all updates. Rows
+ * without a gradient neither move nor decay, and their means stay as they are: a dense update would move them by their old mean, and
+ * let both means fall, at every step. (As `SparseAdam` of PyTorch and `LazyAdam` of TensorFlow.)
+ *
  * @throws OptionError naming everything against the options and the parameters.
  */
 export function adamW(parameters: NamedTensors, options: AdamWOptions = {}): Optimiser {
@@ -40,14 +43,15 @@ export function adamW(parameters: NamedTensors, options: AdamWOptions = {}): Opt
   return optimiser(
     {
       name: 'adamW',
+      updatesRows: true,
       slots: (shape) => ({ mean: shape, square: shape }),
-      update: ({ parameter, gradient, slots, count, learningRate, decay }) => {
+      update: ({ parameter, gradient, slots, count, learningRate, decay, run }) => {
         const [mean, square] = [slots.mean!, slots.square!];
-        runElementwise(nextMean, [mean, gradient], mean);
-        runElementwise(nextSquare, [square, gradient], square);
+        run(nextMean, [mean, gradient], mean);
+        run(nextSquare, [square, gradient], square);
         const rate = learningRate / (1 - beta1 ** count);
         const spread = 1 / Math.sqrt(1 - beta2 ** count);
-        runElementwise(next(decay, rate, spread), [parameter, mean, square], parameter);
+        run(next(decay, rate, spread), [parameter, mean, square], parameter);
       },
     },
     parameters,

@@ -1,5 +1,4 @@
 import { select } from '../../codegen/expression/index.js';
-import { runElementwise } from '../../tensor/elementwise.js';
 import { average, moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
 import { fraction } from '../../core/requirements.js';
@@ -36,11 +35,12 @@ export function lion(parameters: NamedTensors, options: LionOptions = {}): Optim
   return optimiser(
     {
       name: 'lion',
+      updatesRows: true,
       slots: (shape) => ({ momentum: shape }),
-      update: ({ parameter, gradient, slots, learningRate, decay }) => {
+      update: ({ parameter, gradient, slots, learningRate, decay, run }) => {
         const momentum = slots.momentum!;
-        runElementwise(next(decay, learningRate), [parameter, momentum, gradient], parameter);
-        runElementwise(nextMomentum, [momentum, gradient], momentum);
+        run(next(decay, learningRate), [parameter, momentum, gradient], parameter);
+        run(nextMomentum, [momentum, gradient], momentum);
       },
     },
     parameters,

@@ -1,7 +1,18 @@
+import type { Expression } from '../../codegen/expression/index.js';
 import { OptionError, ShapeError } from '../../core/errors.js';
 import { sameShape, show, type Shape } from '../../core/shape.js';
-import { runElementwise } from '../../tensor/elementwise.js';
-import { commonDevice, disposeAll, keep, noGradient, scope, zeros, type Tensor } from '../../tensor/index.js';
+import { runElementwise, runElementwiseRows } from '../../tensor/elementwise.js';
+import {
+  commonDevice,
+  disposeAll,
+  keep,
+  noGradient,
+  numbersOf,
+  scope,
+  Tensor,
+  zeros,
+  type Gradient,
+} from '../../tensor/index.js';
 import { x0 } from './expressions.js';
 import { callable, notNegative, reasonsAgainst, refuse, type Requirements } from '../../core/requirements.js';
 import { reasonsAgainstParameters, reasonsAgainstState } from './refusals.js';
@@ -10,6 +21,7 @@ import type { DecayOptions, NamedTensors, Optimiser, OptimiserState, StepOptions
 /** What an update reads and writes. */
 export interface Update {
   readonly parameter: Tensor;
+  /** Of an update of rows, those alone; `run` knows whose they are. */
   readonly gradient: Tensor;
   /** Tensors kept for this parameter, by the names of `slots`. */
   readonly slots: Readonly<Record<string, Tensor>>;
@@ -18,6 +30,8 @@ export interface Update {
   readonly learningRate: number;
   /** The part of the weights that decay takes: `learningRate·λ`, or 0. */
   readonly decay: number;
+  /** `runElementwise` of the parameter, the gradient and slots of their shape: of all elements, or of the rows that have a gradient. */
+  readonly run: (expression: Expression, inputs: readonly Tensor[], out: Tensor) => void;
 }
 
 /** What distinguishes one optimiser from another. */
@@ -26,6 +40,8 @@ export interface UpdateRule {
   /** Shapes of the tensors kept for a parameter; they are 0 before its first update. */
   readonly slots: (shape: Shape) => Readonly<Record<string, Shape>>;
   readonly update: (update: Update) => void;
+  /** Whether an update of rows can leave the others alone: it computes by `run` alone, on slots of the parameter's shape. */
+  readonly updatesRows: boolean;
 }
 
 interface Entry {
@@ -98,7 +114,7 @@ class RuleOptimiser implements Optimiser {
     return this.#steps;
   }
 
-  step(gradients: readonly (Tensor | undefined)[], options: StepOptions): void {
+  step(gradients: readonly (Gradient | undefined)[], options: StepOptions): void {
     this.#alive('step');
     this.#check(gradients, options);
     const { learningRate } = options;
@@ -109,11 +125,16 @@ class RuleOptimiser implements Optimiser {
       entry.count++;
       const { parameter, slots, count } = entry;
       const decay = entry.decays ? learningRate * this.#weightDecay : 0;
-      scope(() => noGradient(() => this.#rule.update({ parameter, gradient, slots, count, learningRate, decay })));
+      const run: Update['run'] =
+        gradient instanceof Tensor
+          ? runElementwise
+          : (expression, inputs, out) => runElementwiseRows(expression, inputs, out, gradient);
+      const update = { parameter, gradient: numbersOf(gradient), slots, count, learningRate, decay, run };
+      scope(() => noGradient(() => this.#rule.update(update)));
     });
   }
 
-  #check(gradients: readonly (Tensor | undefined)[], options: StepOptions): void {
+  #check(gradients: readonly (Gradient | undefined)[], options: StepOptions): void {
     const who = `${this.name}.step`;
     refuse(who, reasonsAgainst(options, { learningRate: notNegative }, ['learningRate']));
     if (options.learningRate * this.#weightDecay > 1) {
@@ -127,16 +148,20 @@ class RuleOptimiser implements Optimiser {
         `${who}: one gradient per parameter, undefined where there is none; got ${gradients.length} for ${this.#entries.length} parameters.`,
       );
     }
-    const given = gradients.filter((gradient) => gradient !== undefined);
+    const given = gradients.filter((gradient) => gradient !== undefined).map(numbersOf);
     commonDevice(who, [...this.#entries.map(({ parameter }) => parameter), ...given]);
     const owners = new Map(this.#entries.map(({ name, parameter }) => [parameter.buffer, name]));
     const reasons = this.#entries.flatMap(({ name, parameter: { shape } }, i) => {
       const gradient = gradients[i];
       if (gradient === undefined) return [];
-      const owner = owners.get(gradient.buffer);
+      const { buffer, dtype } = numbersOf(gradient);
+      const owner = owners.get(buffer);
       if (owner !== undefined) return `the gradient of ${name} lies in the memory of parameter ${owner}; copy it`;
-      if (gradient.dtype === 'f32' && sameShape(gradient.shape, shape)) return [];
-      return `the gradient of ${name} must be f32${show(shape)}; got ${gradient.dtype}${show(gradient.shape)}`;
+      if (dtype !== 'f32' || !sameShape(gradient.shape, shape)) {
+        return `the gradient of ${name} must be f32${show(shape)}; got ${dtype}${show(gradient.shape)}`;
+      }
+      if (gradient instanceof Tensor || this.#rule.updatesRows) return [];
+      return `the gradient of ${name} is of the rows that were read, and ${this.name} keeps means over all; take adamW, sgd or lion, or a layer with { sparse: false }`;
     });
     if (reasons.length > 0) throw new ShapeError(`${who}: ${reasons.join('; ')}.`);
   }

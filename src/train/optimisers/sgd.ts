@@ -1,5 +1,4 @@
 import { OptionError } from '../../core/errors.js';
-import { runElementwise } from '../../tensor/elementwise.js';
 import { moved, expressionOf, x0, x1, x2 } from './expressions.js';
 import { checkOptimiser, optimiser } from './optimiser.js';
 import { flag, fraction } from '../../core/requirements.js';
@@ -38,15 +37,16 @@ export function sgd(parameters: NamedTensors, options: SgdOptions = {}): Optimis
   return optimiser(
     {
       name: 'sgd',
+      updatesRows: true,
       slots: (shape): Readonly<Record<string, typeof shape>> => (momentum === 0 ? {} : { velocity: shape }),
-      update: ({ parameter, gradient, slots: { velocity }, learningRate, decay }) => {
+      update: ({ parameter, gradient, slots: { velocity }, learningRate, decay, run }) => {
         if (velocity === undefined) {
-          runElementwise(next(decay, learningRate), [parameter, gradient], parameter);
+          run(next(decay, learningRate), [parameter, gradient], parameter);
           return;
         }
-        runElementwise(velocityOf, [velocity, gradient], velocity);
+        run(velocityOf, [velocity, gradient], velocity);
         const expression = (nesterov ? nextAhead : next)(decay, learningRate);
-        runElementwise(expression, [parameter, velocity, gradient], parameter);
+        run(expression, [parameter, velocity, gradient], parameter);
       },
     },
     parameters,

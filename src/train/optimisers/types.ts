@@ -1,5 +1,5 @@
 import type { Shape } from '../../core/shape.js';
-import type { Tensor } from '../../tensor/index.js';
+import type { Gradient, Tensor } from '../../tensor/index.js';
 
 /** Tensors by name, such as the parameters of a model. */
 export type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
@@ -34,13 +34,14 @@ export interface Optimiser {
   /** Steps so far, also those of the run that was loaded. */
   readonly steps: number;
   /**
-   * One update from `gradients`, f32 and in the order of the parameters; undefined leaves a parameter as it is. Whatever
-   * shares memory with a parameter changes with it, so the backward pass must be over.
+   * One update from `gradients`, f32 and in the order of the parameters; undefined leaves a parameter as it is, and one of rows
+   * (`GradientOptions.rows`) all other rows, with what is kept of them. Whatever shares memory with a parameter changes with it, so the
+   * backward pass must be over.
    *
    * @throws OptionError for a learning rate below 0 or so large that decay turns weights around; ShapeError naming every
    * gradient that does not fit. Nothing has changed then.
    */
-  step(gradients: readonly (Tensor | undefined)[], options: StepOptions): void;
+  step(gradients: readonly (Gradient | undefined)[], options: StepOptions): void;
   /** The tensors themselves, which the next step changes; they belong to the optimiser. */
   state(): OptimiserState;
   /** Copies a state. @throws OptionError naming everything in it that does not fit; nothing has changed then. */
