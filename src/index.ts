@@ -24,7 +24,9 @@ export {
   full,
   useDevice,
   zeros,
+  type Gradient,
   type GradientOptions,
+  type RowGradient,
   type TensorOptions,
 } from './tensor/index.js';
 export {

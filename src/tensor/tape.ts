@@ -271,7 +271,9 @@ class Sweep {
       try {
         checkUnchanged(entry);
         // shared, because a rule may return one tensor twice, or the cotangent it was given
-        return entry.vjp(cotangents, needs).map((result, i) => (needs[i] && result ? shareGradient(result) : undefined));
+        return entry
+          .vjp(cotangents, needs)
+          .map((result, i) => (needs[i] && result ? shareGradient(result) : undefined));
       } finally {
         for (const tensor of entry.saved) tensor[internals].revived--;
       }

@@ -43,7 +43,9 @@ export async function clipGradients(
   options: ClipOptions = {},
 ): Promise<Clipped> {
   checkValue('clipGradients', 'gradients', gradients, namedGradients);
-  const given = gradients.flatMap(([name, gradient]) => (gradient === undefined ? [] : [{ name, gradient: numbersOf(gradient) }]));
+  const given = gradients.flatMap(([name, gradient]) =>
+    gradient === undefined ? [] : [{ name, gradient: numbersOf(gradient) }],
+  );
   check(given, limit, options);
   const { unscale = 1 } = options;
   if (given.length === 0) return { norm: 0, factor: 1, nonFinite: undefined };

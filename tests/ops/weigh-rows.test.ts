@@ -25,7 +25,7 @@ onEveryDevice((on) => {
           [2, 2, count],
           [length, columns],
         ],
-        run: (w, t) => weighRows(w!, t!, order),
+        run: (w, t) => weighRows(w, t, order),
         forward: (r: Round, w?: Numbers, t?: Numbers) =>
           Float64Array.from({ length: rows * columns }, (_, at) => {
             const [row, c] = [Math.floor(at / columns), at % columns];
@@ -59,7 +59,7 @@ onEveryDevice((on) => {
         [rows, columns],
         [length, columns],
       ],
-      run: (x, t) => dotRows(x!, t!, order),
+      run: (x, t) => dotRows(x, t, order),
       forward: (r: Round, x?: Numbers, t?: Numbers) =>
         Float64Array.from(indices, (index, entry) => {
           let sum = 0;
@@ -144,10 +144,7 @@ onEveryDevice((on) => {
         requiresGradient: true,
       });
       const ones = tensor([1, 1], [1, 2], { device: on.device });
-      const [a, b] = [
-        weighRows(ones, table, list([3, 9], [1, 2])),
-        weighRows(ones, table, list([9, 12], [1, 2])),
-      ];
+      const [a, b] = [weighRows(ones, table, list([3, 9], [1, 2])), weighRows(ones, table, list([9, 12], [1, 2]))];
       const d = tensor([1, 2, 3, 4], [1, columns], { device: on.device });
       const [both] = gradients([a, b], [table], [d, d], { rows: true }) as [RowGradient];
       const whole = tensor(uniform(5, table.size), table.shape, { device: on.device });

@@ -1,6 +1,6 @@
 import type { Kernel } from '../../codegen/kernel.js';
 import { lowerVector, type Lowered } from '../../codegen/lower.js';
-import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
+import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { eachVector } from '../lanes.js';
 import type { ElementwiseSpec } from './cpu.js';
 
@@ -51,7 +51,7 @@ function text(k: VectorBuilder, { inputs, constants, expression }: RowsSpec): vo
           const variables: Record<string, Lowered> = {};
           inputs.forEach(({ name }, i) => (variables[name] = k.loadVF(k.offset(bases[i]!, column, 4), 0, count)));
           const result = lowerVector(k, expression, { variables, parameter: (slot) => values[slot]! });
-          k.store(k.offset(target, column, 4), result as VF, 0, count);
+          k.store(k.offset(target, column, 4), result, 0, count);
         });
       });
     });

@@ -112,6 +112,8 @@ export const ops: Readonly<Record<string, Row>> = {
   takeAlong: call(x, indices([0, 1], [2, 1])),
   gatherRows: call(floats(1, 3, 2), indices([0, 1], [1, 2])),
   scatterRows: call(floats(1, 2, 2), indices([0, 1], [1, 2]), positive(3)),
+  weighRows: call(floats(1, 2), floats(3, 2), indices([0, 1], [1, 2]), options({ sparse: flag() })),
+  dotRows: call(floats(1, 2), floats(3, 2), indices([0, 1], [1, 2]), options({ sparse: flag() })),
   splitHeads: call(floats(1, 2, 6), numbers([1, 2])),
   recurrentAttend: call(
     floats(1, 2, 4, 2),

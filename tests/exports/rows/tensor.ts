@@ -59,7 +59,7 @@ export const tensors: Readonly<Record<string, Row | Plain>> = {
           1,
         ),
       ),
-      options({ release: flag() }),
+      options({ release: flag(), rows: flag() }),
     ],
     call: (f: typeof gradients, [out, ins, cotangents, given], world) => {
       // the rows are made one by one: a history of its own
