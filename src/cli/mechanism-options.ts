@@ -3,6 +3,7 @@ import { parseOption, requirementOf, type OptionSpecs } from '../attention/optio
 import { unknown } from '../core/names.js';
 import { reasonAgainst } from '../core/requirements.js';
 import { OptionError } from '../core/errors.js';
+import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
 import { variant, type Variant } from '../studies/mechanisms.js';
 import { UsageError } from './io.js';
 
@@ -49,18 +50,35 @@ export function chooseMechanism(who: string, word: string, set: readonly string[
   return found!;
 }
 
-/** The options of a mixer that is named as `NAME:OPTION=VALUE:…`, and what `--set` says of it. @throws UsageError with every reason. */
-export function mixerOptions(who: string, mixer: Optioned, word: string, set: readonly string[]): Settings {
+/**
+ * The options of a mixer or a feed-forward layer that is named as `NAME:OPTION=VALUE:…`, and what `--set` says of it.
+ *
+ * @throws UsageError with every reason.
+ */
+export function optionsOfKind(who: string, kind: Optioned, word: string, set: readonly string[] = []): Settings {
   const reasons: string[] = [];
-  const prefix = new RegExp(`^${mixer.name}[.:]`);
+  const prefix = new RegExp(`^${kind.name}[.:]`);
   const texts = [...word.split(':').slice(1), ...set.flatMap((one) => one.replace(prefix, '').split(':'))];
   const found = once(
-    mixer,
-    texts.flatMap((text) => setting(mixer, text, reasons)),
+    kind,
+    texts.flatMap((text) => setting(kind, text, reasons)),
     reasons,
   );
   refuse(who, reasons);
   return found;
+}
+
+/** Feed-forward layers as `NAME:OPTION=VALUE:…`, as sections of a configuration. @throws UsageError, with the nearest for an unknown name. */
+export function readFeedForwards(
+  who: string,
+  words: readonly string[],
+): readonly { name: string; options: Settings }[] {
+  return words.map((word) => {
+    const [name = ''] = word.split(':');
+    const missing = reasonAgainstFeedForward(name, undefined);
+    if (missing !== undefined) throw new UsageError(`${who}: --feed-forward: ${missing}.`);
+    return { name, options: optionsOfKind(who, feedForward(name), word) };
+  });
 }
 
 /** Several, each once; `all` for every one. @throws UsageError with every reason. */
@@ -101,7 +119,7 @@ export function withSet<C extends Chosen>(
   });
 }
 
-/** What has options: a mechanism, or a mixer. */
+/** What has options: a mechanism, a mixer, or a feed-forward layer. */
 interface Optioned {
   readonly name: string;
   readonly definition: { readonly options: OptionSpecs };

@@ -3,15 +3,15 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Mechanism, registerMechanism } from '../attention/index.js';
-import { registerMixer } from '../models/index.js';
-import { MixerKind } from '../nn/index.js';
+import { registerFeedForward, registerMixer } from '../models/index.js';
+import { FeedForwardKind, MixerKind } from '../nn/index.js';
 import { FailureError, type Io, isFault, UsageError } from './io.js';
 
 /** Of every command that takes a mechanism. */
 export const pluginOption = {
   takes: 'texts',
   value: 'FILE.mjs',
-  help: 'a file of yours whose exports are mechanisms or mixers, known by\ntheir names then; may be there several times',
+  help: 'a file of yours whose exports are mechanisms, mixers or feed-forward\nlayers, known by their names then; may be there several times',
 } as const;
 
 /** A file that was given, as the command line has it and as errors have it. */
@@ -63,16 +63,22 @@ async function load(who: string, { path, file }: Plugin): Promise<(() => void)[]
   }
   const all = [...new Set(Object.values(exported))];
   const [mechanisms, mixers] = [all.filter(isA(Mechanism)), all.filter(isA(MixerKind))];
-  if (mechanisms.length + mixers.length === 0) {
-    throw new UsageError(`${found} exports no mechanism; export what defineAttention or defineMixer returns.`);
+  const feedForwards = all.filter(isA(FeedForwardKind));
+  if (mechanisms.length + mixers.length + feedForwards.length === 0) {
+    throw new UsageError(
+      `${found} exports no mechanism; export what defineAttention, defineMixer or defineFeedForward returns.`,
+    );
   }
   try {
     return [
       ...mechanisms.map((one) => registerMechanism(one, { plugin: file })),
       ...mixers.map((one) => registerMixer(one, { plugin: file })),
+      ...feedForwards.map((one) => registerFeedForward(one, { plugin: file })),
     ];
   } catch (error) {
-    throw new UsageError(`${found}: ${(error as Error).message.replace(/^register(Mechanism|Mixer): /, '')}`);
+    throw new UsageError(
+      `${found}: ${(error as Error).message.replace(/^register(Mechanism|Mixer|FeedForward): /, '')}`,
+    );
   }
 }
 

@@ -2,7 +2,8 @@ import { dilationSchedule, windowSchedule } from '../attention/index.js';
 import type { DilationStep } from '../attention/patterns/schedules.js';
 import { isPlainObject as isObject } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
-import type { MixerSizes } from '../nn/index.js';
+import type { FeedForwardSizes, MixerSizes } from '../nn/index.js';
+import { feedForward } from '../nn/feed-forward/registry.js';
 import { anything, checkValue, checkValues, type Requirement, wholeFrom } from '../core/requirements.js';
 import { layerSections, type LayerConfig, type ModelConfig } from './model-config.js';
 
@@ -50,9 +51,32 @@ export const mixerSizes = ({ width, heads, headDim, length }: ModelConfig, causa
   causal,
 });
 
+/** What a feed-forward layer of the model is made for. */
+export function feedForwardSizes(config: ModelConfig, layer: LayerConfig, causal: boolean): FeedForwardSizes {
+  const { width, length, layers } = config;
+  const { hidden, activation, gated, chunk } = layer.feedForward;
+  // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
+  return { features: width, length, causal, hidden, activation, gated, chunk, share: 1 / Math.sqrt(2 * layers) };
+}
+
+/** The configuration with at most so many tokens at a time in every feed-forward layer that can. */
+export const inChunksOf = (config: ModelConfig, chunk: number): ModelConfig =>
+  everyLayer(config, ({ feedForward: own }) =>
+    feedForward(own.name).supports('chunk') ? { feedForward: { ...own, chunk } } : {},
+  );
+
 /** The mechanisms and mixers of the layers, each once: `flash`, or `sliding-window and flash`. */
 export const mechanismNames = (config: ModelConfig): string =>
-  [...new Set(layersOf(config).map(({ mechanism, mixer = mechanism }) => mixer.name))].join(' and ');
+  namesOf(config, ({ mechanism, mixer = mechanism }) => mixer.name);
+
+/** The same, and their feed-forward layers where they are not all dense. */
+export function layerNames(config: ModelConfig): string[] {
+  const own = namesOf(config, ({ feedForward: { name } }) => name);
+  return [mechanismNames(config), ...(own === 'dense' ? [] : [`feed-forward ${own}`])];
+}
+
+const namesOf = (config: ModelConfig, of: (layer: LayerConfig) => string): string =>
+  [...new Set(layersOf(config).map(of))].join(' and ');
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -110,20 +134,28 @@ function scheduled(who: string, rest: Given, schedules: unknown): Given[] {
 /** The JSON of a model all of whose layers are as one of its pattern. @throws OptionError for keys that a layer does not have. */
 export function withLayer(who: string, rest: Given, entry: Given): Given {
   checkValues(who, entry, Object.fromEntries(layerSections.map((name) => [name, anything])));
-  const own = Object.entries(entry).map(([key, value]) => {
-    const [name, options] =
-      key === 'mechanism' && isObject(value) ? [value['name'], value['options']] : [undefined, undefined];
-    const base = typeof rest[key] === 'string' ? { name: rest[key] } : rest[key];
-    if (key === 'mechanism' && isObject(value) && name === undefined) {
-      const before = isObject(base) ? base : { name: 'flash' };
-      return [
-        key,
-        { ...before, options: { ...(before['options'] as Given | undefined), ...(options as Given | undefined) } },
-      ];
-    }
-    // a position, a mechanism of another name and a residual kind are chosen anew; sizes and rates change one by one
-    const merges = (key === 'feedForward' || key === 'norm') && isObject(value) && isObject(base);
-    return [key, merges ? { ...base, ...value } : value];
-  });
+  const own = Object.entries(entry).map(([key, value]) => [key, changedSection(key, rest[key], value)]);
   return { ...mixerGone(rest, entry), ...(Object.fromEntries(own) as Given) };
 }
+
+/** A section of a layer, over that of the model. A position, a mixer and a residual kind are chosen anew; sizes and rates change one by one. */
+function changedSection(key: string, before: unknown, given: unknown): unknown {
+  const named = (section: unknown): unknown => (typeof section === 'string' ? { name: section } : section);
+  const base = isObject(named(before)) ? (named(before) as Given) : {};
+  if (key === 'norm') return isObject(given) ? { ...base, ...given } : given;
+  if (key === 'mechanism' && isObject(given) && given['name'] === undefined) {
+    return { name: 'flash', ...base, options: optionsOf(base, given) };
+  }
+  const value = named(given);
+  if (key !== 'feedForward' || !isObject(value)) return given;
+  const name = base['name'] ?? 'dense';
+  const same = (value['name'] ?? name) === name;
+  // what is not an option of one layer is a size of any
+  const { options: _, plugin: __, ...sizes } = base;
+  return same ? { ...base, ...value, options: optionsOf(base, value) } : { ...sizes, ...value };
+}
+
+const optionsOf = (base: Given, own: Given): Given => ({
+  ...(base['options'] as Given | undefined),
+  ...(own['options'] as Given | undefined),
+});

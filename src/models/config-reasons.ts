@@ -1,8 +1,10 @@
 import { mechanism } from '../attention/index.js';
 import { reasonAgainstMechanism } from '../attention/registry.js';
+import { sectionSizes } from '../nn/feed-forward/define.js';
+import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
 import { mixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
-import { mixerSizes } from './config-layers.js';
-import type { Given } from './config-sections.js';
+import { feedForwardSizes, mixerSizes } from './config-layers.js';
+import { feedForwardSection, type Given } from './config-sections.js';
 import { positionNames, type ModelConfig } from './model-config.js';
 
 /** Keys of `position` that one method alone takes. */
@@ -97,6 +99,24 @@ export function mixerReasons(
       residual.kind === 'reversible' &&
         `mixer ${name} changes the number of rows, so residual "reversible" is not for it`,
     ].filter((reason) => reason !== false);
+  } catch (error) {
+    return [(error as Error).message.replace(/\.$/, '')];
+  }
+}
+
+/** What the feed-forward layer has against the model. */
+export function feedForwardReasons(config: ModelConfig): string[] {
+  const own = config.feedForward;
+  const missing = reasonAgainstFeedForward(own.name, own.plugin);
+  if (missing !== undefined) return [missing];
+  const kind = feedForward(own.name);
+  const usual = feedForwardSection(config.width, { name: own.name });
+  const unused = sectionSizes.filter((size) => !kind.supports(size) && own[size] !== usual[size]);
+  if (unused.length > 0) return [`feedForward: ${own.name} has no use for ${unused.join(' and ')}; leave it out`];
+  const causal = config.kind !== 'encoder' && config.kind !== 'encoder-decoder';
+  try {
+    kind.settle(feedForwardSizes(config, config, causal), own.options);
+    return [];
   } catch (error) {
     return [(error as Error).message.replace(/\.$/, '')];
   }

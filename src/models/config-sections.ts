@@ -11,7 +11,8 @@ import {
   type Requirements,
 } from '../core/requirements.js';
 import { activations } from '../nn/index.js';
-import { kinds, positionNames, residualKinds } from './model-config.js';
+import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
+import { kinds, positionNames, residualKinds, type ModelConfig } from './model-config.js';
 
 export type Given = Readonly<Record<string, unknown>>;
 const aName = { ...text, must: 'a name' };
@@ -34,7 +35,7 @@ export const top: Requirements = {
   mechanism: worded,
   mixer: worded,
   position: worded,
-  feedForward: plainObject,
+  feedForward: worded,
   norm: plainObject,
   residual: worded,
   dropout: fraction,
@@ -44,8 +45,13 @@ export const top: Requirements = {
   memory: plainObject,
 };
 
-/** What each section takes. */
-export const sections: Readonly<Record<string, { readonly word?: string; readonly keys: Requirements }>> = {
+/** What a section takes. `word` is the key that a word alone stands for: it must be given, unless it has a default. */
+interface Section {
+  readonly word?: string;
+  readonly optional?: true;
+  readonly keys: Requirements;
+}
+export const sections: Readonly<Record<string, Section>> = {
   mechanism: {
     word: 'name',
     keys: { name: aName, options: plainObject, plugin: aPath },
@@ -66,7 +72,17 @@ export const sections: Readonly<Record<string, { readonly word?: string; readonl
     },
   },
   feedForward: {
-    keys: { hidden: wholeFrom(1), activation: oneOf(Object.keys(activations)), gated: flag, chunk: wholeFrom(0) },
+    word: 'name',
+    optional: true,
+    keys: {
+      name: aName,
+      options: plainObject,
+      plugin: aPath,
+      hidden: wholeFrom(1),
+      activation: oneOf(Object.keys(activations)),
+      gated: flag,
+      chunk: wholeFrom(0),
+    },
   },
   norm: { keys: { kind: oneOf(['layer', 'rms']), place: oneOf(['pre', 'post']), epsilon: positive } },
   residual: { word: 'kind', keys: { kind: oneOf(residualKinds), every: wholeFrom(0) } },
@@ -74,15 +90,31 @@ export const sections: Readonly<Record<string, { readonly word?: string; readonl
 };
 
 /** What a section is given, its word written out; what is wrong with it goes to `reasons`. */
-export function readSection(
-  name: string,
-  { word, keys }: { readonly word?: string; readonly keys: Requirements },
-  json: Given,
-  reasons: string[],
-): Given {
+export function readSection(name: string, { word, optional, keys }: Section, json: Given, reasons: string[]): Given {
   const value = json[name];
   const own = typeof value === 'string' && word !== undefined ? { [word]: value } : value;
   if (!isObject(own)) return {};
-  reasons.push(...reasonsAgainst(own, keys, word === undefined ? [] : [word], name));
+  reasons.push(...reasonsAgainst(own, keys, word === undefined || optional ? [] : [word], name));
   return own;
+}
+
+/** The feed-forward section, complete; the types hold because every value met its requirement. */
+export function feedForwardSection(width: number, given: Given): ModelConfig['feedForward'] {
+  const name = (given['name'] ?? 'dense') as string;
+  // that there is none of the name is said where reasons are collected
+  const kind = knownFeedForwards().find((one) => one.name === name);
+  const { activation, gated: usual = false } = kind?.definition.defaults ?? {};
+  const gated = (given['gated'] ?? usual) as boolean;
+  const plugin = pluginOfFeedForward(name);
+  return {
+    name,
+    options: {},
+    // gated layers have three matrices in place of two, so a hidden size of two thirds is as large
+    hidden: gated ? 8 * Math.ceil(width / 3) : 4 * width,
+    activation: activation ?? (gated ? 'silu' : 'gelu'),
+    gated,
+    chunk: 0,
+    ...given,
+    ...(plugin !== undefined && { plugin }),
+  };
 }

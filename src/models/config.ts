@@ -5,8 +5,8 @@ import { checkValue, plainObject, reasonsAgainst } from '../core/requirements.js
 import { mixer, pluginOfMixer } from '../nn/mixers/registry.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
 import { layersOf, mixerSizes, splitLayers, withLayer } from './config-layers.js';
-import { contradictionsOf, mechanismReasons, mixerReasons } from './config-reasons.js';
-import { readSection, sections, top, type Given } from './config-sections.js';
+import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
+import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
 import { layerSections, type LayerConfig, type ModelConfig, type ModelKind } from './model-config.js';
 import { rowCounts } from './row-counts.js';
 
@@ -88,6 +88,7 @@ function readAlike(who: string, json: Given): ModelConfig {
   const contradictions = [
     ...contradictionsOf(config, given),
     ...(config.mixer ? mixerReasons(config, config.mixer) : mechanismReasons(config)),
+    ...feedForwardReasons(config),
   ];
   if (contradictions.length > 0) throw new OptionError(`${who}: ${contradictions.join('; ')}.`);
   return config;
@@ -101,7 +102,6 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
   const width = (rest['width'] ?? 128) as number;
   const heads = (rest['heads'] ?? 4) as number;
   const length = (rest['length'] ?? 256) as number;
-  const gated = given['feedForward']!['gated'] === true;
   return {
     kind,
     vocabulary: 256,
@@ -119,14 +119,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     mechanism: mechanismOf({ name: 'flash', options: {}, ...given['mechanism'] }),
     ...(json['mixer'] !== undefined && { mixer: mixerOf({ name: '', options: {}, ...given['mixer'] }) }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
-    feedForward: {
-      // gated layers have three matrices in place of two, so a hidden size of two thirds is as large
-      hidden: gated ? 8 * Math.ceil(width / 3) : 4 * width,
-      activation: gated ? 'silu' : 'gelu',
-      gated,
-      chunk: 0,
-      ...given['feedForward'],
-    },
+    feedForward: feedForwardSection(width, given['feedForward']!),
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },
     residual: { kind: 'plain', every: 0, ...given['residual'] },
     memory: {

@@ -24,6 +24,7 @@ export { randomEncoder } from '../nn/mixers/random-encoder.js';
 export { tokenFuser } from '../nn/mixers/token-fuser.js';
 export { tokenLearner } from '../nn/mixers/token-learner.js';
 export { mixer, mixers, registerMixer } from '../nn/mixers/registry.js';
+export { feedForward, feedForwards, registerFeedForward } from '../nn/feed-forward/registry.js';
 export { synthesizerMixer } from '../nn/mixers/synthesizer.js';
 export { Stack, type StackOptions } from './stack.js';
 export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';

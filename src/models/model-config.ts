@@ -37,6 +37,11 @@ export interface ModelConfig {
   };
   readonly position: PositionOptions;
   readonly feedForward: {
+    /** Default `'dense'`. */
+    readonly name: string;
+    readonly options: Readonly<Record<string, unknown>>;
+    /** The file that a layer of your own comes from, where `registerFeedForward` was given it. */
+    readonly plugin?: string;
     readonly hidden: number;
     readonly activation: ActivationName;
     readonly gated: boolean;

@@ -6,7 +6,6 @@ import { add, mul } from '../ops/index.js';
 import {
   Attention,
   Block,
-  DenseFeedForward,
   Module,
   ModuleList,
   normOf,
@@ -19,11 +18,12 @@ import {
 } from '../nn/index.js';
 import { checkpointedOutcome } from '../nn/checkpointed.js';
 import { checkContext } from '../nn/layer.js';
+import { feedForward } from '../nn/feed-forward/registry.js';
 import { mixer } from '../nn/mixers/registry.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { reversibleOutcome } from '../nn/reversible.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
-import { layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
+import { feedForwardSizes, layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { checkLayers, layerState, withPlace } from './layer-state.js';
 import { rowCounts } from './row-counts.js';
@@ -228,11 +228,9 @@ function partsOf(
   positions: Positions,
   { causal, cross, separate }: StackOptions,
 ): BlockOptions {
-  const { width, heads, kvHeads, headDim, length, bias, layers, dropout } = config;
-  const { hidden, activation, gated, chunk } = layer.feedForward;
-  // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
-  const share = 1 / Math.sqrt(2 * layers);
-  const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(share / Math.sqrt(heads * headDim)) };
+  const { width, heads, kvHeads, headDim, length, bias, dropout } = config;
+  const sizes = feedForwardSizes(config, layer, causal);
+  const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
   const attention = (): Attention =>
     new Attention(width, {
       ...common,
@@ -247,12 +245,7 @@ function partsOf(
     ...(cross && {
       cross: new Attention(width, { ...common, causal: false, mechanism: mechanism('flash'), separate: true }),
     }),
-    feedForward: new DenseFeedForward(width, hidden, {
-      activation,
-      gated,
-      ...(chunk > 0 && { chunk }),
-      outInit: normalOf(share / Math.sqrt(hidden)),
-    }),
+    feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
     residual: { norm: layer.norm.kind, normPlace: layer.norm.place, epsilon: layer.norm.epsilon, dropout },
   };
 }

@@ -4,7 +4,7 @@ export { Block, type BlockOptions } from './block.js';
 export { checkpointed, type CheckpointedLayer } from './checkpointed.js';
 export { Dropout } from './dropout.js';
 export { Embedding, type EmbeddingOptions } from './embedding.js';
-export { DenseFeedForward, type FeedForwardOptions } from './feed-forward.js';
+export * from './feed-forward/index.js';
 export type { BranchContext, Context, FeedForward, Mixer } from './layer.js';
 export { Linear, type LinearOptions } from './linear.js';
 export { ModuleList } from './list.js';

@@ -1,4 +1,4 @@
-import { mechanismNames } from '../models/config-layers.js';
+import { layerNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/index.js';
 import type { PerplexityComparison, SwapRow } from '../studies/compare-perplexity.js';
 import * as format from './format.js';
@@ -19,7 +19,7 @@ export type Swaps = PerplexityComparison & Subject;
 export const modelWords = (config: ModelConfig): string => {
   const { kind, layers, width, heads, position, length } = config;
   return (
-    `${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ${mechanismNames(config)}, ` +
+    `${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ${layerNames(config).join(', ')}, ` +
     `${position.method}, trained at length ${format.integer(length)}`
   );
 };

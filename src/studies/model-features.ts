@@ -1,7 +1,7 @@
 import { mechanism as find } from '../attention/index.js';
 import { CapabilityError, OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
-import { everyLayer, layersOf, type LayerConfig } from '../models/config-layers.js';
+import { everyLayer, inChunksOf, layersOf, type LayerConfig } from '../models/config-layers.js';
 import { readConfig, type LanguageModel, type ModelConfig, type Transformer } from '../models/index.js';
 import type { Context } from '../nn/index.js';
 import { disposeAll, keep, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
@@ -123,10 +123,9 @@ async function projected(
   const chunk = Math.min(config.feedForward.chunk || CHUNK, CHUNK);
   // layers above the wanted one are left away
   const near = { name: 'sliding-window', options: { radius: config.length - 1 } };
-  const whole = everyLayer(config, (own) => ({
-    feedForward: { ...own.feedForward, chunk },
-    ...(own.mixer === undefined && { mechanism: attendsToAll(own) ? near : own.mechanism }),
-  }));
+  const whole = everyLayer(inChunksOf(config, chunk), (own) =>
+    own.mixer === undefined ? { mechanism: attendsToAll(own) ? near : own.mechanism } : {},
+  );
   const below = { ...whole, layers: layer };
   const { model } = withConfig(trained, readConfig(below), { device });
   try {

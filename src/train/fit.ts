@@ -1,7 +1,7 @@
 import { OutOfMemoryError } from '../core/errors.js';
 import { checkValue } from '../core/requirements.js';
 import { checkConfig } from '../models/config.js';
-import { everyLayer } from '../models/config-layers.js';
+import { everyLayer, inChunksOf } from '../models/config-layers.js';
 import type { ModelConfig, ResidualKind } from '../models/index.js';
 import { checkRehearsal, rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
 
@@ -65,7 +65,7 @@ function changesOf(config: ModelConfig, batchSize: number): readonly Change[] {
     everyLayer(of, () => ({ residual: { kind, every } }));
   const reversible = residual('reversible', 0);
   const inChunks = (of: ModelConfig): ModelConfig => ({
-    ...everyLayer(reversible(of), ({ feedForward }) => ({ feedForward: { ...feedForward, chunk } })),
+    ...inChunksOf(reversible(of), chunk),
     lossChunk: chunk,
   });
   const residuals: readonly (readonly [what: string, change: Change['change']])[] =

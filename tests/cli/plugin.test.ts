@@ -10,6 +10,7 @@ import { cli, temporaryFolder, type Ran } from './io.js';
 // plugins import the package; here that is the source, not what was built last
 vi.mock('subquad', () => import('../../src/index.js'));
 vi.mock('subquad/attention', () => import('../../src/attention/index.js'));
+vi.mock('subquad/nn', () => import('../../src/nn/index.js'));
 
 const example = join(import.meta.dirname, '../../examples/sink-window.mjs');
 const cwd = temporaryFolder();
@@ -118,7 +119,7 @@ console.log(JSON.stringify(found));`,
     const cases: readonly (readonly [paths: readonly string[], code: number, sentence: string])[] = [
       [['nowhere.mjs'], 1, 'no such file'],
       [['.'], 1, 'no such file'],
-      [['empty.mjs'], 2, 'exports no mechanism; export what defineAttention or defineMixer returns'],
+      [['empty.mjs'], 2, 'exports no mechanism; export what defineAttention, defineMixer or defineFeedForward returns'],
       [['throws.mjs'], 1, 'cannot be loaded: no luck'],
       [['syntax.mjs'], 1, 'cannot be loaded: '],
       [['clash.mjs'], 2, 'there is a mechanism "flash" in subquad already'],
@@ -157,4 +158,26 @@ console.log(JSON.stringify(found));`,
     const line = `generate run --prompt a --tokens 3 --plugin=mine.mjs ${on}`;
     expect(await node(join(dist, 'cli/main.js'), ...line.split(' '))).toMatch(/^a/);
   });
+});
+
+test('a feed-forward layer of a plugin takes turns with another, and is missed without it', async () => {
+  const narrow = join(import.meta.dirname, 'narrow.mjs');
+  const line = `train text.txt --layers 2 --width 8 --heads 2 --length 16 --batch 2 --steps 2 --plugin ${narrow} ${on}`;
+  const made = await run(`${line} --out turns --feed-forward dense,narrow:units=3`);
+  expect(made).toMatchObject({ code: 0, err: expect.not.stringContaining('error') as string });
+  expect(made.out).toContain('flash, feed-forward dense and narrow, rope');
+  const { model } = JSON.parse(readFileSync(join(cwd, 'turns/config.json'), 'utf8')) as {
+    model: { pattern: { feedForward: object }[] };
+  };
+  expect(model.pattern.map(({ feedForward }) => feedForward)).toMatchObject([
+    { name: 'dense', options: {} },
+    { name: 'narrow', options: { units: 3 }, plugin: narrow },
+  ]);
+  const bare = await run(`train --resume turns --steps 4 ${on}`);
+  expect(bare).toMatchObject({ code: 2 });
+  expect(bare.err).toContain(`feed-forward "narrow" came from ${narrow}, which is not loaded`);
+  const strange = await run(`${line} --out none --feed-forward narow:units=3`);
+  expect(strange.err).toContain('--feed-forward: unknown feed-forward "narow" (did you mean "narrow"?)');
+  const twice = await run(`${line} --out none --feed-forward narrow:unit=3:units=0`);
+  expect(twice.err).toMatch(/narrow: unknown option "unit" .*units must be a whole number of at least 1; got 0/);
 });

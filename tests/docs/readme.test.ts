@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { mechanisms } from '../../src/attention/index.js';
-import { markdown } from '../../src/cli/commands/mechanisms.js';
+import { layerKinds, layersMarkdown, markdown } from '../../src/cli/commands/mechanisms.js';
 import { scope } from '../../src/index.js';
 import { runExample } from './examples.js';
 
@@ -18,4 +18,6 @@ test('the example of the README runs and prints what it says', async () => {
 test('the table of mechanisms is the registry: subquad mechanisms --markdown', () => {
   const [, table] = /<!-- mechanisms -->\n([\s\S]*?)<!-- end -->/.exec(readme)!;
   expect(table).toBe(markdown(mechanisms));
+  const [, layers] = /<!-- layers -->\n([\s\S]*?)<!-- end of layers -->/.exec(readme)!;
+  expect(layers).toBe(layersMarkdown(layerKinds()));
 });

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
 import { everyLayer, layersOf, mechanismNames } from '../../src/models/config-layers.js';
+import { integer } from '../../src/attention/index.js';
 import { readConfig } from '../../src/models/config.js';
+import { registerFeedForward } from '../../src/models/index.js';
+import { DenseFeedForward, defineFeedForward } from '../../src/nn/index.js';
 
 const window = { name: 'sliding-window', options: { radius: 8 } };
 const sizes = { width: 16, heads: 2, length: 32 };
@@ -48,6 +51,68 @@ test('a layer has what the model has where it says nothing else', () => {
     feedForward: whole.feedForward,
     position: { method: 'none' },
   });
+});
+
+test('feed-forward layers by name: sizes stay from layer to layer, options with their layer', () => {
+  const own = defineFeedForward({
+    name: 'own',
+    summary: 'A product.',
+    paper: { authors: 'Nobody', title: 'None', year: 2026 },
+    formula: 'x·W',
+    options: { copies: integer({ min: 1, default: 2, help: 'how often' }) },
+    defaults: { gated: true, activation: 'gelu' },
+    supports: { causal: false, activation: false },
+    create: ({ features }) => new DenseFeedForward(features, 2),
+  });
+  expect(readConfig(sizes).feedForward).toEqual({
+    name: 'dense',
+    options: {},
+    hidden: 64,
+    activation: 'gelu',
+    gated: false,
+    chunk: 0,
+  });
+  const encoder = { ...sizes, kind: 'encoder', feedForward: { hidden: 20 } };
+  expect(() => readConfig({ ...encoder, feedForward: 'own' })).toThrow('unknown feed-forward "own"');
+  const forget = registerFeedForward(own, { plugin: '/mine.mjs' });
+  try {
+    const config = readConfig({ ...encoder, layers: 4, pattern: [{}, { feedForward: 'own' }] });
+    expect(layersOf(config).map(({ feedForward }) => feedForward.name)).toEqual(['dense', 'own', 'dense', 'own']);
+    expect(config.pattern![1]!.feedForward).toEqual({
+      name: 'own',
+      options: {},
+      plugin: '/mine.mjs',
+      hidden: 20,
+      activation: 'gelu',
+      gated: true,
+      chunk: 0,
+    });
+    expect(readConfig(JSON.parse(JSON.stringify(config)))).toEqual(config);
+    const options = { ...encoder, feedForward: { name: 'own', options: { copies: 3 } } };
+    const three = readConfig({
+      ...options,
+      layers: [{ feedForward: { hidden: 8 } }, { feedForward: 'dense' }, { feedForward: { options: { copies: 4 } } }],
+    });
+    expect(layersOf(three).map(({ feedForward }) => [feedForward.name, feedForward.options])).toEqual([
+      ['own', { copies: 3 }],
+      ['dense', {}],
+      ['own', { copies: 4 }],
+    ]);
+    expect('plugin' in layersOf(three)[1]!.feedForward).toBe(false);
+    const read = (feedForward: unknown, kind: string) => () => readConfig({ ...sizes, kind, feedForward });
+    const refused: readonly (readonly [unknown, string, kind?: string])[] = [
+      ['own', 'own: has no causal form; take it for an encoder.', 'decoder'],
+      [{ name: 'own', options: { copies: 0 } }, 'own: copies must be a whole number of at least 1; got 0.'],
+      [{ name: 'own', activation: 'relu', chunk: 2 }, 'own has no use for activation and chunk; leave it out.'],
+      [{ name: 'own', plugin: 3 }, 'feedForward.plugin must be'],
+    ];
+    for (const [section, sentence, kind = 'encoder'] of refused) expect(read(section, kind)).toThrow(sentence);
+  } finally {
+    forget();
+  }
+  expect(() => readConfig({ ...encoder, feedForward: { name: 'own', plugin: '/mine.mjs' } })).toThrow(
+    'feed-forward "own" came from /mine.mjs, which is not loaded: pass --plugin /mine.mjs',
+  );
 });
 
 test('what is complete is read as itself, and layers that are alike are not written', () => {

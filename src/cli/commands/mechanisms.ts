@@ -1,5 +1,7 @@
-import { families, knownMechanisms, type Mechanism } from '../../attention/index.js';
-import { mixers } from '../../models/index.js';
+import { families, knownMechanisms, type Mechanism, type OptionSpecs, type Paper } from '../../attention/index.js';
+import { knownFeedForwards } from '../../nn/feed-forward/registry.js';
+import type { KindDefinition } from '../../nn/kind.js';
+import { knownMixers } from '../../nn/mixers/registry.js';
 import { jsonOutput } from '../json-output.js';
 import { styleFor, type Style } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -21,7 +23,8 @@ const options = {
 
 const help: HelpText = {
   usage: `${WHO} [options]`,
-  about: 'Every mechanism of the registry: what it takes, how its time grows, how it relates to softmax attention.',
+  about:
+    'Every mechanism of the registry, and what else layers are made of: what it takes, how its time grows, how it relates to softmax attention.',
   options,
   examples: [
     [WHO, 'the table'],
@@ -36,19 +39,44 @@ function run(argv: readonly string[], io: Io): Promise<number> {
   const chosen = knownMechanisms().filter(({ definition }) => values.family.includes(definition.family));
   if (values.json !== undefined && values.markdown)
     throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
-  if (values.markdown) io.data(markdown(chosen));
-  else if (values.json !== undefined) jsonOutput(WHO, values.json, io)?.write(chosen.map(described));
-  else io.out(render(chosen, styleFor(io, io.outTerminal)));
+  // what else a layer has is of no family
+  const layers = values.family.length === families.length ? layerKinds() : [];
+  if (values.markdown) io.data(`${markdown(chosen)}${layers.length > 0 ? `\n${layersMarkdown(layers)}` : ''}`);
+  else if (values.json !== undefined) {
+    jsonOutput(WHO, values.json, io)?.write([...chosen.map(described), ...layers.map(describedLayer)]);
+  } else io.out(render(chosen, styleFor(io, io.outTerminal)));
   return Promise.resolve(0);
 }
 
-/** What the definition says, as plain data; defaults that depend on the shape are null. */
+/** A kind of branch of a layer, beside attention by a mechanism. */
+interface LayerKind {
+  readonly level: 'mixer' | 'feed-forward';
+  readonly definition: KindDefinition<never> & { readonly supports?: object };
+}
+
+/** Mixers, then feed-forward layers. */
+export const layerKinds = (): readonly LayerKind[] => [
+  ...knownMixers().map(({ definition }) => ({ level: 'mixer', definition }) as const),
+  ...knownFeedForwards().map(({ definition }) => ({ level: 'feed-forward', definition }) as const),
+];
+
+/** Options as plain data; defaults that depend on the shape are null. */
+const plainOptions = (options: OptionSpecs): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(options).map(([option, spec]) => [
+      option,
+      { ...spec, default: typeof spec.default === 'function' ? null : spec.default },
+    ]),
+  );
+
+function describedLayer({ level, definition }: LayerKind): Readonly<Record<string, unknown>> {
+  const { name, summary, formula, relativeToPaper = null, supports = {}, options, paper } = definition;
+  return { name, level, summary, formula, relativeToPaper, supports, options: plainOptions(options), paper };
+}
+
+/** What the definition says, as plain data. */
 export function described({ definition }: Mechanism): Readonly<Record<string, unknown>> {
   const { name, family, level = 'attention', summary, paper, formula, complexity, exactness, supports } = definition;
-  const specs = Object.entries(definition.options).map(([option, spec]) => [
-    option,
-    { ...spec, default: typeof spec.default === 'function' ? null : spec.default },
-  ]);
   return {
     name,
     family,
@@ -59,7 +87,7 @@ export function described({ definition }: Mechanism): Readonly<Record<string, un
     exactness,
     relativeToPaper: definition.relativeToPaper ?? null,
     supports,
-    options: Object.fromEntries(specs),
+    options: plainOptions(definition.options),
     inputs: definition.inputs ?? {},
     paper,
   };
@@ -70,7 +98,6 @@ export function markdown(chosen: readonly Mechanism[]): string {
   const mark = (does: boolean): string => (does ? '✓' : '–');
   const lines = chosen.map(({ definition: { name, complexity, exactness, supports, paper } }) => {
     const { causal, cross, padding, groupedHeads, decode } = supports;
-    const source = paper.arxiv === undefined ? '' : ` ([${paper.arxiv}](https://arxiv.org/abs/${paper.arxiv}))`;
     const cells = [
       `\`${name}\``,
       complexity,
@@ -80,12 +107,23 @@ export function markdown(chosen: readonly Mechanism[]): string {
       mark(padding),
       mark(groupedHeads),
       decode === false ? '–' : decode,
-      `${paper.authors} ${paper.year}${source}`,
+      sourceOf(paper),
     ];
     return `| ${cells.join(' | ')} |`;
   });
   const head = ['mechanism', 'time', 'exactness', 'causal', 'cross', 'padding', 'grouped heads', 'decode', 'paper'];
   return `| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|\n${lines.join('\n')}\n`;
+}
+
+const sourceOf = ({ authors, year, arxiv }: Paper): string =>
+  `${authors} ${year}${arxiv === undefined ? '' : ` ([${arxiv}](https://arxiv.org/abs/${arxiv}))`}`;
+
+/** A table of what layers have beside attention, a line each. */
+export function layersMarkdown(kinds: readonly LayerKind[]): string {
+  const lines = kinds.map(
+    ({ level, definition: { name, summary, paper } }) => `| \`${name}\` | ${level} | ${summary} | ${sourceOf(paper)} |`,
+  );
+  return `| layer | level | idea | paper |\n|---|---|---|---|\n${lines.join('\n')}\n`;
 }
 
 function render(chosen: readonly Mechanism[], style: Style): string {
@@ -108,13 +146,24 @@ function render(chosen: readonly Mechanism[], style: Style): string {
     style,
     ({ family }) => family,
   );
-  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n\n${mixerList(style)}`;
+  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n\n${layerLists(style)}`;
 }
 
+const titles = {
+  mixer: 'Mixers of layers, "mixer": NAME in a configuration',
+  'feed-forward': 'Feed-forward layers, "feedForward": NAME in a configuration',
+};
+
 /** What else a layer of a model may be. */
-function mixerList(style: Style): string {
-  const list = mixers.map(({ definition: { name, summary } }) => [name, summary] as const);
-  return `${style.bold('Mixers of layers, "mixer": NAME in a configuration')}\n${definitions(list, style)}`;
+function layerLists(style: Style): string {
+  const kinds = layerKinds();
+  return (['mixer', 'feed-forward'] as const)
+    .map((level) => {
+      const own = kinds.filter((kind) => kind.level === level);
+      const list = own.map(({ definition: { name, summary } }) => [name, summary] as const);
+      return `${style.bold(titles[level])}\n${definitions(list, style)}`;
+    })
+    .join('\n');
 }
 
 export const mechanisms: Command = { summary: 'the table of all mechanisms', help, run };

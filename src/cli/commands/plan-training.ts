@@ -36,6 +36,7 @@ const options = {
   kind,
   mechanism,
   set,
+  'feed-forward': trainOptions['feed-forward'],
   plugin,
   position,
   layers,

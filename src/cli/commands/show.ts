@@ -18,7 +18,7 @@ import { OutputFile } from '../files.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
-import { chooseMechanism, mixerOptions, setOption } from '../mechanism-options.js';
+import { chooseMechanism, optionsOfKind, setOption } from '../mechanism-options.js';
 import { beside, coarser, grid } from '../../report/picture/grid.js';
 import { png } from '../picture/png.js';
 import { svg } from '../../report/picture/svg.js';
@@ -132,7 +132,7 @@ function ofMechanism(name: string, values: Asked, io: Io): Subject {
 }
 
 function ofMixer(kind: MixerKind, name: string, values: Asked): Subject {
-  const own = mixerOptions(WHO, kind, name, values.set);
+  const own = optionsOfKind(WHO, kind, name, values.set);
   const facts = mixerFacts(kind, own, values.causal);
   const { summary, formula, supports, paper } = kind.definition;
   return {

@@ -11,7 +11,7 @@ import { readJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption, jsonOption } from '../common-options.js';
 import { FailureError, type Io, UsageError } from '../io.js';
-import { chooseMechanism, MECHANISM, setOption } from '../mechanism-options.js';
+import { chooseMechanism, MECHANISM, readFeedForwards, setOption } from '../mechanism-options.js';
 import { textPath } from '../text-file.js';
 import { pluginOption } from '../plugins.js';
 
@@ -27,6 +27,12 @@ export const options = {
   kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder' },
   mechanism: { takes: 'text', value: MECHANISM, help: 'attention; default flash. See subquad mechanisms' },
   set: setOption,
+  'feed-forward': {
+    takes: 'words',
+    value: `${MECHANISM},…`,
+    default: [],
+    help: 'default dense; several take turns from layer to layer.\nSee subquad mechanisms',
+  },
   plugin: pluginOption,
   position: { takes: 'choice', choices: positionNames, help: 'default rope' },
   length: count('tokens of a window', longestLength),
@@ -162,7 +168,25 @@ function modelFlags(who: string, values: Values<typeof options>, section: Sectio
     position: position && { method: position },
     residual: residual && { kind: residual },
     mechanism: mechanismFlag(who, values, section['mechanism']),
+    ...feedForwardFlag(who, values['feed-forward'], section),
   });
+}
+
+/** One for all layers, or several that take turns. */
+function feedForwardFlag(who: string, words: readonly string[], section: Section): Section {
+  if (words.length === 0) return {};
+  const chosen = readFeedForwards(who, words);
+  const before = section['feedForward'];
+  const sizes = typeof before === 'object' ? { ...before, plugin: undefined } : {};
+  const listed = (['pattern', 'schedules'] as const).filter((name) => section[name] !== undefined);
+  if (chosen.length > 1 && listed.length > 0) {
+    throw new UsageError(
+      `${who}: --feed-forward: the configuration has a ${listed[0]} of its own; name the layers there.`,
+    );
+  }
+  return chosen.length === 1
+    ? { feedForward: given({ ...sizes, ...chosen[0] }) }
+    : { pattern: chosen.map((feedForward) => ({ feedForward })) };
 }
 
 function mechanismFlag(who: string, values: Values<typeof options>, before: unknown): Section | undefined {

@@ -1,3 +1,4 @@
+import { layerNames } from '../../models/config-layers.js';
 import type { DeviceInfo } from '../../devices/index.js';
 import type { TrainResult, TrainStart } from '../../studies/train.js';
 import type { Metric, StepMetric } from '../../train/metrics.js';
@@ -10,9 +11,9 @@ import { Progress } from '../progress.js';
 /** What is about to be trained. */
 export function heading(start: TrainStart, info: DeviceInfo, folder: string, style: Style): string {
   const { model, train } = start.config;
-  const { mechanism, position, residual } = model;
+  const { position, residual } = model;
   const layers = `${format.count(model.layers, 'layer')} of ${model.width}, ${format.count(model.heads, 'head')}`;
-  const kinds = `${mechanism.name}, ${position.method}, ${residual.kind}, ${train.precision}`;
+  const kinds = [...layerNames(model), position.method, residual.kind, train.precision].join(', ');
   const { bytes, files } = start.data;
   const until = train.steps === null ? `${train.minutes} minutes` : format.count(train.steps, 'step');
   return [

@@ -1,22 +1,11 @@
-import { describedFaults } from '../../attention/check-definition.js';
-import { resolveOptions, type AttentionShape, type OptionSpecs, type OptionValues } from '../../attention/options.js';
-import type { Cost, ParameterSpec, Paper, StepSeed } from '../../attention/index.js';
-import { checkedCost } from '../../attention/returned.js';
+import type { AttentionShape, OptionSpecs, OptionValues } from '../../attention/options.js';
+import type { ParameterSpec, StepSeed } from '../../attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
-import {
-  callable,
-  checkValue,
-  checkValues,
-  flag,
-  plainObject,
-  reasonsAgainst,
-  text,
-  wholeFrom,
-  type Requirements,
-} from '../../core/requirements.js';
+import { callable, flag, reasonsAgainst, wholeFrom, type Requirements } from '../../core/requirements.js';
 import { show } from '../../core/shape.js';
 import type { Mask } from '../../masks/index.js';
 import { scope, Tensor } from '../../tensor/index.js';
+import { Kind, kindFaults, type KindDefinition } from '../kind.js';
 import { checkBranch, type BranchContext, type Mixer } from '../layer.js';
 import { Module } from '../module.js';
 import { outcomeOf, type NamedTensors, type Outcome } from '../outcome.js';
@@ -74,18 +63,10 @@ export interface MixerResult<P extends string = string> extends Omit<Outcome, 'u
   readonly updates?: Readonly<Partial<Record<P, Tensor>>>;
 }
 
-/** Functions are written as methods, so that a mixer with options of its own is a `MixerKind` too. */
-export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends string = string> {
-  /** Lower case, hyphens. */
-  readonly name: string;
-  /** The idea in one sentence. */
-  readonly summary: string;
-  readonly paper: Paper;
-  readonly formula: string;
-  /** Where it departs from the paper. */
-  readonly relativeToPaper?: string;
-  /** Defaults that depend on a shape see `L = S = length`. */
-  readonly options: O;
+export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends string = string> extends KindDefinition<
+  MixerSizes,
+  O
+> {
   readonly supports: {
     readonly causal: boolean;
     /** Sequences of which only the first rows are real. */
@@ -94,8 +75,6 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
     readonly mask?: boolean;
   };
   parameters?(this: void, sizes: MixerSizes, options: OptionValues<O>): Readonly<Record<P, ParameterSpec>>;
-  /** Reasons not to run, a sentence each: what is wrong and what would do. */
-  refuse?(this: void, sizes: MixerSizes, options: OptionValues<O>): readonly string[];
   /** Rows that it gives for so many; default as many. */
   resize?(this: void, rows: number, options: OptionValues<O>): number;
   /** What its rows are added to where they are not as many as those of the stream; default: they are the stream from there on. */
@@ -105,26 +84,15 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
    * `call.earlier` has, and they are added to that; it has no `resize`.
    */
   restores?(this: void, options: OptionValues<O>): number;
-  /** Multiply-adds of one sequence of `length` rows, forward. */
-  cost?(this: void, sizes: MixerSizes, options: OptionValues<O>): Cost;
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
 }
 
 const requirements: Requirements = {
-  name: { must: 'lower case with hyphens', holds: (x) => typeof x === 'string' && /^[a-z][a-z0-9-]*$/.test(x) },
-  summary: text,
-  paper: plainObject,
-  formula: text,
-  relativeToPaper: text,
-  options: plainObject,
-  supports: plainObject,
   parameters: callable,
-  refuse: callable,
   resize: callable,
   base: callable,
   restores: callable,
-  cost: callable,
   forward: callable,
 };
 
@@ -132,30 +100,18 @@ const extent = wholeFrom(1);
 const ofSizes = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
 
 /** A kind of mixer; made by `defineMixer`. */
-export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = string> {
-  readonly name: string;
-
-  constructor(readonly definition: MixerDefinition<O, P>) {
-    this.name = definition.name;
-  }
-
-  /** @throws OptionError or CapabilityError with every reason. */
-  settle(sizes: MixerSizes, given: Readonly<Record<string, unknown>> = {}): OptionValues<O> {
-    checkValues(this.name, sizes, ofSizes, Object.keys(ofSizes));
-    checkValue(this.name, 'options', given, plainObject);
-    const { name, options, supports, refuse } = this.definition;
-    const { values, refused } = resolveOptions(options, given, shapeOf(sizes));
-    const reasons = refused.length > 0 ? refused : (refuse?.(sizes, values) ?? []);
-    const incapable = sizes.causal && !supports.causal ? ['has no causal form; take it for an encoder'] : [];
-    const all = [...incapable, ...reasons];
-    if (all.length === 0) return values;
-    throw new (reasons.length > 0 ? OptionError : CapabilityError)(`${name}: ${all.join('; ')}.`);
-  }
-
-  /** Multiply-adds of one sequence of `length` rows, forward; undefined where the definition does not say. @throws as `settle`. */
-  cost(sizes: MixerSizes, options: Readonly<Record<string, unknown>> = {}): Cost | undefined {
-    const cost = this.definition.cost?.(sizes, this.settle(sizes, options));
-    return cost && checkedCost(this.name, cost);
+export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = string> extends Kind<
+  MixerSizes,
+  O,
+  MixerDefinition<O, P>
+> {
+  constructor(definition: MixerDefinition<O, P>) {
+    super(definition, {
+      sizes: ofSizes,
+      shapeOf,
+      incapable: ({ causal }) =>
+        causal && !definition.supports.causal ? ['has no causal form; take it for an encoder'] : [],
+    });
   }
 
   /** The branch of a layer, without values yet. @throws as `settle`. */
@@ -173,13 +129,11 @@ export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = s
 export function defineMixer<const O extends OptionSpecs, P extends string = never>(
   definition: MixerDefinition<O, P>,
 ): MixerKind<O, P> {
-  const needed = ['name', 'summary', 'paper', 'formula', 'options', 'supports', 'forward'];
-  const faults = reasonsAgainst(definition, requirements, needed);
+  const faults = kindFaults(definition, requirements, ['supports', 'forward']);
   const parts =
     faults.length > 0
       ? faults
       : [
-          ...describedFaults(definition),
           ...(definition.resize && definition.restores ? ['resize and restores exclude each other'] : []),
           ...reasonsAgainst(definition.supports, { causal: flag, padding: flag, mask: flag }, ['causal', 'padding']),
         ];

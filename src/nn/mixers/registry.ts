@@ -48,6 +48,9 @@ export const registerMixer = <O extends OptionSpecs, P extends string>(
   options: RegisterOptions = {},
 ): (() => void) => registry.register('registerMixer', own, options);
 
+/** The mixers of this package, then those that were registered. */
+export const knownMixers = (): readonly MixerKind[] => registry.known();
+
 /** The file that a registered mixer was said to come from. */
 export const pluginOfMixer = (name: string): string | undefined => registry.pluginOf(name);
 

@@ -1,4 +1,5 @@
 import { full } from '../../../src/index.js';
+import { dense } from '../../../src/nn/feed-forward/dense.js';
 import { document, Mask } from '../../../src/masks/index.js';
 import {
   CompressiveTransformer,
@@ -6,6 +7,7 @@ import {
   fnetMixer,
   Ends,
   readConfig,
+  type registerFeedForward,
   type registerMixer,
   Stack,
   Transformer,
@@ -77,6 +79,11 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   mixer: call(
     word('fnet', 'linear-encoder', 'random-encoder', 'mlp-mixer', 'synthesizer', 'token-learner', 'token-fuser'),
   ),
+  feedForward: call(word('dense')),
+  registerFeedForward: {
+    signature: [value(dense), options({ plugin: text() })],
+    call: (f: typeof registerFeedForward, [own, given]) => f(own as never, given as never)(),
+  },
   registerMixer: {
     signature: [value(fnetMixer), options({ plugin: text() })],
     call: (f: typeof registerMixer, [own, given]) => f(own as never, given as never)(),

@@ -25,6 +25,7 @@ import {
   type recompute,
   weightMap,
 } from '../../../src/nn/index.js';
+import { dense } from '../../../src/nn/feed-forward/dense.js';
 import { synthesizerMixer } from '../../../src/nn/mixers/synthesizer.js';
 import {
   callback,
@@ -160,6 +161,24 @@ const ofSynthesizer = (name: 'settle' | 'create' | 'cost'): Row => ({
   call: (_, [sizes, own]) => synthesizerMixer[name](sizes as never, own as never),
 });
 
+const feedForwardSizes = options(
+  {
+    features: positive(4),
+    hidden: positive(8),
+    activation,
+    gated: flag(),
+    chunk: whole(0),
+    length: positive(8),
+    causal: flag(),
+    share: number(1),
+  },
+  ['features', 'hidden', 'activation', 'gated', 'chunk', 'length', 'causal', 'share'],
+);
+const ofDense = (name: 'settle' | 'create' | 'cost'): Row => ({
+  signature: [feedForwardSizes, value({}, isEmpty)],
+  call: (_, [given, own]) => dense[name](given as never, own as never),
+});
+
 const change = value(transposed);
 /** Both ways of a change, which take these tensors. */
 const ways = (name: string, of: Change, theirs: readonly Kind[], ours: readonly Kind[]): Record<string, Row> => {
@@ -214,6 +233,29 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
   'Linear.forward': ofLinear('forward', x, optional(callback((one: unknown) => one))),
+  FeedForwardKind: plain('made by defineFeedForward; its constructor is internal'),
+  'FeedForwardKind.settle': ofDense('settle'),
+  'FeedForwardKind.create': ofDense('create'),
+  'FeedForwardKind.cost': ofDense('cost'),
+  'FeedForwardKind.supports': plain('its argument is a word of a type'),
+  defineFeedForward: call(
+    options(
+      {
+        name: text('mine'),
+        summary: text(),
+        paper: value({ authors: 'A', title: 'T', year: 2026 }),
+        formula: text(),
+        relativeToPaper: text(),
+        options: value({}, isEmpty),
+        supports: value({ causal: false }, isEmpty),
+        defaults: value({ gated: true }, isEmpty),
+        refuse: callback(() => []),
+        cost: callback(() => ({ multiplyAdds: 1 })),
+        create: callback(() => new DenseFeedForward(4, 4)),
+      },
+      ['name', 'summary', 'paper', 'formula', 'options', 'create'],
+    ),
+  ),
   MixerKind: plain('made by defineMixer; its constructor is internal'),
   'MixerKind.settle': ofSynthesizer('settle'),
   'MixerKind.create': ofSynthesizer('create'),

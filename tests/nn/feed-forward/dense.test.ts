@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { RehearsalDevice, type Device, type Ledger } from '../../src/devices/index.js';
-import { DenseFeedForward, recompute, type FeedForwardOptions } from '../../src/nn/index.js';
-import { mul } from '../../src/ops/index.js';
-import { disposeAll, gradients, noGradient, scope, tensor, zeros } from '../../src/tensor/index.js';
-import { expectSameBits } from '../support/compare.js';
-import { onEveryDevice } from '../support/devices.js';
-import { uniform } from '../support/random.js';
-import { checkModule, fill, resultsOf } from './check.js';
-import { activated, affine } from './formulas.js';
+import { RehearsalDevice, type Device, type Ledger } from '../../../src/devices/index.js';
+import { DenseFeedForward, recompute, type FeedForwardOptions } from '../../../src/nn/index.js';
+import { mul } from '../../../src/ops/index.js';
+import { disposeAll, gradients, noGradient, scope, tensor, zeros } from '../../../src/tensor/index.js';
+import { expectSameBits } from '../../support/compare.js';
+import { onEveryDevice } from '../../support/devices.js';
+import { uniform } from '../../support/random.js';
+import { checkModule, fill, resultsOf } from '../check.js';
+import { activated, affine } from '../formulas.js';
 
 const ways: readonly (readonly [string, FeedForwardOptions])[] = [
   ['plain', {}],

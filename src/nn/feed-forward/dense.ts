@@ -1,13 +1,14 @@
-import type { Initialiser } from '../attention/parameters.js';
-import { anything, callable, checkValues, flag, wholeFrom } from '../core/requirements.js';
-import { scope, type Tensor } from '../tensor/index.js';
-import { activations, checkActivation, gate, type ActivationName } from './activation.js';
-import { Dropout } from './dropout.js';
-import { inChunks } from './in-chunks.js';
-import type { FeedForward } from './layer.js';
-import { Linear } from './linear.js';
-import { Module } from './module.js';
-import { checkRows } from './rows.js';
+import { normalOf, type Initialiser } from '../../attention/parameters.js';
+import { anything, callable, checkValues, flag, wholeFrom } from '../../core/requirements.js';
+import { scope, type Tensor } from '../../tensor/index.js';
+import { activations, checkActivation, gate, type ActivationName } from '../activation.js';
+import { Dropout } from '../dropout.js';
+import { inChunks } from '../in-chunks.js';
+import type { FeedForward } from '../layer.js';
+import { Linear } from '../linear.js';
+import { Module } from '../module.js';
+import { checkRows } from '../rows.js';
+import { defineFeedForward } from './define.js';
 
 export interface FeedForwardOptions {
   /** Default `'gelu'`. */
@@ -89,3 +90,26 @@ export class DenseFeedForward extends Module implements FeedForward {
     });
   }
 }
+
+/** The layer that every other one is compared with. */
+export const dense = defineFeedForward({
+  name: 'dense',
+  summary: 'Two products with an activation between, the same for every token; gated by a third where asked for.',
+  paper: {
+    authors: 'Vaswani et al.',
+    title: 'Attention Is All You Need',
+    year: 2017,
+    arxiv: '1706.03762',
+  },
+  formula: 'activation(x·W₁ + b₁)·W₂ + b₂, or gated (activation(x·W_g) ⊙ x·W₁)·W₂',
+  options: {},
+  supports: { chunk: true },
+  cost: ({ features, hidden, gated, length }) => ({ multiplyAdds: (gated ? 3 : 2) * length * features * hidden }),
+  create: ({ features, hidden, activation, gated, chunk, share }) =>
+    new DenseFeedForward(features, hidden, {
+      activation,
+      gated,
+      ...(chunk > 0 && { chunk }),
+      outInit: normalOf(share / Math.sqrt(hidden)),
+    }),
+});

@@ -1,0 +1,8 @@
+export {
+  defineFeedForward,
+  FeedForwardKind,
+  type FeedForwardDefinition,
+  type FeedForwardSizes,
+  type FeedForwardSupports,
+} from './define.js';
+export { DenseFeedForward, type FeedForwardOptions } from './dense.js';
