@@ -1,5 +1,6 @@
 export { activate, activations, gate, type ActivationName } from './activation.js';
 export { Attention, type AttentionOptions, type Projected } from './attention.js';
+export { BatchNorm, type BatchNormOptions } from './batch-norm.js';
 export { Block, type BlockOptions } from './block.js';
 export { checkpointed, type CheckpointedLayer } from './checkpointed.js';
 export { Dropout } from './dropout.js';

@@ -49,11 +49,11 @@ export function exactly(formula: (g: Graph) => Matrix): { exact: ArrayLike<numbe
 }
 
 /**
- * The numbers, and the gradients of their weighted sum in all parameters, within budgets derived from plain f32 code.
+ * The numbers, and the gradients of their weighted sum in all that is learned, within budgets derived from plain f32 code.
  */
 export async function checkModel(device: Device, { name, module, run, oracle, weights }: ModelCase): Promise<void> {
   const parameters = fill(module, device, 7);
-  const names = [...module.namedParameters().keys()];
+  const names = [...module.learnedTensors().keys()];
   const evaluate = (g: Graph): Results => {
     const parameter = parametersOf(g, module, parameters);
     const outputs = oracle(g, parameter);
@@ -69,7 +69,7 @@ export async function checkModel(device: Device, { name, module, run, oracle, we
   const tensors = scope(() => {
     const outputs = run();
     const cotangents = weights.map((weight) => tensor([weight], [], { device }));
-    const leaves = [...module.namedParameters().values()].map(({ value }) => value);
+    const leaves = [...module.learnedTensors().values()];
     return [...outputs, ...gradients(outputs, leaves, cotangents)];
   });
   const got = await Promise.all(tensors.map((one) => one.data()));

@@ -38,24 +38,24 @@ export function fill(module: Module, device: Device, seed: number): Map<string, 
   return data;
 }
 
-/** The output, and the gradients of x and of every parameter for the cotangent d. */
+/** The output, and the gradients of x and of everything learned for the cotangent d. */
 export async function resultsOf(
   device: Device,
   module: Module,
   run: (x: Tensor) => Tensor,
   { x, shape, d }: { readonly x: ArrayLike<number>; readonly shape: readonly number[]; readonly d?: ArrayLike<number> },
 ): Promise<Results> {
-  const names = [...module.namedParameters().keys()];
+  const learned = module.learnedTensors();
   const tensors = scope(() => {
     const input = tensor(x, shape, { device, requiresGradient: true });
     const out = run(input);
     const cotangent = tensor(d ?? uniform(99, out.size), out.shape, { device });
-    const leaves = [input, ...[...module.namedParameters().values()].map(({ value }) => value)];
+    const leaves = [input, ...learned.values()];
     return [out, ...gradients([out], leaves, [cotangent])];
   });
   const numbers = await Promise.all(tensors.map((one) => one.data()));
   disposeAll(tensors);
-  return Object.fromEntries(['out', 'dx', ...names].map((name, i) => [name, numbers[i]!]));
+  return Object.fromEntries(['out', 'dx', ...learned.keys()].map((name, i) => [name, numbers[i]!]));
 }
 
 /** Checks values and all gradients within the derived budgets. */
@@ -75,12 +75,10 @@ export async function checkModule<M extends Module>(device: Device, test: Module
       matrices.set(key, g.input(parameters.get(key)!, rows, width));
     }
     const out = oracle(g, input, (key) => matrices.get(key)!);
-    const found = g.gradients([out], [d ?? uniform(99, out.data.length)], [input, ...matrices.values()]);
-    return Object.fromEntries([
-      ['out', out.data],
-      ['dx', found[0]!],
-      ...[...matrices.keys()].map((key, i) => [key, found[i + 1]!]),
-    ]);
+    const learned = [...module.learnedTensors().keys()];
+    const leaves = [input, ...learned.map((key) => matrices.get(key)!)];
+    const found = g.gradients([out], [d ?? uniform(99, out.data.length)], leaves);
+    return Object.fromEntries([['out', out.data], ['dx', found[0]!], ...learned.map((key, i) => [key, found[i + 1]!])]);
   };
   const exact = evaluate(new Graph(double), undefined);
   const plain = Array.from({ length: ORDERS }, (_, order) => evaluate(new Graph(single, order), undefined));

@@ -38,6 +38,12 @@ const cases: readonly Case[] = [
   ['longformer, f16, dropout', { mechanism: longformer, dropout: 0.1, bias: true }, { precision: 'f16' }],
   ['longformer, two batches a step', { mechanism: longformer, position: 'alibi' }, { accumulate: 2 }],
   ['gated', { feedForward: { hidden: 32, gated: true, chunk: 32 }, norm: { place: 'post' } }, {}],
+  ['a memory of product keys', { feedForward: { name: 'product-key', options: { keys: 40, knn: 5 } } }, {}],
+  [
+    'a memory of product keys, reversible, two batches a step',
+    { feedForward: { name: 'product-key', options: { keys: 40, knn: 5 } }, residual: 'reversible' },
+    { accumulate: 2 },
+  ],
   ['transformer-xl', { kind: 'transformer-xl', memory: { length: 75 } }, {}],
   ['compressive-transformer', { kind: 'compressive-transformer', memory: { length: 75, compressed: 3, ratio: 3 } }, {}],
 ];

@@ -2,9 +2,10 @@ import type { OptionSpecs } from '../../attention/options.js';
 import { Registry, type RegisterOptions } from '../../core/registry.js';
 import { FeedForwardKind } from './define.js';
 import { dense } from './dense.js';
+import { productKey } from './product-key.js';
 
 /** Every feed-forward layer of this package, by name. */
-export const feedForwards: readonly FeedForwardKind[] = [dense];
+export const feedForwards: readonly FeedForwardKind[] = [dense, productKey];
 
 const registry = new Registry(
   'feed-forward',

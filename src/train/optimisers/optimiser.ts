@@ -1,5 +1,5 @@
 import type { Expression } from '../../codegen/expression/index.js';
-import { OptionError, ShapeError } from '../../core/errors.js';
+import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
 import { sameShape, show, type Shape } from '../../core/shape.js';
 import { runElementwise, runElementwiseRows } from '../../tensor/elementwise.js';
 import {
@@ -157,13 +157,16 @@ class RuleOptimiser implements Optimiser {
       const { buffer, dtype } = numbersOf(gradient);
       const owner = owners.get(buffer);
       if (owner !== undefined) return `the gradient of ${name} lies in the memory of parameter ${owner}; copy it`;
-      if (dtype !== 'f32' || !sameShape(gradient.shape, shape)) {
-        return `the gradient of ${name} must be f32${show(shape)}; got ${dtype}${show(gradient.shape)}`;
-      }
-      if (gradient instanceof Tensor || this.#rule.updatesRows) return [];
-      return `the gradient of ${name} is of the rows that were read, and ${this.name} keeps means over all; take adamW, sgd or lion, or a layer with { sparse: false }`;
+      if (dtype === 'f32' && sameShape(gradient.shape, shape)) return [];
+      return `the gradient of ${name} must be f32${show(shape)}; got ${dtype}${show(gradient.shape)}`;
     });
     if (reasons.length > 0) throw new ShapeError(`${who}: ${reasons.join('; ')}.`);
+    const ofRows = this.#entries.filter((_, i) => gradients[i] !== undefined && !(gradients[i] instanceof Tensor));
+    if (ofRows.length === 0 || this.#rule.updatesRows) return;
+    throw new CapabilityError(
+      `${who}: gradients of ${ofRows.map(({ name }) => name).join(', ')} are of the rows that were read, and ${this.name} keeps means over ` +
+        'all rows; take adamW, sgd or lion, or layers with { sparse: false }.',
+    );
   }
 
   state(): OptimiserState {

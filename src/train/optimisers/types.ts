@@ -39,7 +39,7 @@ export interface Optimiser {
    * backward pass must be over.
    *
    * @throws OptionError for a learning rate below 0 or so large that decay turns weights around; ShapeError naming every
-   * gradient that does not fit. Nothing has changed then.
+   * gradient that does not fit; CapabilityError for one of rows where the optimiser keeps means over all. Nothing has changed then.
    */
   step(gradients: readonly (Gradient | undefined)[], options: StepOptions): void;
   /** The tensors themselves, which the next step changes; they belong to the optimiser. */

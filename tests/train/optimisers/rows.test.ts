@@ -154,7 +154,7 @@ onEveryDevice((on) => {
     const gradient = gradientOf(table, reads[0]!, 0);
     const before = await table.data();
     expect(() => optimiser.step([gradient], { learningRate: 0.01 })).toThrow(
-      'adafactor.step: the gradient of memory.values is of the rows that were read, and adafactor keeps means over all; take adamW, sgd or lion',
+      'adafactor.step: gradients of memory.values are of the rows that were read, and adafactor keeps means over all rows; take adamW, sgd or lion',
     );
     expectSameBits('table', await table.data(), before);
     expect(optimiser.steps).toBe(0);
