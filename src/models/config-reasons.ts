@@ -3,7 +3,9 @@ import { reasonAgainstMechanism } from '../attention/registry.js';
 import { sectionSizes } from '../nn/feed-forward/define.js';
 import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
 import { mixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
+import { pooledRows } from '../nn/row-pooling.js';
 import { feedForwardSizes, mixerSizes } from './config-layers.js';
+import { ofOneLayer, poolsBy } from './config-pooling.js';
 import { feedForwardSection, type Given } from './config-sections.js';
 import { positionNames, type ModelConfig } from './model-config.js';
 
@@ -21,6 +23,7 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
   const { kind, width, heads, kvHeads, headDim, position, norm, residual, memory } = config;
   const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
   const faults = [
+    ...ofOneLayer(config),
     !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
     headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,
     heads % kvHeads !== 0 && `kvHeads ${kvHeads} must divide heads ${heads}`,
@@ -38,8 +41,12 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
       memory.compressed > 0 &&
       'memory.compressed is for kind "compressive-transformer"',
     position.method === 'transformer-xl' &&
-      (kind === 'encoder' || kind === 'encoder-decoder') &&
-      'position transformer-xl is causal, so for decoders',
+      kind === 'encoder-decoder' &&
+      'position transformer-xl is not for attention to an encoder: take a decoder or an encoder',
+    position.method === 'transformer-xl' &&
+      kind === 'encoder' &&
+      position.clamp !== undefined &&
+      'position.clamp is for decoders: distances to both sides have no table',
   ].filter((fault) => fault !== false);
   for (const [key, method] of Object.entries(ofMethod)) {
     if (given['position']![key] !== undefined && position.method !== method) {
@@ -56,19 +63,31 @@ export function mechanismReasons(config: ModelConfig): string[] {
   const missing = reasonAgainstMechanism(name, plugin);
   if (missing !== undefined) return [missing];
   const own = mechanism(name);
-  const { supports } = own.definition;
+  const { supports, exactness, inputs } = own.definition;
   const reasons: string[] = [];
-  const scored = position.method === 'alibi' || position.method === 't5' || position.method === 'transformer-xl';
+  const pools = poolsBy(config.pooling);
+  if (pools && exactness !== 'exact') {
+    reasons.push(`pooled queries attend to all rows, and ${name} is ${exactness}; take flash`);
+  }
+  const causal = kind !== 'encoder' && kind !== 'encoder-decoder';
+  const relative = position.method === 'transformer-xl';
+  if (relative && !causal && (inputs || !exactness.startsWith('exact'))) {
+    reasons.push(
+      `position transformer-xl takes attention that is exact on its pairs; ${name} is not: take flash or rope`,
+    );
+  }
+  const scored = position.method === 'alibi' || position.method === 't5' || (relative && causal);
   if (scored && !supports.score) {
     const others = positionNames.filter((one) => !['alibi', 't5', 'transformer-xl'].includes(one));
     reasons.push(
       `${name} takes no change of scores, so position ${position.method} does not work; take ${others.join(', ')}`,
     );
   }
-  const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: Math.ceil(headDim), E: Math.ceil(headDim) };
+  const L = pools ? pooledRows(length, pools) : length;
+  const shape = { B: 1, H: heads, G: kvHeads, L, S: length, D: Math.ceil(headDim), E: Math.ceil(headDim) };
   const before = config.memory.length + config.memory.compressed;
   try {
-    const given = { ...options, causal: kind !== 'encoder' && kind !== 'encoder-decoder' };
+    const given = { ...options, causal };
     own.settle(shape, given);
     // keys of the segments before
     if (before > 0) own.settle({ ...shape, S: length + before }, given);

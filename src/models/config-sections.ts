@@ -34,6 +34,8 @@ export const top: Requirements = {
   headDim: wholeFrom(1),
   mechanism: worded,
   mixer: worded,
+  pooling: worded,
+  as: wholeFrom(0),
   position: worded,
   feedForward: worded,
   norm: plainObject,
@@ -59,6 +61,10 @@ export const sections: Readonly<Record<string, Section>> = {
   mixer: {
     word: 'name',
     keys: { name: aName, options: plainObject, plugin: aPath },
+  },
+  pooling: {
+    word: 'kind',
+    keys: { kind: oneOf(['mean', 'max', 'restore']), separateClass: flag, truncate: flag },
   },
   position: {
     word: 'method',

@@ -5,10 +5,11 @@ import { checkValue, plainObject, reasonsAgainst } from '../core/requirements.js
 import { mixer, pluginOfMixer } from '../nn/mixers/registry.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
 import { layersOf, mixerSizes, splitLayers, withLayer } from './config-layers.js';
+import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
 import { layerSections, type LayerConfig, type ModelConfig, type ModelKind } from './model-config.js';
-import { rowCounts } from './row-counts.js';
+import { rowCounts, type RowChange } from './row-counts.js';
 
 export {
   kinds,
@@ -30,33 +31,56 @@ export function readConfig(json: unknown): ModelConfig {
   if (!isObject(json)) throw new OptionError(`${who}: must be an object, such as { "width": 128 }.`);
   const { rest, pattern } = splitLayers(who, json);
   const config = readAlike(who, rest);
+  const stray = ['pooling', 'as'].filter((name) => rest[name] !== undefined);
+  if (stray.length > 0) throw new OptionError(`${who}: ${stray.join(' and ')} is of a layer: give it in layers.`);
   if (pattern === undefined) return withRows(who, config);
-  const layers = pattern.map((entry, i) => {
-    const own = readAlike(
-      `${who}: layer ${i} of the pattern`,
-      withLayer(`${who}: layer ${i} of the pattern`, rest, entry),
-    );
-    const named = layerSections.map((name) => [name, own[name]] as const);
-    return Object.fromEntries(named.filter(([, section]) => section !== undefined)) as unknown as LayerConfig;
-  });
+  const layers: LayerConfig[] = [];
+  pattern.forEach((entry, i) => layers.push(readLayer(`${who}: layer ${i} of the pattern`, rest, entry, layers)));
   const added = (method: string): boolean => method === 'sinusoidal' || method === 'learned';
-  const stray = layers.find(({ position }) => added(position.method) && position.method !== config.position.method);
-  if (stray !== undefined) {
+  const other = layers.find(({ position }) => added(position.method) && position.method !== config.position.method);
+  if (other !== undefined) {
     throw new OptionError(
-      `${who}: position ${stray.position.method} is added before the first layer, so it is the model's, not a layer's.`,
+      `${who}: position ${other.position.method} is added before the first layer, so it is the model's, not a layer's.`,
     );
   }
   return withRows(who, { ...config, pattern: layers });
 }
 
+/** What a layer is, of the layers before it. */
+function readLayer(who: string, rest: Given, entry: Given, before: readonly LayerConfig[]): LayerConfig {
+  const own = readAlike(who, withLayer(who, rest, entry));
+  const { as } = own;
+  if (as === undefined) {
+    const named = layerSections.map((name) => [name, own[name]] as const);
+    return Object.fromEntries(named.filter(([, section]) => section !== undefined)) as unknown as LayerConfig;
+  }
+  const same = before[as];
+  // what was read before has its sections beside it, as they are there
+  const others = Object.keys(entry).filter((name) => name !== 'as' && isStrange(entry[name], same, name));
+  if (same === undefined || same.as !== undefined || others.length > 0) {
+    throw new OptionError(
+      `${who}: as is the number of a layer before with weights of its own, and says all of this one; got ${as}` +
+        `${others.length > 0 ? ` beside ${others.join(', ')}: leave that out` : ''}.`,
+    );
+  }
+  return { ...same, as };
+}
+
+const isStrange = (value: unknown, same: LayerConfig | undefined, name: string): boolean =>
+  JSON.stringify(value) !== JSON.stringify((same as Given | undefined)?.[name]);
+
 /** @throws OptionError where a layer is given other rows than it takes. */
 function withRows(who: string, config: ModelConfig): ModelConfig {
+  const layers = layersOf(config);
+  const reasons = poolingReasons(layers);
+  if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
   const causal = config.kind !== 'encoder' && config.kind !== 'encoder-decoder';
-  const branches = layersOf(config).map(({ mixer: own }) =>
-    own ? mixer(own.name).create(mixerSizes(config, causal), own.options) : {},
-  );
+  const changes = layers.map(({ mixer: own, pooling }): RowChange => {
+    if (own) return mixer(own.name).create(mixerSizes(config, causal), own.options);
+    return poolingChange(pooling);
+  });
   try {
-    rowCounts(branches, config.length);
+    rowCounts(changes, config.length);
   } catch (error) {
     throw new OptionError(`${who}: ${(error as Error).message}`);
   }
@@ -118,6 +142,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     ...rest,
     mechanism: mechanismOf({ name: 'flash', options: {}, ...given['mechanism'] }),
     ...(json['mixer'] !== undefined && { mixer: mixerOf({ name: '', options: {}, ...given['mixer'] }) }),
+    ...(json['pooling'] !== undefined && { pooling: poolingOf(given['pooling']!) }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
     feedForward: feedForwardSection(width, given['feedForward']!),
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },

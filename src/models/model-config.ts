@@ -1,4 +1,4 @@
-import type { ActivationName, NormKind, PositionOptions } from '../nn/index.js';
+import type { ActivationName, NormKind, PositionOptions, RowPooling } from '../nn/index.js';
 
 export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
 export type ModelKind = (typeof kinds)[number];
@@ -35,6 +35,10 @@ export interface ModelConfig {
     /** The file that a mixer of your own comes from, where `registerMixer` was given it. */
     readonly plugin?: string;
   };
+  /** Of a layer that makes one row of two, by its queries, or gives rows that were pooled back before it; absent from others. */
+  readonly pooling?: PoolingConfig;
+  /** Of a layer whose weights are those of a layer before: its number, from 0. All else is as there. */
+  readonly as?: number;
   readonly position: PositionOptions;
   readonly feedForward: {
     /** Default `'dense'`. */
@@ -67,4 +71,16 @@ export interface ModelConfig {
 
 /** What may differ from layer to layer. */
 export type LayerConfig = Pick<ModelConfig, (typeof layerSections)[number]>;
-export const layerSections = ['mechanism', 'mixer', 'position', 'feedForward', 'norm', 'residual'] as const;
+export const layerSections = [
+  'mechanism',
+  'mixer',
+  'pooling',
+  'as',
+  'position',
+  'feedForward',
+  'norm',
+  'residual',
+] as const;
+
+/** `restore`: before the layer each row stands as often as it stands for tokens, and the stream before the first pooling is added. */
+export type PoolingConfig = RowPooling | { readonly kind: 'restore' };

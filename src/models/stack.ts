@@ -12,9 +12,9 @@ import {
   Positions,
   type BlockOptions,
   type Context,
-  type Mixer,
   type NamedTensors,
   type Outcome,
+  type PositionSizes,
 } from '../nn/index.js';
 import { checkpointedOutcome } from '../nn/checkpointed.js';
 import { checkContext } from '../nn/layer.js';
@@ -22,11 +22,13 @@ import { feedForward } from '../nn/feed-forward/registry.js';
 import { mixer } from '../nn/mixers/registry.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { reversibleOutcome } from '../nn/reversible.js';
+import { unpooled } from '../nn/row-pooling.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { feedForwardSizes, layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
+import { poolingChange, poolsBy, stridesOf } from './config-pooling.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { checkLayers, layerState, withPlace } from './layer-state.js';
-import { rowCounts } from './row-counts.js';
+import { rowCounts, type RowChange } from './row-counts.js';
 
 export interface StackOptions {
   readonly causal: boolean;
@@ -44,11 +46,8 @@ export class Stack extends Module {
   readonly positions: Positions;
   readonly layers: readonly Block[];
   readonly #runs: readonly Run[];
+  readonly #changes: readonly RowChange[];
   readonly #norm;
-
-  get #mixers(): Mixer[] {
-    return this.layers.map(({ mixer }) => mixer);
-  }
 
   constructor(
     readonly config: ModelConfig,
@@ -59,22 +58,33 @@ export class Stack extends Module {
     checkValues('Stack', options, { causal: flag, cross: flag, separate: flag, layer: callable }, ['causal', 'cross']);
     const { width, heads, headDim, length } = config;
     const made = new Map<string, Positions>();
-    const positionsOf = ({ position }: Pick<ModelConfig, 'position'>): Positions => {
-      const key = JSON.stringify(position);
-      const sizes = { features: width, heads, headDim, length, causal: options.causal };
-      const positions = made.get(key) ?? new Positions(position, sizes);
+    const layers = layersOf(config);
+    const separateClass = layers.map(({ pooling }) => poolsBy(pooling)).find((one) => one)?.separateClass;
+    const positionsOf = ({ position }: Pick<ModelConfig, 'position'>, rows: number): Positions => {
+      // what is added to the embeddings is of tokens
+      const stride = position.method === 'rope' || position.method === 'transformer-xl' ? rows : 1;
+      const key = JSON.stringify([position, stride]);
+      const sizes = { features: width, heads, headDim, length, causal: options.causal, stride };
+      const positions = made.get(key) ?? new Positions(position, { ...sizes, ...(separateClass && { separateClass }) });
       made.set(key, positions);
       return positions;
     };
-    this.positions = this.child('positions', positionsOf(config));
-    const layers = layersOf(config);
-    const placed = layers.map((layer) => ({ layer, positions: positionsOf(layer) }));
+    this.positions = this.child('positions', positionsOf(config, 1));
+    const strides = stridesOf(layers);
+    const placed = layers.map((layer, i) => ({ layer, positions: positionsOf(layer, strides[i]!) }));
     const others = [...made.values()].slice(1);
     if (others.length > 0) this.child('otherPositions', new ModuleList(others));
     const { layer: make = (features, parts) => new Block(features, parts) } = options;
-    const blocks = placed.map(({ layer, positions }, i) => make(width, partsOf(config, layer, positions, options), i));
+    const blocks: Block[] = [];
+    placed.forEach(({ layer, positions }, i) =>
+      blocks.push(blocks[layer.as ?? i] ?? make(width, partsOf(config, layer, positions, options), i)),
+    );
+    this.#changes = layers.map(({ pooling }, i) => {
+      const { resize, restores } = blocks[i]!.mixer;
+      return { ...poolingChange(pooling), resize, restores };
+    });
     this.layers = this.child('layers', new ModuleList(blocks)).items;
-    this.#runs = runsOf(layers, this.layers);
+    this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
     const { kind, place, epsilon } = layers.at(-1)!.norm;
     this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
@@ -83,7 +93,7 @@ export class Stack extends Module {
   /** Rows after the last layer. @throws OptionError unless rows is a whole number of at least 1. */
   rowsFor(rows: number): number {
     checkValue('Stack.rowsFor', 'rows', rows, wholeFrom(1));
-    return rowCounts(this.#mixers, rows).at(-1)!;
+    return rowCounts(this.#changes, rows).at(-1)!;
   }
 
   /** The stream after the last layer, normalised, and what the layers gave beside it, states by layer: `recent.0`. */
@@ -93,24 +103,33 @@ export class Stack extends Module {
     checkLayers(context.state, this.layers.length);
     return scope(() => {
       const losses = context.losses ?? records([x]);
-      const counts = rowCounts(this.#mixers, x.shape[1]!);
-      const lengths = context.lengths?.map((length) => rowCounts(this.#mixers, length));
+      const counts = rowCounts(this.#changes, x.shape[1]!);
+      const lengths = context.lengths?.map((length) => rowCounts(this.#changes, length));
       const beside: Beside[] = [];
       const earlier: Tensor[] = [];
       let stream = x;
+      const rowsOf = (all: readonly number[], layer: number): number =>
+        all[this.#changes[layer]!.unpools ? layer + 1 : layer]!;
       for (const run of this.#runs) {
-        const { resize, restores } = run.layers[0]!.block.mixer;
+        const { index: first } = run.layers[0]!;
+        const { resize, restores, unpools } = this.#changes[first]!;
+        if (unpools) {
+          const before = lengths?.map((one) => one[first]!);
+          const grown = unpooledStream(stream, earlier.splice(0), this.positions.sizes, before);
+          if (stream !== x) stream.dispose();
+          stream = grown;
+        }
         if (resize) earlier.push(stream);
         const restored = restores === undefined ? undefined : earlier.pop();
         const steps = run.layers.map((own, place): Step => {
-          if (context.mask !== undefined && counts[own.index] !== x.shape[1]) {
+          if (context.mask !== undefined && (rowsOf(counts, own.index) !== x.shape[1] || (place === 0 && resize))) {
             throw new CapabilityError(
               `Block ${own.block.path}: has other rows than those that mask names; leave the mask out, or the layers that change the number of rows.`,
             );
           }
           return {
             ...own,
-            context: { ...context, losses, lengths: lengths?.map((one) => one[own.index]!) },
+            context: { ...context, losses, lengths: lengths?.map((one) => rowsOf(one, own.index)) },
             state: layerState(context.state, own.index),
             earlier: place === 0 ? restored : undefined,
           };
@@ -131,6 +150,18 @@ export class Stack extends Module {
       return { ...besideOf(beside), stream: this.#norm?.forward(stream) ?? stream };
     });
   }
+}
+
+/** The stream with as many rows as before it was pooled, added to that. */
+function unpooledStream(
+  stream: Tensor,
+  earlier: readonly Tensor[],
+  { separateClass = false }: Pick<PositionSizes, 'separateClass'>,
+  lengths: readonly number[] | undefined,
+): Tensor {
+  const [first] = earlier as [Tensor];
+  const { length: times } = earlier;
+  return scope(() => add(first, unpooled(stream, { times, rows: first.shape[1]!, separateClass, lengths })));
 }
 
 /** A layer and where it stands. */
@@ -156,12 +187,13 @@ interface Step extends Placed {
   readonly earlier: Tensor | undefined;
 }
 
-function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[]): Run[] {
+function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[], changes: readonly RowChange[]): Run[] {
   const runs: { residual: ModelConfig['residual']; layers: Placed[] }[] = [];
   layers.forEach(({ residual }, index) => {
     const last = runs.at(-1);
     const own = { block: blocks[index]!, index };
-    const starts = (own.block.mixer.resize ?? own.block.mixer.restores) !== undefined;
+    const { resize, restores, unpools = false } = changes[index]!;
+    const starts = unpools || (resize ?? restores) !== undefined;
     if (!starts && last?.residual.kind === residual.kind && last.residual.every === residual.every)
       last.layers.push(own);
     else runs.push({ residual, layers: [own] });
@@ -231,6 +263,7 @@ function partsOf(
   const { width, heads, kvHeads, headDim, length, bias, dropout } = config;
   const sizes = feedForwardSizes(config, layer, causal);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
+  const pooling = poolsBy(layer.pooling);
   const attention = (): Attention =>
     new Attention(width, {
       ...common,
@@ -239,6 +272,7 @@ function partsOf(
       positions,
       mechanism: mechanism(layer.mechanism.name),
       settings: layer.mechanism.options,
+      ...(pooling && { pooling }),
     });
   return {
     mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),

@@ -13,7 +13,9 @@ import { callable, checkValues, flag, having, made, plainObject, wholeFrom } fro
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
+import { bothSides } from '../positions/both-sides.js';
 import { relativeTerms } from '../positions/transformer-xl.js';
+import type { Score } from '../scores/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { Linear } from './linear.js';
@@ -21,6 +23,7 @@ import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
 import { offsets, Positions } from './positions.js';
+import { pooled, pooledRows, rowPooling, type RowPooling } from './row-pooling.js';
 import { stepSeed } from './step-seed.js';
 
 export interface AttentionOptions {
@@ -40,6 +43,8 @@ export interface AttentionOptions {
   readonly positions?: Positions | undefined;
   /** Keys and values of other rows than the queries', so projected apart: an encoder's output, or a memory. Default false. */
   readonly separate?: boolean;
+  /** Makes one query of two rows, so that half as many rows come out; keys and values are of all. Default none. */
+  readonly pooling?: RowPooling;
   /** Whether the projections have biases; default false. */
   readonly bias?: boolean;
   /** Of the output projection; default that of `Linear`. */
@@ -58,6 +63,7 @@ const requirements = {
   length: extent,
   positions: made('Positions', Positions),
   separate: flag,
+  pooling: plainObject,
   bias: flag,
   outInit: callable,
 };
@@ -89,13 +95,16 @@ export class Attention extends Module implements Mixer {
   /** Whether keys and values are projected apart, so that they may be of other rows. */
   readonly separate: boolean;
   readonly positions: Positions | undefined;
+  readonly resize: Mixer['resize'];
+  readonly base: Mixer['base'];
+  readonly #pooling: RowPooling | undefined;
   readonly #settings: Readonly<Record<string, unknown>>;
   readonly #query: Linear | undefined;
   readonly #projection: Linear;
   readonly #out: Linear;
   readonly #further: readonly (readonly [name: string, of: 'q' | 'k' | 'v', projection: Linear])[];
   readonly #own: Readonly<Record<string, Parameter>>;
-  readonly #relative: Readonly<Record<'weight' | 'contentBias' | 'positionBias', Parameter>> | undefined;
+  readonly #relative: Relative | undefined;
 
   constructor(
     readonly features: number,
@@ -104,7 +113,7 @@ export class Attention extends Module implements Mixer {
     super();
     checkValues('Attention', options, requirements, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
-    const { settings = {}, length, separate = false, bias = false, outInit } = options;
+    const { settings = {}, length, pooling, separate = pooling !== undefined, bias = false, outInit } = options;
     checkHeads(features, heads, kvHeads, headDim);
     [this.mechanism, this.heads, this.kvHeads, this.headDim, this.causal] = [
       mechanism,
@@ -116,7 +125,14 @@ export class Attention extends Module implements Mixer {
     this.separate = separate;
     this.positions = positions;
     const { definition } = mechanism;
-    const shape = { B: 1, H: heads, G: kvHeads, L: length, S: length, D: headDim, E: headDim };
+    const L = pooling ? pooledRows(length, pooling) : length;
+    const shape = { B: 1, H: heads, G: kvHeads, L, S: length, D: headDim, E: headDim };
+    if (pooling) {
+      checkPooling(this, pooling);
+      this.resize = (rows) => pooledRows(rows, pooling);
+      this.base = (x, { lengths } = {}) => pooled(x, pooling, lengths);
+    }
+    this.#pooling = pooling;
     const { values } = mechanism.settle(shape, {
       ...settings,
       causal,
@@ -135,7 +151,7 @@ export class Attention extends Module implements Mixer {
     });
     this.#out = this.child('out', new Linear(query, features, { bias, ...(outInit && { init: outInit }) }));
     this.#own = this.#mechanismParameters(shape, values);
-    this.#relative = positions?.method === 'transformer-xl' ? this.#relativeParameters() : undefined;
+    this.#relative = positions?.method === 'transformer-xl' ? this.#relativeParameters(positions) : undefined;
   }
 
   #mechanismParameters(shape: AttentionShape, values: Readonly<Record<string, unknown>>): Record<string, Parameter> {
@@ -143,25 +159,17 @@ export class Attention extends Module implements Mixer {
     return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, this.parameter(name, spec)]));
   }
 
-  #relativeParameters(): Record<'weight' | 'contentBias' | 'positionBias', Parameter> {
-    const { supports, pattern, exactness, inputs } = this.mechanism.definition;
-    if (
-      !this.causal ||
-      inputs ||
-      !(exactness === 'exact' || (pattern && exactness === 'exact on its support')) ||
-      !supports.score
-    ) {
-      throw new OptionError(
-        `Attention: position transformer-xl takes causal attention that is exact on its pairs, with no projections but q, k and v; got ${this.mechanism.name}` +
-          `${this.causal ? '' : ', not causal'}. Use flash or sliding-window, or another position.`,
-      );
-    }
-    const { heads, headDim, features } = this;
+  #relativeParameters(positions: Positions): Relative {
+    checkRelative(this);
+    const { heads, headDim, features, causal } = this;
     const bias = (name: string): Parameter => this.parameter(name, learned([heads, headDim], constantOf(0)));
+    // of distances on both sides, what a query makes of its position is beside its content: at most 256 together
+    const M = causal ? features : 2 * Math.floor(Math.min(features, 254 - headDim) / 2);
     return {
-      weight: this.parameter('weight', learned([heads * headDim, features], normalOf(1 / Math.sqrt(features)))),
+      weight: this.parameter('weight', learned([heads * headDim, M], normalOf(1 / Math.sqrt(features)))),
       contentBias: bias('contentBias'),
       positionBias: bias('positionBias'),
+      ...(positions.sizes.separateClass && { others: bias('others'), othersBias: bias('othersBias') }),
     };
   }
 
@@ -176,9 +184,10 @@ export class Attention extends Module implements Mixer {
    */
   forward(x: Tensor, context: BranchContext = {}): Outcome {
     checkBranch('Attention', x, context);
-    const { source, offset = 0 } = context;
+    const { offset = 0, lengths } = context;
     return scope(() => {
-      const { out, losses, state, updates } = this.#attend(this.project(x, { source, offset }), context);
+      const [rows, source] = this.#pooling ? [pooled(x, this.#pooling, lengths), x] : [x, context.source];
+      const { out, losses, state, updates } = this.#attend(this.project(rows, { source, offset }), context);
       return {
         ...(losses && { losses }),
         ...(state && { state }),
@@ -208,8 +217,11 @@ export class Attention extends Module implements Mixer {
         : splitHeads(projected, [heads, kvHeads, kvHeads]);
       const ahead = this.#query && !this.causal ? 0 : keyRows.shape[1]! - x.shape[1]!;
       const first = typeof offset === 'number' ? offset + ahead : offset.map((one) => one + ahead);
-      const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor =>
-        of === 'v' ? heads : (this.positions?.rotate(heads, of === 'q' ? first : offset) ?? heads);
+      const places = this.positions?.places(this.#pooling !== undefined);
+      const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor => {
+        if (of === 'v' || places === undefined) return heads;
+        return this.positions!.rotate(heads, of === 'q' ? first : offset, of === 'q' ? places.queries : places.keys);
+      };
       const inputs = this.#further.map(([name, of, projection]) => {
         const [split] = splitHeads(projection.forward(of === 'q' ? x : keyRows), [of === 'q' ? heads : kvHeads]);
         return [name, placed(of, split!)];
@@ -238,10 +250,11 @@ export class Attention extends Module implements Mixer {
   }
 
   #attend({ q, k, v, inputs }: Projected, { lengths, mask, state, losses }: BranchContext): ForwardResult {
-    const relative = this.#relativeTerms(q, k.shape[2]!);
-    return this.mechanism.run(relative?.q ?? q, k, v, {
+    const relative = this.#relativeTerms(q, k);
+    return this.mechanism.run(relative?.q ?? q, relative?.k ?? k, v, {
       ...this.callOptions(),
-      ...(relative && { score: relative.score }),
+      ...(relative && { scale: 1 / Math.sqrt(this.headDim) }),
+      ...(relative?.score && { score: relative.score }),
       inputs,
       ...(lengths && { lengths }),
       ...(mask && { mask }),
@@ -251,15 +264,51 @@ export class Attention extends Module implements Mixer {
     });
   }
 
-  /** Queries and a change of their scores that have the terms of distances, where positions are these. */
-  #relativeTerms(q: Tensor, keys: number): ReturnType<typeof relativeTerms> | undefined {
+  /** Queries, and a change of their scores or longer keys, that have the terms of distances, where positions are these. */
+  #relativeTerms(
+    q: Tensor,
+    k: Tensor,
+  ): { readonly q: Tensor; readonly k?: Tensor; readonly score?: Score } | undefined {
     if (this.#relative === undefined) return undefined;
-    const { weight, contentBias, positionBias } = this.#relative;
-    const parameters = { weight: weight.value, contentBias: contentBias.value, positionBias: positionBias.value };
-    const { clamp } = this.positions!.options as { readonly clamp?: number };
-    const sizes = { keys, scale: 1 / Math.sqrt(this.headDim), ...(clamp !== undefined && { clamp }) };
+    const values = Object.fromEntries(Object.entries(this.#relative).map(([name, { value }]) => [name, value]));
+    const parameters = values as Record<keyof Relative, Tensor>;
+    const positions = this.positions!;
+    if (!this.causal) {
+      const { separateClass = false } = positions.sizes;
+      return bothSides(q, k, parameters, { ...positions.places(this.#pooling !== undefined), separateClass });
+    }
+    const { clamp } = positions.options as { readonly clamp?: number };
+    const sizes = { keys: k.shape[2]!, scale: 1 / Math.sqrt(this.headDim), ...(clamp !== undefined && { clamp }) };
     return relativeTerms(q, parameters, sizes);
   }
+}
+
+type Relative = Readonly<Record<'weight' | 'contentBias' | 'positionBias', Parameter>> &
+  Readonly<Partial<Record<'others' | 'othersBias', Parameter>>>;
+
+/** @throws OptionError where the terms of distances cannot be: an approximation sees queries and keys alone. */
+function checkRelative({ mechanism, causal, positions }: Attention): void {
+  const { supports, pattern, exactness, inputs } = mechanism.definition;
+  const exact = exactness === 'exact' || (pattern && exactness === 'exact on its support');
+  const { clamp } = (positions?.options ?? {}) as { readonly clamp?: number };
+  if (clamp !== undefined && !causal) {
+    throw new OptionError(
+      'Attention: position transformer-xl of attention to both sides takes no clamp; leave it out.',
+    );
+  }
+  if (exact && !inputs && (supports.score || !causal)) return;
+  throw new OptionError(
+    `Attention: position transformer-xl takes attention that is exact on its pairs, with no projections but q, k and v; got ${mechanism.name}. ` +
+      'Use flash or sliding-window, or another position.',
+  );
+}
+
+/** @throws OptionError where pooled queries cannot be. */
+function checkPooling({ mechanism, causal, separate }: Attention, pooling: RowPooling): void {
+  checkValues('Attention: pooling', pooling, rowPooling, Object.keys(rowPooling));
+  if (causal || !separate) throw new OptionError('Attention: pooled queries take attention that is not causal.');
+  if (mechanism.definition.exactness === 'exact') return;
+  throw new OptionError(`Attention: pooled queries attend to all rows; got ${mechanism.name}. Use flash.`);
 }
 
 function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {

@@ -17,6 +17,7 @@ export { Parameter } from './parameter.js';
 export { Positions, type Offset, type PositionOptions, type PositionSizes } from './positions.js';
 export { recompute } from './recompute.js';
 export { reversible, type ReversibleLayer } from './reversible.js';
+export type { RowPooling } from './row-pooling.js';
 export { normOf, Residual, type NormKind, type ResidualOptions } from './residual.js';
 export type { LoadOptions } from './state.js';
 export { chain, joined, parted, reordered, reshaped, same, transposed, type Change } from './weight-change.js';

@@ -24,6 +24,7 @@ import {
   t5Bias,
   type RopeScaling,
 } from '../positions/index.js';
+import type { Places } from '../positions/both-sides.js';
 import type { Score } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
 import { commonDevice, keep, scope, someDevice, tensor, type Tensor } from '../tensor/index.js';
@@ -47,9 +48,9 @@ export const offsets: Requirement = {
     (Array.isArray(value) && value.length > 0 && value.every((one) => wholeFrom(0).holds(one))),
 };
 
-/** Positions of `length` tokens of each sequence. */
-const each = (length: number, offset: readonly number[]): number[] =>
-  offset.flatMap((first) => Array.from({ length }, (_, i) => first + i));
+/** Positions of `length` rows of each sequence. */
+const each = (length: number, offset: readonly number[], stride = 1): number[] =>
+  offset.flatMap((first) => Array.from({ length }, (_, i) => first + stride * i));
 
 export interface PositionSizes {
   readonly features: number;
@@ -58,6 +59,10 @@ export interface PositionSizes {
   /** Rows of a learned table. */
   readonly length: number;
   readonly causal: boolean;
+  /** Tokens from one row to the next; default 1. */
+  readonly stride?: number;
+  /** Whether row 0 is a class, which is pooled by itself (`RowPooling`); default false. */
+  readonly separateClass?: boolean;
 }
 
 /** What each method takes beside its name. */
@@ -72,7 +77,8 @@ const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
 };
 const methods = oneOf(Object.keys(takes));
 const extent = wholeFrom(1);
-const ofSizes = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
+const needed = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
+const ofSizes = { ...needed, stride: extent, separateClass: flag };
 
 /**
  * The positions of a stack of layers, shared by all of them: rows that are added to the embeddings (sinusoidal, learned), angles by
@@ -93,7 +99,7 @@ export class Positions extends Module {
     const { method } = Object(options) as PositionOptions;
     const own = methods.holds(method) ? takes[method] : {};
     checkValues('Positions', options, { method: methods, ...own }, ['method']);
-    checkValues('Positions', sizes, ofSizes, Object.keys(ofSizes));
+    checkValues('Positions', sizes, ofSizes, Object.keys(needed));
     const { features, heads, headDim, length } = sizes;
     if (options.method === 'rope' && headDim % 2 !== 0) {
       throw new OptionError(`Positions: rope turns pairs of components; headDim must be even; got ${headDim}.`);
@@ -140,8 +146,18 @@ export class Positions extends Module {
     );
   }
 
+  /**
+   * Where queries and keys of a layer stand; `pooled`: where its queries are of two rows each. Distances alone count, so the first is where
+   * all are at least 0.
+   */
+  places(pooled = false): { readonly queries: Places; readonly keys: Places } {
+    const { stride = 1, separateClass = false } = this.sizes;
+    const keys = { first: pooled && separateClass ? stride : 0, stride };
+    return { queries: pooled ? { first: 0, stride: 2 * stride } : keys, keys };
+  }
+
   /** Queries or keys `[B, H, L, D]` from position `offset` on, turned where the method turns them. */
-  rotate(x: Tensor, offset: Offset): Tensor {
+  rotate(x: Tensor, offset: Offset, { first, stride }: Places = this.places().keys): Tensor {
     commonDevice('Positions', [x]);
     if (typeof offset === 'number') checkValue('Positions', 'offset', offset, wholeNumber);
     else checkValue('Positions', 'offset', offset, offsets);
@@ -151,11 +167,15 @@ export class Positions extends Module {
     const own = { rotaryDim: this.sizes.headDim, device: x.device, ...rule };
     if (typeof offset !== 'number') {
       const shape = [offset.length, length, this.sizes.headDim];
-      const made = (): Tensor => scope(() => reshape(ropeAngles(each(length, offset), own), shape));
-      return rotatePairs(x, this.#remember(`angles ${offset.join()} each, ${length}`, x.device, made));
+      const all = offset.map((one) => one + first);
+      const made = (): Tensor => scope(() => reshape(ropeAngles(each(length, all, stride), own), shape));
+      return rotatePairs(x, this.#remember(`angles ${all.join()} each, ${length}, ${stride}`, x.device, made));
     }
-    if (length === 1) return rope(x, { offset, ...rule });
-    const angles = this.#remember(`angles ${offset} ${length}`, x.device, () => ropeAngles(length, { offset, ...own }));
+    const start = offset + first;
+    if (length === 1) return rope(x, { offset: start, ...rule });
+    const angles = this.#remember(`angles ${start} ${length} ${stride}`, x.device, () =>
+      stride === 1 ? ropeAngles(length, { offset: start, ...own }) : ropeAngles(each(length, [start], stride), own),
+    );
     return rotatePairs(x, angles);
   }
 
