@@ -1,6 +1,6 @@
 import type { DeviceInfo } from '../devices/device.js';
 import type { ModelConfig } from '../models/index.js';
-import type { SwapRow } from '../studies/compare-perplexity.js';
+import type { SwapRow } from '../studies/compare-swaps.js';
 import { printable, type Style } from './ansi.js';
 import * as format from '../report/format.js';
 import { change, modelWords, refusals, swapFindings, swapRemark, type Subject, type Swaps } from '../report/swaps.js';

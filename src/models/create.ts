@@ -32,10 +32,14 @@ export function createModel(config: ModelConfig): LanguageModel {
   }
 }
 
+/** Whether a model sees what comes after a token, too, so that what it predicts has to be hidden from it. */
+export const seesBothSides = ({ kind }: Pick<ModelConfig, 'kind'>): boolean =>
+  kind === 'encoder' || kind === 'encoder-decoder';
+
 /** @throws CapabilityError for a kind that sees the tokens it would predict, or a source: no text is its own target for it. */
 export function checkNextToken(config: ModelConfig): void {
   checkConfig('createModel', config);
-  if (config.kind !== 'encoder' && config.kind !== 'encoder-decoder') return;
+  if (!seesBothSides(config)) return;
   throw new CapabilityError(`model: kind ${config.kind} is no model of the next token; take kind decoder.`);
 }
 

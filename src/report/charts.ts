@@ -1,17 +1,22 @@
-import type { Comparison, CompareRow } from '../studies/compare.js';
+import type { CompareRow } from '../studies/compare.js';
+import type { SwapComparison } from '../studies/compare-swaps.js';
 import { baselines } from '../studies/mechanisms.js';
+import type { Direction } from './choice.js';
+import { costsOf, unitOf } from './costs.js';
 import * as format from './format.js';
 import { errorChart, workChart } from './dot-chart.js';
 import { markup, type Markup } from './html.js';
 import { lineChart, type LineChart } from './line-chart.js';
 import type { Look } from './marks.js';
-import { largestError, rounding, scatter } from './scatter.js';
+import { errorLoss, largestError, type Loss, rounding, scatter } from './scatter.js';
 
 const [wide, narrow, whole] = [560, 340, 1140];
 
 /** Time, speed-up, memory and error over the length; error by row; and all three at one length in one drawing. */
-export function charts(comparison: Comparison, look: (name: string) => Look): Markup[] {
-  const { rows, lengths, heads, rowsPerHead, training } = comparison;
+export function charts({ comparison, swaps }: Direction, look: (name: string) => Look): Markup[] {
+  const { rows, lengths, heads, rowsPerHead, training, causal } = comparison;
+  // two directions are on one page
+  const id = (name: string): string => (causal ? `causal-${name}` : name);
   const names = [...new Set(rows.map(({ name }) => name))];
   const { errorsAt = lengths.at(-1)! } = comparison;
   const series = (value: (row: CompareRow) => number | null): LineChart['series'] =>
@@ -39,22 +44,32 @@ export function charts(comparison: Comparison, look: (name: string) => Look): Ma
         );
   const atLongest = rows.filter(({ length, level }) => length === errorsAt && level === 'attention');
   const spread = rows.filter(({ length }) => length === errorsAt);
+  // what a mechanism costs the model is known of its length alone, and time is of interest where it is long
+  const figureAt = swaps === undefined ? errorsAt : lengths.at(-1)!;
+  const figure = rows.filter(({ length }) => length === figureAt);
   const at = `at ${format.integer(errorsAt)} positions`;
-  const [errorTitle, workTitle, scatterTitle] = [`Error ${at}`, `Work ${at}`, `Speed, error and memory ${at}`];
+  const quality = swaps === undefined ? 'error' : 'quality';
+  const [errorTitle, workTitle, scatterTitle] = [
+    `Error ${at}`,
+    `Work ${at}`,
+    `Speed, ${quality} and memory at ${format.integer(figureAt)} positions`,
+  ];
+  const loss = swaps === undefined ? errorLoss : swapLoss(swaps);
+  const most = loss.most === largestError ? format.percent(largestError) : `${loss.most} bits`;
   const mixers = rows.some(({ level }) => level === 'mixer') ? ' Mixers, which compare nothing, are left out.' : '';
   return [
-    spread.every(({ overFlash }) => overFlash === null)
+    figure.every(({ overFlash }) => overFlash === null)
       ? undefined
       : markup`<figure class="card full">
           <h3>${scatterTitle}</h3>
           <figcaption class="caption">
-            The larger the circle, the more workspace, by its logarithm. Errors of ${format.percent(largestError)} and more lie on the lowest line.
+            The larger the circle, the more workspace, by its logarithm. ${swaps === undefined ? '' : `Quality is what the mechanism costs the trained model in ${unitOf(swaps)}, in windows of ${format.integer(swaps.lengths[0]!)}. `}Losses of ${most} and more lie on the lowest line.
           </figcaption>
-          ${scatter(spread, look, scatterTitle, whole)}${scatter(spread, look, scatterTitle, narrow)}
+          ${scatter(figure, loss, look, scatterTitle, whole)}${scatter(figure, loss, look, scatterTitle, narrow)}
         </figure> `,
     line(
       {
-        id: 'time',
+        id: id('time'),
         title: training ? 'Time of one training step' : 'Time of one call',
         description: `Milliseconds over the number of positions, one line for each of ${names.length} mechanisms; all values are in the table.`,
         series: series(({ milliseconds }) => milliseconds),
@@ -64,7 +79,7 @@ export function charts(comparison: Comparison, look: (name: string) => Look): Ma
     ),
     line(
       {
-        id: 'speed',
+        id: id('speed'),
         title: 'Speed-up over flash',
         description: 'How many times as fast as flash at the same length; all values are in the table.',
         series: series(({ overFlash }) => overFlash),
@@ -74,7 +89,7 @@ export function charts(comparison: Comparison, look: (name: string) => Look): Ma
     ),
     line(
       {
-        id: 'memory',
+        id: id('memory'),
         title: 'Peak workspace',
         description: 'Bytes held beyond inputs, parameters and the result; all values are in the table.',
         series: series(({ workspaceBytes }) => workspaceBytes),
@@ -84,7 +99,7 @@ export function charts(comparison: Comparison, look: (name: string) => Look): Ma
     ),
     line(
       {
-        id: 'error',
+        id: id('error'),
         title: 'Error over the length',
         description: 'Relative error against softmax attention; all values are in the table.',
         series: series(({ error, level }) =>
@@ -121,3 +136,18 @@ export const card = (title: string, caption: string, ...drawings: Markup[]): Mar
     <figcaption class="caption">${caption}</figcaption>
     ${drawings}
   </figure> `;
+
+/** The quality of the survey's figure: bits that are lost. */
+function swapLoss(swaps: SwapComparison): Loss {
+  const costs = costsOf(swaps);
+  const unit = unitOf(swaps);
+  return {
+    of: ({ name, exactness }) => costs.get(name)?.change ?? (exactness === 'exact' ? 0 : undefined),
+    least: 1e-3,
+    most: 4,
+    axis: `${unit} lost`,
+    none: '0',
+    show: (value) => `${value.toFixed(3)} ${unit} lost`,
+    showTick: String,
+  };
+}

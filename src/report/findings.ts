@@ -1,10 +1,10 @@
 import type { Comparison, CompareRow } from '../studies/compare.js';
 import * as format from './format.js';
 
-type Measured = Pick<Comparison, 'rows' | 'lengths' | 'crossovers' | 'causal' | 'errorsAt'>;
+type Measured = Pick<Comparison, 'rows' | 'lengths' | 'crossovers'>;
 
-/** What people came for, in plain sentences; only what was measured. */
-export function findings({ rows, lengths, crossovers, causal, errorsAt = lengths.at(-1)! }: Measured): string[] {
+/** What was seen beside the choice, in plain sentences. */
+export function findings({ rows, lengths, crossovers }: Measured): string[] {
   const timed = (mechanism: string, length: number): CompareRow | undefined =>
     rows.find((row) => row.mechanism === mechanism && row.length === length && row.milliseconds !== null);
   const out: string[] = [];
@@ -13,16 +13,6 @@ export function findings({ rows, lengths, crossovers, causal, errorsAt = lengths
   const longest = lengths.at(-1)!;
   const stopped = rows.find(({ mechanism, length }) => mechanism === 'standard' && length === longest)?.skipped ?? null;
   if (stopped !== null) out.push(`At ${format.integer(longest)} positions standard attention was not run: ${stopped}.`);
-  const others = rows.filter(
-    (row) =>
-      row.length === errorsAt &&
-      row.exactness !== 'exact' &&
-      row.overFlash !== null &&
-      // another target is another question
-      row.causal === causal &&
-      row.level === 'attention',
-  );
-  if (others.length > 0) out.push(choice(others, errorsAt));
   if (crossovers.length > 0) out.push(...crossoverSentences(crossovers));
   return out;
 }
@@ -40,25 +30,6 @@ function flashSentence(standard: CompareRow, flash: CompareRow): string {
     `${format.bytes(flash.workspaceBytes!)} of workspace instead of ${format.bytes(standard.workspaceBytes!)}.`
   );
 }
-
-/** Of those that do less than all pairs: which to take. */
-function choice(rows: readonly CompareRow[], length: number): string {
-  const faster = rows.filter(({ overFlash }) => overFlash! > 1);
-  const at = `at ${format.integer(length)} positions`;
-  if (faster.length === 0) return `None that leaves something out is faster than flash ${at}.`;
-  const nearest = best(faster, (row) => -row.error!.relative);
-  const fastest = best(faster, (row) => row.overFlash!);
-  return (
-    `Of those faster than flash ${at} the nearest to softmax attention is ${part(nearest)}` +
-    (fastest === nearest ? '; it is also the fastest.' : `; the fastest is ${part(fastest)}.`)
-  );
-}
-
-const part = ({ name, overFlash, error, exactness }: CompareRow): string =>
-  `${name} (${format.times(overFlash!)} as fast, error ${format.error(error!.relative)}${exactness === 'learned' ? ', untrained' : ''})`;
-
-const best = (rows: readonly CompareRow[], score: (row: CompareRow) => number): CompareRow =>
-  [...rows].sort((a, b) => score(b) - score(a))[0]!;
 
 function crossoverSentences(all: Comparison['crossovers']): string[] {
   const always = all.filter(({ atMost }) => atMost);

@@ -1,4 +1,4 @@
-import type { SwapRow } from '../studies/compare-perplexity.js';
+import type { SwapRow } from '../studies/compare-swaps.js';
 import * as format from './format.js';
 import { change, modelWords, refusals, swapFindings, swapRemark, type Swaps } from './swaps.js';
 import { dotChart } from './dot-chart.js';

@@ -1,11 +1,13 @@
 import type { Comparison } from '../studies/compare.js';
+import { type Direction, headline } from './choice.js';
+import { qualityNote } from './costs.js';
 import { findings, omissions } from './findings.js';
 import * as format from './format.js';
 import { charts } from './charts.js';
-import { markup, Markup } from './html.js';
-import { legend, looks } from './marks.js';
+import { markup, type Markup } from './html.js';
+import { legend, type Look, looks } from './marks.js';
+import { facts, page } from './page.js';
 import { patterns } from './patterns.js';
-import { style } from './style.js';
 import { mechanismTable, resultTable } from './table.js';
 
 export interface ReportOptions {
@@ -16,53 +18,55 @@ export interface ReportOptions {
   readonly note: string | undefined;
 }
 
-/** The comparison as one HTML file that asks for nothing else: no script, no font, no request. */
-export function report(comparison: Comparison, options: ReportOptions): string {
-  const { document, heads, headDim, machine, rows, features, causal, training } = comparison;
-  const look = looks(rows);
-  const page = markup`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>Attention on ${document}</title>
-        <style>
-          ${new Markup(style)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1>Which attention, at which length?</h1>
-          <p class="lead">
-            ${document}, ${format.count(heads, 'head')} of ${headDim}, f32, ${causal ? 'causal, ' : ''}${training ? 'forward and backward' : 'forward'}, on ${machine.cpu} (${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}).
-          </p>
-          <p class="note">
-            ${features} One byte of the text is one position.${options.note === undefined ? '' : ` ${options.note}`}
-          </p>
-          <section class="findings" aria-label="Findings">
-            ${[...findings(comparison), ...omissions(comparison)].map((sentence) => markup`<p>${sentence}</p>`)}
-          </section>
-          <h2>Time, memory, error</h2>
-          ${legend(rows)}
-          <div class="charts">${charts(comparison, (name) => look.get(name)!)}</div>
-          <h2>All results</h2>
-          <p class="note">Names are those that <code>--mechanisms</code> takes. Work is multiply-adds of matrix products.</p>
-          ${resultTable(comparison)} ${patterns(comparison)}
-          <h2>The mechanisms</h2>
-          ${mechanismTable(comparison)} ${method(comparison, options)}
-        </main>
-      </body>
-    </html> `;
-  return page.text;
+/** Attention in one direction or both, as one HTML file that asks for nothing else: no script, no font, no request. */
+export function report(directions: readonly Direction[], options: ReportOptions): string {
+  const comparisons = directions.map(({ comparison }) => comparison);
+  const [{ document, machine, training }] = comparisons as [Comparison];
+  const { device } = machine;
+  const look = looks(comparisons.flatMap(({ rows }) => rows));
+  const body = markup`<h1>Which attention, at which length?</h1>
+    <p class="lead">
+      ${document}, ${training ? 'forward and backward' : 'forward'}, f32, on ${machine.cpu} (${device.kind}, ${format.count(device.threads, 'thread')}).
+    </p>
+    <p class="note">
+      One byte of the text is one position.${options.note === undefined ? '' : ` ${options.note}`}
+    </p>
+    <section class="findings" aria-label="Findings">
+      ${directions.flatMap(headline).map((sentence) => markup`<p>${sentence}</p>`)}
+    </section>
+    ${directions.map((direction) => section(direction, (name) => look.get(name)!))}
+    <h2>The mechanisms</h2>
+    ${mechanismTable(comparisons)} ${method(comparisons[0]!, options)}`;
+  return page(`Attention on ${document}`, body, options.version);
+}
+
+/** What was found in one direction. */
+function section(direction: Direction, look: (name: string) => Look): Markup {
+  const { comparison, swaps } = direction;
+  const { rows, causal, features, heads, headDim } = comparison;
+  const [title, about] = causal
+    ? ['Causal', 'each position sees those before it, as in a model that writes']
+    : ['All pairs', 'each position sees all, as in a model that reads'];
+  return markup`<h2>${title}: ${about}</h2>
+    <p class="note">${format.count(heads, 'head')} of ${headDim}. ${features}${swaps === undefined ? '' : ` ${qualityNote(swaps)}`}</p>
+    <section class="findings" aria-label="Findings, ${title}">
+      ${[...findings(comparison), ...omissions(comparison)].map((sentence) => markup`<p>${sentence}</p>`)}
+    </section>
+    <h3>Time, memory, quality</h3>
+    ${legend(rows)}
+    <div class="charts">${charts(direction, look)}</div>
+    <h3>All results</h3>
+    <p class="note">Names are those that <code>--mechanisms</code> takes. Work is multiply-adds of matrix products.</p>
+    ${resultTable(direction)} ${patterns(direction)}`;
 }
 
 function method(
   { machine, seed, rowsPerHead, heads, memoryLimit, training }: Comparison,
-  { command, version }: ReportOptions,
+  { command }: ReportOptions,
 ): Markup {
   const { device } = machine;
-  const about: [string, string][] = [
-    ['Command', command],
+  const about: readonly (readonly [string, string | Markup])[] = [
+    ['Command', markup`<code>${command}</code>`],
     ['Processor', `${machine.cpu}, ${machine.cores} cores, ${format.bytes(machine.memoryBytes)}`],
     ['System', `${machine.system}, Node ${machine.node}`],
     ['Device', `${device.kind}, ${format.count(device.threads, 'thread')}, ${32 * device.width}-bit vectors`],
@@ -79,8 +83,7 @@ function method(
       <li>
         Error is ‖result − reference‖ / ‖reference‖ over the sampled rows against float64 softmax attention over all
         pairs; for mechanisms that never look ahead, over all pairs up to the query. It is the price of the approximation on
-        these queries, keys and values; what it costs the predictions of a trained model, <code>--task perplexity</code> measures. “Untrained” mechanisms have parameters that training would learn;
-        here they are drawn from the seed.
+        these queries, keys and values. “Untrained” mechanisms have parameters that training would learn; here they are drawn from the seed.
       </li>
       <li>
         Predicted bytes come from a rehearsal, a run that allocates and computes nothing; predicted multiply-adds
@@ -95,14 +98,5 @@ function method(
         Times are of this machine while it was doing whatever else it did; ratios of one length are steadier than times.
       </li>
     </ul>
-    <dl>
-      ${about.map(
-        ([name, value]) =>
-          markup`<dt>${name}</dt>
-            <dd>${name === 'Command' ? markup`<code>${value}</code>` : value}</dd>`,
-      )}
-    </dl>
-    <footer>
-      Made by subquad ${version} on ${new Date().toISOString().slice(0, 10)}. This file is complete: it loads nothing.
-    </footer>`;
+    ${facts(about)}`;
 }

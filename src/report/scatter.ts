@@ -11,33 +11,61 @@ import { logScale } from './scale.js';
 export const rounding = 1e-4;
 export const largestError = 2;
 
+/** What a circle's height stands for: a loss, 0 at the top. */
+export interface Loss {
+  /** Undefined: the row is not drawn. */
+  readonly of: (row: CompareRow) => number | undefined;
+  /** Smaller ones are drawn on the highest line, larger ones on the lowest. */
+  readonly least: number;
+  readonly most: number;
+  readonly axis: string;
+  /** What the highest line is called. */
+  readonly none: string;
+  readonly show: (value: number) => string;
+  readonly showTick: (tick: number) => string;
+}
+
+export const errorLoss: Loss = {
+  of: ({ error }) => error?.relative,
+  least: rounding,
+  most: largestError,
+  axis: 'error',
+  none: 'exact',
+  show: (value) => `error ${format.error(value)}`,
+  showTick: errorTick,
+};
+
 /**
- * Speed to the right, nearness to softmax attention upwards, memory as the size of a circle: what is best is at the top right.
- * (The arrangement of figure 3 of Tay et al., "Long Range Arena", 2020, arXiv 2011.04006, with error for quality.)
+ * Speed to the right, quality upwards, memory as the size of a circle: what is best is at the top right.
+ * (The arrangement of figure 3 of Tay et al., "Long Range Arena", 2020, arXiv 2011.04006.)
  */
 export function scatter(
   rows: readonly CompareRow[],
+  loss: Loss,
   look: (name: string) => Look,
   title: string,
   width: number,
 ): Markup {
   const narrow = width < 500;
-  const shown = rows.filter(({ overFlash, error }) => overFlash !== null && error !== null);
+  const shown = rows.flatMap((row) => {
+    const value = loss.of(row);
+    return row.overFlash === null || value === undefined ? [] : [{ ...row, loss: value }];
+  });
   const height = (narrow ? 440 : 520) + 6 * Math.max(0, shown.length - 20);
   const box = { left: narrow ? 52 : 66, right: width - 12, top: 26, bottom: height - 52 };
   const biggest = (narrow ? 18 : 26) * (shown.length > 20 ? 0.7 : 1);
   const inset = biggest + 4;
   const x = logScale([...shown.map(({ overFlash }) => overFlash!), 0.9, 1.1], box.left + inset, box.right - inset);
-  const values = shown.map(({ error }) => Math.min(largestError, error!.relative)).filter((value) => value > rounding);
+  const values = shown.map((one) => Math.min(loss.most, one.loss)).filter((value) => value > loss.least);
   const exact = box.top + inset;
-  const y = logScale([...values, 0.1, largestError], exact + 2 * biggest, box.bottom - inset);
-  const level = (error: number): number => (error <= rounding ? exact : y(Math.min(largestError, error)));
+  const y = logScale([...values, loss.most / 20, loss.most], exact + 2 * biggest, box.bottom - inset);
+  const level = (value: number): number => (value <= loss.least ? exact : y(Math.min(loss.most, value)));
   const sizes = shown.map(({ workspaceBytes }) => Math.log(Math.max(1, workspaceBytes!)));
   const [small, large] = [Math.min(...sizes), Math.max(...sizes)];
   const radius = (size: number): number => 5 + (biggest - 5) * (large > small ? (size - small) / (large - small) : 0.5);
-  const spots = shown.map(({ name, overFlash, error }, i) => ({
+  const spots = shown.map(({ name, overFlash, loss: value }, i) => ({
     x: x(overFlash!),
-    y: level(error!.relative),
+    y: level(value),
     radius: radius(sizes[i]!),
     text: shorten(name, longestName(width)),
   }));
@@ -45,7 +73,7 @@ export function scatter(
   const grid = [
     [0, ...y.ticks].map((tick) => [
       stroke('grid', `M${px(box.left)} ${px(level(tick))}H${px(box.right)}`),
-      label('tick', box.left - 6, level(tick) + 4, tick === 0 ? 'exact' : errorTick(tick), 'end'),
+      label('tick', box.left - 6, level(tick) + 4, tick === 0 ? loss.none : loss.showTick(tick), 'end'),
     ]),
     x.ticks.map((tick, i) => [
       stroke(tick === 1 ? 'grid one' : 'grid', `M${px(x(tick))} ${px(box.top)}V${px(box.bottom)}`),
@@ -54,9 +82,9 @@ export function scatter(
   ];
   const order = spots.map((_, i) => i).sort((a, b) => spots[b]!.radius - spots[a]!.radius);
   const circles = order.map((i) => {
-    const { name, overFlash, error, workspaceBytes } = shown[i]!;
+    const { name, overFlash, loss: value, workspaceBytes } = shown[i]!;
     const spot = spots[i]!;
-    const hint = `${name}: ${format.times(overFlash!)} flash, error ${format.error(error!.relative)}, ${format.bytes(workspaceBytes!)}`;
+    const hint = `${name}: ${format.times(overFlash!)} flash, ${loss.show(value)}, ${format.bytes(workspaceBytes!)}`;
     return markup`<circle class="bubble ${look(name).colour}" cx="${px(spot.x)}" cy="${px(spot.y)}" r="${px(spot.radius)}"><title>${hint}</title></circle>`;
   });
   const places = placeLabels(spots, { ...box, left: box.left + 2 }, letter(width));
@@ -76,8 +104,8 @@ export function scatter(
     aria-label="${title}"
   >
     ${grid}${circles}${names}
-    ${label('tick', box.right, box.top - 10, 'faster and nearer: top right', 'end')}
+    ${label('tick', box.right, box.top - 10, 'faster and better: top right', 'end')}
     ${label('tick', (box.left + box.right) / 2, height - 10, 'times as fast as flash', 'middle')}
-    ${label('tick', 4, box.top - 10, 'error')}
+    ${label('tick', 4, box.top - 10, loss.axis)}
   </svg>`;
 }

@@ -1,6 +1,6 @@
 import { layerNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/index.js';
-import type { PerplexityComparison, SwapRow } from '../studies/compare-perplexity.js';
+import type { SwapComparison, SwapRow } from '../studies/compare-swaps.js';
 import * as format from './format.js';
 
 /** Which model, on which text. */
@@ -13,7 +13,7 @@ export interface Subject {
   readonly note: string | undefined;
 }
 
-export type Swaps = PerplexityComparison & Subject;
+export type Swaps = SwapComparison & Subject;
 
 /** The model in a few words. */
 export const modelWords = (config: ModelConfig): string => {

@@ -1,9 +1,12 @@
-import type { Comparison, CompareRow } from '../studies/compare.js';
+import type { Compared, Comparison, CompareRow } from '../studies/compare.js';
 import { baselines } from '../studies/mechanisms.js';
+import type { Direction } from './choice.js';
+import { costOf, costsOf, unitOf } from './costs.js';
 import { bySpeed, crossover, foreseen, likeness, remark } from './findings.js';
 import * as format from './format.js';
 import { markup, type Markup } from './html.js';
 import { swatch } from './marks.js';
+import { scrolling } from './page.js';
 
 const dash = '–';
 const or = <T>(value: T | null, show: (value: T) => string): string => (value === null ? dash : show(value));
@@ -13,7 +16,9 @@ interface Column {
   readonly cell: (row: CompareRow) => string;
 }
 
-function columns({ training, rows }: Comparison): readonly Column[] {
+function columns({ comparison: { training, rows }, swaps }: Direction): readonly Column[] {
+  const costs = costsOf(swaps);
+  const cost = (row: CompareRow): string => costOf(costs, row) ?? dash;
   const bytes = (value: number | null): string => or(value, format.bytes);
   const saved = { title: 'saved', cell: (row: CompareRow) => bytes(row.savedBytes) };
   const parameters = {
@@ -24,6 +29,7 @@ function columns({ training, rows }: Comparison): readonly Column[] {
     { title: 'time', cell: ({ milliseconds }) => or(milliseconds, format.milliseconds) },
     { title: '× standard', cell: ({ overStandard }) => or(overStandard, format.times) },
     { title: '× flash', cell: ({ overFlash }) => or(overFlash, format.times) },
+    ...(swaps ? [{ title: `${unitOf(swaps)} lost`, cell: cost }] : []),
     { title: 'error', cell: (row) => or(likeness(row), (e) => format.error(e.relative)) },
     { title: 'cosine', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
     { title: 'worst row', cell: (row) => or(likeness(row), (e) => format.error(e.worstRow)) },
@@ -39,9 +45,9 @@ function columns({ training, rows }: Comparison): readonly Column[] {
 }
 
 /** Every row of the comparison, the longest length first, the fastest first. */
-export function resultTable(comparison: Comparison): Markup {
-  const { rows, lengths, causal } = comparison;
-  const shown = columns(comparison);
+export function resultTable(direction: Direction): Markup {
+  const { rows, lengths, causal } = direction.comparison;
+  const shown = columns(direction);
   const row = (one: CompareRow): Markup => {
     const group = one.mechanism === 'standard' ? one.mechanism : one.family;
     const name = markup`<th scope="row">${swatch(group)}<code>${one.name}</code></th>`;
@@ -74,25 +80,32 @@ export function resultTable(comparison: Comparison): Markup {
   );
 }
 
-/** What the names stand for, and from which length on each is faster than flash. */
-export function mechanismTable({ mechanisms, crossovers }: Comparison): Markup {
-  const rows = mechanisms.map(({ name, mechanism, family, summary, paper, complexity, exactness }) => {
-    const found = crossovers.find((one) => one.name === name);
+/** What the names stand for, and from which length on each is faster than flash in each direction. */
+export function mechanismTable(all: readonly Comparison[]): Markup {
+  const mechanisms = new Map<string, Compared>(all.flatMap((one) => one.mechanisms.map((each) => [each.name, each])));
+  const rows = [...mechanisms.values()].map(({ name, mechanism, family, summary, paper, complexity, exactness }) => {
     const { authors, year, arxiv } = paper;
+    const from = all.map(({ crossovers }) => {
+      const found = crossovers.find((one) => one.name === name);
+      return markup`<td>${found === undefined ? dash : crossover(found)}</td>`;
+    });
     return markup`<tr class="mechanism">
       <th scope="row">${swatch(mechanism === 'standard' ? mechanism : family)}<code>${name}</code></th>
       <td class="text">${summary}</td>
       <td class="text">${authors} ${year}${arxiv === undefined ? '' : `, arXiv ${arxiv}`}</td>
       <td>${complexity}</td>
       <td>${exactness}</td>
-      <td>${found === undefined ? dash : crossover(found)}</td>
+      ${from}
     </tr> `;
   });
+  const titles = all.map(
+    ({ causal }) => `faster than flash from${all.length > 1 ? (causal ? ', causal' : ', all pairs') : ''}`,
+  );
   return scrolling(
     'The mechanisms',
     markup`<thead>
         <tr>
-          ${['attention', 'idea', 'paper', 'cost', 'exactness', 'faster than flash from'].map((title) => markup`<th scope="col">${title}</th>`)}
+          ${['attention', 'idea', 'paper', 'cost', 'exactness', ...titles].map((title) => markup`<th scope="col">${title}</th>`)}
         </tr>
       </thead>
       <tbody>
@@ -100,10 +113,3 @@ export function mechanismTable({ mechanisms, crossovers }: Comparison): Markup {
       </tbody>`,
   );
 }
-
-const scrolling = (title: string, table: Markup): Markup =>
-  markup`<div class="scroll" tabindex="0" role="region" aria-label="${title}">
-    <table>
-      ${table}
-    </table>
-  </div>`;

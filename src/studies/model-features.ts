@@ -3,6 +3,8 @@ import { CapabilityError, OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
 import { everyLayer, inChunksOf, layersOf, type LayerConfig } from '../models/config-layers.js';
 import { readConfig, type LanguageModel, type ModelConfig, type Transformer } from '../models/index.js';
+import { document, type Mask } from '../masks/index.js';
+import { seesBothSides } from '../models/create.js';
 import type { Context } from '../nn/index.js';
 import { disposeAll, keep, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
 import type { Json } from '../train/checkpoint/index.js';
@@ -45,9 +47,9 @@ export function featureSource(
   { layer = Math.ceil(config.layers / 2), heads }: ModelFeatureOptions,
   length: number,
 ): FeatureSource {
-  if (config.kind !== 'decoder' || config.vocabulary !== 256) {
+  if ((config.kind !== 'decoder' && config.kind !== 'encoder') || config.vocabulary < 256 || config.vocabulary > 257) {
     throw new CapabilityError(
-      `model features: takes a decoder over bytes; got kind ${config.kind} with a vocabulary of ${config.vocabulary}. Use text features.`,
+      `model features: takes a decoder or an encoder over bytes; got kind ${config.kind} with a vocabulary of ${config.vocabulary}. Use text features.`,
     );
   }
   const reasons: string[] = [];
@@ -74,9 +76,9 @@ export function featureSource(
  * What the attention of one layer of a trained model is given at a text: queries, keys and values `[heads, n, headDim]` of every byte,
  * turned to their positions, the keys and values of a group repeated for each of its queries' heads.
  *
- * Where the model attends to all before, the layers below attend to the last `config.length` keys only, as many as in training
- * (a sliding window with that radius; up to that length it is the same). So the layers below work as they were trained at every
- * n, and the features of a prefix are a prefix of the features.
+ * The layers below work as they were trained at every n. Where a decoder attends to all before, they attend to the last `config.length`
+ * keys only, as many as in training (a sliding window with that radius), and the features of a prefix are a prefix of the features;
+ * those of an encoder read stretches of `config.length` bytes apart from each other. Up to that length all is the same.
  *
  * @throws as `featureSource` does, and what the model's mechanism throws for a length that it does not take.
  */
@@ -123,9 +125,11 @@ async function projected(
   const chunk = Math.min(config.feedForward.chunk || CHUNK, CHUNK);
   // layers above the wanted one are left away
   const near = { name: 'sliding-window', options: { radius: config.length - 1 } };
+  const causal = !seesBothSides(config);
   const whole = everyLayer(inChunksOf(config, chunk), (own) =>
-    own.mixer === undefined ? { mechanism: attendsToAll(own) ? near : own.mechanism } : {},
+    own.mixer === undefined ? { mechanism: causal && attendsToAll(own) ? near : own.mechanism } : {},
   );
+  const apart = causal || bytes.length <= config.length ? undefined : stretches(bytes.length, config.length);
   const below = { ...whole, layers: layer };
   const { model } = withConfig(trained, readConfig(below), { device });
   try {
@@ -134,7 +138,7 @@ async function projected(
     const last = stack.layers.at(-1)!.attention!;
     let taken: Readonly<Record<'q' | 'k' | 'v', Tensor>>;
     const attend: Context['attend'] = (mixer, rows) => {
-      if (mixer !== last) return mixer.forward(rows, {});
+      if (mixer !== last) return mixer.forward(rows, apart ? { mask: apart } : {});
       const { q, k, v } = last.project(rows);
       taken = keep({ q, k, v });
       // what comes after is thrown away
@@ -154,9 +158,14 @@ async function projected(
   }
 }
 
+/** Bytes that see each other: those of one stretch. */
+const stretches = (bytes: number, length: number): Mask =>
+  document(Int32Array.from({ length: bytes }, (_, i) => Math.floor(i / length)));
+
 const attendsToAll = ({ mechanism }: LayerConfig): boolean => find(mechanism.name).definition.exactness === 'exact';
 
 function noteOf({ model, config, json = {} }: TrainedModel, { layer, heads }: FeatureSource, length: number): string {
+  const causal = !seesBothSides(config);
   const parameters = [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0);
   const { texts } = trainedOn(json);
   const some =
@@ -165,7 +174,7 @@ function noteOf({ model, config, json = {} }: TrainedModel, { layer, heads }: Fe
       : ` (head${heads.length === 1 ? '' : 's'} ${heads.join(', ')} of ${config.heads})`;
   const sentences = [
     `Queries, keys and values are those of layer ${layer} of ${config.layers}${some} of a byte model of ${millions(parameters)} parameters` +
-      `${texts === undefined ? '' : `, trained on ${textNames(texts)}`}, at this text. The model is causal.`,
+      `${texts === undefined ? '' : `, trained on ${textNames(texts)}`}, at this text. ${causal ? 'The model is causal.' : 'The model sees all pairs.'}`,
   ];
   if (length > config.length) {
     const below =
@@ -173,7 +182,9 @@ function noteOf({ model, config, json = {} }: TrainedModel, { layer, heads }: Fe
       layersOf(config)
         .slice(0, layer - 1)
         .some(attendsToAll)
-        ? 'the layers below attend to as many keys at every length, and '
+        ? causal
+          ? 'the layers below attend to as many keys at every length, and '
+          : 'the layers below read stretches of that length, and '
         : '';
     sentences.push(`It was trained at length ${config.length}: ${below}pairs further apart are new to it.`);
   }

@@ -3,7 +3,7 @@ import { sameShape } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
 import { everyLayer } from '../models/config-layers.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
-import { createNextTokenModel } from '../models/create.js';
+import { createModel } from '../models/create.js';
 import type { LanguageModel } from '../models/model.js';
 
 export interface SwapOptions {
@@ -29,7 +29,7 @@ export interface Swapped {
  * A trained model whose layers attend by another mechanism, without training it again: the same projections, norms and
  * feed-forward layers around it. What the mechanism learns beside them is drawn.
  *
- * @throws OptionError for a mechanism without a causal form, or one that the position or the sizes of the model rule out.
+ * @throws OptionError for a mechanism without a causal form where the model is causal, or one that the position or the sizes of the model rule out.
  */
 export function swapMechanism(
   trained: LanguageModel,
@@ -46,7 +46,7 @@ export function withConfig(
   other: ModelConfig,
   { device, seed = 0 }: Pick<SwapOptions, 'device' | 'seed'>,
 ): Swapped {
-  const model = createNextTokenModel(other);
+  const model = createModel(other);
   try {
     model.initialise({ device, seed });
     const before = trained.stateDict();

@@ -5,7 +5,7 @@ import { createDevice } from '../../src/devices/index.js';
 import type { Swaps } from '../../src/report/swaps.js';
 import { createModel, readConfig } from '../../src/models/index.js';
 import { BUNDLED_MODEL } from '../../src/studies/bundled.js';
-import type { Comparison } from '../../src/studies/compare.js';
+import type { Direction } from '../../src/report/choice.js';
 import { exportModel } from '../../src/train/model-file.js';
 import { cli, temporaryFolder } from './io.js';
 import { malformed } from '../report/well-formed.js';
@@ -38,12 +38,24 @@ test('queries, keys and values of chosen heads of a layer', async () => {
   const line = 'fox.txt --model m.safetensors --layer 3 --layer-heads 4,2 --lengths 8,32 --mechanisms chunked';
   const { code, out, err } = await compare(`${line} --json c.json --report c.html`);
   expect([code, err]).toEqual([0, expect.stringMatching(/^wrote .*c\.json\n$/)]);
-  expect(out).toMatch(/^fox\.txt, 135 B; 2 heads of 4, f32; forward; wasm, 1 thread\n/);
+  expect(out).toMatch(
+    /^fox\.txt, 135 B; forward; wasm, 1 thread\nWebAssembly, as asked\.\n\nCausal attention; 2 heads of 4, f32\n/,
+  );
   const note =
     'Queries, keys and values are those of layer 3 of 3 (heads 4, 2 of 4) of a byte model of 14 k parameters, trained on fox.txt, at this text. The model is causal.';
   expect(out).toContain(note);
-  const found = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as Comparison;
-  expect(found).toMatchObject({ heads: 2, headDim: 4, features: expect.stringContaining(note) });
+  const { directions } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as { directions: [Direction] };
+  // a causal model says nothing of all pairs
+  expect(directions).toHaveLength(1);
+  const [{ comparison: found, swaps }] = directions;
+  expect(found).toMatchObject({ causal: true, heads: 2, headDim: 4, features: expect.stringContaining(note) });
+  // an exact mechanism changes nothing, and is not scored
+  expect(swaps).toMatchObject({
+    masked: false,
+    adaptedSteps: null,
+    lengths: [16],
+    rows: [{ name: 'flash', trained: true }],
+  });
   expect(found.rows).toHaveLength(6);
   for (const row of found.rows) expect(row).toMatchObject({ skipped: null, check: { ok: true } });
   const page = readFileSync(join(cwd, 'c.html'), 'utf8');
@@ -51,9 +63,30 @@ test('queries, keys and values of chosen heads of a layer', async () => {
   expect(page).toContain(note);
 });
 
+test('bits that are lost, before and after the attention of the model is trained', async () => {
+  const line =
+    'other.txt --model m.safetensors --lengths 16 --mechanisms sliding-window:radius=1,performer:numFeatures=8 --max-bytes 48';
+  const plain = await compare(`${line} --json -`);
+  const adapted = await compare(`${line} --adapt 4 --json -`);
+  expect([plain.code, adapted.code]).toEqual([0, 0]);
+  const [before, after] = [plain, adapted].map(
+    ({ out }) => (JSON.parse(out) as { directions: [Direction] }).directions[0].swaps!,
+  );
+  expect(before!.rows.map(({ adapted: one }) => one)).toEqual([null, null, null]);
+  expect(after!.adaptedSteps).toBe(4);
+  for (const { name, bitsPerByte, adapted: cost, trained } of after!.rows) {
+    expect(before!.rows.some((row) => row.name === name)).toBe(true);
+    expect(cost!.bitsPerByte).not.toBe(bitsPerByte);
+    if (trained) expect(cost).toMatchObject({ change: 0, changeError: 0 });
+  }
+  const { out } = await compare(`${line} --adapt 2`);
+  expect(out).toContain('after 2 steps in which attention alone is trained');
+  expect(out).toMatch(/ bits lost /);
+});
+
 test('text features where they are asked for, and where there is no bundled model', async () => {
   const asked = await compare('fox.txt --features text --lengths 8 --mechanisms flash');
-  expect(asked.out).toContain('4 heads of 64, f32');
+  expect(asked.out.match(/; 4 heads of 64, f32$/gm)).toHaveLength(2);
   expect(asked.out).toContain('features of the text: features, not a trained model.\n');
   const plain = await compare('fox.txt --lengths 8 --mechanisms flash');
   expect(plain.code).toBe(0);
@@ -118,7 +151,11 @@ describe('bad input is refused', () => {
     ],
     ['--heads 2 --head-dim 4 --features model', 2, '--heads, --head-dim are for text features'],
     ['--features text --model m.safetensors --layer 2', 2, '--features text does not take --model, --layer'],
-    ['--max-bytes 100', 2, '--max-bytes is for --task perplexity'],
+    [
+      '--model m.safetensors --all-pairs',
+      2,
+      '--all-pairs: the model is causal, so what it attends to says nothing of all pairs',
+    ],
     [
       '--task perplexity --causal --heads 2 --layer 1 --memory 3',
       2,
@@ -127,7 +164,7 @@ describe('bad input is refused', () => {
     ['--model m.safetensors --layer 4', 2, 'the model has layers 1 to 3; got 4.'],
     ['--model m.safetensors --layer-heads 1,5', 2, 'its layers have heads 1 to 4; got 5.'],
     ['--model learned.safetensors --lengths 32', 2, 'the model learned 16 positions'],
-    ['--model xl.safetensors', 2, 'takes a decoder over bytes; got kind transformer-xl'],
+    ['--model xl.safetensors', 2, 'takes a decoder or an encoder over bytes; got kind transformer-xl'],
     ['--model nothing.safetensors', 1, 'nothing.json" cannot be read'],
     ['--model fox.txt', 1, 'is no folder of a run and no .safetensors file'],
     ['--model m.safetensors --task perplexity --mechanisms flsh', 2, '"flsh" (did you mean "flash"?)'],

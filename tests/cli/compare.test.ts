@@ -2,13 +2,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { mechanisms } from '../../src/attention/index.js';
-import type { Comparison } from '../../src/studies/compare.js';
+import type { Direction } from '../../src/report/choice.js';
 import { coreSet } from '../../src/studies/mechanisms.js';
 import { cli, temporaryFolder } from './io.js';
 import { malformed } from '../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 const small = ['--heads', '2', '--head-dim', '8'];
+const read = (text: string): Direction[] => (JSON.parse(text) as { directions: Direction[] }).directions;
 
 function folderWithText(): string {
   const cwd = temporaryFolder();
@@ -23,18 +24,26 @@ test('prints a table, writes a report, and uses what the text has', async () => 
   const { code, out, err } = await cli([...argv, ...mechanisms, '--json', 'c.json'], { cwd });
   expect([code, err]).toEqual([0, expect.stringMatching(/^wrote .*c\.json\n$/)]);
   expect(out).toContain('its whole length takes the place of 128, 256');
-  expect(out.match(/^n = \d+$/gm)).toEqual(['n = 32', 'n = 64', 'n = 90']);
+  const lengths = ['n = 32', 'n = 64', 'n = 90'];
+  expect(out.match(/^n = \d+$/gm)).toEqual([...lengths, ...lengths]);
+  expect(out.match(/^(Causal attention|Attention over all pairs); 2 heads of 8, f32$/gm)).toHaveLength(2);
   for (const name of ['standard', 'flash', 'chunked:queryChunk=16', 'chunked:queryChunk=16:keyChunk=20']) {
-    expect(out.match(new RegExp(`^${name} `, 'gm'))).toHaveLength(3);
+    expect(out.match(new RegExp(`^${name} `, 'gm'))).toHaveLength(6);
   }
   expect(out).toContain('features, not a trained model');
   expect(out).toContain(`report  ${join(cwd, 'subquad-report.html')}\n`);
   expect(readdirSync(cwd).sort()).toEqual(['c.json', 'short.txt', 'subquad-report.html']);
   const page = readFileSync(join(cwd, 'subquad-report.html'), 'utf8');
   expect(malformed(page)).toBeUndefined();
-  const { rows } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as Comparison;
-  expect(rows).toHaveLength(12);
-  for (const { name } of rows) expect(page).toContain(`<code>${name}</code>`);
+  const directions = read(readFileSync(join(cwd, 'c.json'), 'utf8'));
+  expect(directions.map(({ comparison, swaps }) => [comparison.causal, swaps])).toEqual([
+    [true, undefined],
+    [false, undefined],
+  ]);
+  for (const { comparison } of directions) {
+    expect(comparison.rows).toHaveLength(12);
+    for (const { name } of comparison.rows) expect(page).toContain(`<code>${name}</code>`);
+  }
 });
 
 test('a causal training step of a family, as JSON alone', async () => {
@@ -42,7 +51,7 @@ test('a causal training step of a family, as JSON alone', async () => {
   const argv = ['compare', 'short.txt', ...wasm, ...small, '--lengths', '24', '--families', 'exact'];
   const { code, out } = await cli([...argv, '--causal', '--training', '--json', '-'], { cwd });
   expect(code).toBe(0);
-  const found = JSON.parse(out) as Comparison;
+  const [{ comparison: found }] = read(out) as [Direction];
   expect(found).toMatchObject({ causal: true, training: true });
   const family = mechanisms.filter(({ definition }) => definition.family === 'exact');
   expect(found.rows.map(({ name }) => name).sort()).toEqual(family.map(({ name }) => name).sort());
@@ -57,9 +66,14 @@ test('the bundled document and the core set are the default', async () => {
   const argv = ['compare', ...wasm, '--lengths', '16', '--heads', '1', '--head-dim', '4', '--json', 'c.json'];
   const cwd = temporaryFolder();
   const { out } = await cli(argv, { cwd });
-  expect(out).toMatch(/^pride-and-prejudice\.txt, 692 kB; 1 head of 4, f32; forward; wasm, 1 thread\n/);
-  const { mechanisms: found } = JSON.parse(readFileSync(join(cwd, 'c.json'), 'utf8')) as Comparison;
-  expect(new Set(found.map(({ name }) => name))).toEqual(new Set(coreSet().map(({ name }) => name)));
+  expect(out).toMatch(/^pride-and-prejudice\.txt, 692 kB; forward; wasm, 1 thread\n/);
+  const found = read(readFileSync(join(cwd, 'c.json'), 'utf8'));
+  found.forEach(({ comparison: { causal, mechanisms: compared } }) => {
+    // what sees no past, or nothing else, is compared in the other direction
+    const core = coreSet().filter(({ definition }) => definition.supports.causal !== (causal ? false : 'only'));
+    expect(new Set(compared.map(({ name }) => name))).toEqual(new Set(core.map(({ name }) => name)));
+  });
+  expect(found).toHaveLength(2);
 });
 
 test('a row that failed fails the command; one that was left out does not', async () => {
@@ -101,6 +115,8 @@ describe('bad input is refused before anything is written', () => {
       '--mechanisms chunked,flash --set keyChunk=8',
       ['--set keyChunk=8 must name one of the mechanisms, as NAME:keyChunk=8'],
     ],
+    ['--causal --all-pairs', ['--causal and --all-pairs: both are the default; give one or none']],
+    ['--heads 2 --adapt 3', ['--adapt: features of a text have no model; leave them out']],
     ['--set', ['--set needs a value, such as --set [NAME:]OPTION=VALUE']],
   ])('%s', async (line, parts) => {
     const { code, out, err } = await cli(['compare', 'short.txt', ...line.split(' ')], { cwd });

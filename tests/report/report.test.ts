@@ -1,5 +1,6 @@
 import { array, assert, double, integer, property, record, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type Direction, choices, headline } from '../../src/report/choice.js';
 import { bySpeed, findings } from '../../src/report/findings.js';
 import * as format from '../../src/report/format.js';
 import { errorTick } from '../../src/report/dot-chart.js';
@@ -91,7 +92,8 @@ const comparison: Comparison = {
   ],
   pictures: ['radius:16', 'dilated:4:8'].map((name) => maskPicture(namedMask(name), 300)),
 };
-const page = report(comparison, { command: 'subquad compare "a b.txt" --seed 0', version: '1.2.3', note: 'A note.' });
+const direction = { comparison, swaps: undefined };
+const page = report([direction], { command: 'subquad compare "a b.txt" --seed 0', version: '1.2.3', note: 'A note.' });
 
 describe('the report', () => {
   test('is well formed, and text is escaped', () => {
@@ -190,7 +192,7 @@ describe('the report', () => {
       .filter(({ length }) => length === 512)
       .map((one) => ({ ...one, error: null, milliseconds: null, overStandard: null, overFlash: null, counted: null }));
     const empty = report(
-      { ...comparison, rows: bare, lengths: [512], pictures: [], crossovers: [] },
+      [{ comparison: { ...comparison, rows: bare, lengths: [512], pictures: [], crossovers: [] }, swaps: undefined }],
       { command: 'x', version: '1', note: undefined },
     );
     expect(malformed(empty)).toBeUndefined();
@@ -201,16 +203,113 @@ test('findings are sentences about what was measured', () => {
   expect(findings(comparison)).toEqual([
     'At 1,024 positions flash is 2.00× as fast as standard attention, with 102 kB of workspace instead of 33.6 MB.',
     'At 4,096 positions standard attention was not run: its <n×n> matrices & more.',
-    'Of those faster than flash at 4,096 positions the nearest to softmax attention is window (1.50× as fast, error 30 %); ' +
-      'the fastest is a-mechanism-with:quite=1:long=2:options=3 (2.50× as fast, error 50 %).',
     'Faster than flash at 512 positions already: window.',
     'Faster than flash on longer inputs: past from 1,200.',
   ]);
-  const slow = rows.map((one) => ({ ...one, overFlash: one.overFlash && one.overFlash / 10 }));
-  expect(findings({ ...comparison, rows: slow, crossovers: [] }).at(-1)).toBe(
-    'None that leaves something out is faster than flash at 4,096 positions.',
-  );
   expect(findings({ ...comparison, rows: [], lengths: [512], crossovers: [] })).toEqual([]);
+});
+
+const slow = rows.map((one) => ({ ...one, overFlash: one.overFlash && one.overFlash / 10 }));
+
+describe('the choice', () => {
+  const swapRow = (name: string, change: number, own: object = {}) => ({
+    name,
+    exactness: 'exact on its support',
+    trained: false,
+    length: 1024,
+    bitsPerByte: 2 + change,
+    change,
+    changeError: 0.001,
+    accuracy: null,
+    adapted: null,
+    windows: 2,
+    tokens: 2048,
+    ...own,
+  });
+  const swaps = (changes: Readonly<Record<string, number>>, own: object = {}): Direction['swaps'] =>
+    ({
+      config: { length: 1024 },
+      masked: false,
+      adaptedSteps: null,
+      lengths: [1024],
+      rows: [
+        swapRow('flash', 0, { trained: true }),
+        ...Object.entries(changes).map(([name, change]) => swapRow(name, change)),
+      ],
+      ...own,
+    }) as unknown as Direction['swaps'];
+  const long = 'a-mechanism-with:quite=1:long=2:options=3';
+
+  test('the fastest of those that cost little, at the length of the model and at the longest', () => {
+    const found = { comparison, swaps: swaps({ window: 0.002, past: 0.04, [long]: 1.2 }) };
+    expect(headline(found)).toEqual([
+      'All pairs, at 1,024: past is 2.00× as fast as flash, with 102 kB of workspace, and costs +0.040 bits per byte; ' +
+        'nearest to exact of those faster than flash: window (+0.002, 1.50× as fast).',
+      'All pairs, at 4,096: past is 2.00× as fast as flash, with 410 kB of workspace, and costs +0.040 bits per byte; ' +
+        'nearest to exact of those faster than flash: window (+0.002, 1.50× as fast).',
+      `Do not take ${long} (+1.20), for bits per byte lost without training.`,
+      'Not judged: mixer, which a model has to be trained with; --adapt 100 trains its attention.',
+    ]);
+    expect(choices(found).map(({ length }) => length)).toEqual(lengths);
+  });
+
+  test('flash, where nothing else costs little or is faster', () => {
+    const dear = { comparison, swaps: swaps({ window: 0.2, past: 0.3, [long]: 0.4 }, { masked: true }) };
+    expect(headline(dear)[0]).toBe(
+      'All pairs, at 1,024: flash; what is faster costs more than 0.05 bits per masked byte, nearest to exact of those faster than flash: window (+0.20, 1.50× as fast).',
+    );
+    const late = { comparison: { ...comparison, rows: slow, causal: true }, swaps: swaps({ window: 0.01 }) };
+    expect(headline(late)).toEqual([
+      'Causal, at 1,024: flash; nothing that leaves something out is faster.',
+      'Causal, at 4,096: flash; nothing that leaves something out is faster.',
+      `Do not take window, past, ${long} and mixer, not faster than flash at this length.`,
+    ]);
+  });
+
+  test('after adaptation what was learned counts, and is judged', () => {
+    const adapted = { bitsPerByte: 2.01, change: 0.01, changeError: 0.001, accuracy: null };
+    const own = {
+      adaptedSteps: 100,
+      rows: [
+        swapRow('flash', 0, { trained: true, adapted: { ...adapted, change: 0 } }),
+        swapRow('mixer', 5, { adapted }),
+      ],
+    };
+    const found = { comparison, swaps: swaps({}, own) };
+    expect(headline(found)[0]).toMatch(
+      /^All pairs, at 1,024: mixer is 3\.00× as fast as flash, .* costs \+0\.010 bits per byte; nothing faster/,
+    );
+  });
+
+  test('without a model, the error of the call', () => {
+    expect(headline({ comparison, swaps: undefined })).toEqual([
+      'Of those faster than flash at 4,096 positions the nearest to softmax attention is window (1.50× as fast, error 30 %); ' +
+        `the fastest is ${long} (2.50× as fast, error 50 %).`,
+    ]);
+    expect(headline({ comparison: { ...comparison, rows: slow }, swaps: undefined })).toEqual([
+      'None that leaves something out is faster than flash at 4,096 positions.',
+    ]);
+  });
+
+  test('both directions on one page', () => {
+    const both = [true, false].map((causal) => ({
+      comparison: { ...comparison, causal },
+      swaps: swaps({ window: 0.002, past: 0.04 }),
+    }));
+    const whole = report(both, { command: 'x', version: '1', note: undefined });
+    expect(malformed(whole)).toBeUndefined();
+    const ids = [...whole.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const text of [
+      'Causal: each position',
+      'All pairs: each position',
+      'bits per byte lost',
+      '<td>+0.040</td>',
+      'faster than flash from, causal',
+    ]) {
+      expect(whole).toContain(text);
+    }
+  });
 });
 
 test('looks tell the members of a family apart', () => {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { BUNDLED_TEXT } from '../../studies/bundled.js';
-import { comparePerplexity as study, swapSet } from '../../studies/compare-perplexity.js';
+import { compareSwaps as study, swapSet } from '../../studies/compare-swaps.js';
 import { type EvaluationText, openEvaluationText } from '../../studies/evaluate-text.js';
 import { textNames, type TrainedOn, trainedOn } from '../../studies/trained-on.js';
 import { loadModel, readModelJson } from '../../train/model-file.js';
@@ -91,7 +91,7 @@ function fitWindows(
 }
 
 /** The bundled text, or of a model that was trained on it alone what was kept for validation. */
-function filesOf(file: string | undefined, about: Parameters<typeof trainedOn>[0]): string[] {
+export function filesOf(file: string | undefined, about: Parameters<typeof trainedOn>[0]): string[] {
   if (file !== undefined) return [file];
   const { texts, validation = 0, keptOfNovel } = trainedOn(about);
   const alone = texts?.length === 1 && texts[0] === basename(BUNDLED_TEXT);

@@ -1,45 +1,49 @@
-import { compare as study } from '../../studies/compare.js';
 import { shapeOf } from '../../studies/compare-scene.js';
 import { BUNDLED_TEXT } from '../../studies/bundled.js';
+import type { Variant } from '../../studies/mechanisms.js';
 import { printable, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
-import { noPositionals, roomOfMachine, withDevice } from '../common-options.js';
+import { noPositionals, withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
 import type { HelpText } from '../help.js';
 import type { Io } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import type { Command } from '../command.js';
-import { Progress } from '../progress.js';
+import { type Direction, headline } from '../../report/choice.js';
 import { report } from '../../report/report.js';
 import { readText } from '../text-file.js';
 import { version } from '../version.js';
-import { planFeatures } from './compare-features.js';
+import { runDirection } from './compare-direction.js';
+import { type DirectionPlan, planDirections } from './compare-features.js';
 import { mechanismNotes, readVariants } from './compare-mechanisms.js';
 import { checkCombination, type CompareValues, options, SECONDS } from './compare-options.js';
 import { comparePerplexities } from './compare-perplexity.js';
-import { closing, fitLengths, heading, lengthBlock } from './compare-text.js';
+import { closing, fitLengths, heading } from './compare-text.js';
 
 const WHO = 'subquad compare';
 
-const LENGTHS = [512, 1024, 4096, 8192, 16384];
+const LENGTHS = [512, 2048, 16384];
+/** Bytes of a text that are read where models adapt to it. */
+const ADAPTED = 2 ** 22;
 
 const help: HelpText = {
   usage: `${WHO} [file] [options]`,
   about:
-    'Which attention, at which length, on this machine, with what error and memory? Runs mechanisms beside standard attention\n' +
-    'and flash on the queries, keys and values of a trained model at a text (default: the bundled model and novel), prints a\n' +
-    'table and writes an HTML report. With --task perplexity, the model itself attends by each of them, without being\n' +
-    'trained again: what does that cost in bits per byte?',
+    'Which attention, at which length, on this machine, at what cost? Runs mechanisms beside standard attention and flash on the\n' +
+    'queries, keys and values of trained models at a text (default: the bundled models and novel), a causal one and one that sees all\n' +
+    'pairs; lets the models attend by each mechanism and counts the bits that are lost; says what to take, prints tables and writes\n' +
+    'an HTML report. --task perplexity looks at the bits more closely.',
   options,
   notes: mechanismNotes,
   examples: [
-    [WHO, 'the bundled model and document'],
+    [WHO, 'the bundled models and document'],
     [`${WHO} notes.txt --lengths 1000,2000,4000`, 'your own text'],
     [`${WHO} --model subquad-run --layer 1 --layer-heads 1,3 --causal`, 'two heads of a model of your own'],
     [
       `${WHO} --task perplexity --mechanisms sliding-window:radius=32,performer`,
       'other attention in the bundled model',
     ],
+    [`${WHO} --mechanisms linformer,performer --all-pairs --adapt 100`, 'what is left of the loss after 100 steps'],
     [`${WHO} --mechanisms all --lengths 2048 --causal --training`, 'a training step of everything that is causal'],
     [
       `${WHO} --mechanisms chunked:keyChunk=512,chunked:keyChunk=4096 --report chunks.html`,
@@ -63,48 +67,44 @@ async function compareAttention(
   io: Io,
 ): Promise<number> {
   const wanted = values.lengths ?? LENGTHS;
-  const text = readText(WHO, path ?? BUNDLED_TEXT, Math.max(...wanted), io);
+  // what follows the compared bytes is adapted to
+  const most = values.adapt === undefined ? Math.max(...wanted) : Math.max(...wanted, ADAPTED);
+  const text = readText(WHO, path ?? BUNDLED_TEXT, most, io);
   const { lengths, note } = fitLengths(wanted, text.size);
-  const features = planFeatures(WHO, values, Math.max(...lengths), io);
-  const { heads, headDim } = features;
-  const variants = readVariants(WHO, values, shapeOf(heads, headDim, Math.max(...wanted)));
+  const plans = planDirections(WHO, values, Math.max(...lengths), io).map((plan) => ({
+    plan,
+    variants: variantsIn(plan, values, Math.max(...wanted)),
+  }));
   const json = jsonOutput(WHO, values.json, io);
   const file = new OutputFile(WHO, 'report', values.report, io);
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
-  const progress = new Progress(io);
-  const result = await withDevice(WHO, values, async (device) => {
-    const { seed, causal, training } = values;
-    progress.show('making queries, keys and values');
-    const made = await features.make(device, text.bytes.subarray(0, Math.max(...lengths)));
-    progress.clear();
-    const about = { document: text.name, size: text.size, heads, headDim, causal, training, note, features: made.note };
-    say(heading(device.info, about, style));
-    return study(
-      device,
-      { name: text.name, bytes: text.bytes, features: made },
-      {
-        lengths,
-        variants,
-        causal,
-        training,
-        seed,
-        // what making the features took is free again
-        memoryLimit: values.memory === undefined ? roomOfMachine() : values.memory * 1e9,
-        seconds: values.seconds ?? (values.lengths === undefined ? SECONDS : undefined),
-        onProgress: (what) => progress.show(what),
-        onLength(rows) {
-          progress.clear();
-          say(lengthBlock(rows, { causal, training }, style));
-        },
-      },
-    );
-  }).finally(() => progress.clear());
-  say(closing(result, style));
-  file.write(report(result, { command, note, version: version() }));
-  json?.write(result);
+  const ground = { text, bundled: path === undefined, lengths, values, say, io };
+  const directions = await withDevice(WHO, values, async (device) => {
+    say(heading(device.info, { document: text.name, size: text.size, training: values.training, note }, style));
+    const limit = values.seconds ?? (values.lengths === undefined && values.adapt === undefined ? SECONDS : undefined);
+    const begin = performance.now();
+    const found: Direction[] = [];
+    for (const [i, { plan, variants }] of plans.entries()) {
+      const left = limit && (limit - (performance.now() - begin) / 1000) / (plans.length - i);
+      found.push(await runDirection(device, plan, variants, left, ground));
+    }
+    return found;
+  });
+  say(closing(directions, style));
+  file.write(report(directions, { command, note, version: version() }));
+  json?.write({ headline: directions.flatMap(headline), directions });
   say(`report  ${style.accent(printable(file.path))}\n`);
-  return result.rows.some(({ failed }) => failed) ? 1 : 0;
+  return directions.some(({ comparison }) => comparison.rows.some(({ failed }) => failed)) ? 1 : 0;
+}
+
+/** What is compared in a direction: a mechanism that sees the past only is none of all pairs, where the past is compared too. */
+function variantsIn({ causal, heads, headDim }: DirectionPlan, values: CompareValues, longest: number): Variant[] {
+  const all = readVariants(WHO, values, shapeOf(heads, headDim, longest));
+  const alone = values.causal || values['all-pairs'] || values.model !== undefined;
+  if (alone) return all;
+  const other = causal ? false : 'only';
+  return all.filter(({ mechanism }) => mechanism.definition.supports.causal !== other);
 }
 
 export const compare: Command = {

@@ -3,7 +3,7 @@ import { mechanism as find, mechanisms } from '../../src/attention/index.js';
 import { OptionError } from '../../src/core/errors.js';
 import { openCorpus } from '../../src/data/index.js';
 import { createModel, readConfig, type LanguageModel, type ModelConfig } from '../../src/models/index.js';
-import { comparePerplexity, swapSet } from '../../src/studies/compare-perplexity.js';
+import { compareSwaps, swapSet } from '../../src/studies/compare-swaps.js';
 import { variant } from '../../src/studies/mechanisms.js';
 import { perplexity } from '../../src/studies/perplexity.js';
 import { swapMechanism } from '../../src/studies/swap.js';
@@ -30,7 +30,7 @@ onEveryDevice((on) => {
       named('synthesizer'),
       named('sliding-window', { radius: 7 }),
     ];
-    const found = await comparePerplexity(on.device, { model, config }, source, { ...options, variants });
+    const found = await compareSwaps(on.device, { model, config }, source, { ...options, variants });
     const alone = async (one: LanguageModel): Promise<{ readonly bitsPerByte: number; readonly sums: number[] }> => {
       const sums: number[] = [];
       const onWindow = (losses: ArrayLike<number>): void =>
@@ -73,7 +73,7 @@ onEveryDevice((on) => {
     const { model, config } = trained(on, { position: 'alibi' });
     const variants = ['linformer', 'performer', 'strided', 'sliding-window', 'flash'].map((name) => named(name));
     const more = { lengths: [16, 4, 16], maxBytes: 8, variants, seed: 0 };
-    const found = await comparePerplexity(on.device, { model, config }, source, more);
+    const found = await compareSwaps(on.device, { model, config }, source, more);
     expect(found.lengths).toEqual([4, 16]);
     expect(found.rows.map(({ length, windows }) => [length, windows])).toEqual([
       ...Array.from({ length: 3 }, () => [4, 2]),
@@ -95,7 +95,7 @@ onEveryDevice((on) => {
   test('the default set of a small model: each is in the table or refused', async () => {
     const { model, config } = trained(on, { length: 64 });
     const variants = swapSet(64);
-    const found = await comparePerplexity(on.device, { model, config }, source, {
+    const found = await compareSwaps(on.device, { model, config }, source, {
       ...options,
       lengths: [64],
       variants,
@@ -110,7 +110,7 @@ onEveryDevice((on) => {
 
   test('lengths that the text or the model does not have', async () => {
     const { model, config } = trained(on, { position: 'learned' });
-    const run = comparePerplexity(on.device, { model, config }, source, {
+    const run = compareSwaps(on.device, { model, config }, source, {
       ...options,
       variants: [],
       lengths: [9, 4000],
@@ -119,7 +119,7 @@ onEveryDevice((on) => {
     await expect(run).rejects.toThrow(
       /^compare: a window of length 4000 takes 4001 bytes, the text has 219: .*; the model learned 8 positions; take lengths of at most that\.$/,
     );
-    const none = comparePerplexity(on.device, { model, config }, source, { ...options, variants: [], lengths: [] });
+    const none = compareSwaps(on.device, { model, config }, source, { ...options, variants: [], lengths: [] });
     await expect(none).rejects.toThrow('at least one length');
     model.dispose();
   });
