@@ -20,10 +20,23 @@ const ofMethod: Readonly<Record<string, string>> = {
 
 /** Choices that contradict each other. */
 export function contradictionsOf(config: ModelConfig, given: Readonly<Record<string, Given>>): string[] {
-  const { kind, width, heads, kvHeads, headDim, position, norm, residual, memory } = config;
+  const {
+    kind,
+    vocabulary,
+    outputs = vocabulary,
+    width,
+    heads,
+    kvHeads,
+    headDim,
+    position,
+    norm,
+    residual,
+    memory,
+  } = config;
   const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
   const faults = [
     ...ofOneLayer(config),
+    outputs > vocabulary && `outputs must be at most vocabulary ${vocabulary}; got ${outputs}`,
     !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
     headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,
     heads % kvHeads !== 0 && `kvHeads ${kvHeads} must divide heads ${heads}`,

@@ -23,6 +23,7 @@ const worded = { must: 'a name or an object', holds: (value: unknown) => typeof 
 export const top: Requirements = {
   kind: oneOf(kinds),
   vocabulary: wholeFrom(2),
+  outputs: wholeFrom(1),
   length: wholeFrom(1),
   layers: wholeFrom(1),
   // taken apart before the rest is read; named here for who misspells them

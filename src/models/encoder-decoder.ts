@@ -91,7 +91,7 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
     checkBatch(batch, { ...padded, ...ofSource, source: someTensor }, ['source']);
     checkLossOptions('model.loss', options, { state: plainObject });
     const { source, tokens, targets, lengths, mask, sourceLengths, sourceMask, crossMask } = batch;
-    const { reduction, precision, state } = options;
+    const { reduction, predictions, precision, state } = options;
     const before = statesOf(state);
     return scope(() => {
       const { stream: encoded, ...ofSource } = this.#run(this.encoder, source, {
@@ -104,7 +104,7 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
       const { stream, ...ofTokens } = this.#run(this.decoder, tokens, { ...context, state: before.decoder });
       return {
         ...besideOf([named('encoder', ofSource), named('decoder', ofTokens)]),
-        loss: this.ends.loss(stream, targets, reduction),
+        ...this.ends.loss(stream, { targets }, { reduction, predictions }),
       };
     });
   }

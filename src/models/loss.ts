@@ -1,7 +1,7 @@
-import { add, cast, concat, crossEntropy, div, split } from '../ops/index.js';
+import { add, argmax, cast, concat, crossEntropy, div, split } from '../ops/index.js';
 import { countTargets } from '../ops/count-targets.js';
 import { recompute, type Module } from '../nn/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { noGradient, scope, type Tensor } from '../tensor/index.js';
 
 /** Targets that count for nothing. */
 export const IGNORED = -100;
@@ -11,7 +11,6 @@ export interface TokenLossOptions {
   readonly head: (rows: Tensor) => Tensor;
   /** Whose parameters `head` reads. */
   readonly modules: readonly Module[];
-  readonly vocabulary: number;
   /** Rows whose logits live at a time; 0: all. */
   readonly chunk: number;
   readonly reduction: 'mean' | 'none';
@@ -28,7 +27,7 @@ export function tokenLoss(rows: Tensor, targets: Tensor, options: TokenLossOptio
   const N = rows.shape[0]!;
   if (chunk === 0 || chunk >= N) return whole(rows, targets, reduction);
   return scope(() => {
-    const extents = [...new Array<number>(Math.floor(N / chunk)).fill(chunk), ...(N % chunk > 0 ? [N % chunk] : [])];
+    const extents = extentsOf(N, chunk);
     const targetParts = split(targets, extents);
     const how = reduction === 'mean' ? 'sum' : 'none';
     const losses = split(rows, extents).map((part, i) => {
@@ -43,3 +42,16 @@ export function tokenLoss(rows: Tensor, targets: Tensor, options: TokenLossOptio
     );
   });
 }
+
+/** The token of the largest logit of each row, `[N]` i32, without gradient. */
+export function likeliest(rows: Tensor, { head, chunk }: Pick<TokenLossOptions, 'head' | 'chunk'>): Tensor {
+  const whole = (x: Tensor): Tensor => scope(() => argmax(head(cast(x, 'f32')), { axis: 1 }));
+  const N = rows.shape[0]!;
+  return noGradient(() =>
+    scope(() => (chunk === 0 || chunk >= N ? whole(rows) : concat(split(rows, extentsOf(N, chunk)).map(whole)))),
+  );
+}
+
+/** Rows of each chunk. */
+const extentsOf = (rows: number, chunk: number): number[] =>
+  Array.from({ length: Math.ceil(rows / chunk) }, (_, i) => Math.min(chunk, rows - i * chunk));

@@ -11,6 +11,8 @@ export interface ModelConfig {
   readonly kind: ModelKind;
   /** Number of different tokens. */
   readonly vocabulary: number;
+  /** Tokens that are predicted, the first of the vocabulary; those beyond stand for what a text hides. Absent: all. */
+  readonly outputs?: number;
   /** Tokens of a training window; of a segment, for models with memory. */
   readonly length: number;
   /** Number of layers. */

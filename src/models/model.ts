@@ -1,5 +1,5 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { checkValues, listOfNumbers, oneOf, type Requirements } from '../core/requirements.js';
+import { checkValues, flag, listOfNumbers, oneOf, type Requirements } from '../core/requirements.js';
 import type { Mask } from '../masks/index.js';
 import type { Module, NamedTensors } from '../nn/index.js';
 import { someMask } from '../nn/layer.js';
@@ -12,7 +12,7 @@ export const precisions = oneOf(['f32', 'f16', 'bf16']);
 
 /** @throws OptionError for options that a loss does not have; `more` are those of the model. */
 export const checkLossOptions = (who: string, options: LossOptions, more: Requirements = {}): void =>
-  checkValues(who, options, { reduction: reductions, precision: precisions, ...more });
+  checkValues(who, options, { reduction: reductions, precision: precisions, predictions: flag, ...more });
 
 /** @throws OptionError for what is not a batch of tokens; `more` are inputs of the model beside them. */
 export const checkBatch = (batch: TokenBatch, more: Requirements = {}, needed: readonly string[] = []): void =>
@@ -30,9 +30,11 @@ export type ModelState = NamedTensors;
 
 export interface LossOptions {
   /** `'mean'` (the default) over the targets that are not −100; `'none'`: one number per target, `[B, L]`, 0 for those. */
-  readonly reduction?: 'mean' | 'none';
+  readonly reduction?: 'mean' | 'none' | undefined;
   /** How activations inside the layers are stored; sums, norms, softmax and the residual stream stay f32. Default `'f32'`. */
   readonly precision?: FloatDtype;
+  /** Whether `Loss.predictions` are wanted. Default false. */
+  readonly predictions?: boolean | undefined;
   /** What the call before returned, for a model with memory; undefined at the start of a text. */
   readonly state?: ModelState | undefined;
 }
@@ -44,14 +46,21 @@ export interface LossOptions {
 export interface Loss extends Beside {
   /** What is minimised, f32: of tokens, the cross-entropy of the targets in nats, `[]` or `[B, L]`. */
   readonly loss: Tensor;
+  /** Where asked for: the likeliest token of each target, i32, shaped as the targets; without gradient. */
+  readonly predictions?: Tensor;
 }
 
 /** What a model of tokens is trained on: a target at each token, −100 where none is. */
 export interface TokenBatch {
   /** `[B, L]`, i32. */
   readonly tokens: Tensor;
-  /** `[B, L]`, i32; of layers that change the length, `[B, L′]`. */
+  /** `[B, L]`, i32; of layers that change the length, `[B, L′]`; with `places`, `[B, N]`. */
   readonly targets: Tensor;
+  /**
+   * `[B, N]`, i32: the rows after the last layer that the targets are of, where they are few: logits are computed of these alone. Those
+   * whose target is −100 may be any. A Transformer takes them.
+   */
+  readonly places?: Tensor;
   /** Real tokens of each row, for a mechanism that takes padding; those beyond are not seen. Give them targets of −100. */
   readonly lengths?: readonly number[];
   /**
@@ -77,6 +86,8 @@ export interface LanguageModel extends Model {
   readonly vocabulary: number;
   /** Tokens that it is trained on at a time. */
   readonly length: number;
+  /** Tokens that it predicts, the first of its vocabulary; default all. */
+  readonly outputs?: number;
   /** Texts that it goes on with; absent from a model that does not decode step by step. */
   session?(options: SessionOptions): TextSession;
 }

@@ -101,10 +101,10 @@ export class TransformerXl extends Module implements LanguageModel {
     checkBatch(batch);
     checkLossOptions('model.loss', options, { state: plainObject });
     const { tokens, targets } = batch;
-    const { reduction, precision, state } = options;
+    const { reduction, predictions, precision, state } = options;
     return scope(() => {
       const { hidden, ...rest } = this.segment(tokens, { state, precision });
-      return { loss: this.ends.loss(hidden, targets, reduction), ...rest };
+      return { ...this.ends.loss(hidden, { targets }, { reduction, predictions }), ...rest };
     });
   }
 }

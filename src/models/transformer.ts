@@ -1,11 +1,11 @@
 import { ShapeError } from '../core/errors.js';
-import { checkValue, plainObject } from '../core/requirements.js';
+import { checkValues, flag, plainObject } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { Dropout, Embedding, Linear, Module, type Context, type Offset, type Outcome } from '../nn/index.js';
-import { add, cast, mul, reshape } from '../ops/index.js';
-import { commonDevice, scope, type Tensor } from '../tensor/index.js';
+import { add, cast, gatherRows, mul, reshape } from '../ops/index.js';
+import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
-import { tokenLoss } from './loss.js';
+import { likeliest, tokenLoss } from './loss.js';
 import {
   checkBatch,
   checkLossOptions,
@@ -30,10 +30,10 @@ export class Ends extends Module {
   constructor(readonly config: ModelConfig) {
     super();
     checkConfig('model', config);
-    const { vocabulary, width, tied, dropout, position } = config;
+    const { vocabulary, outputs = vocabulary, width, tied, dropout, position } = config;
     this.embedding = this.child('embedding', new Embedding(vocabulary, width));
     this.#dropout = this.child('dropout', new Dropout(dropout));
-    this.#head = tied ? undefined : this.child('head', new Linear(width, vocabulary, { bias: false }));
+    this.#head = tied ? undefined : this.child('head', new Linear(width, outputs, { bias: false }));
     // beside rows of sines, as in section 3.4 of the paper (Vaswani et al. 2017)
     this.#scale = position.method === 'sinusoidal' ? Math.sqrt(width) : 1;
   }
@@ -49,27 +49,38 @@ export class Ends extends Module {
     });
   }
 
-  /** Logits of rows `[..., width]`. */
+  /** Logits of rows `[..., width]`, of the tokens that are predicted. */
   logits(rows: Tensor): Tensor {
-    return this.#head?.forward(rows) ?? this.embedding.logits(rows);
+    return this.#head?.forward(rows) ?? this.embedding.logits(rows, this.config.outputs);
   }
 
-  /** The loss at `hidden [B, L, width]` for `targets [B, L]`. */
-  loss(hidden: Tensor, targets: Tensor, reduction: 'mean' | 'none' = 'mean'): Tensor {
-    commonDevice('model', [hidden, targets]);
-    checkValue('model', 'reduction', reduction, reductions);
+  /** The loss at `hidden [B, L, width]` for `targets [B, L]`, or for those of `places`, `[B, N]`; and predictions where asked for. */
+  loss(
+    hidden: Tensor,
+    asked: Pick<TokenBatch, 'targets' | 'places'>,
+    options: Pick<LossOptions, 'reduction' | 'predictions'> = {},
+  ): Pick<Loss, 'loss' | 'predictions'> {
+    checkValues('model', asked, { targets: someTensor, places: someTensor }, ['targets']);
+    checkValues('model', options, { reduction: reductions, predictions: flag });
+    const { targets, places } = asked;
+    const { reduction = 'mean', predictions = false } = options;
+    commonDevice('model', [hidden, targets, ...(places ? [places] : [])]);
     const [B, L, width] = hidden.shape as [number, number, number];
-    if (targets.shape[1] !== L) {
-      throw new ShapeError(
-        `model: the layers give ${L} rows, so targets must be [B,${L}]; got ${show(targets.shape)}.`,
-      );
+    const N = places === undefined ? L : (places.shape[1] ?? 0);
+    if (targets.rank !== 2 || targets.shape[1] !== N) {
+      const what = places === undefined ? `the layers give ${L} rows` : `places are ${show(places.shape)}`;
+      throw new ShapeError(`model: ${what}, so targets must be [B,${N}]; got ${show(targets.shape)}.`);
     }
     return scope(() => {
-      const { vocabulary, lossChunk: chunk } = this.config;
-      const head = (rows: Tensor): Tensor => this.logits(rows);
-      const options = { head, modules: [this], vocabulary, chunk, reduction };
-      const loss = tokenLoss(reshape(hidden, [B * L, width]), reshape(targets, [B * L]), options);
-      return reduction === 'none' ? reshape(loss, [B, L]) : loss;
+      const picked = places === undefined ? hidden : gatherRows(hidden, places);
+      const rows = reshape(picked, [B * N, width]);
+      const head = (some: Tensor): Tensor => this.logits(some);
+      const how = { head, modules: [this], chunk: this.config.lossChunk, reduction };
+      const loss = tokenLoss(rows, reshape(targets, [B * N]), how);
+      return {
+        loss: reduction === 'none' ? reshape(loss, [B, N]) : loss,
+        ...(predictions && { predictions: reshape(likeliest(rows, how), [B, N]) }),
+      };
     });
   }
 }
@@ -90,6 +101,10 @@ export class Transformer extends Module implements LanguageModel {
 
   get vocabulary(): number {
     return this.config.vocabulary;
+  }
+
+  get outputs(): number {
+    return this.config.outputs ?? this.config.vocabulary;
   }
 
   get length(): number {
@@ -122,13 +137,16 @@ export class Transformer extends Module implements LanguageModel {
   }
 
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
-    checkBatch(batch, padded);
+    checkBatch(batch, { ...padded, places: someTensor });
     checkLossOptions('model.loss', options, { state: plainObject });
-    const { tokens, targets, lengths, mask } = batch;
-    const { reduction, precision, state } = options;
+    const { tokens, targets, places, lengths, mask } = batch;
+    const { reduction, predictions, precision, state } = options;
     return scope(() => {
       const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, state });
-      return { ...beside, loss: this.ends.loss(stream, targets, reduction) };
+      return {
+        ...beside,
+        ...this.ends.loss(stream, { targets, ...(places && { places }) }, { reduction, predictions }),
+      };
     });
   }
 }

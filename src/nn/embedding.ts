@@ -1,8 +1,8 @@
 import { learned, normalOf, type Initialiser } from '../attention/parameters.js';
-import { callable, checkValues } from '../core/requirements.js';
+import { callable, checkValue, checkValues, wholeBetween } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
-import { embedding, matmul } from '../ops/index.js';
-import type { Tensor } from '../tensor/index.js';
+import { embedding, matmul, slice } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 import { checkRows, rowsOf } from './rows.js';
@@ -40,9 +40,17 @@ export class Embedding extends Module {
     return embedding(this.weight.value, tokens);
   }
 
-  /** `x·weightᵀ`: `[..., features] → [..., tokens]`, f32 whatever x is stored as. @throws ShapeError for another x. */
-  logits(x: Tensor): Tensor {
+  /**
+   * `x·weightᵀ` of the first `tokens` rows of the table, default all: `[..., features] → [..., tokens]`, f32 whatever x is stored as.
+   *
+   * @throws ShapeError for another x; OptionError for more tokens than there are.
+   */
+  logits(x: Tensor, tokens = this.tokens): Tensor {
     checkRows('Embedding', this, x, this.features);
-    return rowsOf(x, (rows) => matmul(rows, this.weight.value, { transposeB: true }));
+    checkValue('Embedding.logits', 'tokens', tokens, wholeBetween(1, this.tokens));
+    return scope(() => {
+      const table = tokens === this.tokens ? this.weight.value : slice(this.weight.value, { end: tokens });
+      return rowsOf(x, (rows) => matmul(rows, table, { transposeB: true }));
+    });
   }
 }

@@ -16,6 +16,8 @@ export interface TrainingReportOptions {
   readonly version: string;
   /** The command line that made it. */
   readonly command?: string | undefined;
+  /** What bits are of; default `'byte'`. */
+  readonly unit?: string;
   /** Bits per byte of a 5-gram on the validation part. */
   readonly fiveGram?: number | undefined;
 }
@@ -31,17 +33,19 @@ interface Run {
   readonly evaluations: readonly EvaluationMetric[];
   readonly sessions: readonly SessionMetric[];
   readonly stop: StopMetric | undefined;
+  readonly unit: string;
 }
 
 /** A training run as one HTML file: its curves, its figures and how it was made. */
 export function trainingReport(options: TrainingReportOptions): string {
-  const { metrics, name, version, command, config, fiveGram } = options;
+  const { metrics, name, version, command, config, fiveGram, unit = 'byte' } = options;
   const stops = metrics.filter((one): one is StopMetric => one.kind === 'stop');
   const run: Run = {
     steps: metrics.filter((one): one is StepMetric => one.kind === 'step'),
     evaluations: metrics.filter((one): one is EvaluationMetric => one.kind === 'evaluation'),
     sessions: metrics.filter((one): one is SessionMetric => one.kind === 'start' || one.kind === 'resume'),
     stop: stops.at(-1),
+    unit,
   };
   const body = markup`<h1>Training ${name}</h1>
     <p class="lead">${lead(run)}</p>
@@ -66,7 +70,7 @@ function lead({ steps, sessions, stop }: Run): string {
     : `${size}${format.count(last.step, 'step')} of ${format.integer(last.tokens)} tokens in ${format.duration(last.elapsed)}${where}: ${how}.`;
 }
 
-function findings({ steps, evaluations }: Run, fiveGram: number | undefined): string[] {
+function findings({ steps, evaluations, unit }: Run, fiveGram: number | undefined): string[] {
   const out: string[] = [];
   const known = evaluations.filter(({ bitsPerByte }) => bitsPerByte !== null);
   const best = known.reduce<EvaluationMetric | undefined>(
@@ -78,7 +82,7 @@ function findings({ steps, evaluations }: Run, fiveGram: number | undefined): st
     const since =
       last === best ? '' : `; the last, at step ${format.integer(last.step)}, has ${last.bitsPerByte!.toFixed(3)}`;
     out.push(
-      `Best validation: ${best.bitsPerByte!.toFixed(3)} bits per byte at step ${format.integer(best.step)}${since}.`,
+      `Best validation: ${best.bitsPerByte!.toFixed(3)} bits per ${unit}${hitsOf(best)} at step ${format.integer(best.step)}${since}.`,
     );
     if (fiveGram !== undefined) {
       const gain = fiveGram - best.bitsPerByte!;
@@ -96,7 +100,10 @@ function findings({ steps, evaluations }: Run, fiveGram: number | undefined): st
   return out;
 }
 
-function charts({ steps, evaluations }: Run, fiveGram: number | undefined): Markup[] {
+const hitsOf = ({ accuracy }: EvaluationMetric): string =>
+  accuracy === undefined ? '' : `, accuracy ${(100 * accuracy).toFixed(1)} %,`;
+
+function charts({ steps, evaluations, unit }: Run, fiveGram: number | undefined): Markup[] {
   const of = (value: (step: StepMetric) => number | null): Point[] =>
     steps.flatMap((step) => {
       const y = value(step);
@@ -119,8 +126,8 @@ function charts({ steps, evaluations }: Run, fiveGram: number | undefined): Mark
   const loss: CurveChart = {
     ...common,
     id: 'loss',
-    title: 'Bits per byte',
-    description: 'Bits per byte over the steps: training, smoothed and as it was, and validation.',
+    title: `Bits per ${unit}`,
+    description: `Bits per ${unit} over the steps: training, smoothed and as it was, and validation.`,
     curves: [
       curve('training', bits, ceiling(bits)),
       { name: 'validation', look: validation, points: held, marked: held.length <= 60, main: true },
@@ -133,6 +140,7 @@ function charts({ steps, evaluations }: Run, fiveGram: number | undefined): Mark
     const both = { ...common, ...chart };
     return card(chart.title, caption, curveChart(both, wide), curveChart(both, narrow));
   };
+  const hits = evaluations.flatMap(({ step, accuracy }) => (accuracy === undefined ? [] : [{ x: step, y: accuracy }]));
   const rate = of(({ learningRate }) => learningRate);
   const norms = of(({ gradientNorm }) => gradientNorm).filter(({ y }) => y > 0);
   const zero = { scale: 'linear', holds: [0] } as const;
@@ -145,6 +153,20 @@ function charts({ steps, evaluations }: Run, fiveGram: number | undefined): Mark
       </figcaption>
       ${curveChart(loss, whole)}${curveChart(loss, narrow)}
     </figure> `,
+    ...(hits.length === 0
+      ? []
+      : [
+          small(
+            {
+              id: 'accuracy',
+              title: 'Accuracy',
+              description: 'The share of the targets of the validation part that were predicted, over the steps.',
+              curves: [{ name: 'validation', look: validation, points: hits, marked: hits.length <= 60, main: true }],
+              y: { scale: 'linear', show: format.percent },
+            },
+            'Share of the targets of the validation part that are the likeliest.',
+          ),
+        ]),
     small(
       {
         id: 'rate',

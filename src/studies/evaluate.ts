@@ -5,6 +5,7 @@ import { type Corpus, Ngram, type TokenSource } from '../data/index.js';
 import type { Device } from '../devices/index.js';
 import { mechanismNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/config.js';
+import { checkNextToken } from '../models/create.js';
 import type { LanguageModel } from '../models/model.js';
 import { type Machine, machine } from './machine.js';
 import { type Perplexity, perplexity } from './perplexity.js';
@@ -105,6 +106,7 @@ export async function evaluateModel(
 }
 
 function refuse(config: ModelConfig, source: TokenSource, wanted: readonly WindowOptions[]): void {
+  checkNextToken(config);
   const reasons = wanted.flatMap((window) => {
     try {
       windowsOf(source, window);

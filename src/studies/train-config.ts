@@ -21,6 +21,7 @@ import { readConfig, type ModelConfig } from '../models/index.js';
 import { scope, zeros } from '../tensor/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import { differences } from '../train/differences.js';
+import { modelFor, type Objective, readObjective } from './objective.js';
 import {
   optimiserOf,
   optimiserNames,
@@ -36,6 +37,8 @@ export const precisions = ['f32', 'bf16', 'f16'] as const satisfies readonly Flo
 export interface TrainConfig {
   readonly model: ModelConfig;
   readonly data: DataSettings;
+  /** What is predicted. */
+  readonly objective: Objective;
   readonly train: TrainSettings;
 }
 
@@ -76,6 +79,8 @@ type Given = Readonly<Record<string, unknown>>;
 export interface GivenConfig {
   readonly model?: unknown;
   readonly data?: unknown;
+  /** Or its name. */
+  readonly objective?: unknown;
   readonly train?: unknown;
 }
 
@@ -120,10 +125,10 @@ export const PROBE = 10;
  */
 export function readTrainConfig(given: GivenConfig): TrainConfig {
   const reasons: string[] = [];
-  const names = ['model', 'data', 'train'];
+  const names = ['model', 'data', 'objective', 'train'];
   const strange = Object.keys(given).filter((name) => !names.includes(name));
   if (strange.length > 0) reasons.push(unknown('section', strange, names));
-  const section = (name: keyof GivenConfig, known: Requirements | undefined): Given => {
+  const section = (name: Exclude<keyof GivenConfig, 'objective'>, known: Requirements | undefined): Given => {
     const value = given[name] ?? {};
     if (!isObject(value)) {
       reasons.push(notOptions(value, Object.keys(known ?? {}), name));
@@ -134,13 +139,14 @@ export function readTrainConfig(given: GivenConfig): TrainConfig {
     return own;
   };
   const [ofModel, ofData, ofTrain] = [section('model', undefined), section('data', data), section('train', train)];
-  const model = tried(reasons, () => readConfig(ofModel));
+  const objective = readObjective(given.objective, reasons);
+  const model = tried(reasons, () => readConfig(modelFor(objective, ofModel)));
   if (reasons.length > 0) throw refusal(reasons);
   const settings = completeTrain(ofTrain, reasons);
   reasons.push(...contradictionsOf(settings, ofTrain));
   if (reasons.length > 0) throw refusal(reasons);
   const texts = { texts: [], tokeniser: null, validation: 0.1, documents: 'joined', ...ofData } as DataSettings;
-  return { model: model!, data: texts, train: settings };
+  return { model: model!, data: texts, objective, train: settings };
 }
 
 const refusal = (reasons: readonly string[]): OptionError => new OptionError(`training: ${reasons.join('; ')}.`);

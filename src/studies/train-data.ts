@@ -6,20 +6,24 @@ import {
   type Corpus,
   findTexts,
   loadTokeniser,
+  maskedBatches,
   openCorpus,
   splitCorpus,
   tokeniseCorpus,
   type TokenSource,
 } from '../data/index.js';
+import type { ModelConfig } from '../models/index.js';
 import type { Json } from '../train/checkpoint/index.js';
+import type { BatchSource } from '../train/micro-batch.js';
 import { BUNDLED_TEXT } from './bundled.js';
+import type { Objective } from './objective.js';
 import type { TrainConfig } from './train-config.js';
 
 /** What a run reads. */
 export interface TrainData {
-  readonly batches: Batches;
+  readonly batches: BatchSource;
   /** Undefined where nothing is kept for it. */
-  readonly validation: Batches | undefined;
+  readonly validation: (BatchSource & { readonly windows: number }) | undefined;
   readonly bytesPerToken: number;
   /** What tells this text from another. */
   readonly fingerprint: Json;
@@ -40,7 +44,7 @@ const BLOCK = 2 ** 16;
  * @throws FormatError for texts that cannot be read, OptionError for a text that is shorter than the windows asked for.
  */
 export async function openData(
-  { model, data, train }: TrainConfig,
+  { model, data, objective, train }: TrainConfig,
   folder: string,
   onProgress: (what: string) => void = () => undefined,
 ): Promise<TrainData> {
@@ -50,26 +54,40 @@ export async function openData(
   const { train: part, validation: rest } =
     data.validation === 0 ? { train: corpus, validation: undefined } : splitCorpus(corpus, data.validation);
   const tokens = await tokenised(data.tokeniser, [part, ...(rest ? [rest] : [])], folder, onProgress);
-  checkVocabulary(tokens[0]!, model.vocabulary);
+  checkVocabulary(tokens[0]!, model);
   if (tokens.some(({ size }) => size <= length)) throw new OptionError(`training: ${tooShort(tokens, length)}.`);
   // a model with memory reads on where it stopped
   const recurrent = model.kind === 'transformer-xl' || model.kind === 'compressive-transformer';
   const { documents } = data;
   const [source, held] = tokens;
+  const { batch: batchSize, seed } = train;
+  const order = recurrent ? 'streams' : 'shuffled';
+  const windows = new Batches(source!, { batchSize, length, seed, order, documents });
+  const own = held && validationOf(held, Math.min(batchSize, train.evaluateWindows), length, recurrent);
   return {
-    batches: new Batches(source!, {
-      batchSize: train.batch,
-      length,
-      seed: train.seed,
-      order: recurrent ? 'streams' : 'shuffled',
-      documents,
-    }),
-    validation: held && validationOf(held, Math.min(train.batch, train.evaluateWindows), length, recurrent),
+    ...asked(objective, model, windows, own, seed),
     bytesPerToken: source!.bytesPerToken,
     fingerprint: { split: [part.size, rest?.size ?? 0], texts: fingerprintOf(corpus) },
     corpora: { train: part, validation: rest },
     bytes: corpus.size,
     files: corpus.documents.length,
+  };
+}
+
+/** What of the windows is predicted. */
+function asked(
+  objective: Objective,
+  { outputs }: ModelConfig,
+  windows: Batches,
+  held: Batches | undefined,
+  seed: number,
+): Pick<TrainData, 'batches' | 'validation'> {
+  if (objective.name === 'next') return { batches: windows, validation: held };
+  const { name: _, ...masking } = objective;
+  return {
+    batches: maskedBatches(windows, { ...masking, outputs: outputs!, seed }),
+    // what is hidden is the mask token always: the rest would be easy, or wrong
+    validation: held && maskedBatches(held, { ...masking, random: 0, kept: 0, outputs: outputs!, fixed: true }),
   };
 }
 
@@ -97,10 +115,12 @@ async function tokenised(
   );
 }
 
-function checkVocabulary({ vocabulary, unit }: TokenSource, known: number): void {
-  if (vocabulary <= known) return;
+function checkVocabulary({ vocabulary, unit }: TokenSource, model: ModelConfig): void {
+  const { vocabulary: known, outputs = known } = model;
+  if (vocabulary <= outputs) return;
   throw new OptionError(
-    `training: the text has ${vocabulary} different ${unit}s, the model knows ${known}; set model.vocabulary to ${vocabulary}.`,
+    `training: the text has ${vocabulary} different ${unit}s, the model ${known === outputs ? 'knows' : 'predicts'} ${outputs}; ` +
+      `set model.vocabulary to ${vocabulary + known - outputs}.`,
   );
 }
 

@@ -3,17 +3,18 @@ import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { Ngram } from '../data/index.js';
 import type { Device } from '../devices/index.js';
-import { checkNextToken, createNextTokenModel } from '../models/create.js';
-import { evaluate } from '../train/evaluate.js';
+import { createModel } from '../models/index.js';
+import { evaluate, type EvaluateOptions } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
 import type { Metric } from '../train/metrics.js';
 import { readJson, writeJson } from '../train/model-file.js';
 import { type Fitted, fitToMemory } from '../train/fit.js';
 import { rehearseTraining } from '../train/rehearse.js';
 import { runTraining, type RunResult, tracesOf } from '../train/run.js';
-import type { Limits, Timed } from '../train/run-options.js';
+import type { Evaluated, Limits, Timed } from '../train/run-options.js';
 import { Trainer } from '../train/trainer.js';
 import { MOST_COUNTED } from './evaluate.js';
+import { checkObjective, rehearsalBatch } from './objective.js';
 import { checkResumed, PROBE, readTrainConfig, settingsOf, type TrainConfig } from './train-config.js';
 import { openData, type TrainData } from './train-data.js';
 import { optimiserOf, scheduleOf } from './train-optimiser.js';
@@ -66,7 +67,7 @@ export function configOf(folder: string): TrainConfig {
  */
 export async function train(device: Device, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
-  checkNextToken(asked.model);
+  checkObjective(asked.objective, asked.model, asked.data.tokeniser);
   if (resume) checkResumed(folder, configOf(folder), asked);
   else {
     const traces = existsSync(join(folder, CONFIG)) ? 'a run' : tracesOf(folder);
@@ -83,7 +84,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   onProgress?.('reading the text');
   const data = await openData(config, folder, onProgress);
   onProgress?.('drawing the weights and compiling kernels');
-  const model = createNextTokenModel(config.model).initialise({ device, seed: config.train.seed });
+  const model = createModel(config.model).initialise({ device, seed: config.train.seed });
   try {
     const { precision, seed, accumulate, clip, patience, saveEvery } = config.train;
     const trainer = new Trainer({
@@ -113,6 +114,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       const { steps } = config.train;
       const { evaluateWindows: windows } = config.train;
       const batches = data.validation;
+      const counts = config.objective.name !== 'next';
       const bitsPerByte = (loss: number): number => loss / Math.LN2 / data.bytesPerToken;
       await compiled;
       const result = await runTraining({
@@ -121,7 +123,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
         resume,
         trainer,
         limits: steps === null ? timed(config, settle) : settle(steps),
-        evaluate: batches && (() => evaluate({ device, model, batches, windows, precision })),
+        evaluate: batches && (() => evaluated({ device, model, batches, windows, precision }, counts)),
         bitsPerByte,
         saveEvery: saveEvery ?? undefined,
         patience,
@@ -135,12 +137,12 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
         session: { device: device.info.kind, threads: device.info.threads, parameters },
       });
       const ended = result.reason === 'finished' || result.reason === 'no improvement';
-      onProgress?.('counting 5-grams');
+      if (ended && config.objective.name === 'next') onProgress?.('counting 5-grams');
       return {
         ...result,
         config,
         bestBitsPerByte: result.best && bitsPerByte(result.best.loss),
-        fiveGram: ended ? fiveGramOf(data) : null,
+        fiveGram: ended && config.objective.name === 'next' ? fiveGramOf(data) : null,
       };
     } finally {
       trainer.dispose();
@@ -150,6 +152,17 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   }
 }
 
+/** The loss of the validation part, and which share of its targets is predicted, where that is counted. */
+async function evaluated(options: EvaluateOptions, counts: boolean): Promise<Evaluated> {
+  if (!counts) return evaluate(options);
+  let hits = 0;
+  const onPredictions = (predictions: ArrayLike<number>, targets: ArrayLike<number>): void => {
+    for (let i = 0; i < targets.length; i++) hits += Number(predictions[i] === targets[i]);
+  };
+  const found = await evaluate({ ...options, onPredictions });
+  return { ...found, more: { accuracy: hits / found.tokens } };
+}
+
 function fiveGramOf({ corpora: { train, validation } }: TrainData): number | null {
   if (validation === undefined || train.size > MOST_COUNTED) return null;
   return new Ngram(train).score(validation).bitsPerByte;
@@ -157,13 +170,14 @@ function fiveGramOf({ corpora: { train, validation } }: TrainData): number | nul
 
 /** The model with what it leaves to the memory limit, and what a step of it takes. */
 async function rehearsed(
-  { model, train: settings }: TrainConfig,
+  { model, objective, train: settings }: TrainConfig,
   limit: number | undefined,
   device: Device,
 ): Promise<Fitted> {
   const { batch: batchSize, accumulate, precision } = settings;
   const optimiser = optimiserOf(settings.optimiser);
-  const options = { batchSize, accumulate, precision, optimiser, like: device.info };
+  const batch = rehearsalBatch(objective, model, batchSize);
+  const options = { batchSize, accumulate, precision, optimiser, like: device.info, ...(batch && { batch }) };
   if (limit !== undefined) return fitToMemory(model, options, limit);
   return { config: model, cost: await rehearseTraining(model, options) };
 }

@@ -8,7 +8,7 @@ export interface TrainedOn {
   readonly texts: readonly string[] | undefined;
   /** The share of the text that was kept for validation. */
   readonly validation: number | undefined;
-  /** The best on it. */
+  /** The best on it, of a model of the next token. */
   readonly bitsPerByte: number | undefined;
   /** Bytes at the end of the bundled novel that were kept, where that was all that was kept. */
   readonly keptOfNovel: number | undefined;
@@ -20,13 +20,14 @@ export function trainedOn(json: Readonly<Record<string, Json>>): TrainedOn {
   const { texts, validation, tokeniser } = data ?? {};
   const loss = objectOf(json['best'])?.['loss'];
   const kept = json['keptOfNovel'];
+  const ofNext = (objectOf(json['objective'])?.['name'] ?? 'next') === 'next';
   const named = Array.isArray(texts) ? texts.filter((one) => typeof one === 'string') : undefined;
   return {
     // no texts stand for the bundled one
     texts: named?.length === 0 ? [basename(BUNDLED_TEXT)] : named?.map((one) => basename(one)),
     validation: typeof validation === 'number' ? validation : undefined,
     // a token of a tokeniser is no byte
-    bitsPerByte: typeof loss === 'number' && data !== undefined && !tokeniser ? loss / Math.LN2 : undefined,
+    bitsPerByte: typeof loss === 'number' && data !== undefined && !tokeniser && ofNext ? loss / Math.LN2 : undefined,
     keptOfNovel: typeof kept === 'number' ? kept : undefined,
   };
 }

@@ -2,10 +2,10 @@ import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import type { Device } from '../devices/device.js';
 import type { Model, ModelState } from '../models/model.js';
-import { checkValues, positive } from '../core/requirements.js';
+import { callable, checkValues, positive } from '../core/requirements.js';
 import { precisions } from '../models/model.js';
 import { detach } from '../ops/index.js';
-import { keep, noGradient, scope, someDevice } from '../tensor/index.js';
+import { disposeAll, keep, noGradient, scope, someDevice } from '../tensor/index.js';
 import { lossOfBatch, readBatch, releaseState, someBatches, someModel, type BatchSource } from './micro-batch.js';
 
 export interface EvaluateOptions {
@@ -17,6 +17,8 @@ export interface EvaluateOptions {
   readonly windows?: number;
   /** Default `'f32'`. */
   readonly precision?: FloatDtype;
+  /** Told the likeliest token of each target of a batch, and the targets, −100 among them. */
+  readonly onPredictions?: (predictions: ArrayLike<number>, targets: ArrayLike<number>) => void;
 }
 
 export interface Evaluation {
@@ -34,6 +36,7 @@ const requirements = {
   batches: someBatches,
   windows: positive,
   precision: precisions,
+  onPredictions: callable,
 };
 
 /**
@@ -44,7 +47,7 @@ const requirements = {
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkValues('evaluate', options, requirements, ['device', 'model', 'batches']);
-  const { device, model, batches, windows = Infinity, precision = 'f32' } = options;
+  const { device, model, batches, windows = Infinity, precision = 'f32', onPredictions } = options;
   const all = Math.floor(batches.windows / batches.batchSize);
   const count = Math.max(1, Math.min(all, Math.floor(windows / batches.batchSize)));
   const streams = all > 1 && !batches.startsAnew(1);
@@ -54,11 +57,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     for (let at = 0; at < count; at++) {
       const index = streams ? at : Math.floor((at * all) / count);
       const batch = readBatch(batches, index);
-      const { loss, state } = keep(
+      const { loss, predictions, state } = keep(
         scope(() =>
           noGradient(() => {
-            const result = lossOfBatch(batch, model, device, { precision, state: streams ? memory : undefined });
-            return { loss: detach(result.loss), state: result.state };
+            const passed = { precision, state: streams ? memory : undefined };
+            const wanted = onPredictions === undefined ? {} : { predictions: true };
+            const result = lossOfBatch(batch, model, device, { ...passed, ...wanted });
+            return { loss: detach(result.loss), predictions: result.predictions, state: result.state };
           }),
         ),
       );
@@ -66,7 +71,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       memory = state;
       if (batch.counted > 0) total += batch.counted * (await loss.item());
       counted += batch.counted;
-      loss.dispose();
+      const targets = batch.inputs['targets'];
+      if (predictions !== undefined && targets !== undefined && 'shape' in targets) {
+        onPredictions!(await predictions.data(), targets.data);
+      }
+      disposeAll([loss, predictions]);
     }
     if (counted === 0) {
       throw new OptionError(

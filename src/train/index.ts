@@ -26,7 +26,7 @@ export * from './optimisers/index.js';
 export { fitToMemory, type Fitted } from './fit.js';
 export { readTensors, type ReadTensorsOptions } from './read-tensors.js';
 export { rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
-export type { Limits, RunOptions, Timed } from './run-options.js';
+export type { Evaluated, Limits, RunOptions, Timed } from './run-options.js';
 export { runTraining, type RunResult } from './run.js';
 export {
   constantRate,

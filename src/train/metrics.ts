@@ -42,6 +42,8 @@ export interface EvaluationMetric {
   readonly loss: number | null;
   readonly bitsPerByte: number | null;
   readonly windows: number;
+  /** Share of the targets that were predicted, where it was counted. */
+  readonly accuracy?: number;
   readonly seconds: number;
   readonly elapsed: number;
   /** No evaluation before was better; these weights are kept in `best/`. */

@@ -125,7 +125,7 @@ export function lossOfBatch(
   { inputs, counted }: HostBatch,
   model: Model<never>,
   device: Device,
-  options: Pick<Pass, 'precision' | 'state'>,
+  options: Pick<Pass, 'precision' | 'state'> & { readonly predictions?: boolean },
 ): Loss {
   const named = Object.entries(inputs).map(([name, one]) => [
     name,

@@ -2,7 +2,7 @@ import { anything, callable, checkValues, flag, made, plainObject, text, wholeFr
 import { someFiles } from './checkpoint/files.js';
 import type { Files, Json } from './checkpoint/index.js';
 import type { Evaluation } from './evaluate.js';
-import type { Metric, SessionMetric } from './metrics.js';
+import type { EvaluationMetric, Metric, SessionMetric } from './metrics.js';
 import { Trainer } from './trainer.js';
 
 /** How long a run is, and how often it looks up. */
@@ -20,13 +20,19 @@ export interface Timed {
   readonly limits: (secondsPerStep: number, elapsed: number) => Limits;
 }
 
+/** What an evaluation found. */
+export interface Evaluated extends Pick<Evaluation, 'loss' | 'windows'> {
+  /** What else is written to its record. */
+  readonly more?: Pick<EvaluationMetric, 'accuracy'>;
+}
+
 export interface RunOptions {
   /** Holds `metrics.jsonl`, `checkpoint/` and `best/`. */
   readonly folder: string;
   readonly trainer: Trainer;
   readonly limits: Limits | Timed;
   /** Undefined: nothing is evaluated. */
-  readonly evaluate: (() => Promise<Pick<Evaluation, 'loss' | 'windows'>>) | undefined;
+  readonly evaluate: (() => Promise<Evaluated>) | undefined;
   /** Of a loss in nats a token. */
   readonly bitsPerByte: (loss: number) => number;
   /** Steps from one save to the next; undefined: whenever a minute has passed. Evaluations are followed by a save. */

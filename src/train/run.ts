@@ -242,7 +242,7 @@ class Run {
     this.#state.evaluated = trainer.steps;
     if (evaluate === undefined) return;
     const begin = performance.now();
-    const { loss, windows } = await evaluate();
+    const { loss, windows, more } = await evaluate();
     const best = loss < (this.#state.best?.loss ?? Infinity);
     this.#state.since = best ? 0 : this.#state.since + 1;
     if (best) this.#state.best = { step: trainer.steps, loss };
@@ -252,6 +252,7 @@ class Run {
       loss: finite(loss),
       bitsPerByte: finite(bitsPerByte(loss)),
       windows,
+      ...more,
       seconds: (performance.now() - begin) / 1000,
       elapsed: this.#elapsed(),
       ...(best ? { best } : {}),

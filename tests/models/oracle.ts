@@ -66,16 +66,20 @@ export class ModelOracle {
   logitsAt(hidden: Matrix): Matrix {
     const { g, config, parameter } = this;
     if (!config.tied) return g.matmul(hidden, parameter('ends.head.weight'));
-    return g.matmulT(hidden, parameter('ends.embedding.weight'));
+    const table = parameter('ends.embedding.weight');
+    const { outputs = config.vocabulary } = config;
+    const predicted = Array.from({ length: outputs }, (_, i) => i);
+    return g.matmulT(hidden, outputs < config.vocabulary ? g.gatherRows(table, predicted) : table);
   }
 
   lossAt(hidden: Matrix, targets: readonly number[]): Matrix {
     const { g, config } = this;
     const weights = g.softmax(this.logitsAt(hidden));
+    const { outputs = config.vocabulary } = config;
     const chosen = g.input(
-      targets.flatMap((target) => Array.from({ length: config.vocabulary }, (_, c) => Number(c === target))),
+      targets.flatMap((target) => Array.from({ length: outputs }, (_, c) => Number(c === target))),
       targets.length,
-      config.vocabulary,
+      outputs,
     );
     const likelihood = g.log(g.rowSum(g.mul(weights, chosen)));
     return g.scale(g.columnSum(likelihood), -1 / targets.length);

@@ -4,11 +4,13 @@ import type { Mechanism } from '../../attention/index.js';
 import { type Corpus, openCorpus } from '../../data/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { evaluateModel, type Evaluation, type EvaluationRow, MOST_COUNTED } from '../../studies/evaluate.js';
+import { evaluateMasked } from '../../studies/evaluate-masked.js';
 import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
+import { objectiveOf } from '../../studies/objective.js';
 import { loadModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
-import { parseOptions } from '../arguments.js';
+import { parseOptions, type Values } from '../arguments.js';
 import { deviceOption, longestLength, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
@@ -20,6 +22,7 @@ import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 import { textPath } from '../text-file.js';
+import { renderMasked } from './evaluate-masked.js';
 
 const WHO = 'subquad evaluate';
 
@@ -33,8 +36,7 @@ const options = {
   mode: {
     takes: 'choice',
     choices: ['both', 'separate', 'sliding'],
-    default: 'both',
-    help: 'windows side by side, or overlapping, each token scored once',
+    help: 'windows side by side, or overlapping, each token scored once;\ndefault both, and side by side where tokens are masked',
   },
   stride: {
     takes: 'integer',
@@ -67,8 +69,9 @@ const options = {
 const help: HelpText = {
   usage: `${WHO} [MODEL] [files…] [options]`,
   about:
-    'How well a trained model predicts a text: bits per byte and perplexity, at any lengths. MODEL is the folder of a training\n' +
-    'run, or NAME.safetensors with its NAME.json; default the one that comes with the package. Without files: what the run kept for validation.',
+    'How well a trained model predicts a text: bits per byte and perplexity, at any lengths; of one that was trained on masked tokens,\n' +
+    'how well it fills them in. MODEL is the folder of a training run, or NAME.safetensors with its NAME.json; default the one that comes\n' +
+    'with the package. Without files: what the run kept for validation.',
   options,
   examples: [
     [`${WHO} runs/tiny`, 'on the validation part of its own text'],
@@ -91,7 +94,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
   const progress = new Progress(io);
-  const { result, head } = await withDevice(WHO, values, async (device) => {
+  const { result, head, rows } = await withDevice(WHO, values, async (device) => {
     const { precision, weights, seed, stride, mode } = values;
     progress.show('loading the model');
     const loaded = await loadModel(resolve(io.cwd, path), {
@@ -101,19 +104,30 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     try {
       const text = await openEvaluationText(loaded.json, files, io.cwd);
       try {
-        const baseline = baselineOf(values.baseline, text, io);
-        const result = await evaluateModel(device, loaded, text, {
+        const objective = objectiveOf(loaded.json);
+        const common = {
           lengths: values.length ?? [loaded.config.length],
-          modes: modesOf(mode, loaded),
-          stride,
           maxBytes: values['max-bytes'],
           precision: precision as 'f32',
           mechanism: mechanismOf(values.mechanism, values.set, loaded),
           seed,
+          onProgress: (what: string) => progress.show(what),
+        };
+        if (objective.name === 'masked') {
+          refuseUnused(values);
+          const result = await evaluateMasked(device, loaded, text.source, { ...common, objective });
+          const head = heading(path, loaded, text, undefined, style);
+          return { result, head, rows: swapText(result) + renderMasked(result, style) };
+        }
+        const baseline = baselineOf(values.baseline, text, io);
+        const modes = modesOf(mode, loaded);
+        const result = await evaluateModel(device, loaded, text, {
+          ...common,
+          modes,
+          stride,
           baseline: baseline.corpus,
-          onProgress: (what) => progress.show(what),
         });
-        return { result, head: heading(path, loaded, text, baseline.note, style) };
+        return { result, head: heading(path, loaded, text, baseline.note, style), rows: render(result, style) };
       } finally {
         text.close();
       }
@@ -121,7 +135,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       loaded.model.dispose();
     }
   }).finally(() => progress.clear());
-  say(head + render(result, style));
+  say(head + rows);
   json?.write(result);
   return 0;
 }
@@ -154,9 +168,22 @@ function baselineOf(
   return { note: `no 5-gram: the ${size} it was trained on take minutes to count; --baseline FILE counts a file` };
 }
 
+/** What a model that fills in masked tokens has no use for would go unheard. */
+function refuseUnused(values: Values<typeof options>): void {
+  const unused = (['mode', 'stride', 'baseline'] as const).filter((name) => {
+    const value = values[name];
+    return value !== undefined && value !== 'separate' && value !== 'none';
+  });
+  if (unused.length === 0) return;
+  throw new UsageError(
+    `${WHO}: the model was trained on masked tokens, so windows lie side by side and a 5-gram is no comparison; ` +
+      `leave out ${unused.map((name) => `--${name}`).join(' and ')}.`,
+  );
+}
+
 /** A model with memory reads windows one after the other only. */
-function modesOf(mode: string, { config }: LoadedModel): readonly ('separate' | 'sliding')[] {
-  if (mode !== 'both') return [mode as 'separate'];
+function modesOf(mode: string | undefined, { config }: LoadedModel): readonly ('separate' | 'sliding')[] {
+  if (mode !== undefined && mode !== 'both') return [mode as 'separate'];
   return config.memory.length > 0 ? ['separate'] : ['separate', 'sliding'];
 }
 
@@ -190,7 +217,8 @@ function heading(
   );
 }
 
-function render({ rows, unit, swapped, config, machine }: Evaluation, style: Style): string {
+function render(evaluation: Evaluation, style: Style): string {
+  const { rows, unit, machine } = evaluation;
   const bpe = unit === 'token';
   const error = (row: EvaluationRow): number => ((row.standardError ?? 0) * row.bitsPerByte) / row.natsPerToken;
   const text = table<EvaluationRow>(
@@ -241,13 +269,15 @@ function render({ rows, unit, swapped, config, machine }: Evaluation, style: Sty
     ...(rows.some(({ baseline }) => baseline !== null) ? ['5-gram: its bits per byte.'] : []),
     `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.`,
   ];
-  return `${swapped === null ? '' : swapText(config.mechanism.name, swapped)}${text}\n${style.dim(notes.join(' '))}\n`;
+  return `${swapText(evaluation)}${text}\n${style.dim(notes.join(' '))}\n`;
 }
 
-function swapText(name: string, { from, drawn, unused }: NonNullable<Evaluation['swapped']>): string {
+function swapText({ swapped, config }: Pick<Evaluation, 'swapped' | 'config'>): string {
+  if (swapped === null) return '';
+  const { from, drawn, unused } = swapped;
   const some = (list: readonly string[], what: string): string =>
     list.length === 0 ? '' : `; ${format.count(list.length, 'tensor')} ${what}`;
-  return `attends by ${name} in place of ${from}, not trained for it${some(drawn, 'drawn')}${some(unused, 'without use')}\n\n`;
+  return `attends by ${config.mechanism.name} in place of ${from}, not trained for it${some(drawn, 'drawn')}${some(unused, 'without use')}\n\n`;
 }
 
 const windows = (mode: string, stride: number, memory: boolean): string =>

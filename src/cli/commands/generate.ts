@@ -110,6 +110,11 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     });
     let text: TextSession | undefined;
     try {
+      if (config.kind === 'encoder') {
+        throw new UsageError(
+          `${WHO}: this model is an encoder, whose tokens see those after them, so it does not go on with a text; take a model of kind decoder.`,
+        );
+      }
       const path = (kept['data'] as { readonly tokeniser?: string | null } | undefined)?.tokeniser;
       const tokeniser = path ? await loadTokeniser(resolve(io.cwd, path)) : byteTokeniser;
       const { temperature, 'top-k': topK, 'top-p': topP, tokens } = values;

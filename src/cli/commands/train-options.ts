@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe } from '../../core/describe.js';
 import { isStream } from '../../core/files/read.js';
-import { vocabularyOf } from '../../data/index.js';
+import { MASKING, vocabularyOf } from '../../data/index.js';
 import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
+import { objectives, vocabularyFor } from '../../studies/objective.js';
 import { CONFIG, configOf } from '../../studies/train.js';
 import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
 import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
@@ -24,7 +25,25 @@ export const options = {
     help: 'sections model, data and train; the options below come before it',
   },
   preset: { takes: 'choice', choices: Object.keys(presets), help: 'sizes to begin with; default tiny' },
-  kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder' },
+  objective: {
+    takes: 'choice',
+    choices: objectives,
+    help: 'what is predicted: the next token (default), or those that are masked,\nby an encoder',
+  },
+  'mask-share': {
+    takes: 'number',
+    value: 'R',
+    range: [0.001, 0.9],
+    help: 'of the tokens that are masked; default 0.15',
+  },
+  'mask-span': {
+    takes: 'number',
+    value: 'N',
+    range: [1, 1e6],
+    help: `mean length of the spans that are masked; default ${MASKING.span}`,
+  },
+  'mask-words': { takes: 'nothing', help: 'mask whole words instead, of a text in bytes' },
+  kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder, or what the objective is for' },
   mechanism: { takes: 'text', value: MECHANISM, help: 'attention; default flash. See subquad mechanisms' },
   set: setOption,
   'feed-forward': {
@@ -123,9 +142,12 @@ export function readWanted(
   const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
   const data: Section = { ...sections.data, ...dataFlags(who, values, texts, io) };
   const tokeniser = data['tokeniser'];
-  const vocabulary = typeof tokeniser === 'string' ? vocabularyOf(resolve(io.cwd, tokeniser)) : undefined;
+  const objective = objectiveFlags(who, values, base['objective']);
+  const tokens = typeof tokeniser === 'string' ? vocabularyOf(resolve(io.cwd, tokeniser)) : undefined;
+  const vocabulary = tokens && vocabularyFor((Object(objective) as Section)['name'] ?? objective, tokens);
   return readTrainConfig({
     ...base,
+    objective,
     model: { ...given({ vocabulary }), ...sections.model, ...modelFlags(who, values, sections.model) },
     data,
     train: { ...sections.train, ...trainFlags(values) },
@@ -187,6 +209,19 @@ function feedForwardFlag(who: string, words: readonly string[], section: Section
   return chosen.length === 1
     ? { feedForward: given({ ...sizes, ...chosen[0] }) }
     : { pattern: chosen.map((feedForward) => ({ feedForward })) };
+}
+
+/** What the flags make of an objective, which another name begins anew. */
+function objectiveFlags(who: string, values: Values<typeof options>, before: unknown): unknown {
+  const { objective, 'mask-share': share, 'mask-span': span, 'mask-words': words } = values;
+  const flags = given({ name: objective, share, span, words: words || undefined });
+  if (Object.keys(flags).length === 0) return before;
+  const own = typeof before === 'string' ? { name: before } : (Object(before) as Section);
+  const masks = (['mask-share', 'mask-span', 'mask-words'] as const).filter((name) => values[name]);
+  if (masks.length > 0 && (objective ?? own['name']) !== 'masked') {
+    throw new UsageError(`${who}: --${masks.join(' and --')} is for --objective masked; leave it out, or take that.`);
+  }
+  return { ...(objective === undefined || own['name'] === objective ? own : {}), ...flags };
 }
 
 function mechanismFlag(who: string, values: Values<typeof options>, before: unknown): Section | undefined {

@@ -1,6 +1,8 @@
 import { layerNames } from '../../models/config-layers.js';
 import type { DeviceInfo } from '../../devices/index.js';
+import type { Objective } from '../../studies/objective.js';
 import type { TrainResult, TrainStart } from '../../studies/train.js';
+import type { TrainConfig } from '../../studies/train-config.js';
 import type { Metric, StepMetric } from '../../train/metrics.js';
 import type { Limits } from '../../train/run-options.js';
 import type { Style } from '../ansi.js';
@@ -10,7 +12,7 @@ import { Progress } from '../progress.js';
 
 /** What is about to be trained. */
 export function heading(start: TrainStart, info: DeviceInfo, folder: string, style: Style): string {
-  const { model, train } = start.config;
+  const { model, objective, train } = start.config;
   const { position, residual } = model;
   const layers = `${format.count(model.layers, 'layer')} of ${model.width}, ${format.count(model.heads, 'head')}`;
   const kinds = [...layerNames(model), position.method, residual.kind, train.precision].join(', ');
@@ -19,14 +21,18 @@ export function heading(start: TrainStart, info: DeviceInfo, folder: string, sty
   return [
     `${style.bold(`${format.operations(start.parameters)} parameters`)}: ${model.kind}, ${layers}; ${kinds}`,
     `${format.bytes(bytes)} of text in ${format.count(files, 'file')}; windows of ${format.integer(model.length)}, ` +
-      `${format.integer(start.tokensPerStep)} tokens a step; ${until}`,
+      `${format.integer(start.tokensPerStep)} ${objective.name === 'masked' ? 'masked ' : ''}tokens a step; ${until}`,
     `${info.kind}, ${format.count(info.threads, 'thread')}; a step will hold ${format.bytes(start.predictedBytes)}`,
     `writes to ${style.accent(folder)}; Ctrl-C saves and stops`,
     '\n',
   ].join('\n');
 }
 
-export const bits = (value: number | null): string => (value === null ? 'not finite' : `${value.toFixed(3)} bits/byte`);
+/** What bits are of, by the objective. */
+export const UNITS: Readonly<Record<Objective['name'], string>> = { next: 'byte', masked: 'masked byte' };
+
+const bits = (value: number | null, objective: Objective): string =>
+  value === null ? 'not finite' : `${value.toFixed(3)} bits/${UNITS[objective.name]}`;
 
 /** Seconds between two lines where there is no terminal, and between two states of the line where there is one. */
 const EVERY = { lines: 10, live: 0.1 };
@@ -37,12 +43,13 @@ const KEPT = 0.9;
 export class TrainProgress {
   readonly #io: Io;
   readonly #live: Progress;
+  readonly #objective: Objective;
   readonly #minutes: number | null;
   #seconds = 0;
   #shownAt = -Infinity;
 
-  constructor(io: Io, minutes: number | null) {
-    [this.#io, this.#live, this.#minutes] = [io, new Progress(io), minutes];
+  constructor(io: Io, { objective, train }: TrainConfig) {
+    [this.#io, this.#live, this.#objective, this.#minutes] = [io, new Progress(io), objective, train.minutes];
   }
 
   doing(what: string): void {
@@ -71,7 +78,7 @@ export class TrainProgress {
     return [
       `step ${format.integer(step)}${limits ? `/${format.integer(limits.steps)}` : ''}`,
       skipped ? `skipped (${tokens === 0 ? 'no target' : 'overflow'})` : `loss ${loss?.toFixed(3)}`,
-      bits(bitsPerByte),
+      bits(bitsPerByte, this.#objective),
       `${format.operations(tokens / this.#seconds)} tokens/s`,
       format.bytes(peakBytes),
       `rate ${learningRate.toExponential(1)}`,
@@ -81,11 +88,12 @@ export class TrainProgress {
 }
 
 /** A line for what stays on the screen; empty for what does not. */
-export function lasting(metric: Metric, style: Style): string {
+export function lasting(metric: Metric, objective: Objective, style: Style): string {
   if (metric.kind === 'resume') return `goes on after step ${format.integer(metric.step)}\n`;
   if (metric.kind !== 'evaluation') return '';
-  const { step, bitsPerByte, best } = metric;
-  return `step ${format.integer(step).padStart(7)}  validation ${bits(bitsPerByte)}${best ? style.dim('  best so far') : ''}\n`;
+  const { step, bitsPerByte, accuracy, best } = metric;
+  const hits = accuracy === undefined ? '' : `  accuracy ${(100 * accuracy).toFixed(1)} %`;
+  return `step ${format.integer(step).padStart(7)}  validation ${bits(bitsPerByte, objective)}${hits}${best ? style.dim('  best so far') : ''}\n`;
 }
 
 const REASONS: Readonly<Record<TrainResult['reason'], string>> = {
@@ -97,9 +105,12 @@ const REASONS: Readonly<Record<TrainResult['reason'], string>> = {
 
 /** How it ended, and what can be done next. */
 export function closing(result: TrainResult, folder: string, style: Style): string {
-  const { reason, step, elapsed, best, bestBitsPerByte, fiveGram } = result;
-  const found = best === null ? '' : `; best validation ${bits(bestBitsPerByte)} at step ${format.integer(best.step)}`;
+  const { reason, step, elapsed, best, bestBitsPerByte, fiveGram, config } = result;
+  const found =
+    best === null
+      ? ''
+      : `; best validation ${bits(bestBitsPerByte, config.objective)} at step ${format.integer(best.step)}`;
   const next = reason === 'interrupted' ? `resume  subquad train --resume ${folder}\n` : '';
-  const beside = fiveGram === null ? '' : `a 5-gram of the same text has ${bits(fiveGram)}\n`;
+  const beside = fiveGram === null ? '' : `a 5-gram of the same text has ${bits(fiveGram, config.objective)}\n`;
   return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${format.duration(elapsed)}${found}\n${beside}${next}`;
 }

@@ -14,15 +14,15 @@ import type { Command } from '../command.js';
 import { trainingReport } from '../../report/training.js';
 import { version } from '../version.js';
 import { options, readAsked } from './train-options.js';
-import { closing, heading, lasting, TrainProgress } from './train-text.js';
+import { closing, heading, lasting, TrainProgress, UNITS } from './train-text.js';
 
 const WHO = 'subquad train';
 
 const help: HelpText = {
   usage: `${WHO} [files or folders] [options]`,
   about:
-    'Trains a language model on texts (default: the bundled novel) with any causal mechanism, and leaves a folder with its\n' +
-    'configuration, metrics, the last and the best weights. Ctrl-C finishes the step, saves and stops; what was killed\n' +
+    'Trains a model on texts (default: the bundled novel) with any mechanism: a decoder to predict the next token, or an encoder to fill in\n' +
+    'masked ones. Leaves a folder with its configuration, metrics, the last and the best weights. Ctrl-C finishes the step, saves and stops; what was killed\n' +
     'is resumed from its last save. The same settings give the same bits, however often a run was resumed.',
   options,
   notes:
@@ -31,6 +31,11 @@ const help: HelpText = {
   examples: [
     [WHO, 'ten minutes on the bundled novel'],
     [`${WHO} notes/ --mechanism sliding-window:radius=128 --length 2048`, 'your own texts, with a window'],
+    [`${WHO} --objective masked --length 1024 --out encoder`, 'an encoder that fills in spans of bytes'],
+    [
+      `${WHO} --objective masked --mask-share 0.15 --mask-span 1 --tokeniser tokenizer.json`,
+      'as BERT: single tokens of your tokeniser',
+    ],
     [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
     [
       `${WHO} --preset small --residual reversible --precision bf16 --minutes 60 --out small`,
@@ -48,7 +53,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (exported) checkExport(exported.path);
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (text: string) => io.out(text);
-  const progress = new TrainProgress(io, config.train.minutes);
+  const progress = new TrainProgress(io, config);
   const shown = printable(relative(io.cwd, folder) || '.');
   const result = await withDevice(WHO, values, async (device) => {
     io.interruption?.listen(true);
@@ -65,7 +70,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           progress.doing('the first step, with kernels to be compiled');
         },
         onMetric(metric, limits) {
-          const line = lasting(metric, style);
+          const line = lasting(metric, config.objective, style);
           if (line !== '') {
             progress.clear();
             say(line);
@@ -96,7 +101,10 @@ function writeReport({ config, fiveGram }: TrainResult, folder: string, command:
   const file = new OutputFile(WHO, 'out', join(folder, 'report.html'), io);
   const metrics = new MetricsFile(join(folder, 'metrics.jsonl')).read();
   const name = basename(folder);
-  file.write(trainingReport({ metrics, config, name, version: version(), command, fiveGram: fiveGram ?? undefined }));
+  const unit = UNITS[config.objective.name];
+  file.write(
+    trainingReport({ metrics, config, name, version: version(), command, unit, fiveGram: fiveGram ?? undefined }),
+  );
   return file.path;
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../../../src/data/index.js';
 import {
   callback,
+  flag,
   made,
   number,
   numbers,
@@ -57,6 +58,7 @@ const batchOptions = {
   documents: word('joined', 'separate'),
 };
 const required = ['batchSize', 'length'];
+const masking = { share: number(0.5), span: number(2), words: flag(false), random: number(0.1), kept: number(0.1) };
 const ofBatches = method((world) => new Batches(open(world), { batchSize: 2, length: 8 }));
 const ofCorpus = method(open);
 const ofNgram = method((world) => new Ngram(open(world), { order: 2 }));
@@ -89,6 +91,17 @@ export const data: Readonly<Record<string, Row | Plain>> = {
   'Corpus.read': ofCorpus('read', whole(1), into),
   'Corpus.slice': ofCorpus('slice', whole(1), whole(9)),
   openCorpus: call(paths, options({ blockSize: positive(64), blocks: positive(2) })),
+  maskTokens: call(
+    value(new Int32Array(8)),
+    options({ ...masking, outputs: positive(256), seed: whole(1), purpose: text() }, ['outputs', 'seed', 'purpose']),
+  ),
+  maskedBatches: call(
+    made(
+      (world) => new Batches(open(world), { batchSize: 2, length: 8 }),
+      (x) => x instanceof Batches,
+    ),
+    options({ ...masking, outputs: positive(256), seed: whole(1), fixed: flag() }, ['outputs']),
+  ),
   permutation: {
     signature: [whole(1), text(), positive(8), whole(3)],
     call: (f: typeof permutation, [seed, purpose, n, place]) =>

@@ -39,6 +39,8 @@ const xl = readConfig({ ...sizes, kind: 'transformer-xl' });
 const compressive = readConfig({ ...sizes, kind: 'compressive-transformer', memory: { compressed: 2, ratio: 2 } });
 const both = readConfig({ ...sizes, kind: 'encoder-decoder' });
 const tokens = indices([1, 2, 3, 4], [1, 4]);
+/** Places of four targets. */
+const places = indices([0, 1, 2, 3], [1, 4]);
 const x = floats(1, 4, 4);
 const precision = word('f32', 'f16', 'bf16');
 const reduction = word('mean', 'none');
@@ -117,7 +119,12 @@ export const models: Readonly<Record<string, Row | Plain>> = {
       'tokens',
       'targets',
     ]),
-    options({ reduction, precision, state: value({}, (given) => Object.keys(Object(given)).length === 0) }),
+    options({
+      reduction,
+      precision,
+      predictions: flag(),
+      state: value({}, (given) => Object.keys(Object(given)).length === 0),
+    }),
   ),
   Stack: make(
     value(decoder),
@@ -130,11 +137,20 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'TransformerXl.segment': ofXl('segment', tokens, segment),
   'TransformerXl.carry': protectedMethod,
   'TransformerXl.logits': ofXl('logits', tokens, segment),
-  'TransformerXl.loss': ofXl('loss', options(pair, ['tokens', 'targets']), options({ reduction, precision, state })),
+  'TransformerXl.loss': ofXl(
+    'loss',
+    options(pair, ['tokens', 'targets']),
+    options({ reduction, precision, predictions: flag(), state }),
+  ),
   Ends: make(value(decoder)),
   'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4))),
   'Ends.logits': ofEnds('logits', x),
-  'Ends.loss': ofEnds('loss', x, tokens, optional(reduction)),
+  'Ends.loss': ofEnds(
+    'loss',
+    x,
+    options({ targets: tokens, places }, ['targets']),
+    options({ reduction, predictions: flag() }),
+  ),
   Transformer: make(value(decoder)),
   'Transformer.hidden': ofDecoder('hidden', tokens, context),
   'Transformer.run': ofDecoder('run', tokens, context),
@@ -142,8 +158,8 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.logits': ofDecoder('logits', tokens, context),
   'Transformer.loss': ofDecoder(
     'loss',
-    options({ ...pair, lengths, mask }, ['tokens', 'targets']),
-    options({ reduction, precision, state }),
+    options({ ...pair, places, lengths, mask }, ['tokens', 'targets']),
+    options({ reduction, precision, predictions: flag(), state }),
   ),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
 };

@@ -229,7 +229,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   },
   Embedding: make(positive(8), positive(4), options({ init })),
   'Embedding.forward': ofEmbedding('forward', indices([1, 2])),
-  'Embedding.logits': ofEmbedding('logits', x),
+  'Embedding.logits': ofEmbedding('logits', x, optional(positive(1))),
   DenseFeedForward: make(positive(4), positive(8), options({ ...feedForward, init, outInit: init })),
   'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),

@@ -194,11 +194,17 @@ export const train: Readonly<Record<string, Row | Plain>> = {
   ),
   evaluate: {
     signature: [
-      options({ device, model: theModel, batches: value(batches), windows: number(1), precision }, [
-        'device',
-        'model',
-        'batches',
-      ]),
+      options(
+        {
+          device,
+          model: theModel,
+          batches: value(batches),
+          windows: number(1),
+          precision,
+          onPredictions: callback(() => undefined),
+        },
+        ['device', 'model', 'batches'],
+      ),
     ],
     call: (f: typeof evaluate, [given], world) => withModel(world, (model) => f(putModel(given, model) as never)),
   },

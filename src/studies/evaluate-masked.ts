@@ -1,0 +1,70 @@
+import type { Device } from '../devices/index.js';
+import { mechanismNames } from '../models/config-layers.js';
+import type { ModelConfig } from '../models/config.js';
+import type { LanguageModel } from '../models/model.js';
+import type { TokenSource } from '../data/index.js';
+import { OptionError } from '../core/errors.js';
+import type { Evaluation, EvaluateOptions } from './evaluate.js';
+import { machine } from './machine.js';
+import { maskedScores, type MaskedScores } from './masked.js';
+import type { Objective } from './objective.js';
+import { swapMechanism } from './swap.js';
+
+export interface MaskedEvaluation extends Omit<Evaluation, 'rows'> {
+  readonly objective: Objective & { readonly name: 'masked' };
+  readonly rows: readonly MaskedScores[];
+}
+
+export interface EvaluateMaskedOptions extends Pick<
+  EvaluateOptions,
+  'lengths' | 'maxBytes' | 'precision' | 'mechanism' | 'seed' | 'onProgress'
+> {
+  readonly objective: MaskedEvaluation['objective'];
+}
+
+/**
+ * How well an encoder fills in what a text hides, at any lengths, by its own or another mechanism: `maskedScores` of each.
+ *
+ * @throws OptionError for lengths that the model or the text does not have; as `maskedScores` and `swapMechanism`.
+ */
+export async function evaluateMasked(
+  device: Device,
+  trained: { readonly model: LanguageModel; readonly config: ModelConfig },
+  source: TokenSource,
+  options: EvaluateMaskedOptions,
+): Promise<MaskedEvaluation> {
+  const { lengths, maxBytes, precision, mechanism: other, seed, onProgress, objective } = options;
+  const beyond = lengths.filter((length) => length > trained.config.length);
+  if (trained.config.position.method === 'learned' && beyond.length > 0) {
+    const { length } = trained.config;
+    throw new OptionError(
+      `evaluate: the model learned ${length} positions and has none for a length of ${Math.min(...beyond)}; take at most ${length}.`,
+    );
+  }
+  const maxTokens = maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / source.bytesPerToken));
+  const swapped = other && swapMechanism(trained.model, trained.config, { device, seed, ...other });
+  const { share, span, words } = objective;
+  try {
+    const { model, config } = swapped ?? trained;
+    const rows: MaskedScores[] = [];
+    for (const length of new Set(lengths)) {
+      const onWindows = (done: number, of: number): void =>
+        onProgress?.(`length ${length}: ${Math.floor((100 * done) / of)} %`);
+      const asked = { device, model, source, length, maxTokens, seed, precision };
+      rows.push(await maskedScores({ ...asked, masking: { share, span, words }, onProgress: onWindows }));
+    }
+    return {
+      objective,
+      config,
+      parameters: [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0),
+      swapped: swapped ? { from: mechanismNames(trained.config), drawn: swapped.drawn, unused: swapped.unused } : null,
+      unit: source.unit,
+      bytesPerToken: source.bytesPerToken,
+      precision,
+      machine: machine(device),
+      rows,
+    };
+  } finally {
+    swapped?.model.dispose();
+  }
+}

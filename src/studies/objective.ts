@@ -1,0 +1,103 @@
+import { isPlainObject as isObject } from '../core/describe.js';
+import { CapabilityError, OptionError } from '../core/errors.js';
+import { oneOf, reasonsAgainst, type Requirements } from '../core/requirements.js';
+import { VOCABULARY } from '../data/index.js';
+import { faultsOfMasking, maskedOf, MASKING, masking, type Masking } from '../data/masking.js';
+import { checkNextToken } from '../models/create.js';
+import { createModel, Transformer, type ModelConfig } from '../models/index.js';
+import type { Json } from '../train/checkpoint/index.js';
+import type { HostBatch, HostInput } from '../train/micro-batch.js';
+
+/** What a model is trained to predict: each next token, or what a text hides. */
+export type Objective = { readonly name: 'next' } | ({ readonly name: 'masked' } & Masking);
+export const objectives = ['next', 'masked'] as const satisfies readonly Objective['name'][];
+
+type Given = Readonly<Record<string, unknown>>;
+const options: Readonly<Record<Objective['name'], Requirements>> = { next: {}, masked: masking };
+
+/** An objective from JSON, where its name may stand for it. What is wrong is added to the reasons. */
+export function readObjective(given: unknown, reasons: string[]): Objective {
+  const own = typeof given === 'string' ? { name: given } : (given ?? {});
+  if (!isObject(own)) {
+    reasons.push('objective must be a name, or an object such as { "name": "masked" }');
+    return { name: 'next' };
+  }
+  const { name = 'next', ...rest } = own;
+  const unnamed = reasonsAgainst({ name }, { name: oneOf(objectives) }, [], 'objective');
+  const wrong =
+    unnamed.length > 0 ? unnamed : reasonsAgainst(rest, options[name as Objective['name']], [], 'objective');
+  reasons.push(...wrong);
+  if (wrong.length > 0 || name === 'next') return { name: 'next' };
+  const complete = { ...MASKING, ...(rest as Partial<Masking>) };
+  reasons.push(...faultsOfMasking(complete).map((fault) => `objective: ${fault}`));
+  return { name: 'masked', ...complete };
+}
+
+/** Tokens of a model of a text that has so many: a mask token beyond them, where the text is masked. */
+export const vocabularyFor = (name: unknown, tokens = VOCABULARY): number => tokens + (name === 'masked' ? 1 : 0);
+
+/** What the section `model` has by default. */
+export function modelFor({ name }: Objective, given: Given): Given {
+  if (name === 'next') return given;
+  const { vocabulary = vocabularyFor(name) } = given;
+  return { kind: 'encoder', vocabulary, ...(typeof vocabulary === 'number' && { outputs: vocabulary - 1 }), ...given };
+}
+
+/** @throws CapabilityError or OptionError for a model that the objective is not for. */
+export function checkObjective(objective: Objective, config: ModelConfig, tokeniser: string | null): void {
+  if (objective.name === 'next') {
+    if (config.kind === 'encoder') {
+      throw new CapabilityError(
+        'training: kind encoder sees the tokens that it would predict; take kind decoder, or objective masked.',
+      );
+    }
+    return checkNextToken(config);
+  }
+  const who = 'training: objective masked';
+  if (config.kind !== 'encoder') {
+    throw new CapabilityError(
+      `${who} is for kind encoder, whose tokens see all others; got kind ${config.kind}. Leave kind out, or take objective next.`,
+    );
+  }
+  const { vocabulary, outputs = vocabulary } = config;
+  if (outputs >= vocabulary) {
+    throw new OptionError(`${who} takes a mask token beyond those predicted; set model.vocabulary to ${outputs + 1}.`);
+  }
+  if (objective.words && tokeniser !== null) {
+    throw new OptionError(`${who}: whole words are found in bytes; leave words out, or the tokeniser.`);
+  }
+  checkRows(who, config);
+}
+
+/** @throws CapabilityError for layers that leave fewer rows than tokens. */
+function checkRows(who: string, config: ModelConfig): void {
+  const model = createModel(config);
+  const rows = model instanceof Transformer ? model.stack.rowsFor(config.length) : config.length;
+  if (rows === config.length) return;
+  throw new CapabilityError(
+    `${who} predicts tokens where they are, and the layers leave ${rows} rows of ${config.length}; add a layer that gives them back, such as token-fuser.`,
+  );
+}
+
+/** What a model was trained for, as the JSON beside it says; of those that say nothing, the next token. */
+export function objectiveOf(json: Readonly<Record<string, Json>>): Objective {
+  const reasons: string[] = [];
+  const found = readObjective(json['objective'], reasons);
+  if (reasons.length > 0) throw new OptionError(`model: ${reasons.join('; ')}.`);
+  return found;
+}
+
+/** A batch of the sizes that training has; undefined where the model's own are meant. */
+export function rehearsalBatch(
+  objective: Objective,
+  { length }: ModelConfig,
+  batchSize: number,
+): HostBatch | undefined {
+  if (objective.name === 'next') return undefined;
+  const ints = (columns: number): HostInput => ({
+    data: new Int32Array(batchSize * columns),
+    shape: [batchSize, columns],
+  });
+  const few = maskedOf(length, objective.share);
+  return { inputs: { tokens: ints(length), places: ints(few), targets: ints(few) }, counted: batchSize * few };
+}
