@@ -40,6 +40,7 @@ const models: readonly (readonly [name: string, config: object, options: object]
   ['learned', { position: 'learned' }, {}],
   ['sinusoidal, post-norm', { position: 'sinusoidal', norm: { place: 'post' } }, {}],
   ['reversible layers', { residual: 'reversible' }, {}],
+  ['one unit of a block', { feedForward: { name: 'scaling', options: { block: 8, rank: 5 } } }, {}],
   ['product keys', { feedForward: { name: 'product-key', options: { keys: 8, knn: 3, keyDim: 8 } } }, {}],
   ['linear-transformer', { mechanism: 'linear-transformer', position: 'sinusoidal' }, {}],
   ['performer', { mechanism: 'performer' }, {}],

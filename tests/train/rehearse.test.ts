@@ -38,6 +38,7 @@ const cases: readonly Case[] = [
   ['longformer, f16, dropout', { mechanism: longformer, dropout: 0.1, bias: true }, { precision: 'f16' }],
   ['longformer, two batches a step', { mechanism: longformer, position: 'alibi' }, { accumulate: 2 }],
   ['gated', { feedForward: { hidden: 32, gated: true, chunk: 32 }, norm: { place: 'post' } }, {}],
+  ['one unit of a block', { feedForward: { name: 'scaling', hidden: 32, options: { block: 8, quantProb: 1 } } }, {}],
   ['a memory of product keys', { feedForward: { name: 'product-key', options: { keys: 40, knn: 5 } } }, {}],
   [
     'a memory of product keys, reversible, two batches a step',

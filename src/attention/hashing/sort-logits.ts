@@ -91,12 +91,15 @@ export interface LogitOptions {
   readonly positiveLogits: boolean;
 }
 
-const gumbel = x1
-  .add(2 ** -25)
-  .log()
-  .neg()
-  .log()
-  .neg();
+/** A number of the Gumbel distribution from one that is uniform on [0, 1), a multiple of 2⁻²⁴. */
+export const gumbelOf = (uniform: F32): F32 =>
+  uniform
+    .add(2 ** -25)
+    .log()
+    .neg()
+    .log()
+    .neg();
+const gumbel = gumbelOf(x1);
 
 /** `(logits + g) / τ`, g from the Gumbel distribution in a step of training. (Jang et al. 2017, arXiv:1611.01144.) */
 export function tempered(

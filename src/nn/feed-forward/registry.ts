@@ -3,9 +3,10 @@ import { Registry, type RegisterOptions } from '../../core/registry.js';
 import { FeedForwardKind } from './define.js';
 import { dense } from './dense.js';
 import { productKey } from './product-key.js';
+import { scaling } from './one-of-blocks.js';
 
 /** Every feed-forward layer of this package, by name. */
-export const feedForwards: readonly FeedForwardKind[] = [dense, productKey];
+export const feedForwards: readonly FeedForwardKind[] = [dense, productKey, scaling];
 
 const registry = new Registry(
   'feed-forward',
