@@ -127,7 +127,8 @@ export function mixerReasons(
     const rows = restores !== undefined ? undefined : (resize?.(length) ?? length);
     if (rows === length) return [];
     return [
-      kind !== 'encoder' && `mixer ${name} gives ${rows ?? 'other'} rows for ${length}, so it is for encoders`,
+      !(kind === 'encoder' || (kind === 'decoder' && mixer(name).definition.latest)) &&
+        `mixer ${name} gives ${rows ?? 'other'} rows for ${length}, so it is for encoders`,
       residual.kind === 'reversible' &&
         `mixer ${name} changes the number of rows, so residual "reversible" is not for it`,
     ].filter((reason) => reason !== false);

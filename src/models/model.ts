@@ -54,7 +54,10 @@ export interface Loss extends Beside {
 export interface TokenBatch {
   /** `[B, L]`, i32. */
   readonly tokens: Tensor;
-  /** `[B, L]`, i32; of layers that change the length, `[B, L′]`; with `places`, `[B, N]`. */
+  /**
+   * `[B, L]`, i32; of layers that change the length, `[B, L′]`; with `places`, `[B, N]`. A decoder whose rows stand for the latest ones reads
+   * targets of those: all others count for nothing, and should be −100 where several batches are averaged.
+   */
   readonly targets: Tensor;
   /**
    * `[B, N]`, i32: the rows after the last layer that the targets are of, where they are few: logits are computed of these alone. Those

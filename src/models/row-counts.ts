@@ -30,7 +30,7 @@ export function rowCounts(layers: readonly RowChange[], rows: number): number[] 
         `layer ${layer}: gives back the rows of a layer before that gave fewer, and there is none; put one before it, such as token-learner.`,
       );
     }
-    if (restores !== undefined && restores !== last) {
+    if (typeof restores === 'number' && restores !== last) {
       throw new OptionError(`layer ${layer}: takes ${restores} rows; the layers before give ${last}.`);
     }
     if (unpools) counts.push(earlier.splice(0)[0]!.rows);

@@ -79,16 +79,20 @@ export class Stack extends Module {
     placed.forEach(({ layer, positions }, i) =>
       blocks.push(blocks[layer.as ?? i] ?? make(width, partsOf(config, layer, positions, options), i)),
     );
+    this.layers = this.child('layers', new ModuleList(blocks)).items;
     this.#changes = layers.map(({ pooling }, i) => {
       const { resize, restores } = blocks[i]!.mixer;
       return { ...poolingChange(pooling), resize, restores };
     });
-    this.layers = this.child('layers', new ModuleList(blocks)).items;
+    this.latest = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.latest);
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
     const { kind, place, epsilon } = layers.at(-1)!.norm;
     this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
   }
+
+  /** Whether the rows after the last layer stand for the latest of those that it is given, where they are fewer. */
+  readonly latest: boolean;
 
   /** Rows after the last layer. @throws OptionError unless rows is a whole number of at least 1. */
   rowsFor(rows: number): number {

@@ -5,6 +5,7 @@ import { Dropout, Embedding, Linear, Module, type Context, type Offset, type Out
 import { add, cast, gatherRows, mul, reshape } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
+import { atLast, lastTargets } from './last-targets.js';
 import { likeliest, tokenLoss } from './loss.js';
 import {
   checkBatch,
@@ -18,7 +19,8 @@ import {
 } from './model.js';
 import { Session } from './session.js';
 import { Stack } from './stack.js';
-import type { SessionOptions } from './text-session.js';
+import type { SessionOptions, TextSession } from './text-session.js';
+import { WholeSession } from './whole-session.js';
 
 /** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
 export class Ends extends Module {
@@ -127,13 +129,18 @@ export class Transformer extends Module implements LanguageModel {
     return this.ends.embed(tokens, this.stack.positions.embed(tokens.shape[1] ?? 1, offset, tokens.device));
   }
 
-  /** `[B, L, vocabulary]`, f32. */
+  /** `[B, L, vocabulary]`, f32; of layers that change the number of rows, at those that the last one gives. */
   logits(tokens: Tensor, context: Context = {}): Tensor {
     return scope(() => this.ends.logits(cast(this.hidden(tokens, context), 'f32')));
   }
 
-  session(options: SessionOptions): Session {
-    return new Session(this, options);
+  /** Texts that it goes on with: with caches, or computed anew where rows stand for the latest alone or layers share weights. */
+  session(options: SessionOptions): TextSession {
+    const { kind, layers } = this.config;
+    const shared = new Set(this.stack.layers).size < layers;
+    return kind === 'decoder' && (this.stack.latest || shared)
+      ? new WholeSession(this, options)
+      : new Session(this, options);
   }
 
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
@@ -143,10 +150,14 @@ export class Transformer extends Module implements LanguageModel {
     const { reduction, predictions, precision, state } = options;
     return scope(() => {
       const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, state });
-      return {
-        ...beside,
-        ...this.ends.loss(stream, { targets, ...(places && { places }) }, { reduction, predictions }),
-      };
+      const [, L] = targets.shape as [number, number];
+      const last = { rows: stream.shape[1]!, lengths };
+      const asked = { reduction, predictions };
+      if (!this.stack.latest || places || last.rows >= L) {
+        return { ...beside, ...this.ends.loss(stream, { targets, ...(places && { places }) }, asked) };
+      }
+      const found = this.ends.loss(stream, { targets: lastTargets(targets, last) }, asked);
+      return { ...beside, ...found, loss: reduction === 'none' ? atLast(found.loss, L, last) : found.loss };
     });
   }
 }

@@ -111,7 +111,7 @@ export interface Mixer extends Module {
    */
   base?: ((x: Tensor, context: BranchContext) => Tensor | undefined) | undefined;
   /** Rows L that it takes, where it gives those that the stream had before a layer gave fewer; that stream is `earlier` to it. */
-  readonly restores?: number | undefined;
+  readonly restores?: number | 'any' | undefined;
   /** Modules elsewhere whose parameters it reads. */
   readonly uses?: readonly Module[];
 }

@@ -27,7 +27,7 @@ export async function influence(
   const { features, length } = sizes;
   const mixer = kind.create(sizes, options).initialise({ device, seed });
   try {
-    const rows = mixer.restores ?? length;
+    const rows = typeof mixer.restores === 'number' ? mixer.restores : length;
     // the last of the batch is moved nowhere
     const batch = rows + 1;
     const x = repeated(normal(seed, 'influence x', rows * features), batch);

@@ -77,11 +77,13 @@ onEveryDevice((on) => {
     attention.dispose();
   });
 
-  test.each(mixers.map((kind) => [kind.name, kind] as const))(
+  // what reads latents, as many as there are, does not say
+  const priced = mixers.filter(({ definition }) => definition.cost !== undefined);
+  test.each(priced.map((kind) => [kind.name, kind] as const))(
     '%s: the multiply-adds are those it says',
     (name, kind) => {
       const mixing = kind.create(sizes).initialise({ device: on.device, seed: 1 });
-      const rows = mixing.restores ?? sizes.length;
+      const rows = typeof mixing.restores === 'number' ? mixing.restores : sizes.length;
       const before = on.device.counters.multiplyAdds;
       const out = scope(() => mixing.forward(x(rows), mixing.restores === undefined ? {} : { earlier: x() }));
       expect(on.device.counters.multiplyAdds - before, name).toBe(2 * kind.cost(sizes)!.multiplyAdds);

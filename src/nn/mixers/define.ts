@@ -77,13 +77,21 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
   parameters?(this: void, sizes: MixerSizes, options: OptionValues<O>): Readonly<Record<P, ParameterSpec>>;
   /** Rows that it gives for so many; default as many. */
   resize?(this: void, rows: number, options: OptionValues<O>): number;
-  /** What its rows are added to where they are not as many as those of the stream; default: they are the stream from there on. */
-  base?(this: void, stream: Tensor, options: OptionValues<O>): Tensor;
+  /**
+   * What its rows are added to where they are not as many as those of the stream; undefined: they are the stream from there on, as they are
+   * by default for those with `resize`.
+   */
+  base?(this: void, stream: Tensor, options: OptionValues<O>): Tensor | undefined;
   /**
    * Of a mixer that gives the rows back that the stream had before a layer gave fewer: how many it takes. It gives as many as
    * `call.earlier` has, and they are added to that; it has no `resize`.
    */
-  restores?(this: void, options: OptionValues<O>): number;
+  restores?(this: void, options: OptionValues<O>): number | 'any';
+  /**
+   * Whether the rows that it gives where no row may see a later one stand for the latest ones, so that a decoder goes on with them and is
+   * trained on what follows each. Default false.
+   */
+  readonly latest?: boolean;
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
 }
@@ -93,6 +101,7 @@ const requirements: Requirements = {
   resize: callable,
   base: callable,
   restores: callable,
+  latest: flag,
   forward: callable,
 };
 
@@ -174,7 +183,7 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
       const rule = this.restores ? 'takes the stream that had more rows, as earlier' : 'takes no earlier stream';
       throw new OptionError(`${definition.name} ${this.path}: ${rule}.`);
     }
-    if (this.restores !== undefined && x.shape[1] !== this.restores) {
+    if (typeof this.restores === 'number' && x.shape[1] !== this.restores) {
       throw new ShapeError(`${definition.name} ${this.path}: takes ${this.restores} rows; got ${show(x.shape)}.`);
     }
     if (lengths?.some((length) => length !== x.shape[1]) && !definition.supports.padding) {

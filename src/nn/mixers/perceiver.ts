@@ -34,6 +34,7 @@ export const perceiver = defineMixer({
     'latents have the width of the stream, heads any. The norm of rows and the perceptron after are the layer’s; learned latents take no norm. A text shorter than N has as many latents as tokens.',
   options,
   supports: { causal: true, padding: true },
+  latest: true,
   parameters: ({ features, heads, causal }, { latents, keyDim, valueDim }): ParameterSpecs => {
     const matrix = (from: number, to: number) => learned([from, to], normalOf(from ** -0.5));
     return {

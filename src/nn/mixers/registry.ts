@@ -7,6 +7,7 @@ import { linearEncoder } from './linear-encoder.js';
 import { lunaMixer } from './luna.js';
 import { mlpMixer } from './mlp-mixer.js';
 import { perceiver } from './perceiver.js';
+import { perceiverOutput } from './perceiver-output.js';
 import { poolingAttention } from './pooling-attention.js';
 import { randomEncoder } from './random-encoder.js';
 import { setAttention } from './set-attention.js';
@@ -28,6 +29,7 @@ export const mixers: readonly MixerKind[] = [
   inducedSetMixer,
   poolingAttention,
   perceiver,
+  perceiverOutput,
 ];
 
 const registry = new Registry(

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { perceiver } from '../../../src/nn/mixers/perceiver.js';
 import { disposeAll, scope, tensor } from '../../../src/tensor/index.js';
 import type { Graph, Matrix } from '../../oracles/graph.js';
-import { byHeads } from '../../oracles/set-block.js';
+import { lastAsk, latentsAsk } from '../../oracles/latents.js';
 import { expectClose, expectSameBits } from '../../support/compare.js';
 import { onEveryDevice } from '../../support/devices.js';
 import { uniform } from '../../support/random.js';
@@ -14,31 +14,12 @@ const two = { ...sizes, features: 6, heads: 2, headDim: 3 };
 // keys and values of other sizes
 const options = { latents: 4, keyDim: 2, valueDim: 5 };
 
-/** z + Attn(z, x) W_o, where row i of z sees rows of x up to `last(i)`. */
-function attended(
-  g: Graph,
-  z: Matrix,
-  stream: Matrix,
-  x: Matrix,
-  p: (name: string) => Matrix,
-  last?: (i: number) => number,
-) {
-  const [q, k, v] = [g.matmul(z, p('query')), g.matmul(x, p('key')), g.matmul(x, p('value'))];
-  return g.add(stream, g.matmul(byHeads(g, [q, k, v], 2, (q.columns / 2) ** -0.5, last), p('out')));
-}
-
-function lastRows(g: Graph, x: Matrix, stream: Matrix, p: (name: string) => Matrix): Matrix {
-  const first = Math.max(0, x.rows - 4);
-  const of = (rows: Matrix): Matrix => g.rows(rows, first, x.rows);
-  return attended(g, of(x), of(stream), x, p, (i) => first + i);
-}
+const lastRows = (g: Graph, x: Matrix, stream: Matrix, p: (name: string) => Matrix): Matrix =>
+  lastAsk(g, x, stream, p, 4);
 
 onEveryDevice((on) => {
   test('learned latents attend to all real rows', async () => {
-    const formula = (g: Graph, x: Matrix, p: (name: string) => Matrix): Matrix => {
-      const z = g.rows(p('latents'), 0, Math.min(4, x.rows));
-      return attended(g, z, z, x, p);
-    };
+    const formula = (g: Graph, x: Matrix, p: (name: string) => Matrix): Matrix => latentsAsk(g, x, p, 4);
     await checkRealRows(on.device, perceiver, options, formula, two);
   });
 
