@@ -134,8 +134,9 @@ function statesOf(state: NamedTensors = {}): Readonly<Record<(typeof parts)[numb
   throw new OptionError(`model: a state is named by its part, such as encoder.last.0; got ${stray.join(', ')}.`);
 }
 
-/** What a part gave, its states by names that tell the part. */
-const named = (part: (typeof parts)[number], { state, ...rest }: Beside): Beside => ({
-  ...rest,
-  ...(state && { state: Object.fromEntries(Object.entries(state).map(([name, x]) => [`${part}.${name}`, x])) }),
-});
+/** What a part gave, its states and statistics by names that tell the part. */
+const named = (part: (typeof parts)[number], { state, statistics, ...rest }: Beside): Beside => {
+  const placed = (all: NamedTensors): NamedTensors =>
+    Object.fromEntries(Object.entries(all).map(([name, x]) => [`${part}.${name}`, x]));
+  return { ...rest, ...(state && { state: placed(state) }), ...(statistics && { statistics: placed(statistics) }) };
+};

@@ -17,9 +17,9 @@ export function checkLayers(state: NamedTensors = {}, layers: number): void {
   );
 }
 
-/** What a layer gave, its state by names that tell the layer. */
-export function withPlace(index: number, { state, ...rest }: Outcome): Outcome {
-  if (state === undefined) return rest;
-  const named = Object.entries(state).map(([name, tensor]) => [`${name}.${index}`, tensor] as const);
-  return { ...rest, state: Object.fromEntries(named) };
+/** What a layer gave, its state and statistics by names that tell the layer. */
+export function withPlace(index: number, { state, statistics, ...rest }: Outcome): Outcome {
+  const placed = (named: NamedTensors): NamedTensors =>
+    Object.fromEntries(Object.entries(named).map(([name, tensor]) => [`${name}.${index}`, tensor] as const));
+  return { ...rest, ...(state && { state: placed(state) }), ...(statistics && { statistics: placed(statistics) }) };
 }

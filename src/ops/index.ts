@@ -50,6 +50,7 @@ export { embedding } from './embedding.js';
 export { fourier, fourierMix, fourierMixCost, type Complex, type FourierOptions } from './fourier.js';
 export { gather, scatterAdd, takeAlong, type GatherOptions } from './gather.js';
 export { gatherRows, scatterRows } from './gather-rows.js';
+export { groupedMatmul, type GroupedMatmulOptions } from './grouped-matmul.js';
 export { splitHeads } from './heads.js';
 export { linearAttend, type LinearAttended, type LinearAttendOptions } from './linear-attend.js';
 export { map, type Scalar } from './map.js';

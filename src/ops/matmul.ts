@@ -56,7 +56,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const left: Side = { x: a, transposed: transposeA };
   const right: Side = { x: b, transposed: transposeB };
   check(left, right, bias);
-  const activation = options.activation === undefined ? undefined : activationOf(options.activation);
+  const activation = options.activation === undefined ? undefined : activationOf(options.activation, 'matmul');
   const recorded = records(inputs);
   return scope(() => {
     const sums = product(left, right, { bias, activation, keep: recorded });
@@ -114,8 +114,9 @@ function check(a: Side, b: Side, bias: Tensor | undefined): void {
   throw new ShapeError(`matmul: ${reasons.join('; ')}; got ${got}.`);
 }
 
-const activationOf = memoised((activation: Scalar): Expression => {
-  const expression = scalarOf('matmul', typeof activation === 'function' ? activation(argument(0)) : activation);
+/** The expression of an activation, found again. @throws OptionError, in the name of `who`, for one of anything but `x0`. */
+export const activationOf = memoised((activation: Scalar, who: string): Expression => {
+  const expression = scalarOf(who, typeof activation === 'function' ? activation(argument(0)) : activation);
   const strange = topological(expression).find(
     ({ op, name }) => op === 'table' || (op === 'variable' && name !== 'x0'),
   );
@@ -123,7 +124,7 @@ const activationOf = memoised((activation: Scalar): Expression => {
     const got = strange
       ? `it reads ${strange.name ?? `the table "${strange.table!.name}"`}`
       : `it is ${expression.type}`;
-    throw new OptionError(`matmul: activation must be an f32 expression of x0 alone; ${got}. Use map on the result.`);
+    throw new OptionError(`${who}: activation must be an f32 expression of x0 alone; ${got}. Use map on the result.`);
   }
   return expression;
 });
@@ -165,6 +166,13 @@ const slopeOf = memoised((activation: Expression) =>
   simplify(argument(1).mul(new F32(differentiate(activation, 'x0')))),
 );
 
+/** `cotangent · activation′(sums)`, in workspace. */
+export function slopes(activation: Expression, sums: Tensor, cotangent: Tensor): Tensor {
+  const d = empty(cotangent.shape, 'f32', cotangent.device, 'workspace');
+  runElementwise(slopeOf(activation), [sums, cotangent], d);
+  return d;
+}
+
 interface Forward {
   readonly bias: Tensor | undefined;
   readonly activation: Expression | undefined;
@@ -173,11 +181,7 @@ interface Forward {
 
 function vjp(a: Side, b: Side, forward: Forward, cotangent: Tensor, needs: readonly boolean[]): (Tensor | undefined)[] {
   const { bias, activation, kept } = forward;
-  let d = cotangent;
-  if (activation !== undefined) {
-    d = empty(cotangent.shape, 'f32', cotangent.device, 'workspace');
-    runElementwise(slopeOf(activation), [kept!, cotangent], d);
-  }
+  const d = activation === undefined ? cotangent : slopes(activation, kept!, cotangent);
   return [
     needs[0] ? gradientOf(a, { x: d, transposed: false }, flip(b)) : undefined,
     needs[1] ? gradientOfRight(a, b, d) : undefined,

@@ -81,7 +81,7 @@ export async function firstNonFinite(
       const inForward = await firstOf(watched(pass(state)));
       if (inForward !== undefined) return `in ${inForward}`;
       const one = lossAndGradients(pass(state), [...leaves.values()]);
-      disposeAll([one.loss, one.losses, one.updates]);
+      disposeAll([one.loss, one.losses, one.statistics, one.updates]);
       sums = addTo(sums, one.found);
       if (state !== memory) releaseState(state, one.state, memory);
       state = one.state;

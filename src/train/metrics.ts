@@ -50,6 +50,18 @@ export interface EvaluationMetric {
   readonly best?: true;
 }
 
+/**
+ * What layers say of themselves, the mean over the steps since the line before: of experts, `load.L` of layer L has the share of choices that each
+ * took, `dropped.L` that of choices without room, `entropy.L` the mean entropy of the router in nats.
+ */
+export interface LayersMetric {
+  readonly kind: 'layers';
+  readonly step: number;
+  /** Steps that the means are over. */
+  readonly steps: number;
+  readonly values: Readonly<Record<string, readonly (number | null)[]>>;
+}
+
 /** A process begins (`start`), or goes on (`resume`), with `step` steps behind it. */
 export interface SessionMetric {
   readonly kind: 'start' | 'resume';
@@ -74,9 +86,16 @@ export interface StopMetric {
 }
 
 /** One line of `metrics.jsonl`. */
-export type Metric = StepMetric | EvaluationMetric | SessionMetric | StopMetric;
+export type Metric = StepMetric | EvaluationMetric | LayersMetric | SessionMetric | StopMetric;
 
-const KINDS: ReadonlySet<unknown> = new Set<Metric['kind']>(['step', 'evaluation', 'start', 'resume', 'stop']);
+const KINDS: ReadonlySet<unknown> = new Set<Metric['kind']>([
+  'step',
+  'evaluation',
+  'layers',
+  'start',
+  'resume',
+  'stop',
+]);
 
 /**
  * The records of a `metrics.jsonl`, in order. A last line that was only half written is left out.

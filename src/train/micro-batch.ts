@@ -71,6 +71,8 @@ export interface Found {
   readonly loss: Tensor | undefined;
   /** Losses of layers, by name. */
   readonly losses: NamedTensors;
+  /** What layers say of themselves, by name. */
+  readonly statistics: NamedTensors;
   /** Of the leaves, in their order; undefined where nothing depends on them. */
   readonly found: Gradient[] | undefined;
   readonly state: ModelState | undefined;
@@ -146,7 +148,7 @@ export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
   const { device, batch, factors } = pass;
   return keep(
     scope(() => {
-      const { loss, losses = {}, state, updates = new Map<Parameter, Tensor>() } = lossOf(pass);
+      const { loss, losses = {}, statistics = {}, state, updates = new Map<Parameter, Tensor>() } = lossOf(pass);
       const further = Object.values(losses).filter((one) => one.requiresGradient);
       const terms = [
         ...(batch.counted > 0 ? [[loss, factors.loss] as const] : []),
@@ -164,6 +166,7 @@ export function lossAndGradients(pass: Pass, leaves: readonly Tensor[]): Found {
       return {
         loss: batch.counted > 0 ? detach(loss) : undefined,
         losses: Object.fromEntries(Object.entries(losses).map(([name, one]) => [name, detach(one)])),
+        statistics,
         found,
         state,
         updates,
@@ -178,25 +181,25 @@ export function addTo(sums: Gradient[] | undefined, terms: Gradient[] | undefine
   return sums.map((sum, i) => addGradients(sum, terms[i]!));
 }
 
-/** Next values of parameters that are not learned, over the batches of a step. */
-export class MeanOfUpdates {
-  readonly sums = new Map<Parameter, Tensor>();
-  readonly #counts = new Map<Parameter, number>();
+/** Means of tensors over the batches that had them: next values of parameters that are not learned, and what layers say of themselves. */
+export class Means<K> {
+  readonly sums = new Map<K, Tensor>();
+  readonly #counts = new Map<K, number>();
 
   /** Takes the tensors over. */
-  add(updates: ReadonlyMap<Parameter, Tensor>): void {
-    for (const [parameter, next] of updates) {
-      const before = this.sums.get(parameter);
-      if (before === undefined) this.sums.set(parameter, next);
-      else this.sums.set(parameter, addGradients(before, next));
-      this.#counts.set(parameter, (this.#counts.get(parameter) ?? 0) + 1);
+  add(some: Iterable<readonly [K, Tensor]>): void {
+    for (const [key, next] of some) {
+      const before = this.sums.get(key);
+      if (before === undefined) this.sums.set(key, next);
+      else addTo([before], [next]);
+      this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
     }
   }
 
-  /** The mean of those that each parameter had. */
-  mean(): ReadonlyMap<Parameter, Tensor> {
-    for (const [parameter, sum] of this.sums) {
-      const count = this.#counts.get(parameter)!;
+  /** The mean of those that each key had. */
+  mean(): ReadonlyMap<K, Tensor> {
+    for (const [key, sum] of this.sums) {
+      const count = this.#counts.get(key)!;
       if (count > 1) runElementwise(variable('x0', 'f32').mul(1 / count), [sum], sum);
     }
     return this.sums;

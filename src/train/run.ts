@@ -192,7 +192,10 @@ class Run {
     this.#setLimits();
     const last = steps === this.#limits?.steps;
     const evaluates = this.#limits !== undefined && steps > 0 && (last || steps % this.#limits.evaluateEvery === 0);
-    if (evaluates && this.#state.evaluated < steps) await this.#evaluate();
+    if (evaluates && this.#state.evaluated < steps) {
+      await this.#noteLayers();
+      await this.#evaluate();
+    }
     const idle = (performance.now() - this.#savedAt) / 1000 >= SAVE_SECONDS;
     if (this.#savedStep < steps && (saveEvery === undefined ? idle : steps % saveEvery === 0)) await this.#trySave();
     if (patience > 0 && this.#state.since >= patience) return 'no improvement';
@@ -235,6 +238,15 @@ class Run {
   #notFinite(message: string): NumericsError {
     this.#stop('not finite');
     return new NumericsError(`${message} The checkpoint of step ${this.#savedStep} is kept.`);
+  }
+
+  /** What layers said of themselves since they were asked. */
+  async #noteLayers(): Promise<void> {
+    const { trainer } = this.#options;
+    const found = await trainer.statistics();
+    if (found === undefined) return;
+    const values = Object.entries(found.values).map(([name, list]) => [name, list.map(finite)] as const);
+    this.#note({ kind: 'layers', step: trainer.steps, steps: found.steps, values: Object.fromEntries(values) });
   }
 
   async #evaluate(): Promise<void> {

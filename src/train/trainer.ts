@@ -13,7 +13,7 @@ import type { LossScaler } from './loss-scale.js';
 import {
   addTo,
   lossAndGradients,
-  MeanOfUpdates,
+  Means,
   readBatch,
   releaseState,
   someBatches,
@@ -67,6 +67,12 @@ export interface StepResult {
   readonly skipped: boolean;
 }
 
+/** What layers say of themselves, the mean over `steps`: lists of numbers by name, of one number or one for each expert. */
+export interface Statistics {
+  readonly steps: number;
+  readonly values: Readonly<Record<string, readonly number[]>>;
+}
+
 /** A batch of a step. */
 interface Part {
   readonly counted: number;
@@ -77,6 +83,8 @@ interface Part {
 interface Passed {
   readonly loss: number;
   readonly losses: Readonly<Record<string, number>>;
+  /** Of each batch. */
+  readonly statistics: readonly (readonly [name: string, value: Tensor])[];
   readonly found: Gradient[] | undefined;
   readonly memory: ModelState | undefined;
   /** Of the batches of the step, the mean. */
@@ -119,6 +127,9 @@ export class Trainer {
   #step = 0;
   /** What a model with memory has seen. */
   #memory: ModelState | undefined;
+  /** What layers said of themselves since they were asked, and in how many steps. */
+  #statistics = new Means<string>();
+  #told = 0;
 
   /** @throws OptionError for an accumulate that is not a whole number of at least 1, f16 without a loss scale, or nothing to train. */
   constructor(options: TrainerOptions) {
@@ -172,8 +183,9 @@ export class Trainer {
     const learningRate = this.schedule(this.#step + 1);
     const scale = lossScale?.scale;
     const parts = this.#parts(scale ?? 1);
-    const { loss, losses, found, memory, updates, tokens } = await this.#passes(parts);
+    const { loss, losses, statistics, found, memory, updates, tokens } = await this.#passes(parts);
     const before = this.#memory;
+    let said = false;
     try {
       const named: NamedGradients = [...this.#learned.keys()].map((name, i) => [name, found?.[i]]);
       const { norm, nonFinite } = await clipGradients(named, clip, scale === undefined ? {} : { unscale: scale });
@@ -188,6 +200,9 @@ export class Trainer {
       // a text whose loss is not finite is begun anew
       this.#memory = overflowed && !Number.isFinite(loss) ? undefined : memory;
       this.#step++;
+      this.#statistics.add(statistics);
+      said = true;
+      this.#told++;
       return {
         step: this.#step,
         loss,
@@ -202,7 +217,24 @@ export class Trainer {
       };
     } finally {
       disposeAll([found, updates]);
+      if (!said) disposeAll(statistics.map(([, one]) => one));
       for (const one of [before, memory]) releaseState(one, this.#memory);
+    }
+  }
+
+  /**
+   * What layers said of themselves, by name and the number of the layer, such as `load.3` of its experts: the means over the steps since this was last
+   * asked, or since training began or went on. Nothing of it is read from the device before. Undefined where none says anything.
+   */
+  async statistics(): Promise<Statistics | undefined> {
+    const [steps, means] = [this.#told, this.#statistics.mean()];
+    [this.#statistics, this.#told] = [new Means(), 0];
+    if (means.size === 0) return undefined;
+    try {
+      const read = [...means].map(async ([name, mean]) => [name, Array.from(await mean.data())] as const);
+      return { steps, values: Object.fromEntries(await Promise.all(read)) };
+    } finally {
+      disposeAll(means);
     }
   }
 
@@ -235,7 +267,8 @@ export class Trainer {
     let memory = this.#memory;
     let [total, tokens] = [0, 0];
     const losses: Record<string, number> = {};
-    const updates = new MeanOfUpdates();
+    const updates = new Means<Parameter>();
+    const statistics: (readonly [string, Tensor])[] = [];
     try {
       for (const { counted, passOf } of parts) {
         const one = lossAndGradients(passOf(memory), [...this.#learned.values()]);
@@ -243,6 +276,7 @@ export class Trainer {
         memory = one.state;
         found = addTo(found, one.found);
         updates.add(one.updates);
+        statistics.push(...Object.entries(one.statistics));
         for (const [name, each] of Object.entries(one.losses)) {
           losses[name] = (losses[name] ?? 0) + (await each.item()) / this.#accumulate;
         }
@@ -252,9 +286,9 @@ export class Trainer {
         }
         disposeAll([one.loss, one.losses]);
       }
-      return { loss: total / tokens, losses, found, memory, updates: updates.mean(), tokens };
+      return { loss: total / tokens, losses, statistics, found, memory, updates: updates.mean(), tokens };
     } catch (error) {
-      disposeAll([found, updates.sums]);
+      disposeAll([found, updates.sums, statistics.map(([, one]) => one)]);
       releaseState(memory, this.#memory);
       throw error;
     }
@@ -338,7 +372,8 @@ export class Trainer {
   /** Frees what the optimiser keeps and the memory of the text, not the model. */
   dispose(): void {
     this.#optimiser.dispose();
-    disposeAll(this.#memory);
+    disposeAll([this.#memory, this.#statistics.sums]);
     this.#memory = undefined;
+    this.#statistics = new Means();
   }
 }

@@ -35,8 +35,9 @@ export const tokensOf = (device: Device, tokens: readonly number[], rows = 1): T
 export function parametersOf(g: Graph, module: Module, numbers: ReadonlyMap<string, Float32Array>): Parameter {
   const matrices = new Map<string, Matrix>();
   for (const [key, { spec }] of module.namedParameters()) {
-    const [rows, width] = spec.shape.length === 1 ? [1, spec.shape[0]!] : (spec.shape as [number, number]);
-    matrices.set(key, g.input(numbers.get(key)!, rows, width));
+    const width = spec.shape.at(-1)!;
+    const own = numbers.get(key)!;
+    matrices.set(key, g.input(own, own.length / width, width));
   }
   return (name) => matrices.get(name)!;
 }

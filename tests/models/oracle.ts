@@ -1,3 +1,4 @@
+import { balance, decide, expert, mixture, weightsOf } from '../oracles/experts.js';
 import type { ModelConfig } from '../../src/models/config.js';
 import type { Graph, Matrix } from '../oracles/graph.js';
 import type { FloatDtype } from '../../src/core/dtype.js';
@@ -127,6 +128,7 @@ export class ModelOracle {
     const config = { ...this.config, ...pattern[layer % pattern.length] };
     const own = new ModelOracle(this.g, config, this.parameter, this.stack, this.causal);
     own.precision = this.precision;
+    own.balances = this.balances;
     return own;
   }
 
@@ -184,9 +186,34 @@ export class ModelOracle {
     return layer ? g.add(scaled, this.parameter(`${name}.bias`)) : scaled;
   }
 
+  /** Of routers, by layer: what they give beside the rows. */
+  balances = new Map<number, Matrix>();
+
+  /** Experts with room for all tokens, of one text. */
+  experts(layer: number, x: Matrix): Matrix {
+    const { g, config } = this;
+    const { name, activation, options } = config.feedForward;
+    const own = `${this.at(layer)}.feedForward`;
+    const rule = name === 'switch' ? { active: 1, renormalise: false } : { active: 2, renormalise: true };
+    const probabilities = g.softmax(g.matmul(x, this.parameter(`${own}.router`)));
+    const decided = decide(probabilities, { ...rule, experts: Number(options['experts']), room: Infinity });
+    const counts = name === 'mixtral' ? 'all' : 'first';
+    this.balances.set(layer, g.scale(balance(g, probabilities, decided, counts), Number(options['balance'])));
+    return mixture(g, weightsOf(g, probabilities, decided, rule.renormalise), (e) =>
+      expert(
+        g,
+        x,
+        e,
+        (key) => this.parameter(`${own}.${key}`),
+        (y) => activated(g, activation, y),
+      ),
+    );
+  }
+
   feedForward(layer: number, x: Matrix): Matrix {
     const { g, config } = this;
     const { gated, activation } = config.feedForward;
+    if (config.feedForward.name !== 'dense') return this.experts(layer, x);
     const name = `${this.at(layer)}.feedForward`;
     const linear = (of: string, y: Matrix): Matrix =>
       affine(g, y, this.parameter(`${name}.${of}.weight`), gated ? undefined : this.parameter(`${name}.${of}.bias`));

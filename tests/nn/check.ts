@@ -71,8 +71,9 @@ export async function checkModule<M extends Module>(device: Device, test: Module
     const input = g.input(x, x.length / columns, columns);
     const matrices = new Map<string, Matrix>();
     for (const [key, { spec }] of module.namedParameters()) {
-      const [rows, width] = spec.shape.length === 1 ? [1, spec.shape[0]!] : (spec.shape as [number, number]);
-      matrices.set(key, g.input(parameters.get(key)!, rows, width));
+      const width = spec.shape.at(-1)!;
+      const own = parameters.get(key)!;
+      matrices.set(key, g.input(own, own.length / width, width));
     }
     const out = oracle(g, input, (key) => matrices.get(key)!);
     const learned = [...module.learnedTensors().keys()];

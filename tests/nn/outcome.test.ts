@@ -174,6 +174,6 @@ test('what is no outcome, and two states of one name, are refused', () => {
   expect(() => outcomeOf('f', { stream: tensor })).toThrow('f: must give a tensor');
   expect(besideOf([])).toEqual({});
   expect(() => besideOf([{ state: { last: tensor } }, { state: { last: tensor } }])).toThrow(
-    'have a state last; rename one',
+    'have state last; rename one',
   );
 });

@@ -4,4 +4,4 @@
  */
 export const isOfKernels = (path: string): boolean =>
   /\btests[\\/](?:codegen|contract|devices|kernels|tensor)[\\/]/.test(path) ||
-  /\bops[\\/](?:attend-golden|attend-random|attend-gathered|linear-attend|matmul)\./.test(path);
+  /\bops[\\/](?:attend-golden|attend-random|attend-gathered|linear-attend|grouped-matmul|matmul)\./.test(path);

@@ -6,7 +6,7 @@ import { combineChunk, combineKernel } from './combine.js';
 import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
 import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
 import { multiplyKernel, multiplyScratch } from './multiply.js';
-import { packKernel, packRowsPerTask } from './pack.js';
+import { packKernel, packRowsPerTask, type Stored } from './pack.js';
 import { vectorKernel, vectorScratch } from './vector.js';
 
 /** A stack of matrices, each stored row by row; `transposed`: stored as the transpose of what it stands for. */
@@ -121,7 +121,7 @@ function inParts(
   });
 }
 
-function withWorkspace(device: Device, bytes: number, body: (buffer: DeviceBuffer) => void): void {
+export function withWorkspace(device: Device, bytes: number, body: (buffer: DeviceBuffer) => void): void {
   const buffer = device.allocate(bytes, 'workspace');
   try {
     body(buffer);
@@ -187,13 +187,28 @@ function launchMultiply(device: Device, p: Products): void {
       device.run(kernel, pack(args, constantsOf(epilogue)), plan.tasks, { scratchBytes, grain: plan.grain });
     });
   if (!plan.packed) return multiply(undefined);
-  const matrices = run.b.mod;
+  withPacked(device, { ...stored(b), from: b.from, matrices: run.b.mod, panels: plan.panels, N, K }, multiply);
+}
+
+interface Packing extends Stored {
+  readonly from: KernelArgument;
+  readonly matrices: number;
+  readonly panels: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** Runs `body` with matrices `[K,N]` as panels. */
+export function withPacked(
+  device: Device,
+  { dtype, contiguous, from, matrices, panels, N, K }: Packing,
+  body: (packed: DeviceBuffer) => void,
+): void {
   const stretches = Math.ceil(K / packRowsPerTask);
-  withWorkspace(device, 4 * matrices * plan.panels * panelColumns(width) * K, (packed) => {
-    const { kernel, pack } = packKernel(stored(b));
-    const args = pack({ b: b.from, packed, N, K, panels: plan.panels, stretches });
+  withWorkspace(device, 4 * matrices * panels * panelColumns(device.info.width) * K, (packed) => {
+    const { kernel, pack } = packKernel({ dtype, contiguous });
     const grain = Math.max(1, Math.floor(packRowsPerTask / (4 * K)));
-    device.run(kernel, args, matrices * plan.panels * stretches, { grain });
-    multiply(packed);
+    device.run(kernel, pack({ b: from, packed, N, K, panels, stretches }), matrices * panels * stretches, { grain });
+    body(packed);
   });
 }

@@ -3,15 +3,15 @@ import { registerTile } from '../tile.js';
 /** Steps of the inner sum between two visits to C: a slice of a panel of B stays in the second cache level. */
 export const depth = 256;
 /** Tasks that large products are cut into at least. */
-const enough = 32;
+export const enough = 32;
 /** Multiply-adds below which another task costs more than it saves. */
-const least = 2 ** 19;
+export const least = 2 ** 19;
 /** Rows of A that a task packs at most, in tiles. */
-const tallest = 16;
+export const tallest = 16;
 /** Bytes of B that stay in the second cache level. */
-const secondCache = 2 ** 19;
+export const secondCache = 2 ** 19;
 /** Columns below which a range would mostly pay for packing A again. */
-const narrowest = 256;
+export const narrowest = 256;
 
 /** `batches` products `[M,K]·[K,N]`. */
 export interface MatmulShape {
@@ -48,10 +48,11 @@ export interface MultiplyPlan {
   readonly grain: number;
 }
 
-const cut = (count: number, parts: number, unit: number): number => unit * Math.ceil(Math.ceil(count / parts) / unit);
+export const cut = (count: number, parts: number, unit: number): number =>
+  unit * Math.ceil(Math.ceil(count / parts) / unit);
 /** Tasks of `work` multiply-adds that are worth handing out at a time. */
-const grainOf = (work: number): number => Math.max(1, Math.floor(least / 4 / work));
-const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
+export const grainOf = (work: number): number => Math.max(1, Math.floor(least / 4 / work));
+export const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
 
 export function planMultiply({ batches, M, N, K }: MatmulShape, width: number): MultiplyPlan {
   const tile = registerTile(width).rows;

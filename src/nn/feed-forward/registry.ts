@@ -2,11 +2,25 @@ import type { OptionSpecs } from '../../attention/options.js';
 import { Registry, type RegisterOptions } from '../../core/registry.js';
 import { FeedForwardKind } from './define.js';
 import { dense } from './dense.js';
+import { glam } from './experts/glam.js';
+import { gshard } from './experts/gshard.js';
+import { mixtral } from './experts/mixtral.js';
+import { stMoe } from './experts/st-moe.js';
+import { switchExperts } from './experts/switch.js';
 import { productKey } from './product-key.js';
 import { scaling } from './one-of-blocks.js';
 
 /** Every feed-forward layer of this package, by name. */
-export const feedForwards: readonly FeedForwardKind[] = [dense, productKey, scaling];
+export const feedForwards: readonly FeedForwardKind[] = [
+  dense,
+  switchExperts,
+  gshard,
+  glam,
+  stMoe,
+  mixtral,
+  productKey,
+  scaling,
+];
 
 const registry = new Registry(
   'feed-forward',

@@ -112,6 +112,12 @@ export const ops: Readonly<Record<string, Row>> = {
   takeAlong: call(x, indices([0, 1], [2, 1])),
   gatherRows: call(floats(1, 3, 2), indices([0, 1], [1, 2])),
   scatterRows: call(floats(1, 2, 2), indices([0, 1], [1, 2]), positive(3)),
+  groupedMatmul: call(
+    floats(3, 2),
+    floats(2, 4, 2),
+    indices([1, 3], [2]),
+    options({ bias: floats(2, 4), transposeWeights: flag(), activation: callback(reluOf), dtype }),
+  ),
   weighRows: call(floats(1, 2), floats(3, 2), indices([0, 1], [1, 2]), options({ sparse: flag() })),
   dotRows: call(floats(1, 2), floats(3, 2), indices([0, 1], [1, 2]), options({ sparse: flag() })),
   splitHeads: call(floats(1, 2, 6), numbers([1, 2])),

@@ -111,7 +111,10 @@ const trainerOptions = options(trainer, ['device', 'model', 'optimiser', 'schedu
 const makeTrainer = ({ device: on }: World, model: LanguageModel): Trainer =>
   new Trainer({ device: on, model, optimiser: adamW, schedule: constantRate(0.1), batches });
 /** A method of a trainer of a model. */
-const ofTrainer = (name: 'step' | 'content' | 'load' | 'dispose', ...signature: readonly Kind[]): Row => ({
+const ofTrainer = (
+  name: 'step' | 'statistics' | 'content' | 'load' | 'dispose',
+  ...signature: readonly Kind[]
+): Row => ({
   signature,
   call: (_, args, world) =>
     withModel(world, async (model) => {
@@ -295,6 +298,7 @@ export const train: Readonly<Record<string, Row | Plain>> = {
       }),
   },
   'Trainer.step': ofTrainer('step'),
+  'Trainer.statistics': ofTrainer('statistics'),
   'Trainer.content': ofTrainer('content'),
   'Trainer.load': {
     signature: [options({ tensors: value(aModel), state: value(aModel) }, ['tensors', 'state'])],

@@ -25,16 +25,17 @@ const definition = {
   create: ({ features }: FeedForwardSizes) => new DenseFeedForward(features, 2),
 } as const;
 
+// blocks of every kind divide the units, and there are tokens for as many experts
+const long = { ...sizes, hidden: 64, length: 64 };
+
 onEveryDevice((on) => {
   test.each(feedForwards.map((kind) => [kind.name, kind] as const))(
     '%s: the multiply-adds are those it says',
     (name, kind) => {
-      // blocks of every kind divide it
-      const own = { ...sizes, hidden: 64 };
-      const layer = kind.create(own).initialise({ device: on.device, seed: 1 });
+      const layer = kind.create(long).initialise({ device: on.device, seed: 1 });
       const before = on.device.counters.multiplyAdds;
-      const out = scope(() => layer.forward(tensor(uniform(1, 2 * 6 * 4), [2, 6, 4], { device: on.device }), {}));
-      expect(on.device.counters.multiplyAdds - before, name).toBe(2 * kind.cost(own)!.multiplyAdds);
+      const out = scope(() => layer.forward(tensor(uniform(1, 2 * 64 * 4), [2, 64, 4], { device: on.device }), {}));
+      expect(on.device.counters.multiplyAdds - before, name).toBe(2 * kind.cost(long)!.multiplyAdds);
       disposeAll(out);
       layer.dispose();
     },

@@ -1,4 +1,4 @@
-import type { I32, VI } from '../codegen/vector.js';
+import type { I32, VF, VI } from '../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../core/dtype.js';
 import { loadFloats, storeLanes } from './cast/convert.js';
 import { typedKernel } from './typed-kernel.js';
@@ -8,13 +8,16 @@ import { philox } from './philox.js';
 const GROUP = 64;
 const BLOCKS = 16;
 
-/**
- * `y = x / (1 − rate)` where kept, else 0, for rows `[rows, length]`. The words are those of the Philox counter
- * `(column block, row, purpose)`; an element is kept if the upper 31 bits of its word are below `keepBelow`.
- */
-export const dropoutKernel = typedKernel({
-  name: 'dropout',
-  key: (dtype: FloatDtype) => dtype,
+export interface NoiseSpec {
+  readonly dtype: FloatDtype;
+  /** `drop`: kept if the upper 31 bits of the word are below `keepBelow`, and multiplied by `factor`; `jitter`: times `1 ± factor`, uniformly. */
+  readonly noise: 'drop' | 'jitter';
+}
+
+/** Every element of rows `[rows, length]` by its own random word: that of the Philox counter `(column block, row, purpose)`. */
+export const noiseKernel = typedKernel({
+  name: 'noise',
+  key: ({ dtype, noise }: NoiseSpec) => `${noise} ${dtype}`,
   parameters: {
     x: 'pointer',
     y: 'pointer',
@@ -27,14 +30,20 @@ export const dropoutKernel = typedKernel({
     purposeLow: 'i32',
     purposeHigh: 'i32',
     keepBelow: 'i32',
-    keepFactor: 'f32',
+    factor: 'f32',
   },
-  text: (k, dtype, p) => {
+  text: (k, { dtype, noise }, p) => {
     const bytes = bytesPerElement[dtype];
-    const factor = k.splat(p.keepFactor);
+    const factor = k.splat(p.factor);
     const limit = k.splat(p.keepBelow);
     const purpose: readonly [VI, VI] = [k.splat(p.purposeLow), k.splat(p.purposeHigh)];
     const whole = k.and(p.length, -GROUP);
+    const changed = (value: VF, word: VI): VF => {
+      if (noise === 'drop') return k.select(k.lt(k.shrUnsigned(word, 1), limit), k.mul(value, factor), 0);
+      // 24 bits are exact in f32
+      const centred = k.sub(k.mul(k.toFloat(k.shrUnsigned(word, 8)), 2 ** -23), 1);
+      return k.mul(value, k.fma(factor, centred, k.constant('vf', 1)));
+    };
 
     const row = (index: I32): void => {
       const start = k.mul(index, p.length);
@@ -42,8 +51,7 @@ export const dropoutKernel = typedKernel({
       const counterRow = k.splat(k.add(index, p.firstRow));
       const element = (word: VI, column: I32, count?: I32): void => {
         const value = loadFloats(k, dtype, k.offset(x, column, bytes), 0, count);
-        const kept = k.lt(k.shrUnsigned(word, 1), limit);
-        storeLanes(k, dtype, k.offset(y, column, bytes), k.select(kept, k.mul(value, factor), 0), 0, count);
+        storeLanes(k, dtype, k.offset(y, column, bytes), changed(value, word), 0, count);
       };
       const group = (first: I32, each: (word: VI, column: I32) => void): void => {
         const block = k.shrUnsigned(first, 2);

@@ -1,0 +1,146 @@
+import { learned, normalOf } from '../../../attention/parameters.js';
+import { ShapeError } from '../../../core/errors.js';
+import { show } from '../../../core/shape.js';
+import { withoutPadding } from '../../../attention/patterns/without-padding.js';
+import { add, cast, gather, groupedMatmul, matmul, mul, reshape, sigmoid, weighRows } from '../../../ops/index.js';
+import { jitter } from '../../../ops/jitter.js';
+import { scope, type Tensor } from '../../../tensor/index.js';
+import { activations, gate } from '../../activation.js';
+import { checkBranch, type BranchContext, type FeedForward } from '../../layer.js';
+import { Linear } from '../../linear.js';
+import { Module } from '../../module.js';
+import type { Outcome } from '../../outcome.js';
+import type { Parameter } from '../../parameter.js';
+import { stepSeed } from '../../step-seed.js';
+import { storedAs } from '../../stored.js';
+import type { FeedForwardSizes } from '../define.js';
+import { DenseFeedForward } from '../dense.js';
+import { Groups, type GroupOptions } from './groups.js';
+import { route, type Order, type RoutePolicy } from './route.js';
+import { lossesOf, statisticsOf, type RouterLosses } from './says.js';
+
+/** Tokens that an expert takes, as a multiple of its even share. */
+export interface Capacity {
+  readonly training: number;
+  readonly evaluation: number;
+  /** Tokens that it takes in any case. */
+  readonly least: number;
+}
+
+export interface ExpertsOptions extends Omit<RoutePolicy, 'capacity'>, GroupOptions, RouterLosses {
+  /** Undefined: an expert takes all that choose it. */
+  readonly capacity: Capacity | undefined;
+  /** ε of the noise on what the router reads, in training. */
+  readonly jitter: number;
+  /** Weights begin as N(0, initScale / inputs). */
+  readonly initScale: number;
+  /** Units of a dense layer that all tokens go through beside the experts; 0: none. */
+  readonly shared: number;
+  /** Whether a gate of each token, `sigmoid(x·w)`, multiplies what the shared layer gives. */
+  readonly sharedGate: boolean;
+}
+
+/**
+ * A feed-forward layer of E experts, of which a router picks few for each token: `Σ_e g_e(x)·FFN_e(x)` over the experts that x goes to,
+ * `g` from `softmax(x·W_r)`, f32. What an expert has no room for gives 0: the residual connection carries it on. Tokens are sorted by their
+ * expert, and every expert's are one part of the same product.
+ */
+export class Experts extends Module implements FeedForward {
+  readonly router: Parameter;
+  readonly gate: Parameter | undefined;
+  readonly up: Parameter;
+  readonly down: Parameter;
+  readonly shared: DenseFeedForward | undefined;
+  readonly #sharedGate: Linear | undefined;
+
+  constructor(
+    readonly sizes: FeedForwardSizes,
+    readonly options: ExpertsOptions,
+  ) {
+    super();
+    const { features, hidden, gated, activation, share } = sizes;
+    const { experts, initScale, shared, sharedGate } = options;
+    const inner = learned([experts, features, hidden], normalOf(Math.sqrt(initScale / features)));
+    this.router = this.parameter('router', learned([features, experts], normalOf(Math.sqrt(initScale / features))));
+    this.gate = gated ? this.parameter('gate', inner) : undefined;
+    this.up = this.parameter('up', inner);
+    const outer = normalOf(share * Math.sqrt(initScale / hidden));
+    this.down = this.parameter('down', learned([experts, hidden, features], outer));
+    if (shared > 0) {
+      const outInit = normalOf(share / Math.sqrt(shared));
+      this.shared = this.child(
+        'shared',
+        new DenseFeedForward(features, shared, { activation, gated, bias: false, outInit }),
+      );
+      if (sharedGate) this.#sharedGate = this.child('sharedGate', new Linear(features, 1, { bias: false }));
+    }
+  }
+
+  /** @throws ShapeError unless x is `[B, L, features]`. */
+  forward(x: Tensor, context: BranchContext = {}): Outcome {
+    checkBranch('Experts', x, context);
+    if (x.rank !== 3 || x.shape[2] !== this.sizes.features) {
+      throw new ShapeError(`Experts ${this.path}: x must be [B,L,${this.sizes.features}]; got ${show(x.shape)}.`);
+    }
+    const { lengths, losses = false } = context;
+    return scope(() => {
+      const [B, L] = x.shape as [number, number];
+      const groups = new Groups(B, L, this.options, lengths);
+      const rows = groups.rows(withoutPadding(x, lengths));
+      const logits = this.#logits(rows, groups);
+      const routed = route(logits, groups, this.#policy(), stepSeed(this, 'route'));
+      const mixed = weighRows(routed.weights, this.#through(rows, routed.order), routed.order.places, {
+        sparse: false,
+      });
+      const own = groups.back(cast(mixed, x.dtype), x);
+      return {
+        stream: this.shared ? add(own, this.#beside(x)) : own,
+        ...(losses && {
+          losses: lossesOf(logits, routed, groups, this.options),
+          statistics: statisticsOf(routed, groups),
+        }),
+      };
+    });
+  }
+
+  /** `[G, S, E]`, f32 whatever the rows are stored as. */
+  #logits(rows: Tensor, groups: Groups): Tensor {
+    const { jitter: epsilon, experts } = this.options;
+    const step = stepSeed(this, 'jitter');
+    const read = cast(rows, 'f32');
+    const noisy = step && epsilon > 0 ? jitter(read, { epsilon, ...step }) : read;
+    return reshape(matmul(noisy, this.router.value), [groups.count, groups.size, experts]);
+  }
+
+  #policy(): RoutePolicy {
+    const { capacity, experts } = this.options;
+    if (capacity === undefined) return { ...this.options, capacity };
+    const factor = this.training === undefined ? capacity.evaluation : capacity.training;
+    return { ...this.options, capacity: (tokens) => roomFor(tokens, factor, experts, capacity.least) };
+  }
+
+  /** Each row through its expert, sorted: `[G·S·k, features]`. */
+  #through(rows: Tensor, { tokens, ends }: Order): Tensor {
+    const { activation } = this.sizes;
+    const own = gather(rows, tokens);
+    const stored = storedAs(rows);
+    const hidden = this.gate
+      ? gate(
+          groupedMatmul(own, this.gate.value, ends, stored),
+          groupedMatmul(own, this.up.value, ends, stored),
+          activation,
+        )
+      : groupedMatmul(own, this.up.value, ends, { activation: activations[activation], ...stored });
+    return groupedMatmul(hidden, this.down.value, ends, stored);
+  }
+
+  /** What the shared layer gives. */
+  #beside(x: Tensor): Tensor {
+    const all = this.shared!.forward(x);
+    return this.#sharedGate ? mul(all, sigmoid(this.#sharedGate.forward(x))) : all;
+  }
+}
+
+/** Tokens that an expert takes of so many: never more than there are, and one in any case, so that a step of decoding has room. */
+export const roomFor = (tokens: number, factor: number, experts: number, least: number): number =>
+  Math.min(tokens, Math.max(1, least, Math.floor((tokens * factor) / experts)));

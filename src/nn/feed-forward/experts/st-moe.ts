@@ -1,0 +1,27 @@
+import { number } from '../../../attention/options.js';
+import { defineFeedForward } from '../define.js';
+import { costOfExperts, refuseExperts } from './options.js';
+import { aboutRoom, gshardOptions, twoExperts } from './second.js';
+
+/** Two experts for each token, by a router that is kept stable. */
+export const stMoe = defineFeedForward({
+  name: 'st-moe',
+  summary:
+    'Two gated experts for each token, by a router whose logits a loss of their own keeps small, with small first weights.',
+  paper: {
+    authors: 'Zoph et al.',
+    title: 'ST-MoE: Designing Stable and Transferable Sparse Expert Models',
+    year: 2022,
+    arxiv: '2202.08906',
+  },
+  formula: 'as gshard;  losses: α·E·Σ_e f_e·P_e + β·mean logsumexp(x·W_r)²',
+  relativeToPaper: `Weights begin as N(0, 0.1/inputs), not cut at two deviations. The dense layers that the paper tries beside a sparse one are layers of the configuration. ${aboutRoom}`,
+  options: {
+    ...gshardOptions({ experts: 16, balance: 0.01, zLoss: 0.001 }),
+    initScale: number({ min: 1e-6, default: 0.1, help: 'weights begin as N(0, initScale / inputs)' }),
+  },
+  defaults: { gated: true, activation: 'gelu' },
+  refuse: (sizes, own) => refuseExperts(sizes, { ...own, active: 2 }),
+  cost: (sizes, own) => costOfExperts(sizes, { ...own, active: 2 }),
+  create: (sizes, { initScale, ...own }) => twoExperts(sizes, own, initScale),
+});
