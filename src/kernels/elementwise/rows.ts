@@ -25,6 +25,9 @@ export function elementwiseRows(spec: RowsSpec): Kernel {
   };
 }
 
+/** Lines of a row that are fetched before it is come to; the processor finds the rest by itself. */
+const AHEAD = 4;
+
 function text(k: VectorBuilder, { inputs, constants, expression }: RowsSpec): void {
   const [out, indices] = [k.parameter(0, 'pointer'), k.parameter(1, 'pointer')];
   const pointers = inputs.map((_, i) => k.parameter(2 + i, 'pointer'));
@@ -44,6 +47,11 @@ function text(k: VectorBuilder, { inputs, constants, expression }: RowsSpec): vo
     const begin = k.mul(task, rowsPerTask);
     k.loop(begin, k.min(k.add(begin, rowsPerTask), rows), (row) => {
       const index = k.loadI32(k.offset(indices, row, 4));
+      // the next row of a table is elsewhere: its lines are on the way while this one is computed
+      const next = k.loadI32(k.offset(indices, k.min(k.add(row, 1), k.sub(rows, 1)), 4));
+      pointers.forEach((base, i) => {
+        if (!inputs[i]!.listed) for (let line = 0; line < AHEAD; line++) k.prefetch(at(base, next), 64 * line, 'write');
+      });
       k.if(k.lt(index, length), () => {
         const bases = pointers.map((base, i) => at(base, inputs[i]!.listed ? row : index));
         const target = at(out, index);
