@@ -10,6 +10,7 @@ import {
   wholeFrom,
   type Requirements,
 } from '../core/requirements.js';
+import { factoredOptions } from '../nn/factored.js';
 import { activations } from '../nn/index.js';
 import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
 import { kinds, positionNames, residualKinds, type ModelConfig } from './model-config.js';
@@ -36,6 +37,7 @@ export const top: Requirements = {
   mechanism: worded,
   mixer: worded,
   pooling: worded,
+  projection: worded,
   as: wholeFrom(0),
   position: worded,
   feedForward: worded,
@@ -66,6 +68,10 @@ export const sections: Readonly<Record<string, Section>> = {
   pooling: {
     word: 'kind',
     keys: { kind: oneOf(['mean', 'max', 'restore']), separateClass: flag, truncate: flag },
+  },
+  projection: {
+    word: 'name',
+    keys: { name: oneOf(['dense', 'factored']), ...factoredOptions },
   },
   position: {
     word: 'method',

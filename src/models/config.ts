@@ -9,6 +9,7 @@ import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
 import { layerSections, type LayerConfig, type ModelConfig, type ModelKind } from './model-config.js';
+import { projectionOf, projectionReasons } from './config-projection.js';
 import { rowCounts, type RowChange } from './row-counts.js';
 
 export {
@@ -113,6 +114,7 @@ function readAlike(who: string, json: Given): ModelConfig {
     ...contradictionsOf(config, given),
     ...(config.mixer ? mixerReasons(config, config.mixer) : mechanismReasons(config)),
     ...feedForwardReasons(config),
+    ...projectionReasons(config),
   ];
   if (contradictions.length > 0) throw new OptionError(`${who}: ${contradictions.join('; ')}.`);
   return config;
@@ -143,6 +145,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     mechanism: mechanismOf({ name: 'flash', options: {}, ...given['mechanism'] }),
     ...(json['mixer'] !== undefined && { mixer: mixerOf({ name: '', options: {}, ...given['mixer'] }) }),
     ...(json['pooling'] !== undefined && { pooling: poolingOf(given['pooling']!) }),
+    ...(json['projection'] !== undefined && { projection: projectionOf(given['projection']!, heads) }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
     feedForward: feedForwardSection(width, given['feedForward']!),
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },

@@ -1,3 +1,4 @@
+import type { FactoredOptions } from '../nn/factored.js';
 import type { ActivationName, NormKind, PositionOptions, RowPooling } from '../nn/index.js';
 
 export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
@@ -39,6 +40,8 @@ export interface ModelConfig {
   };
   /** Of a layer that makes one row of two, by its queries, or gives rows that were pooled back before it; absent from others. */
   readonly pooling?: PoolingConfig;
+  /** How attention makes queries, keys and values of rows; absent where it is by a matrix. */
+  readonly projection?: ProjectionConfig;
   /** Of a layer whose weights are those of a layer before: its number, from 0. All else is as there. */
   readonly as?: number;
   readonly position: PositionOptions;
@@ -77,12 +80,16 @@ export const layerSections = [
   'mechanism',
   'mixer',
   'pooling',
+  'projection',
   'as',
   'position',
   'feedForward',
   'norm',
   'residual',
 ] as const;
+
+/** `factored`: by few weights, see `FactoredProjection`. */
+export type ProjectionConfig = { readonly name: 'dense' } | ({ readonly name: 'factored' } & FactoredOptions);
 
 /** `restore`: before the layer each row stands as often as it stands for tokens, and the stream before the first pooling is added. */
 export type PoolingConfig = RowPooling | { readonly kind: 'restore' };

@@ -240,6 +240,12 @@ export class Session implements TextSession {
 /** The mixers of all layers. @throws CapabilityError for one that is not an attention. */
 const attentionsOf = ({ stack, config }: DecodingModel): Attention[] =>
   stack.layers.map(({ attention, mixer }, layer) => {
+    if (attention?.convolves) {
+      throw new CapabilityError(
+        `session: projection factored of layer ${layer} does not decode step by step: its queries and keys are of rows before, which no cache keeps. ` +
+          'Take kernel 1, or run it on the whole sequence.',
+      );
+    }
     if (attention) return attention;
     const name = layerOf(config, layer).mixer?.name ?? mixer.path;
     throw new CapabilityError(

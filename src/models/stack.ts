@@ -26,6 +26,7 @@ import { unpooled } from '../nn/row-pooling.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { feedForwardSizes, layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
 import { poolingChange, poolsBy, stridesOf } from './config-pooling.js';
+import { factoredBy } from './config-projection.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { checkLayers, layerState, withPlace } from './layer-state.js';
 import { rowCounts, type RowChange } from './row-counts.js';
@@ -268,6 +269,7 @@ function partsOf(
   const sizes = feedForwardSizes(config, layer, causal);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
   const pooling = poolsBy(layer.pooling);
+  const projection = factoredBy(layer.projection);
   const attention = (): Attention =>
     new Attention(width, {
       ...common,
@@ -277,6 +279,7 @@ function partsOf(
       mechanism: mechanism(layer.mechanism.name),
       settings: layer.mechanism.options,
       ...(pooling && { pooling }),
+      ...(projection && { projection }),
     });
   return {
     mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),

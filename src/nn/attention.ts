@@ -8,7 +8,7 @@ import {
   type Initialiser,
   type Mechanism,
 } from '../attention/index.js';
-import { OptionError, ShapeError } from '../core/errors.js';
+import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { callable, checkValues, flag, having, made, plainObject, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
@@ -18,6 +18,7 @@ import { relativeTerms } from '../positions/transformer-xl.js';
 import type { Score } from '../scores/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
+import { FactoredProjection, type FactoredOptions } from './factored.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
@@ -45,6 +46,8 @@ export interface AttentionOptions {
   readonly separate?: boolean;
   /** Makes one query of two rows, so that half as many rows come out; keys and values are of all. Default none. */
   readonly pooling?: RowPooling;
+  /** Makes queries, keys and values by few weights (`FactoredProjection`), for as many of each as features; default by a matrix. */
+  readonly projection?: FactoredOptions;
   /** Whether the projections have biases; default false. */
   readonly bias?: boolean;
   /** Of the output projection; default that of `Linear`. */
@@ -64,6 +67,7 @@ const requirements = {
   positions: made('Positions', Positions),
   separate: flag,
   pooling: plainObject,
+  projection: plainObject,
   bias: flag,
   outInit: callable,
 };
@@ -100,7 +104,7 @@ export class Attention extends Module implements Mixer {
   readonly #pooling: RowPooling | undefined;
   readonly #settings: Readonly<Record<string, unknown>>;
   readonly #query: Linear | undefined;
-  readonly #projection: Linear;
+  readonly #projection: Linear | FactoredProjection;
   readonly #out: Linear;
   readonly #further: readonly (readonly [name: string, of: 'q' | 'k' | 'v', projection: Linear])[];
   readonly #own: Readonly<Record<string, Parameter>>;
@@ -113,8 +117,10 @@ export class Attention extends Module implements Mixer {
     super();
     checkValues('Attention', options, requirements, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
+    const { projection } = options;
     const { settings = {}, length, pooling, separate = pooling !== undefined, bias = false, outInit } = options;
     checkHeads(features, heads, kvHeads, headDim);
+    if (projection) checkFactored(features, options, separate);
     [this.mechanism, this.heads, this.kvHeads, this.headDim, this.causal] = [
       mechanism,
       heads,
@@ -144,7 +150,10 @@ export class Attention extends Module implements Mixer {
     this.#query = separate ? this.child('query', new Linear(features, query, { bias })) : undefined;
     this.#projection = separate
       ? this.child('keyValue', new Linear(features, keyValue, { bias }))
-      : this.child('qkv', new Linear(features, query + keyValue, { bias }));
+      : this.child(
+          'qkv',
+          projection ? new FactoredProjection(features, projection) : new Linear(features, query + keyValue, { bias }),
+        );
     this.#further = Object.entries(definition.inputs ?? {}).map(([name, of]) => {
       const columns = of === 'q' ? query : keyValue / 2;
       return [name, of, this.child(name, new Linear(features, columns, { bias }))] as const;
@@ -173,6 +182,11 @@ export class Attention extends Module implements Mixer {
     };
   }
 
+  /** Whether a row's queries and keys are of rows before it too. */
+  get convolves(): boolean {
+    return this.#projection instanceof FactoredProjection && this.#projection.options.kernel > 1;
+  }
+
   get uses(): readonly Module[] {
     return this.positions ? [this.positions] : [];
   }
@@ -185,6 +199,11 @@ export class Attention extends Module implements Mixer {
   forward(x: Tensor, context: BranchContext = {}): Outcome {
     checkBranch('Attention', x, context);
     const { offset = 0, lengths } = context;
+    if (context.mask !== undefined && this.convolves) {
+      throw new CapabilityError(
+        `Attention ${this.path}: projection factored takes no mask of pairs: its queries and keys are of rows before, which a mask may hide. Take kernel 1, or texts one by one.`,
+      );
+    }
     return scope(() => {
       const [rows, source] = this.#pooling ? [pooled(x, this.#pooling, lengths), x] : [x, context.source];
       const { out, losses, state, updates } = this.#attend(this.project(rows, { source, offset }), context);
@@ -309,6 +328,16 @@ function checkPooling({ mechanism, causal, separate }: Attention, pooling: RowPo
   if (causal || !separate) throw new OptionError('Attention: pooled queries take attention that is not causal.');
   if (mechanism.definition.exactness === 'exact') return;
   throw new OptionError(`Attention: pooled queries attend to all rows; got ${mechanism.name}. Use flash.`);
+}
+
+/** @throws OptionError where a projection by few weights cannot be. */
+function checkFactored(features: number, options: AttentionOptions, separate: boolean): void {
+  const { heads, kvHeads = heads, headDim = features / heads } = options;
+  if (!separate && kvHeads === heads && heads * headDim === features) return;
+  throw new OptionError(
+    `Attention: projection factored is of rows that are queries and keys alike, as many of each as features ${features}; got ${heads} heads of ${headDim}, ` +
+      `${kvHeads} of keys${separate ? ', of other rows' : ''}.`,
+  );
 }
 
 function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {
