@@ -77,6 +77,8 @@ const attentionOptions = options(
     length: positive(8),
     positions: value(undefined, (given) => given instanceof Positions),
     separate: flag(false),
+    pooling: value(undefined),
+    projection: value(undefined),
     bias: flag(),
     outInit: init,
   },
