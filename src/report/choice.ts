@@ -1,5 +1,6 @@
 import type { Comparison, CompareRow } from '../studies/compare.js';
 import type { SwapComparison, SwapCost } from '../studies/compare-swaps.js';
+import type { Looking } from '../studies/looking.js';
 import { bits, costsOf, unitOf } from './costs.js';
 import * as format from './format.js';
 
@@ -8,6 +9,8 @@ export interface Direction {
   readonly comparison: Comparison;
   /** Undefined where there is no such model. */
   readonly swaps: SwapComparison | undefined;
+  /** Where one byte of the text looks. */
+  readonly looking?: Looking | undefined;
 }
 
 /** A mechanism at one length, with its cost at the model's. */

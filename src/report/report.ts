@@ -1,13 +1,13 @@
 import type { Comparison } from '../studies/compare.js';
 import { type Direction, headline } from './choice.js';
 import { qualityNote } from './costs.js';
+import { families } from './families.js';
 import { findings, omissions } from './findings.js';
 import * as format from './format.js';
 import { charts } from './charts.js';
 import { markup, type Markup } from './html.js';
 import { legend, type Look, looks } from './marks.js';
 import { facts, page } from './page.js';
-import { patterns } from './patterns.js';
 import { mechanismTable, resultTable } from './table.js';
 
 export interface ReportOptions {
@@ -35,6 +35,7 @@ export function report(directions: readonly Direction[], options: ReportOptions)
       ${directions.flatMap(headline).map((sentence) => markup`<p>${sentence}</p>`)}
     </section>
     ${directions.map((direction) => section(direction, (name) => look.get(name)!))}
+    ${families(directions)}
     <h2>The mechanisms</h2>
     ${mechanismTable(comparisons)} ${method(comparisons[0]!, options)}`;
   return page(`Attention on ${document}`, body, options.version);
@@ -57,7 +58,7 @@ function section(direction: Direction, look: (name: string) => Look): Markup {
     <div class="charts">${charts(direction, look)}</div>
     <h3>All results</h3>
     <p class="note">Names are those that <code>--mechanisms</code> takes. Work is multiply-adds of matrix products.</p>
-    ${resultTable(direction)} ${patterns(direction)}`;
+    ${resultTable(direction)}`;
 }
 
 function method(

@@ -38,6 +38,10 @@ ${Array.from({ length: 7 }, (_, i) => `.line.c${i},.leader.c${i},.whisker.c${i},
 .mask{display:grid;grid-template-columns:minmax(0,5fr) minmax(0,3fr);gap:14px;margin:10px 0 0}.side{display:flex;flex-direction:column;justify-content:space-between;gap:10px}.side svg{max-width:78%}.side svg{max-width:80%}
 .mask svg{border:1px solid var(--edge);background:var(--page)}
 ${Array.from({ length: 9 }, (_, i) => `.mask .d${i + 1}{fill:rgb(var(--ink)/${Math.round((0.12 + 0.88 * ((i + 1) / 9) ** 1.4) * 100)}%)}`).join('')}
+.family{margin:14px 0}.family summary{cursor:pointer;font-weight:600;padding:6px 0}.member{margin:12px 0}.member .facts{display:flex;flex-wrap:wrap;gap:6px 24px;margin:0 0 12px}.member .facts>:first-child{flex-basis:100%}
+.findings+h3,.card+h3,.scroll+h3{margin-top:30px}
+.looks{font:12px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;max-width:none;margin:12px 0 0;overflow-wrap:anywhere;white-space:pre-wrap}.looks mark{background:none;color:inherit;outline:2px solid var(--c4);border-radius:2px}
+${Array.from({ length: 9 }, (_, i) => `.looks .w${i + 1}{background:rgb(var(--ink)/${Math.round(6 + 44 * ((i + 1) / 9))}%)}`).join('')}
 .facts{display:grid;gap:6px;font-size:13px;line-height:1.25;color:var(--soft);margin:0}.facts b{display:block;font-size:17px;color:var(--text);font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto;margin-top:16px;border:1px solid var(--edge);border-radius:12px;background:var(--card)}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}

@@ -86,6 +86,26 @@ export class OneHead {
     return { rows, columns, values: values.map((sum, i) => sum / Math.max(1, sizes[Math.floor(i / columns)]!)) };
   }
 
+  /** The weights of one query on all keys, put together to as many stretches of the text. For mechanisms that are linear in v. */
+  async weights(query: number, stretches: number): Promise<Float64Array> {
+    const { length, headDim } = this.problem;
+    const cell = Int32Array.from({ length }, (_, key) => Math.floor((key * stretches) / length));
+    const values = new Float64Array(stretches);
+    // as many columns as keys have, so that no kernel is made for this
+    for (let first = 0; first < stretches; first += headDim) {
+      const shown = cell.map((c) => (c >= first && c < first + headDim ? c - first : -1));
+      const out = scope(() => {
+        const [q, k] = this.#rows();
+        return this.mechanism.run(q, k, this.#values(shown, headDim), this.options).out;
+      });
+      const weights = await out.data();
+      out.dispose();
+      const columns = Math.min(headDim, stretches - first);
+      for (let c = 0; c < columns; c++) values[first + c] = weights[query * headDim + c]!;
+    }
+    return values;
+  }
+
   #rows(): readonly [q: Tensor, k: Tensor] {
     const { q, k, length, headDim } = this.problem;
     const make = (x: Float32Array): Tensor => tensor(x, [1, 1, length, headDim], { device: this.device });

@@ -5,6 +5,7 @@ import type { Direction } from '../../report/choice.js';
 import { compare as study } from '../../studies/compare.js';
 import { compareSwaps, type SwapComparison } from '../../studies/compare-swaps.js';
 import { openEvaluationText } from '../../studies/evaluate-text.js';
+import { looking } from '../../studies/looking.js';
 import type { Variant } from '../../studies/mechanisms.js';
 import type { TrainedModel } from '../../studies/model-features.js';
 import { readModelJson } from '../../train/model-file.js';
@@ -76,7 +77,10 @@ export async function runDirection(
           },
         },
       );
-      const found = { comparison, swaps };
+      onProgress('looking at the text');
+      const looks = await looking(device, text.bytes, features.problem, variants, { causal, seed });
+      progress.clear();
+      const found = { comparison, swaps, looking: looks };
       say(directionClosing(found, style));
       return found;
     });

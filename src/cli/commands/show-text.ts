@@ -7,6 +7,7 @@ import type { Panel } from '../../report/picture/svg.js';
 import { BUNDLED_MODEL, BUNDLED_TEXT } from '../../studies/bundled.js';
 import { MOST_CELLS, OneHead, type Chosen, type Places, type Shares } from '../../studies/chosen.js';
 import { textFeatures, type Features } from '../../studies/features.js';
+import { characters } from '../../studies/looking.js';
 import { modelFeatures } from '../../studies/model-features.js';
 import { loadModel } from '../../train/model-file.js';
 import { type Io, UsageError } from '../io.js';
@@ -120,13 +121,13 @@ function marked({ group, queries, shared }: Chosen, bytes: Uint8Array): MarkedTe
         groupOf.findIndex((one) => one >= 0),
       )
     : 0;
-  const characters = Array.from(bytes.subarray(start, start + DRAWN), (byte, i) => ({
-    text: byte > 32 && byte < 127 ? String.fromCharCode(byte) : byte > 127 ? '·' : ' ',
+  const shown = Array.from(characters(bytes.subarray(start, start + DRAWN)), (one, i) => ({
+    text: one,
     group: groupOf[start + i]!,
     marked: marks.has(start + i),
   }));
   const legend = [queries && `colour: the ${group} of a byte as a query`, shared && `line below: ${shared.are}`];
-  return { characters, legend: legend.filter((part) => part !== undefined).join('; ') };
+  return { characters: shown, legend: legend.filter((part) => part !== undefined).join('; ') };
 }
 
 /**
