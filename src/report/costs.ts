@@ -7,7 +7,8 @@ export const costsOf = (swaps: SwapComparison | undefined): ReadonlyMap<string, 
   new Map(swaps?.rows.map((row) => [row.name, row.adapted ?? row]));
 
 /** `bits per byte`, or of those that are hidden. */
-export const unitOf = ({ masked }: SwapComparison): string => (masked ? 'bits per masked byte' : 'bits per byte');
+export const unitOf = ({ masked }: Pick<SwapComparison, 'masked'>): string =>
+  masked ? 'bits per masked byte' : 'bits per byte';
 
 /** Bits that are lost, with a sign; what is within its standard error, or rounding, is 0. */
 export function bits({ change, changeError }: SwapCost): string {

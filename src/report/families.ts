@@ -22,7 +22,7 @@ export function families(directions: readonly Direction[]): Markup {
     </p>
     ${names.map(
       (family) =>
-        markup`<details class="family"${family === names.find((one) => one === 'patterns') ? markup` open` : undefined}>
+        markup`<details class="family"${family === names.find((one) => one === 'patterns') ? markup` open=""` : undefined}>
           <summary>${swatch(family)}${family}</summary>
           ${[...compared.values()].filter((one) => one.family === family).map((one) => mechanismPart(one, directions))}
         </details>`,

@@ -1,4 +1,5 @@
 import type { SwapRow } from '../studies/compare-swaps.js';
+import { unitOf } from './costs.js';
 import * as format from './format.js';
 import { change, modelWords, refusals, swapFindings, swapRemark, type Swaps } from './swaps.js';
 import { dotChart } from './dot-chart.js';
@@ -25,13 +26,14 @@ export function perplexityReport(
     <section class="findings" aria-label="Findings">
       ${swapFindings(found).map((sentence) => markup`<p>${sentence}</p>`)}
     </section>
-    <h2>Bits per byte</h2>
+    <h2>${unitOf(found)[0]!.toUpperCase()}${unitOf(found).slice(1)}</h2>
     ${legend(rows)}
     <div class="charts">
       ${lengths.map((length) =>
         charts(
           rows.filter((row) => row.length === length),
           length,
+          unitOf(found),
           (name) => look.get(name)!,
         ),
       )}
@@ -50,7 +52,7 @@ export function perplexityReport(
     <ul>
       <li>
         Windows lie side by side, evenly over the text, the same for all; the first bytes of each have little before them. Change
-        is that of bits per byte against the trained attention; ± is its standard error over the windows, taken for independent.
+        is that of these bits against the trained attention; ± is its standard error over the windows, taken for independent.
       </li>
       <li>
         A mechanism that is exact changes nothing but rounding. Parameters that a mechanism brings are drawn from the seed:
@@ -70,19 +72,19 @@ export function perplexityReport(
 }
 
 /** All mechanisms of a length, and, where some predict far worse than the trained attention, the others once more. */
-function charts(all: readonly SwapRow[], length: number, look: (name: string) => Look): Markup[] {
+function charts(all: readonly SwapRow[], length: number, unit: string, look: (name: string) => Look): Markup[] {
   const { tokens, windows } = all[0]!;
   const worst = Math.max(...all.map((row) => row.change));
   const others = all.filter((row) => row.change < worst / NEAR);
-  const title = `Bits per byte in windows of ${format.integer(length)}`;
+  const title = `${unit[0]!.toUpperCase()}${unit.slice(1)} in windows of ${format.integer(length)}`;
   const caption =
     `${format.integer(tokens)} tokens in ${format.count(windows, 'window')}. Beside each mark stands the change against the trained ` +
     'attention, to which the thin line reaches back.';
   return [
-    chart(all, title, caption, look),
+    chart(all, title, caption, unit, look),
     // alone, the trained attention shows nothing
     ...(others.length > 2 && others.length < all.length
-      ? [chart(others, `${title}, the far worse left out`, 'The same numbers on an axis of their own.', look)]
+      ? [chart(others, `${title}, the far worse left out`, 'The same numbers on an axis of their own.', unit, look)]
       : []),
   ];
 }
@@ -90,7 +92,13 @@ function charts(all: readonly SwapRow[], length: number, look: (name: string) =>
 /** Changes that are this many times smaller than the largest are hard to tell apart beside it. */
 const NEAR = 8;
 
-function chart(rows: readonly SwapRow[], title: string, caption: string, look: (name: string) => Look): Markup {
+function chart(
+  rows: readonly SwapRow[],
+  title: string,
+  caption: string,
+  unit: string,
+  look: (name: string) => Look,
+): Markup {
   const lines = (shown: (name: string) => string) =>
     rows.map((row) => ({
       name: shown(row.name),
@@ -98,9 +106,9 @@ function chart(rows: readonly SwapRow[], title: string, caption: string, look: (
       value: row.bitsPerByte,
       reach: row.bitsPerByte - row.change,
       text: row.trained ? 'as trained' : change(row.change),
-      hint: `${row.name}: ${row.bitsPerByte.toFixed(4)} bits per byte, change ${change(row.change)}`,
+      hint: `${row.name}: ${row.bitsPerByte.toFixed(4)} ${unit}, change ${change(row.change)}`,
     }));
-  const shape = { title, axis: 'bits per byte', showTick: String, span: [], scale: 'linear' as const };
+  const shape = { title, axis: unit, showTick: String, span: [], scale: 'linear' as const };
   // on a phone there is no room for the names of options
   const short = (name: string): string => name.replaceAll(/:[a-zA-Z]+=/g, ':');
   return markup`<figure class="card full">
@@ -114,12 +122,15 @@ function chart(rows: readonly SwapRow[], title: string, caption: string, look: (
   </figure> `;
 }
 
-const titles = ['attention', 'bits per byte', 'change', '±', 'perplexity', 'tokens/s', 'exactness', 'what it is', ''];
+const titles = ['change', '±', 'perplexity', 'tokens/s', 'exactness', 'what it is', ''];
 
-function resultTable({ rows, lengths }: Swaps): Markup {
+function resultTable(found: Swaps): Markup {
+  const { rows, lengths, masked } = found;
+  const all = ['attention', unitOf(found), ...(masked ? ['found'] : []), ...titles];
   const row = (one: SwapRow): Markup => markup`<tr class="${one.trained ? 'row main' : 'row'}">
     <th scope="row">${swatch(one.mechanism === 'standard' ? one.mechanism : one.family)}<code>${one.name}</code></th>
     <td>${one.bitsPerByte.toFixed(4)}</td>
+    ${masked ? markup`<td>${format.percent(one.accuracy ?? 0)}</td>` : undefined}
     <td>${one.trained ? '–' : change(one.change)}</td>
     <td>${one.trained || one.changeError === null ? '–' : one.changeError.toFixed(4)}</td>
     <td>${one.perplexityPerByte.toFixed(3)}</td>
@@ -131,7 +142,7 @@ function resultTable({ rows, lengths }: Swaps): Markup {
   const groups = lengths.map(
     (length) =>
       markup`<tr class="group">
-          <th colspan="${titles.length}" scope="rowgroup">windows of ${format.integer(length)}</th>
+          <th colspan="${all.length}" scope="rowgroup">windows of ${format.integer(length)}</th>
         </tr>
         ${rows.filter((one) => one.length === length).map(row)}`,
   );
@@ -139,7 +150,7 @@ function resultTable({ rows, lengths }: Swaps): Markup {
     'All results',
     markup`<thead>
         <tr>
-          ${titles.map((title) => markup`<th scope="col">${title}</th>`)}
+          ${all.map((title) => markup`<th scope="col">${title}</th>`)}
         </tr>
       </thead>
       <tbody>

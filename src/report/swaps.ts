@@ -1,6 +1,7 @@
 import { layerNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/index.js';
 import type { SwapComparison, SwapRow } from '../studies/compare-swaps.js';
+import { unitOf } from './costs.js';
 import * as format from './format.js';
 
 /** Which model, on which text. */
@@ -40,15 +41,16 @@ export function swapRemark({ trained, drawn, unused }: SwapRow): string {
 }
 
 /** What came out, in plain sentences. */
-export function swapFindings({ rows, lengths, config }: Pick<Swaps, 'rows' | 'lengths' | 'config'>): string[] {
+export function swapFindings(found: Pick<Swaps, 'rows' | 'lengths' | 'config' | 'masked'>): string[] {
+  const { rows, lengths, config } = found;
   return lengths.map((length) => {
     const own = rows.filter((row) => row.length === length);
     const trained = own.find((row) => row.trained)!;
     const others = own.filter((row) => !row.trained && row.exactness !== 'exact');
     const longer = length > config.length ? `, longer than the ${format.integer(config.length)} it was trained at` : '';
     const first =
-      `In windows of ${format.integer(length)}${longer}, the model has ${trained.bitsPerByte.toFixed(3)} bits per byte ` +
-      'with its own attention.';
+      `In windows of ${format.integer(length)}${longer}, the model has ${trained.bitsPerByte.toFixed(3)} ${unitOf(found)} ` +
+      `with its own attention${trained.accuracy === null ? '' : ` and finds ${format.percent(trained.accuracy)} of the masked bytes`}.`;
     if (others.length === 0) return first;
     const [best, worst] = [others[0]!, others.at(-1)!];
     const labelled = (row: SwapRow): string => `${row.name} (${change(row.change)})`;

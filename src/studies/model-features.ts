@@ -1,5 +1,6 @@
 import { mechanism as find } from '../attention/index.js';
 import { CapabilityError, OptionError } from '../core/errors.js';
+import { VOCABULARY } from '../data/index.js';
 import type { Device } from '../devices/device.js';
 import { everyLayer, inChunksOf, layersOf, type LayerConfig } from '../models/config-layers.js';
 import { readConfig, type LanguageModel, type ModelConfig, type Transformer } from '../models/index.js';
@@ -47,9 +48,10 @@ export function featureSource(
   { layer = Math.ceil(config.layers / 2), heads }: ModelFeatureOptions,
   length: number,
 ): FeatureSource {
-  if ((config.kind !== 'decoder' && config.kind !== 'encoder') || config.vocabulary < 256 || config.vocabulary > 257) {
+  const tokens = config.outputs ?? config.vocabulary;
+  if ((config.kind !== 'decoder' && config.kind !== 'encoder') || tokens !== VOCABULARY) {
     throw new CapabilityError(
-      `model features: takes a decoder or an encoder over bytes; got kind ${config.kind} with a vocabulary of ${config.vocabulary}. Use text features.`,
+      `model features: takes a decoder or an encoder over bytes; got kind ${config.kind} of ${tokens} tokens. Use text features.`,
     );
   }
   const reasons: string[] = [];

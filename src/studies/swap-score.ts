@@ -1,8 +1,10 @@
-import { Batches } from '../data/index.js';
+import { Batches, maskedBatches } from '../data/index.js';
 import type { TokenSource } from '../data/tokens.js';
 import type { Device } from '../devices/device.js';
+import { seesBothSides } from '../models/create.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
+import { maskedScores } from './masked.js';
 import { perplexity } from './perplexity.js';
 import type { WindowOptions } from './windows.js';
 
@@ -14,8 +16,13 @@ export interface Score {
   readonly tokensPerSecond: number;
   readonly targets: number;
   readonly bytesPerToken: number;
-  /** Of each window. */
-  readonly windows: readonly { readonly nats: number; readonly targets: number }[];
+  readonly windows: readonly Window[];
+}
+
+/** The sum of the losses of a window, in nats, and how many they are. */
+interface Window {
+  readonly nats: number;
+  readonly targets: number;
 }
 
 /** What a score needs to know. */
@@ -27,18 +34,18 @@ export interface Scoring {
   readonly seed: number;
 }
 
-/** Next tokens of a causal model. */
-export async function score(model: LanguageModel, { device, source }: Scoring, window: WindowOptions): Promise<Score> {
-  const windows: Score['windows'][number][] = [];
-  const onWindow = (losses: ArrayLike<number>): void => {
-    let nats = 0;
-    for (let i = 0; i < losses.length; i++) nats += losses[i]!;
-    windows.push({ nats, targets: losses.length });
-  };
-  const common = { device, source, model };
+/** How well a model predicts the windows: each next token, or, of an encoder, those that are masked. */
+export async function score(model: LanguageModel, scoring: Scoring, window: WindowOptions): Promise<Score> {
+  const how = seesBothSides(scoring.config) ? maskedScore : nextScore;
   // kernels are compiled before they are timed
-  await perplexity({ ...common, ...window, maxTokens: window.length });
-  const { bitsPerByte, tokens, seconds } = await perplexity({ ...common, ...window, onWindow });
+  await how(model, scoring, { ...window, maxTokens: window.length });
+  return how(model, scoring, window);
+}
+
+async function nextScore(model: LanguageModel, { device, source }: Scoring, window: WindowOptions): Promise<Score> {
+  const windows: Window[] = [];
+  const onWindow = (losses: ArrayLike<number>): void => void windows.push(windowOf(losses));
+  const { bitsPerByte, tokens, seconds } = await perplexity({ device, source, model, ...window, onWindow });
   return {
     bitsPerByte,
     accuracy: null,
@@ -49,9 +56,45 @@ export async function score(model: LanguageModel, { device, source }: Scoring, w
   };
 }
 
+async function maskedScore(
+  model: LanguageModel,
+  { device, source, seed }: Scoring,
+  { length, maxTokens }: WindowOptions,
+): Promise<Score> {
+  const windows: Window[] = [];
+  const { bitsPerByte, accuracy, tokens, seconds } = await maskedScores({
+    device,
+    source,
+    model,
+    length,
+    maxTokens,
+    seed,
+    onWindow: ({ losses }) => void windows.push(windowOf(losses)),
+  });
+  const { bytesPerToken } = source;
+  return {
+    bitsPerByte,
+    accuracy,
+    tokensPerSecond: (windows.length * length) / seconds,
+    targets: tokens,
+    bytesPerToken,
+    windows,
+  };
+}
+
+function windowOf(losses: ArrayLike<number>): Window {
+  let nats = 0;
+  for (let i = 0; i < losses.length; i++) nats += losses[i]!;
+  return { nats, targets: losses.length };
+}
+
 /** Windows to train on, as the model was trained. */
-export const batchesOf = ({ config, source, seed }: Omit<Scoring, 'device'>, batchSize: number): BatchSource =>
-  new Batches(source, { batchSize, length: config.length, seed });
+export function batchesOf({ config, source, seed }: Omit<Scoring, 'device'>, batchSize: number): BatchSource {
+  const batches = new Batches(source, { batchSize, length: config.length, seed });
+  return seesBothSides(config)
+    ? maskedBatches(batches, { outputs: config.outputs ?? config.vocabulary, seed })
+    : batches;
+}
 
 /** Bits per byte that a score has more than another of the same windows, and the standard error of that over the windows, taken for independent. */
 export function changeOf(one: Score, base: Score): { readonly change: number; readonly changeError: number | null } {

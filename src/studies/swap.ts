@@ -1,6 +1,6 @@
 import type { Mechanism } from '../attention/index.js';
-import { sameShape } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
+import { carryOver } from '../models/carry-over.js';
 import { everyLayer } from '../models/config-layers.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
 import { createModel } from '../models/create.js';
@@ -49,13 +49,8 @@ export function withConfig(
   const model = createModel(other);
   try {
     model.initialise({ device, seed });
-    const before = trained.stateDict();
-    const own = model.stateDict();
-    const fits = (name: string): boolean => sameShape(before.get(name)?.shape ?? [-1], own.get(name)!.shape);
-    const drawn = [...own.keys()].filter((name) => !fits(name));
-    const unused = [...before.keys()].filter((name) => !own.has(name) || !fits(name));
-    model.load(new Map([...own].map(([name, value]) => [name, fits(name) ? before.get(name)! : value])));
-    return { model, config: other, drawn, unused };
+    const { drawn, partly, unused } = carryOver(model, trained.stateDict());
+    return { model, config: other, drawn: [...partly, ...drawn], unused };
   } catch (error) {
     model.dispose();
     throw error;

@@ -72,6 +72,8 @@ export interface TrainSettings extends ScheduleSettings {
   readonly saveEvery: number | null;
   /** Evaluations without improvement that end the run; 0: none do. */
   readonly patience: number;
+  /** A model whose weights are taken where they fit, in place of drawn ones: the folder of a run, or a .safetensors file. */
+  readonly from: string | null;
 }
 
 type Given = Readonly<Record<string, unknown>>;
@@ -107,6 +109,7 @@ const train: Requirements = {
   evaluateWindows: wholeFrom(1),
   saveEvery: wholeFrom(1),
   patience: wholeFrom(0),
+  from: { ...text, must: 'the path of a model' },
 };
 const optimiser: Requirements = { name: oneOf(optimiserNames), options: plainObject };
 
@@ -182,6 +185,7 @@ function completeTrain(given: Given, reasons: string[]): TrainSettings {
     evaluateWindows: 64,
     saveEvery: null,
     patience: 0,
+    from: null,
     ...given,
     optimiser,
   };
@@ -225,6 +229,8 @@ const FREE: ReadonlySet<string> = new Set([
   'train.evaluateEvery',
   'train.saveEvery',
   'train.patience',
+  // where a run goes on, its own weights count
+  'train.from',
   // the text itself is compared, wherever it lies
   'data.texts',
   // where a mechanism of your own lies; what it is, is its file's own business

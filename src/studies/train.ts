@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { Ngram } from '../data/index.js';
 import type { Device } from '../devices/index.js';
-import { createModel } from '../models/index.js';
+import { type CarriedOver, carryOver } from '../models/carry-over.js';
+import { createModel, type LanguageModel } from '../models/index.js';
 import { evaluate, type EvaluateOptions } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
 import type { Metric } from '../train/metrics.js';
-import { readJson, writeJson } from '../train/model-file.js';
+import { loadModel, readJson, writeJson } from '../train/model-file.js';
 import { type Fitted, fitToMemory } from '../train/fit.js';
 import { rehearseTraining } from '../train/rehearse.js';
 import { runTraining, type RunResult, tracesOf } from '../train/run.js';
@@ -27,6 +28,8 @@ export interface TrainStart {
   /** Most bytes that a step will hold. */
   readonly predictedBytes: number;
   readonly data: Pick<TrainData, 'bytes' | 'files'>;
+  /** What was taken of the model that the run begins from. */
+  readonly from: CarriedOver | undefined;
 }
 
 export interface TrainOptions {
@@ -86,6 +89,8 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   onProgress?.('drawing the weights and compiling kernels');
   const model = createModel(config.model).initialise({ device, seed: config.train.seed });
   try {
+    const { from: origin } = config.train;
+    const from = origin === null || resume ? undefined : await weightsFrom(origin, model, device);
     const { precision, seed, accumulate, clip, patience, saveEvery } = config.train;
     const trainer = new Trainer({
       device,
@@ -103,7 +108,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       let begun = false;
       const parameters = [...model.stateDict().values()].reduce((total, { size }) => total + size, 0);
       const { tokensPerStep } = trainer;
-      const start = { config, parameters, tokensPerStep, predictedBytes: cost.peakBytes, data };
+      const start = { config, parameters, tokensPerStep, predictedBytes: cost.peakBytes, data, from };
       const settle = (steps: number): Limits => {
         const evaluateEvery = config.train.evaluateEvery ?? Math.max(1, Math.round(steps / 20));
         config = { ...config, train: { ...config.train, steps, minutes: null, evaluateEvery } };
@@ -203,4 +208,18 @@ function timed({ train, model }: TrainConfig, settle: (steps: number) => Limits)
       return settle(Math.max(probe, schedule === 'cosine' ? warmUp + 1 : 1, probe + Math.floor(steps)));
     },
   };
+}
+
+/** @throws OptionError for a model of which nothing fits. */
+async function weightsFrom(path: string, model: LanguageModel, device: Device): Promise<CarriedOver> {
+  const other = await loadModel(path, { device });
+  try {
+    const found = carryOver(model, other.model.stateDict());
+    if (found.taken.length + found.partly.length > 0) return found;
+    throw new OptionError(
+      `training: nothing of the ${found.unused.length} tensors of "${path}" fits this model; take its sizes, as its JSON has them, or leave out from.`,
+    );
+  } finally {
+    other.model.dispose();
+  }
 }

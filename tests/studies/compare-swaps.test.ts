@@ -4,6 +4,7 @@ import { OptionError } from '../../src/core/errors.js';
 import { openCorpus } from '../../src/data/index.js';
 import { createModel, readConfig, type LanguageModel, type ModelConfig } from '../../src/models/index.js';
 import { compareSwaps, swapSet } from '../../src/studies/compare-swaps.js';
+import { maskedScores } from '../../src/studies/masked.js';
 import { variant } from '../../src/studies/mechanisms.js';
 import { perplexity } from '../../src/studies/perplexity.js';
 import { swapMechanism } from '../../src/studies/swap.js';
@@ -89,6 +90,41 @@ onEveryDevice((on) => {
       { name: 'performer', length: null, why: expect.stringMatching(/^performer takes no change of scores, .*[^.]$/) },
     ]);
     expect(JSON.parse(JSON.stringify(found))).toEqual(found);
+    model.dispose();
+  });
+
+  test('an encoder: masked bytes, the same for all; what sees one side only is refused; and after adaptation', async () => {
+    const { model, config } = trained(on, { kind: 'encoder', vocabulary: 257, outputs: 256, length: 16 });
+    const variants = [named('sliding-window', { radius: 1 }), named('linformer', { projectedLength: 4 }), named('retention')];
+    const more = { lengths: [16], maxBytes: 64, variants, seed: 5, adapt: { steps: 3, source } };
+    const found = await compareSwaps(on.device, { model, config }, source, more);
+    expect(found).toMatchObject({ masked: true, adaptedSteps: 3 });
+    expect(found.refused).toEqual([
+      { name: 'retention', length: null, why: expect.stringContaining('what is before a byte only') },
+    ]);
+    const own = await maskedScores({ device: on.device, model, source, length: 16, maxTokens: 64, seed: 5 });
+    const flash = found.rows.find((row) => row.trained)!;
+    expect(flash).toMatchObject({
+      bitsPerByte: own.bitsPerByte,
+      accuracy: own.accuracy,
+      change: 0,
+      tokens: own.tokens,
+    });
+    expect(flash.adapted!.bitsPerByte).not.toBe(flash.bitsPerByte);
+    for (const { name, adapted, change, bitsPerByte } of found.rows) {
+      expect(change).toBeCloseTo(bitsPerByte - flash.bitsPerByte, 12);
+      expect(adapted!.change).toBeCloseTo(adapted!.bitsPerByte - flash.adapted!.bitsPerByte, 12);
+      expect(name === 'flash' || bitsPerByte !== flash.bitsPerByte).toBe(true);
+    }
+    model.dispose();
+  });
+
+  test('no mechanism is begun when the time is over, and the rows say so', async () => {
+    const { model, config } = trained(on);
+    const variants = [named('sliding-window', { radius: 1 })];
+    const found = await compareSwaps(on.device, { model, config }, source, { ...options, variants, seconds: 1e-9 });
+    expect(found.rows.map(({ name }) => name)).toEqual(['flash']);
+    expect(found.refused).toEqual([{ name: variants[0]!.name, length: null, why: 'there was no time left' }]);
     model.dispose();
   });
 

@@ -50,6 +50,27 @@ const within = (config: ModelConfig): ModelConfig =>
     : config;
 
 onEveryDevice((on) => {
+  test('an encoder reads stretches of its length apart from each other', async () => {
+    const config = readConfig({ ...base, kind: 'encoder', vocabulary: 257, outputs: 256 });
+    const model = new Transformer(config);
+    fill(model, on.device, 3);
+    const all = await modelFeatures(on.device, { model, config }, text.subarray(0, 20), { layer: 3 });
+    expect(all.note).toContain('The model sees all pairs.');
+    expect(all.note).toContain('the layers below read stretches of that length');
+    // another byte in the second stretch moves the rows of that stretch, those before it too, and no others
+    const other = text.slice(0, 20);
+    other[LENGTH + 3]!++;
+    const moved = await modelFeatures(on.device, { model, config }, other, { layer: 3 });
+    for (const name of kinds) {
+      const rows = Array.from({ length: 20 }, (_, row) => row).filter((row) => {
+        const [before, after] = [all, moved].map(({ problem }) => problem[name].subarray(4 * row, 4 * row + 4));
+        return before!.some((x, d) => x !== after![d]);
+      });
+      expect(rows).toEqual(Array.from({ length: LENGTH }, (_, i) => LENGTH + i));
+    }
+    model.dispose();
+  });
+
   describe('are what the formula gives', () => {
     test.each<[string, Record<string, unknown>, number, ModelFeatureOptions]>([
       ['the trained length', {}, LENGTH, { layer: 3 }],

@@ -79,6 +79,7 @@ const ofAttention = [
   'seconds',
   'causal',
   'all-pairs',
+  'adapt',
   'training',
   'features',
   'layer',

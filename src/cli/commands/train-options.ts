@@ -92,6 +92,11 @@ export const options = {
   'evaluate-every': count('steps between evaluations; default a twentieth of all', 2 ** 31 - 1),
   'save-every': count('steps between saves; default: about a minute', 2 ** 31 - 1),
   patience: { takes: 'integer', value: 'N', range: [0, 1e6], help: 'stop after N evaluations without improvement' },
+  from: {
+    takes: 'text',
+    value: 'MODEL',
+    help: 'begin with the weights of a run or a .safetensors file, where they fit, in place of drawn ones',
+  },
   out: { takes: 'text', value: 'FOLDER', help: 'where the run goes; default subquad-run' },
   resume: { takes: 'text', value: 'FOLDER', help: 'go on with the run in FOLDER, to the same bits' },
   export: { takes: 'text', value: 'FILE.safetensors', help: 'write the best weights there at the end, as f16' },
@@ -111,7 +116,7 @@ export interface Asked {
 /** What the command line asks for: the flags over the file, over the preset; or over the run that is resumed. */
 export function readAsked(who: string, values: Values<typeof options>, texts: readonly string[], io: Io): Asked {
   if (values.resume !== undefined) {
-    const alone = (['config', 'preset', 'out'] as const).filter((name) => values[name] !== undefined);
+    const alone = (['config', 'preset', 'from', 'out'] as const).filter((name) => values[name] !== undefined);
     if (alone.length > 0) {
       throw new UsageError(`${who}: --resume takes all from its folder; leave out --${alone.join(' and --')}.`);
     }
@@ -150,7 +155,11 @@ export function readWanted(
     objective,
     model: { ...given({ vocabulary }), ...sections.model, ...modelFlags(who, values, sections.model) },
     data,
-    train: { ...sections.train, ...trainFlags(values) },
+    train: {
+      ...sections.train,
+      ...trainFlags(values),
+      ...given({ from: values.from && resolve(io.cwd, values.from) }),
+    },
   });
 }
 

@@ -23,9 +23,18 @@ export function heading(start: TrainStart, info: DeviceInfo, folder: string, sty
     `${format.bytes(bytes)} of text in ${format.count(files, 'file')}; windows of ${format.integer(model.length)}, ` +
       `${format.integer(start.tokensPerStep)} ${objective.name === 'masked' ? 'masked ' : ''}tokens a step; ${until}`,
     `${info.kind}, ${format.count(info.threads, 'thread')}; a step will hold ${format.bytes(start.predictedBytes)}`,
+    ...(start.from ? [`begins with ${begun(start.from)}`] : []),
     `writes to ${style.accent(folder)}; Ctrl-C saves and stops`,
     '\n',
   ].join('\n');
+}
+
+function begun({ taken, partly, drawn, unused }: NonNullable<TrainStart['from']>): string {
+  const some = (count: number, what: string): string => (count === 0 ? '' : `, ${count} ${what}`);
+  return (
+    `${format.count(taken.length, 'tensor')} of the other model` +
+    `${some(partly.length, 'with some of its rows')}${some(drawn.length, 'drawn')}; ${unused.length} without use`
+  );
 }
 
 /** What bits are of, by the objective. */

@@ -36,6 +36,7 @@ const help: HelpText = {
       `${WHO} --objective masked --mask-share 0.15 --mask-span 1 --tokeniser tokenizer.json`,
       'as BERT: single tokens of your tokeniser',
     ],
+    [`${WHO} --objective masked --from subquad-run --out encoder`, 'an encoder from a decoder of the same sizes'],
     [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
     [
       `${WHO} --preset small --residual reversible --precision bf16 --minutes 60 --out small`,
