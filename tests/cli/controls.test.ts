@@ -90,11 +90,14 @@ describe.each([true, false])('names are printed without controls; terminal: %s',
   });
 });
 
+const documentOf = (out: string): string =>
+  (JSON.parse(out) as { directions: { comparison: { document: string } }[] }).directions[0]!.comparison.document;
+
 test('what goes to a program is as it is', async () => {
   const argv = ['compare', HOSTILE, '--json', '-', ...tiny];
   const plain = await cli(argv, { cwd });
   const terminal = await cli(argv, { cwd, outTerminal: true });
-  for (const ran of [plain, terminal]) expect((JSON.parse(ran.out) as { document: string }).document).toBe(HOSTILE);
+  for (const ran of [plain, terminal]) expect(documentOf(ran.out)).toBe(HOSTILE);
   expect(terminal.out).not.toMatch(controls);
 });
 

@@ -95,7 +95,11 @@ onEveryDevice((on) => {
 
   test('an encoder: masked bytes, the same for all; what sees one side only is refused; and after adaptation', async () => {
     const { model, config } = trained(on, { kind: 'encoder', vocabulary: 257, outputs: 256, length: 16 });
-    const variants = [named('sliding-window', { radius: 1 }), named('linformer', { projectedLength: 4 }), named('retention')];
+    const variants = [
+      named('sliding-window', { radius: 1 }),
+      named('linformer', { projectedLength: 4 }),
+      named('retention'),
+    ];
     const more = { lengths: [16], maxBytes: 64, variants, seed: 5, adapt: { steps: 3, source } };
     const found = await compareSwaps(on.device, { model, config }, source, more);
     expect(found).toMatchObject({ masked: true, adaptedSteps: 3 });

@@ -17,7 +17,7 @@ import type { TextFile } from '../text-file.js';
 import { type DirectionPlan, withModel } from './compare-features.js';
 import { type CompareValues, SCORED_BESIDE } from './compare-options.js';
 import { filesOf } from './compare-perplexity.js';
-import { directionClosing, directionHeading, lengthBlock, qualityLine } from './compare-text.js';
+import { directionClosing, directionHeading, heading, lengthBlock, qualityLine } from './compare-text.js';
 
 /** What the directions of one call have in common. */
 export interface Ground {
@@ -25,6 +25,10 @@ export interface Ground {
   /** Whether it is the bundled novel. */
   readonly bundled: boolean;
   readonly lengths: readonly number[];
+  /** Something readers must know about the lengths. */
+  readonly note: string | undefined;
+  /** Whether nothing was said so far. */
+  readonly first: boolean;
   readonly values: CompareValues;
   readonly say: (line: string) => void;
   readonly io: Io;
@@ -41,7 +45,7 @@ export async function runDirection(
   seconds: number | undefined,
   ground: Ground,
 ): Promise<Direction> {
-  const { text, lengths, values, say, io } = ground;
+  const { text, lengths, note, first, values, say, io } = ground;
   const { causal, heads, headDim } = plan;
   const { training, seed } = values;
   const style = styleFor(io, io.outTerminal);
@@ -53,6 +57,8 @@ export async function runDirection(
       onProgress('making queries, keys and values');
       const features = await plan.make(device, text.bytes.subarray(0, Math.max(...lengths)), loaded);
       progress.clear();
+      // what cannot be read is told before anything else
+      if (first) say(heading(device.info, { document: text.name, size: text.size, training, note }, style));
       say(directionHeading({ causal, heads, headDim, features: features.note }, style));
       const swaps =
         loaded && (await swapped(device, loaded, plan, variants, seconds && QUALITY * seconds, onProgress, ground));

@@ -18,7 +18,7 @@ import { type DirectionPlan, planDirections } from './compare-features.js';
 import { mechanismNotes, readVariants } from './compare-mechanisms.js';
 import { checkCombination, type CompareValues, options, SECONDS } from './compare-options.js';
 import { comparePerplexities } from './compare-perplexity.js';
-import { closing, fitLengths, heading } from './compare-text.js';
+import { closing, fitLengths } from './compare-text.js';
 
 const WHO = 'subquad compare';
 
@@ -79,15 +79,14 @@ async function compareAttention(
   const file = new OutputFile(WHO, 'report', values.report, io);
   const style = styleFor(io, io.outTerminal);
   const say = json?.standard === true ? () => undefined : (line: string) => io.out(line);
-  const ground = { text, bundled: path === undefined, lengths, values, say, io };
+  const ground = { text, bundled: path === undefined, lengths, note, values, say, io };
   const directions = await withDevice(WHO, values, async (device) => {
-    say(heading(device.info, { document: text.name, size: text.size, training: values.training, note }, style));
     const limit = values.seconds ?? (values.lengths === undefined && values.adapt === undefined ? SECONDS : undefined);
     const begin = performance.now();
     const found: Direction[] = [];
     for (const [i, { plan, variants }] of plans.entries()) {
       const left = limit && (limit - (performance.now() - begin) / 1000) / (plans.length - i);
-      found.push(await runDirection(device, plan, variants, left, ground));
+      found.push(await runDirection(device, plan, variants, left, { ...ground, first: i === 0 }));
     }
     return found;
   });

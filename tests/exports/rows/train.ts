@@ -106,6 +106,7 @@ const trainer = {
   precision,
   lossScale: value(undefined),
   seed: whole(1),
+  only: callback(() => true),
 };
 const trainerOptions = options(trainer, ['device', 'model', 'optimiser', 'schedule', 'batches']);
 const makeTrainer = ({ device: on }: World, model: LanguageModel): Trainer =>
