@@ -9,7 +9,7 @@ export {
   type ResidualKind,
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
-export { preset, presets, type Preset, type PresetName } from './presets.js';
+export { preset, presetOf, presets, type Preset, type PresetName } from './presets.js';
 export { createModel, openSession } from './create.js';
 export { EncoderDecoder, type PairBatch, type SourceOptions } from './encoder-decoder.js';
 export type { LayerMemory } from './memory.js';

@@ -91,6 +91,8 @@ export interface LanguageModel extends Model {
   readonly length: number;
   /** Tokens that it predicts, the first of its vocabulary; default all. */
   readonly outputs?: number;
+  /** Targets at the end of a window of so many tokens that it has losses of; absent: of all. */
+  predicts?(length: number): number;
   /** Texts that it goes on with; absent from a model that does not decode step by step. */
   session?(options: SessionOptions): TextSession;
 }

@@ -113,6 +113,11 @@ export class Transformer extends Module implements LanguageModel {
     return this.config.length;
   }
 
+  /** Fewer than all where the rows of the last layer stand for the latest tokens. */
+  predicts(length: number): number {
+    return this.stack.latest ? this.stack.rowsFor(length) : length;
+  }
+
   /** What the last layer gives, normalised: `[B, L, width]` of tokens `[B, L]`, i32. @throws ShapeError, OptionError. */
   hidden(tokens: Tensor, context: Context = {}): Tensor {
     return this.run(tokens, context).stream;

@@ -69,10 +69,15 @@ export function checkObjective(objective: Objective, config: ModelConfig, tokeni
   checkRows(who, config);
 }
 
+/** Rows that the layers give for a window. */
+export function rowsOf(config: ModelConfig): number {
+  const model = createModel(config);
+  return model instanceof Transformer ? model.stack.rowsFor(config.length) : config.length;
+}
+
 /** @throws CapabilityError for layers that leave fewer rows than tokens. */
 function checkRows(who: string, config: ModelConfig): void {
-  const model = createModel(config);
-  const rows = model instanceof Transformer ? model.stack.rowsFor(config.length) : config.length;
+  const rows = rowsOf(config);
   if (rows === config.length) return;
   throw new CapabilityError(
     `${who} predicts tokens where they are, and the layers leave ${rows} rows of ${config.length}; add a layer that gives them back, such as token-fuser.`,

@@ -36,7 +36,7 @@ const BATCH_TOKENS = 4096;
  * How well a model predicts a text, at any length: the mean of `−ln p(token | those before it in its window)`. In windows
  * that do not overlap (`separate`), the first tokens of each have little context; with `sliding` windows every token but those
  * of the first is scored with at least `length − stride` before it. (Press et al. 2022, arXiv 2108.12409, appendix B.)
- * Dropout is off, equal weights give equal bits.
+ * Dropout is off, equal weights give equal bits. Of a model that predicts what follows the last tokens alone, those of each window are scored.
  *
  * A model with memory reads the windows in the order of the text, and carries what it remembers from one to the next.
  *
@@ -51,7 +51,12 @@ export async function perplexity(options: PerplexityOptions): Promise<Perplexity
         'take the tokenizer of the model.',
     );
   }
-  const windows = windowsOf(source, options);
+  // of a model that predicts few, the last of each window
+  const most = model.predicts?.(length) ?? length;
+  const nearest = mode === 'separate' ? undefined : Math.min(most, Math.ceil(length / 2));
+  const all = windowsOf(source, { ...options, stride: options.stride ?? nearest });
+  const list = all.list.map(({ start, scores }) => ({ start, scores: Math.min(scores, most) }));
+  const windows = { ...all, list, tokens: list.reduce((sum, { scores }) => sum + scores, 0) };
   const meter = new LossMeter();
   const begin = performance.now();
   model.eval();

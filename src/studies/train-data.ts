@@ -15,8 +15,9 @@ import {
 import type { ModelConfig } from '../models/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
+import { lastBatches } from '../data/last-batches.js';
 import { BUNDLED_TEXT } from './bundled.js';
-import type { Objective } from './objective.js';
+import { rowsOf, type Objective } from './objective.js';
 import type { TrainConfig } from './train-config.js';
 
 /** What a run reads. */
@@ -77,12 +78,17 @@ export async function openData(
 /** What of the windows is predicted. */
 function asked(
   objective: Objective,
-  { outputs }: ModelConfig,
+  model: ModelConfig,
   windows: Batches,
   held: Batches | undefined,
   seed: number,
 ): Pick<TrainData, 'batches' | 'validation'> {
-  if (objective.name === 'next') return { batches: windows, validation: held };
+  const { outputs, length } = model;
+  if (objective.name === 'next') {
+    const rows = rowsOf(model);
+    if (rows === length) return { batches: windows, validation: held };
+    return { batches: lastBatches(windows, rows), validation: held && lastBatches(held, rows) };
+  }
   const { name: _, ...masking } = objective;
   return {
     batches: maskedBatches(windows, { ...masking, outputs: outputs!, seed }),

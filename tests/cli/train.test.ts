@@ -248,7 +248,7 @@ describe('a run and its files', () => {
 describe('refusals: one line on stderr, and no folder', () => {
   test.each<[line: string, code: number, ...parts: string[]]>([
     ['missing.txt', 1, 'missing.txt" cannot be opened (it does not exist)'],
-    ['--preset tony', 2, '--preset must be "tiny" or "small"; got "tony" (did you mean "tiny"?)'],
+    ['--preset tony', 2, '--preset must be "tiny", "small", "funnel"', 'got "tony" (did you mean "tiny"?)'],
     ['--rate high', 2, '--rate must be a number from 1e-9 to 1000; got "high"'],
     ['--rate 0', 2, '--rate must be a number from 1e-9 to 1000; got 0'],
     ['--memory-limit lots', 2, '--memory-limit must be a number of bytes such as 8GB'],

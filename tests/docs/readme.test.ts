@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { mechanisms } from '../../src/attention/index.js';
 import { layerKinds, layersMarkdown, markdown } from '../../src/cli/commands/mechanisms.js';
+import { stacksMarkdown } from '../../src/cli/commands/presets.js';
 import { scope } from '../../src/index.js';
 import { runExample } from './examples.js';
 
@@ -20,4 +21,6 @@ test('the table of mechanisms is the registry: subquad mechanisms --markdown', (
   expect(table).toBe(markdown(mechanisms));
   const [, layers] = /<!-- layers -->\n([\s\S]*?)<!-- end of layers -->/.exec(readme)!;
   expect(layers).toBe(layersMarkdown(layerKinds()));
+  const [, stacks] = /<!-- stacks -->\n([\s\S]*?)<!-- end of stacks -->/.exec(readme)!;
+  expect(stacks).toBe(stacksMarkdown());
 });

@@ -144,6 +144,11 @@ onEveryDevice((on) => {
     const some = await perplexity({ ...call, mode: 'sliding', maxTokens: 7 });
     expect(some).toMatchObject({ tokens: 6, windows: 3 });
     expect(some.natsPerToken).toBeCloseTo(harmonic(3, 4) / 2, 12);
+    // a model that says nothing of the first places of a window is asked of the last alone
+    const last = { ...call, model: Object.assign(new Places(), { predicts: () => 1 }) };
+    const few = await perplexity({ ...last, mode: 'separate' });
+    expect(few).toMatchObject({ tokens: 3, natsPerToken: 1 / 4 });
+    expect(await perplexity({ ...last, mode: 'sliding' })).toMatchObject({ tokens: 9, stride: 1, natsPerToken: 1 / 4 });
   });
 
   test('equal bits again, and progress to the end', async () => {

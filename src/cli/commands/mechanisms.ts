@@ -11,6 +11,7 @@ import { type Io, UsageError } from '../io.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { definitions, table } from '../table.js';
+import { describedStacks, stackLines, stacksMarkdown } from './presets.js';
 
 const WHO = 'subquad mechanisms';
 
@@ -41,9 +42,11 @@ function run(argv: readonly string[], io: Io): Promise<number> {
     throw new UsageError(`${WHO}: --json and --markdown exclude each other.`);
   // what else a layer has is of no family
   const layers = values.family.length === families.length ? layerKinds() : [];
-  if (values.markdown) io.data(`${markdown(chosen)}${layers.length > 0 ? `\n${layersMarkdown(layers)}` : ''}`);
-  else if (values.json !== undefined) {
-    jsonOutput(WHO, values.json, io)?.write([...chosen.map(described), ...layers.map(describedLayer)]);
+  if (values.markdown) {
+    io.data(`${markdown(chosen)}${layers.length > 0 ? `\n${layersMarkdown(layers)}\n${stacksMarkdown()}` : ''}`);
+  } else if (values.json !== undefined) {
+    const stacks = layers.length > 0 ? describedStacks() : [];
+    jsonOutput(WHO, values.json, io)?.write([...chosen.map(described), ...layers.map(describedLayer), ...stacks]);
   } else io.out(render(chosen, styleFor(io, io.outTerminal)));
   return Promise.resolve(0);
 }
@@ -146,7 +149,7 @@ function render(chosen: readonly Mechanism[], style: Style): string {
     style,
     ({ family }) => family,
   );
-  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n\n${layerLists(style)}`;
+  return `${text}\n${chosen.length} mechanisms; subquad show NAME explains one.\n\n${layerLists(style)}\n${stackList(style)}`;
 }
 
 const titles = {
@@ -165,5 +168,8 @@ function layerLists(style: Style): string {
     })
     .join('\n');
 }
+
+const stackList = (style: Style): string =>
+  `${style.bold('Whole stacks, train --preset NAME')}\n${definitions(stackLines(), style)}`;
 
 export const mechanisms: Command = { summary: 'the table of all mechanisms', help, run };

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { describe } from '../../core/describe.js';
 import { isStream } from '../../core/files/read.js';
 import { MASKING, vocabularyOf } from '../../data/index.js';
-import { kinds, positionNames, preset, presets, residualKinds } from '../../models/index.js';
+import { kinds, positionNames, presetOf, presets, residualKinds, type Preset } from '../../models/index.js';
 import { objectives, vocabularyFor } from '../../studies/objective.js';
 import { CONFIG, configOf } from '../../studies/train.js';
 import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
@@ -24,7 +24,11 @@ export const options = {
     value: 'FILE.json',
     help: 'sections model, data and train; the options below come before it',
   },
-  preset: { takes: 'choice', choices: Object.keys(presets), help: 'sizes to begin with; default tiny' },
+  preset: {
+    takes: 'choice',
+    choices: Object.keys(presets),
+    help: 'sizes, or a whole stack, to begin with; default tiny.\nSee below, and subquad mechanisms',
+  },
   objective: {
     takes: 'choice',
     choices: objectives,
@@ -174,7 +178,8 @@ function resumed(who: string, folder: string, { minutes }: Values<typeof options
 
 function beginning(values: Values<typeof options>, io: Io): Section {
   const file: Section = values.config === undefined ? {} : { ...readJson(resolve(io.cwd, values.config)) };
-  return { ...file, model: { ...preset(values.preset ?? 'tiny'), ...sectionOf(file, 'model') } };
+  const { model, objective }: Preset = presetOf(values.preset ?? 'tiny');
+  return { ...(objective && { objective }), ...file, model: { ...model, ...sectionOf(file, 'model') } };
 }
 
 /** A section that is none is left for the configuration's own check. */
@@ -189,6 +194,12 @@ const given = (flags: Section): Section =>
 
 function modelFlags(who: string, values: Values<typeof options>, section: Section): Section {
   const { kind, length, layers, width, heads, dropout, position, residual } = values;
+  if (layers !== undefined && Array.isArray(section['layers'])) {
+    const listed = section['layers'].length;
+    throw new UsageError(
+      `${who}: --layers: the ${listed} layers are listed one by one; leave it out, or list others in a --config.`,
+    );
+  }
   return given({
     kind,
     length,

@@ -13,6 +13,7 @@ import { jsonOutput } from '../json-output.js';
 import type { Command } from '../command.js';
 import { trainingReport } from '../../report/training.js';
 import { version } from '../version.js';
+import { presetLines } from './presets.js';
 import { options, readAsked } from './train-options.js';
 import { closing, heading, lasting, TrainProgress, UNITS } from './train-text.js';
 
@@ -27,7 +28,8 @@ const help: HelpText = {
   options,
   notes:
     'With --minutes, a few steps of the warm-up are timed, and config.json then holds a number of steps: the schedule depends on\n' +
-    'that number alone. A disk that is full while saving leaves the save before untouched; training goes on and tries again.',
+    'that number alone. A disk that is full while saving leaves the save before untouched; training goes on and tries again.\n\n' +
+    `Presets, of which encoders fill in masked tokens and decoders go on with texts:\n${presetLines()}`,
   examples: [
     [WHO, 'ten minutes on the bundled novel'],
     [`${WHO} notes/ --mechanism sliding-window:radius=128 --length 2048`, 'your own texts, with a window'],
@@ -38,6 +40,7 @@ const help: HelpText = {
     ],
     [`${WHO} --objective masked --from subquad-run --out encoder`, 'an encoder from a decoder of the same sizes'],
     [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
+    [`${WHO} --preset funnel --minutes 10 --out funnel`, 'a whole stack; the others by their names'],
     [
       `${WHO} --preset small --residual reversible --precision bf16 --minutes 60 --out small`,
       'a larger model in less memory',
