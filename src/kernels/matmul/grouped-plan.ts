@@ -31,7 +31,9 @@ export function planGrouped({ count, groups, N, K }: GroupedShape, width: number
   const tile = registerTile(width).rows;
   const mean = Math.ceil(count / groups);
   const wanted = clamp(Math.floor((count * N * K) / least), 1, enough);
-  const blockRows = cut(mean, Math.ceil(mean / (tile * tallest)), tile);
+  // a block that is alone in its group packs B for itself: a group of twice the mean should still be one
+  const few = mean <= tile * tallest;
+  const blockRows = few ? cut(2 * mean, 1, tile) : cut(mean, Math.ceil(mean / (tile * tallest)), tile);
   const panel = panelColumns(width);
   const panels = Math.ceil(N / panel);
   const narrow = mean <= 2 * tile ? panel : narrowest;
@@ -45,7 +47,7 @@ export function planGrouped({ count, groups, N, K }: GroupedShape, width: number
   const blocks = full + groups + 1;
   return {
     rows: Math.min(tile, count),
-    packed: mean > blockRows,
+    packed: !few,
     blockRows,
     blocks,
     panels,

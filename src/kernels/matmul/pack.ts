@@ -2,6 +2,7 @@ import type { I32, Pointer, VectorBuilder } from '../../codegen/vector.js';
 import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
 import { registerTile } from '../tile.js';
+import { transpose } from '../transpose.js';
 import { panelColumns } from './layout.js';
 import { typedKernel } from '../typed-kernel.js';
 
@@ -111,13 +112,47 @@ function packRows(k: VectorBuilder, copy: PanelCopy): void {
   );
 }
 
-/** Columns are contiguous: some at a time, in stretches whose copies stay in the first cache level. */
+/** Columns are contiguous: squares of whole panels are turned in registers, what is left goes some columns at a time. */
 function packColumns(k: VectorBuilder, copy: PanelCopy): void {
+  const first = k.variable('i32', 0);
+  if (copy.dtype === 'f32') {
+    k.if(k.ge(copy.columns, panelColumns(k.width)), () => {
+      k.assign(first, k.and(copy.length, -k.width));
+      k.loop(0, first, (step) => packSquares(k, copy, step), k.width);
+    });
+  }
+  packStretches(k, copy, first);
+}
+
+/** `width` rows of a whole panel. */
+function packSquares(k: VectorBuilder, copy: PanelCopy, step: I32): void {
+  const panel = panelColumns(k.width);
+  const rows = k.offset(copy.from, k.mul(step, copy.rowStride), 4);
+  const to = k.offset(copy.to, step, 4 * panel);
+  k.loop(
+    0,
+    panel,
+    (column) => {
+      const source = k.variable('pointer', k.offset(rows, k.mul(column, copy.columnStride), 4));
+      const columns = Array.from({ length: k.width }, () => {
+        const loaded = k.variable('vf', k.loadVF(source));
+        k.assign(source, k.offset(source, copy.columnStride, 4));
+        return loaded;
+      });
+      const target = k.offset(to, column, 4);
+      transpose(k, columns).forEach((row, i) => k.store(target, row, 4 * panel * i));
+    },
+    k.width,
+  );
+}
+
+/** Some columns at a time, from row `first` on, in stretches whose copies stay in the first cache level. */
+function packStretches(k: VectorBuilder, copy: PanelCopy, first: I32): void {
   const [lanes, stretch] = [8, 64];
   const panel = panelColumns(k.width);
   const element = bytesPerElement[copy.dtype];
   k.loop(
-    0,
+    first,
     copy.length,
     (step) => {
       const rows = k.offset(copy.from, k.mul(step, copy.rowStride), element);

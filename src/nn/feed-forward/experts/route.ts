@@ -3,6 +3,7 @@ import { uniform } from '../../../core/random.js';
 import type { StepSeed } from '../../../attention/index.js';
 import {
   add,
+  argmax,
   argsort,
   cast,
   concat,
@@ -71,7 +72,7 @@ export function route(logits: Tensor, groups: Groups, policy: RoutePolicy, train
   const [G, S, E] = logits.shape as [number, number, number];
   const k = policy.active;
   const [indices, kept, first, chosen, taken, tokens, places, ends] = decided(() => {
-    const own = topK(probabilities, k).indices;
+    const own = k === 1 ? argmax(probabilities, { axis: -1, keepDims: true }) : topK(probabilities, k).indices;
     const found = queued(own, gatesOf(probabilities, own, policy), groups, policy, training);
     return [own, found.kept, found.first, found.chosen, found.taken, ...orderOf(own, found.kept, E)];
   }) as unknown as readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
