@@ -31,10 +31,7 @@ const layers = [
   ['dense', feedForward('dense').create(sizes)],
   ...values.experts
     .split(',')
-    .map((experts) => [
-      `switch, ${experts} experts`,
-      feedForward('switch').create(sizes, room(Number(experts))),
-    ]),
+    .map((experts) => [`switch, ${experts} experts`, feedForward('switch').create(sizes, room(Number(experts)))]),
 ].map(([name, layer]) => ({ name, layer: layer.initialise({ device, seed: 1 }), times: new Map() }));
 
 const streamOf = (outcome) => outcome.stream ?? outcome;
@@ -60,7 +57,9 @@ for (const { name, layer } of layers.slice(1)) {
   const { stream, losses, statistics } = scope(() => noGradient(() => layer.eval().forward(x, { losses: true })));
   const load = await statistics.load.data();
   const share = (value) => ((100 * value * load.length) / 1).toFixed(0);
-  console.log(`${name}: loads of ${share(Math.min(...load))} to ${share(Math.max(...load))} % of the even share, dropped ${await statistics.dropped.item()}`);
+  console.log(
+    `${name}: loads of ${share(Math.min(...load))} to ${share(Math.max(...load))} % of the even share, dropped ${await statistics.dropped.item()}`,
+  );
   disposeAll([stream, losses, statistics]);
 }
 
@@ -81,7 +80,9 @@ for (const [what, run] of Object.entries(runs)) {
       one.times.set(what, times);
     }
   }
-  console.log(`${device.info.kind}, ${device.info.width} lanes, ${device.info.threads} threads, ${tokens} tokens × ${features} → ${hidden}: ${what}`);
+  console.log(
+    `${device.info.kind}, ${device.info.width} lanes, ${device.info.threads} threads, ${tokens} tokens × ${features} → ${hidden}: ${what}`,
+  );
   const [base] = layers.map(({ times }) => times.get(what));
   for (const { name, times } of layers) {
     const { clock, busy } = times.get(what);
