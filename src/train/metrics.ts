@@ -52,7 +52,8 @@ export interface EvaluationMetric {
 
 /**
  * What layers say of themselves, the mean over the steps since the line before: of experts, `load.L` of layer L has the share of choices that each
- * took, `dropped.L` that of choices without room, `entropy.L` the mean entropy of the router in nats.
+ * took, `dropped.L` that of choices without room, `entropy.L` the mean entropy of the router in nats; of a memory of product keys,
+ * `used.L` has the share of its values that a batch read, `usageKl.L` how far from evenly it read them, in nats.
  */
 export interface LayersMetric {
   readonly kind: 'layers';

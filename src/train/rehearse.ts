@@ -91,11 +91,13 @@ export async function rehearseTraining(config: ModelConfig, options: RehearseTra
     for (let steps = Math.ceil(remembered(config) / (accumulate * config.length)); steps > 0; steps--)
       await trainer.step();
     const steps: Pick<TrainingCost, 'peakBytes' | 'multiplyAdds' | 'work'>[] = [];
-    for (let phase = phases(config); phase > 0; phase--) {
+    for (let left = phases(config); left > 0; left--) {
       const before = device.counters.multiplyAdds;
       const earlier = new Map([...device.work].map(([name, own]) => [name, { ...own }]));
       const { peakBytes } = await trainer.step();
       steps.push({ peakBytes, multiplyAdds: device.counters.multiplyAdds - before, work: since(earlier, device.work) });
+      // from the second step on there is what the first one kept, such as what layers say of themselves
+      if (steps.length === 1 && device.ledger.live() > restBytes) left++;
     }
     const parameters = [...model.namedParameters().values()].reduce((sum, { value }) => sum + value.size, 0);
     const largest = steps.reduce((most, step) => (step.peakBytes > most.peakBytes ? step : most));

@@ -1,7 +1,7 @@
 import { variable, type Expression } from '../../codegen/expression/index.js';
 import { gumbelOf } from '../../attention/hashing/sort-logits.js';
 import { integer, number } from '../../attention/options.js';
-import { constantOf, learned, normalOf, unitUniform } from '../../attention/parameters.js';
+import { constantOf, learned, normalOf } from '../../attention/parameters.js';
 import type { StepSeed } from '../../attention/index.js';
 import { memoised } from '../../core/memo.js';
 import { uniform } from '../../core/random.js';
@@ -9,7 +9,8 @@ import { anything, atLeast, between, checkValues, refuse, wholeFrom } from '../.
 import { checkShape } from '../../core/shape.js';
 import { add, argmax, cast, dotRows, map, matmul, reshape, softmax, weighRows } from '../../ops/index.js';
 import { argument, mapNamed } from '../../ops/map.js';
-import { decided, scope, tensor, type Tensor } from '../../tensor/index.js';
+import { withNoise } from '../../ops/noise.js';
+import { decided, full, scope, tensor, type Tensor } from '../../tensor/index.js';
 import { noteBelow } from '../../tensor/integers.js';
 import { activate, activations, checkActivation, type ActivationName } from '../activation.js';
 import type { FeedForward } from '../layer.js';
@@ -106,9 +107,9 @@ export class OneOfBlocks extends Module implements FeedForward {
     const weights = softmax(logits);
     // one draw for the batch
     if (!(uniform(training.seed, `quantise ${training.purpose}`, 1)[0]! < quantProb)) return weights;
-    const noise = tensor(unitUniform(logits.shape, training.seed, training.purpose), logits.shape, {
-      device: logits.device,
-    });
+    // a half times 1 ± 1 is uniform on [0, 1); a row of the generator is that of a token
+    const halves = full([logits.shape[0]!, this.hidden], 0.5, { device: logits.device });
+    const noise = reshape(withNoise('OneOfBlocks', halves, training, 'jitter', { factor: 1 }), logits.shape);
     // the logarithm of the softmax is off by one number for all of a block, so the choice is the same
     const noisy = (): Tensor => map((l, u) => l.add(gumbelOf(u).mul(temperature)), logits, noise);
     return straightThrough(oneHot(chosen(logits, noisy), block), weights);

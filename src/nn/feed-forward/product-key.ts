@@ -1,5 +1,6 @@
 import { choice, flag, integer } from '../../attention/options.js';
 import { learned, normalOf, uniformOf } from '../../attention/parameters.js';
+import { withoutPadding } from '../../attention/patterns/without-padding.js';
 import { checkValues, flag as aFlag, oneOf, wholeFrom } from '../../core/requirements.js';
 import { checkShape } from '../../core/shape.js';
 import { cast, matmul, reshape, softmax, transpose, weighRows } from '../../ops/index.js';
@@ -14,6 +15,7 @@ import type { Outcome } from '../outcome.js';
 import type { Parameter } from '../parameter.js';
 import { checkRows } from '../rows.js';
 import { defineFeedForward } from './define.js';
+import { usageOf } from './memory-usage.js';
 import { nearestProducts } from './nearest-products.js';
 
 export const queryNorms = ['layer', 'batch', 'past', 'none'] as const;
@@ -83,7 +85,7 @@ export class ProductKeyMemory extends Module implements FeedForward {
   }
 
   /** @throws ShapeError unless x is `[..., features]`, or with lengths `[B, L, features]`. */
-  forward(x: Tensor, { lengths }: BranchContext = {}): Outcome {
+  forward(x: Tensor, { lengths, losses = false }: BranchContext = {}): Outcome {
     checkRows('ProductKeyMemory', this, x, this.features);
     const { keys, heads, knn, keyDim, sparse } = this.options;
     const rows = x.size / this.features;
@@ -97,8 +99,15 @@ export class ProductKeyMemory extends Module implements FeedForward {
       const perToken = (one: Tensor): Tensor => reshape(transpose(one, [1, 0, 2]), [rows, heads * knn]);
       const slots = perToken(pairs);
       noteBelow(slots, keys ** 2);
-      const out = weighRows(perToken(softmax(sums)), this.values.value, slots, { sparse });
-      return { ...beside, stream: reshape(cast(out, x.dtype), x.shape) };
+      const weights = perToken(softmax(sums));
+      const out = weighRows(weights, this.values.value, slots, { sparse });
+      const real = (): Tensor =>
+        reshape(withoutPadding(reshape(weights, [...x.shape.slice(0, -1), heads * knn]), lengths), weights.shape);
+      return {
+        ...beside,
+        ...(losses && { statistics: usageOf(real(), slots, keys ** 2) }),
+        stream: reshape(cast(out, x.dtype), x.shape),
+      };
     });
   }
 }

@@ -3,7 +3,7 @@ import { createModel, generate, openSession, readConfig, type Transformer } from
 import { adafactor, adamW, constantRate, Trainer, type TrainerOptions } from '../../../src/train/index.js';
 import type { HostBatch } from '../../../src/train/micro-batch.js';
 import type { NamedTensors } from '../../../src/train/optimisers/index.js';
-import { scope } from '../../../src/tensor/index.js';
+import { disposeAll, scope } from '../../../src/tensor/index.js';
 import type { Matrix } from '../../oracles/graph.js';
 import { productKeys } from '../../oracles/product-key.js';
 import { expectClose, expectSameBits } from '../../support/compare.js';
@@ -187,7 +187,7 @@ onEveryDevice((on) => {
     expect([...given.updates!.keys()].map((one) => one.path())).toEqual(
       [0, 1].flatMap((layer) => ['mean', 'variance'].map((name) => `stack.layers.${layer}.feedForward.norm.${name}`)),
     );
-    for (const one of [given.loss, ...given.updates!.values()]) one.dispose();
+    disposeAll([given.loss, given.statistics, given.updates]);
     model.dispose();
   });
 });

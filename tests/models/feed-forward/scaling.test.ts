@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { uniform as drawn } from '../../../src/core/random.js';
 import { createModel, generate, openSession, readConfig, type Transformer } from '../../../src/models/index.js';
 import { adamW, constantRate, Trainer } from '../../../src/train/index.js';
 import type { Matrix } from '../../oracles/graph.js';
 import { oneOfBlocks } from '../../oracles/one-of-blocks.js';
 import { onEveryDevice } from '../../support/devices.js';
+import { gumbelNoise } from '../../nn/feed-forward/gumbel.js';
 import { checkModel, tokensOf } from '../check.js';
 import { ModelOracle } from '../oracle.js';
 
@@ -23,13 +23,11 @@ const step = { seed: 3, step: 2 };
 
 /** A model whose feed-forward layers have one unit of each block, in training. */
 class BlocksOracle extends ModelOracle {
+  noise: readonly (readonly number[])[] = [];
+
   override feedForward(layer: number, x: Matrix): Matrix {
-    const path = `${this.at(layer)}.feedForward`;
-    const noise = Array.from(
-      drawn(step.seed, `OneOfBlocks ${step.step} ${path}`, x.rows * 12),
-      (u) => -options.temperature * Math.log(-Math.log(u + 2 ** -25)),
-    );
-    const p = (name: string): Matrix => this.parameter(`${path}.${name}`);
+    const p = (name: string): Matrix => this.parameter(`${this.at(layer)}.feedForward.${name}`);
+    const noise = this.noise[layer]!.map((one) => options.temperature * one);
     return oneOfBlocks(this.g, x, p, { block: options.block, mask: 'through', noise });
   }
 }
@@ -40,12 +38,22 @@ onEveryDevice((on) => {
     async (residual) => {
       const model = createModel(readConfig({ ...small, residual })) as Transformer;
       model.train(step);
+      const noise = await Promise.all(
+        [0, 1].map((layer) => {
+          const purpose = `OneOfBlocks ${step.step} stack.layers.${layer}.feedForward`;
+          return gumbelNoise(on.device, [8, 12], { seed: step.seed, purpose });
+        }),
+      );
       await checkModel(on.device, {
         name: residual,
         module: model,
         weights: [1],
         run: () => [model.loss({ tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, targets) }).loss],
-        oracle: (g, parameter) => [new BlocksOracle(g, model.config, parameter).loss(tokens, targets)],
+        oracle: (g, parameter) => {
+          const oracle = new BlocksOracle(g, model.config, parameter);
+          oracle.noise = noise;
+          return [oracle.loss(tokens, targets)];
+        },
       });
       model.dispose();
     },

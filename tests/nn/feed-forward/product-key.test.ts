@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ProductKeyMemory, productKey, type ProductKeyOptions } from '../../../src/nn/feed-forward/product-key.js';
+import { usageOf } from '../../../src/nn/feed-forward/memory-usage.js';
 import { nearestProducts } from '../../../src/nn/feed-forward/nearest-products.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../../src/tensor/index.js';
 import type { Graph, Matrix } from '../../oracles/graph.js';
@@ -112,6 +113,43 @@ onEveryDevice((on) => {
       expectSameBits('rows', padded.stream, alone.stream);
       alone.updates.forEach((one, i) => expectSameBits('statistics', padded.updates[i]!, one));
     }
+  });
+
+  test('says how much of the memory a batch read, and how evenly, without its padding', async () => {
+    const count = 8;
+    const said = async (weights: readonly number[], slots: readonly number[]) => {
+      const of = scope(() =>
+        usageOf(
+          tensor(weights, [weights.length], { device: on.device }),
+          tensor(Int32Array.from(slots), [slots.length], { device: on.device }),
+          count,
+        ),
+      );
+      const numbers = [await of['used']!.item(), await of['usageKl']!.item()];
+      disposeAll(of);
+      return numbers;
+    };
+    expectClose('one value', await said([0.3, 0.7], [5, 5]), [1 / 8, Math.log(8)]);
+    expectClose('all', await said(new Array<number>(8).fill(0.5), [0, 1, 2, 3, 4, 5, 6, 7]), [1, 0], {
+      budget: 2 ** -20,
+    });
+    // shares of 1/4 and 3/4; what has no weight is not read
+    const want = [2 / 8, Math.log(8) + 0.25 * Math.log(0.25) + 0.75 * Math.log(0.75)];
+    expectClose('two', await said([1, 1, 2, 0], [1, 2, 2, 3]), want, { budget: 2 ** -20 });
+    const memory = new ProductKeyMemory(features, { ...small, keys: 20 });
+    fill(memory, on.device, 3);
+    const used = async (rows: number, lengths?: readonly number[]) => {
+      const x = uniform(5, 6 * features).subarray(0, rows * features);
+      const outcome = scope(() =>
+        memory.forward(tensor(x, [1, rows, features], { device: on.device }), { lengths, losses: true }),
+      );
+      const share = await outcome.statistics!['used']!.item();
+      disposeAll([outcome.stream, outcome.statistics]);
+      return share;
+    };
+    expect(await used(6, [3])).toBe(await used(3));
+    expect(await used(6)).toBeGreaterThan(await used(3));
+    memory.dispose();
   });
 
   test('equal bits for every number of threads', async () => {
