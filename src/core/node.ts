@@ -10,6 +10,7 @@ interface Builtins {
   readonly 'node:url': typeof import('node:url');
   readonly 'node:v8': typeof import('node:v8');
   readonly 'node:worker_threads': typeof import('node:worker_threads');
+  readonly 'node:zlib': typeof import('node:zlib');
 }
 
 const host = globalThis as unknown as {

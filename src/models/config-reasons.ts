@@ -7,6 +7,7 @@ import { pooledRows } from '../nn/row-pooling.js';
 import { feedForwardSizes, mixerSizes } from './config-layers.js';
 import { ofOneLayer, poolsBy } from './config-pooling.js';
 import { feedForwardSection, type Given } from './config-sections.js';
+import { headReasons } from './head.js';
 import { positionNames, type ModelConfig } from './model-config.js';
 
 /** Keys of `position` that one method alone takes. */
@@ -36,6 +37,7 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
   const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
   const faults = [
     ...ofOneLayer(config),
+    ...headReasons(config),
     outputs > vocabulary && `outputs must be at most vocabulary ${vocabulary}; got ${outputs}`,
     !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
     headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,

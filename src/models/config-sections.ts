@@ -13,6 +13,7 @@ import {
 import { factoredOptions } from '../nn/factored.js';
 import { activations } from '../nn/index.js';
 import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
+import { headSection } from './head.js';
 import { kinds, positionNames, residualKinds, type ModelConfig } from './model-config.js';
 
 export type Given = Readonly<Record<string, unknown>>;
@@ -48,6 +49,7 @@ export const top: Requirements = {
   tied: flag,
   lossChunk: wholeFrom(0),
   memory: plainObject,
+  head: plainObject,
 };
 
 /** What a section takes. `word` is the key that a word alone stands for: it must be given, unless it has a default. */
@@ -99,6 +101,7 @@ export const sections: Readonly<Record<string, Section>> = {
   },
   norm: { keys: { kind: oneOf(['layer', 'rms']), place: oneOf(['pre', 'post']), epsilon: positive } },
   residual: { word: 'kind', keys: { kind: oneOf(residualKinds), every: wholeFrom(0) } },
+  head: { keys: headSection },
   memory: { keys: { length: wholeFrom(0), compressed: wholeFrom(0), ratio: wholeFrom(1) } },
 };
 

@@ -8,6 +8,7 @@ import { layersOf, mixerSizes, splitLayers, withLayer } from './config-layers.js
 import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
+import { headOf } from './head.js';
 import { layerSections, type LayerConfig, type ModelConfig, type ModelKind } from './model-config.js';
 import { projectionOf, projectionReasons } from './config-projection.js';
 import { rowCounts, type RowChange } from './row-counts.js';
@@ -150,6 +151,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     feedForward: feedForwardSection(width, given['feedForward']!),
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },
     residual: { kind: 'plain', every: 0, ...given['residual'] },
+    ...(json['head'] !== undefined && { head: headOf(kind, given['head']!) }),
     memory: {
       length: recurrent ? length : 0,
       compressed: kind === 'compressive-transformer' ? Math.ceil(length / 4) : 0,

@@ -1,6 +1,7 @@
 import { CapabilityError } from '../core/errors.js';
 import { checkValue, made } from '../core/requirements.js';
 import { Module } from '../nn/index.js';
+import { Classifier } from './classifier.js';
 import { CompressiveTransformer } from './compressive.js';
 import { EncoderDecoder } from './encoder-decoder.js';
 import { checkConfig, type ModelConfig } from './config.js';
@@ -11,12 +12,13 @@ import { Transformer } from './transformer.js';
 
 /**
  * The model that a configuration describes, without values yet: `initialise` or `load` it. An encoder is trained on what its batches hide or
- * ask for; the batches of an encoder–decoder have a `source` (`PairBatch`).
+ * ask for; the batches of an encoder–decoder have a `source` (`PairBatch`), those of a model with a `head` a class for each text.
  *
  * @throws OptionError for what is not a whole configuration.
  */
 export function createModel(config: ModelConfig): LanguageModel {
   checkConfig('createModel', config);
+  if (config.head) return new Classifier(config);
   switch (config.kind) {
     case 'decoder':
     case 'encoder':

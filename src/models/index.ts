@@ -1,3 +1,4 @@
+export { Classifier } from './classifier.js';
 export { CompressiveTransformer } from './compressive.js';
 export {
   kinds,
@@ -10,6 +11,7 @@ export {
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
 export { preset, presetOf, presets, type Preset, type PresetName } from './presets.js';
+export { pools, type HeadConfig, type Pool } from './head.js';
 export { createModel, openSession } from './create.js';
 export { EncoderDecoder, type PairBatch, type SourceOptions } from './encoder-decoder.js';
 export type { LayerMemory } from './memory.js';

@@ -1,6 +1,8 @@
 import type { FactoredOptions } from '../nn/factored.js';
 import type { ActivationName, NormKind, PositionOptions, RowPooling } from '../nn/index.js';
 
+import type { HeadConfig } from './head.js';
+
 export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
 export type ModelKind = (typeof kinds)[number];
 export const positionNames = ['none', 'sinusoidal', 'learned', 'rope', 'alibi', 't5', 'transformer-xl'] as const;
@@ -70,6 +72,8 @@ export interface ModelConfig {
   readonly tied: boolean;
   /** Tokens whose logits live at a time in the loss; 0: all. */
   readonly lossChunk: number;
+  /** Of a model that tells classes: how many there are, and what of the text they are read from. */
+  readonly head?: HeadConfig;
   /** Of models with memory: tokens of the segments before, and those kept compressed. */
   readonly memory: { readonly length: number; readonly compressed: number; readonly ratio: number };
 }

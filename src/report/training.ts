@@ -1,6 +1,7 @@
 import type { EvaluationMetric, Metric, SessionMetric, StepMetric, StopMetric } from '../train/metrics.js';
 import * as format from './format.js';
 import { card } from './charts.js';
+import { confusionTable } from './confusion.js';
 import { type Curve, curveChart, type CurveChart, type Point } from './curve-chart.js';
 import { markup, type Markup } from './html.js';
 import { facts, page } from './page.js';
@@ -18,6 +19,8 @@ export interface TrainingReportOptions {
   readonly command?: string | undefined;
   /** What bits are of; default `'byte'`. */
   readonly unit?: string;
+  /** Names of the classes that are told apart. */
+  readonly classes?: readonly string[];
   /** Bits per byte of a 5-gram on the validation part. */
   readonly fiveGram?: number | undefined;
 }
@@ -52,6 +55,7 @@ export function trainingReport(options: TrainingReportOptions): string {
     <section class="findings" aria-label="Findings">${findings(run, fiveGram).map((one) => markup`<p>${one}</p>`)}</section>
     <h2>Curves</h2>
     ${run.steps.length === 0 ? markup`<p class="note">There is no step yet.</p>` : markup`<div class="charts">${charts(run, fiveGram)}</div>`}
+    ${confusion(run, options.classes)}
     <h2>Figures</h2>
     ${facts(figures(run))}
     <h2>Configuration</h2>
@@ -73,10 +77,12 @@ function lead({ steps, sessions, stop }: Run): string {
 function findings({ steps, evaluations, unit }: Run, fiveGram: number | undefined): string[] {
   const out: string[] = [];
   const known = evaluations.filter(({ bitsPerByte }) => bitsPerByte !== null);
-  const best = known.reduce<EvaluationMetric | undefined>(
+  const least = known.reduce<EvaluationMetric | undefined>(
     (low, one) => (low === undefined || one.bitsPerByte! < low.bitsPerByte! ? one : low),
     undefined,
   );
+  // accuracy may have decided
+  const best = [...known].reverse().find((one) => one.best) ?? least;
   if (best !== undefined) {
     const last = known.at(-1)!;
     const since =
@@ -98,6 +104,19 @@ function findings({ steps, evaluations, unit }: Run, fiveGram: number | undefine
   const skipped = steps.filter(({ skipped: was }) => was).length;
   if (skipped > 0) out.push(`${format.count(skipped, 'step')} overflowed in f16 and moved nothing.`);
   return out;
+}
+
+/** Of the best evaluation that has it. */
+function confusion({ evaluations }: Run, classes: readonly string[] = []): Markup | undefined {
+  const counted = evaluations.filter((one) => one.confusion !== undefined);
+  const found = [...counted].reverse().find(({ best }) => best) ?? counted.at(-1);
+  if (found === undefined) return undefined;
+  return markup`<h2>Classes</h2>
+    <p class="note">
+      Of the best evaluation, step ${format.integer(found.step)}: accuracy ${(100 * found.accuracy!).toFixed(1)} %, macro F1
+      ${(found.macroF1 ?? 0).toFixed(3)}.
+    </p>
+    ${confusionTable(classes, found.confusion!)}`;
 }
 
 const hitsOf = ({ accuracy }: EvaluationMetric): string =>

@@ -79,7 +79,7 @@ function novelParts(
 }
 
 /** The section `data` of a run's configuration, which may stand beside an exported model too. */
-function dataOf(json: Readonly<Record<string, Json>>): DataSettings | undefined {
+export function dataOf(json: Readonly<Record<string, Json>>): DataSettings | undefined {
   const { data } = json;
   return data === undefined ? undefined : readTrainConfig({ data }).data;
 }

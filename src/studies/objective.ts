@@ -7,13 +7,21 @@ import { checkNextToken } from '../models/create.js';
 import { createModel, Transformer, type ModelConfig } from '../models/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { HostBatch, HostInput } from '../train/micro-batch.js';
+import { CLASSIFICATION, classification, faultsOfClassification, type Classification } from './classification.js';
 
-/** What a model is trained to predict: each next token, or what a text hides. */
-export type Objective = { readonly name: 'next' } | ({ readonly name: 'masked' } & Masking);
-export const objectives = ['next', 'masked'] as const satisfies readonly Objective['name'][];
+/** What a model is trained to predict: each next token, what a text hides, or the class of a text or image. */
+export type Objective =
+  | { readonly name: 'next' }
+  | ({ readonly name: 'masked' } & Masking)
+  | ({ readonly name: 'classify' } & Classification);
+export const objectives = ['next', 'masked', 'classify'] as const satisfies readonly Objective['name'][];
 
 type Given = Readonly<Record<string, unknown>>;
-const options: Readonly<Record<Objective['name'], Requirements>> = { next: {}, masked: masking };
+const options: Readonly<Record<Objective['name'], Requirements>> = {
+  next: {},
+  masked: masking,
+  classify: classification,
+};
 
 /** An objective from JSON, where its name may stand for it. What is wrong is added to the reasons. */
 export function readObjective(given: unknown, reasons: string[]): Objective {
@@ -22,15 +30,22 @@ export function readObjective(given: unknown, reasons: string[]): Objective {
     reasons.push('objective must be a name, or an object such as { "name": "masked" }');
     return { name: 'next' };
   }
-  const { name = 'next', ...rest } = own;
+  const { name = 'next', ...others } = own;
+  const rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null && value !== undefined));
   const unnamed = reasonsAgainst({ name }, { name: oneOf(objectives) }, [], 'objective');
   const wrong =
     unnamed.length > 0 ? unnamed : reasonsAgainst(rest, options[name as Objective['name']], [], 'objective');
   reasons.push(...wrong);
   if (wrong.length > 0 || name === 'next') return { name: 'next' };
-  const complete = { ...MASKING, ...(rest as Partial<Masking>) };
-  reasons.push(...faultsOfMasking(complete).map((fault) => `objective: ${fault}`));
-  return { name: 'masked', ...complete };
+  const add = (faults: readonly string[]): unknown => reasons.push(...faults.map((fault) => `objective: ${fault}`));
+  if (name === 'classify') {
+    const settings = { ...CLASSIFICATION, ...(rest as Partial<Classification>) };
+    add(faultsOfClassification(settings));
+    return { name, ...settings };
+  }
+  const settings = { ...MASKING, ...(rest as Partial<Masking>) };
+  add(faultsOfMasking(settings));
+  return { name: 'masked', ...settings };
 }
 
 /** Tokens of a model of a text that has so many: a mask token beyond them, where the text is masked. */
@@ -39,6 +54,7 @@ export const vocabularyFor = (name: unknown, tokens = VOCABULARY): number => tok
 /** What the section `model` has by default. */
 export function modelFor({ name }: Objective, given: Given): Given {
   if (name === 'next') return given;
+  if (name === 'classify') return { kind: 'encoder', ...given };
   const { vocabulary = vocabularyFor(name) } = given;
   return { kind: 'encoder', vocabulary, ...(typeof vocabulary === 'number' && { outputs: vocabulary - 1 }), ...given };
 }
@@ -48,10 +64,16 @@ export function checkObjective(objective: Objective, config: ModelConfig, tokeni
   if (objective.name === 'next') {
     if (config.kind === 'encoder') {
       throw new CapabilityError(
-        'training: kind encoder sees the tokens that it would predict; take kind decoder, or objective masked.',
+        'training: kind encoder sees the tokens that it would predict; take kind decoder, or objective masked or classify.',
       );
     }
     return checkNextToken(config);
+  }
+  if (objective.name === 'classify') {
+    if (config.kind === 'encoder' || config.kind === 'decoder') return;
+    throw new CapabilityError(
+      `training: objective classify is for kinds encoder and decoder; got kind ${config.kind}. Take one of them.`,
+    );
   }
   const who = 'training: objective masked';
   if (config.kind !== 'encoder') {
@@ -103,6 +125,10 @@ export function rehearsalBatch(
     data: new Int32Array(batchSize * columns),
     shape: [batchSize, columns],
   });
+  if (objective.name === 'classify') {
+    const classes = { data: new Int32Array(batchSize), shape: [batchSize] };
+    return { inputs: { tokens: ints(length), targets: classes }, counted: batchSize };
+  }
   const few = maskedOf(length, objective.share);
   return { inputs: { tokens: ints(length), places: ints(few), targets: ints(few) }, counted: batchSize * few };
 }

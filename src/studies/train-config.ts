@@ -145,7 +145,7 @@ export function readTrainConfig(given: GivenConfig): TrainConfig {
   const objective = readObjective(given.objective, reasons);
   const model = tried(reasons, () => readConfig(modelFor(objective, ofModel)));
   if (reasons.length > 0) throw refusal(reasons);
-  const settings = completeTrain(ofTrain, reasons);
+  const settings = completeTrain(ofTrain, objective, reasons);
   reasons.push(...contradictionsOf(settings, ofTrain));
   if (reasons.length > 0) throw refusal(reasons);
   const texts = { texts: [], tokeniser: null, validation: 0.1, documents: 'joined', ...ofData } as DataSettings;
@@ -165,7 +165,7 @@ function tried<T>(reasons: string[], body: () => T): T | undefined {
   }
 }
 
-function completeTrain(given: Given, reasons: string[]): TrainSettings {
+function completeTrain(given: Given, { name: predicted }: Objective, reasons: string[]): TrainSettings {
   const optimiser = readOptimiser(given['optimiser'] ?? 'adamW', reasons);
   const steps = (given['steps'] ?? null) as number | null;
   const minutes = steps === null ? DEFAULT_MINUTES : null;
@@ -182,7 +182,8 @@ function completeTrain(given: Given, reasons: string[]): TrainSettings {
     precision: 'f32',
     seed: 0,
     evaluateEvery: null,
-    evaluateWindows: 64,
+    // a class is one target, a window many
+    evaluateWindows: predicted === 'classify' ? 2048 : 64,
     saveEvery: null,
     patience: 0,
     from: null,
@@ -233,6 +234,11 @@ const FREE: ReadonlySet<string> = new Set([
   'train.from',
   // the text itself is compared, wherever it lies
   'data.texts',
+  'objective.images',
+  'objective.labels',
+  'objective.held',
+  'objective.heldImages',
+  'objective.heldLabels',
   // where a mechanism of your own lies; what it is, is its file's own business
   'model.mechanism.plugin',
 ]);

@@ -11,13 +11,18 @@ import {
   splitCorpus,
   tokeniseCorpus,
   type TokenSource,
+  VOCABULARY,
 } from '../data/index.js';
-import type { ModelConfig } from '../models/index.js';
+import { LabelledBatches } from '../data/labelled/buckets.js';
+import type { DeviceInfo } from '../devices/index.js';
+import { readConfig, type ModelConfig } from '../models/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
 import { lastBatches } from '../data/last-batches.js';
 import { BUNDLED_TEXT } from './bundled.js';
+import { openLabelled } from './labelled-parts.js';
 import { rowsOf, type Objective } from './objective.js';
+import { paddingOf } from './padding.js';
 import type { TrainConfig } from './train-config.js';
 
 /** What a run reads. */
@@ -28,11 +33,13 @@ export interface TrainData {
   readonly bytesPerToken: number;
   /** What tells this text from another. */
   readonly fingerprint: Json;
-  /** The texts as bytes, whatever tokens are. */
-  readonly corpora: { readonly train: Corpus; readonly validation: Corpus | undefined };
+  /** The texts as bytes, whatever tokens are; undefined of examples with labels. */
+  readonly corpora?: { readonly train: Corpus; readonly validation: Corpus | undefined };
   /** Of all texts. */
   readonly bytes: number;
   readonly files: number;
+  /** What there is to say of it, for people. */
+  readonly notes?: readonly string[];
 }
 
 /** Bytes of a document that its fingerprint reads: all of a short one, blocks all over a longer one. */
@@ -84,7 +91,7 @@ function asked(
   seed: number,
 ): Pick<TrainData, 'batches' | 'validation'> {
   const { outputs, length } = model;
-  if (objective.name === 'next') {
+  if (objective.name !== 'masked') {
     const rows = rowsOf(model);
     if (rows === length) return { batches: windows, validation: held };
     return { batches: lastBatches(windows, rows), validation: held && lastBatches(held, rows) };
@@ -159,3 +166,46 @@ function fingerprintOf(corpus: Corpus): Json {
     return { bytes: length, sha256: hash.digest('hex') };
   });
 }
+
+/** Examples with classes, in batches of about one length; the configuration with what was found: classes, words, sizes of the model. */
+export async function openExamples(
+  asked: TrainConfig & { readonly objective: { readonly name: 'classify' } },
+  like: Pick<DeviceInfo, 'width' | 'threads'>,
+): Promise<{ readonly config: TrainConfig; readonly data: TrainData }> {
+  const { model: wanted, data, objective, train } = asked;
+  const { texts, tokeniser, validation } = data;
+  const { length } = wanted;
+  const parts = await openLabelled(objective, { texts, tokeniser, validation, length });
+  const { classes, words } = parts;
+  const vocabulary = words.length > 0 ? words.length + 1 : tokeniser === null ? VOCABULARY : wanted.vocabulary;
+  const { pool } = objective;
+  const head = { ...wanted.head, classes: classes.length, ...(pool && { pool }) };
+  const model = readConfig({ ...wanted, vocabulary, head });
+  const { held } = parts;
+  const { lengths, refused } = paddingOf(model, held ? [parts.train, held] : [parts.train], like);
+  const { batch: batchSize, seed } = train;
+  const count = parts.train.labels.length;
+  const notes = [
+    `${format(count)} examples of ${classes.length} classes, ${format(held?.labels.length ?? 0)} to evaluate on`,
+    ...parts.reading,
+    ...(parts.cut > 0
+      ? [`${format(parts.cut)} examples are cut to the ${format(length)} tokens that the model takes`]
+      : []),
+    ...(lengths && lengths.length > 1 ? [`padded to lengths of ${lengths.join(', ')}`] : []),
+    ...(refused === undefined ? [] : [`batches are of one length each, since nothing can be padded: ${refused}`]),
+  ];
+  return {
+    config: { ...asked, model, objective: { ...objective, classes, words } },
+    data: {
+      batches: new LabelledBatches(parts.train, { batchSize, lengths, shuffled: { seed } }),
+      validation: held && new LabelledBatches(held, { batchSize, lengths }),
+      bytesPerToken: 1,
+      fingerprint: parts.fingerprint,
+      bytes: parts.bytes,
+      files: parts.files,
+      notes,
+    },
+  };
+}
+
+const format = (count: number): string => count.toLocaleString('en');

@@ -15,9 +15,10 @@ import { runTraining, type RunResult, tracesOf } from '../train/run.js';
 import type { Evaluated, Limits, Timed } from '../train/run-options.js';
 import { Trainer } from '../train/trainer.js';
 import { MOST_COUNTED } from './evaluate.js';
-import { checkObjective, rehearsalBatch } from './objective.js';
+import { Confusion } from './confusion.js';
+import { checkObjective, type Objective, rehearsalBatch } from './objective.js';
 import { checkResumed, PROBE, readTrainConfig, settingsOf, type TrainConfig } from './train-config.js';
-import { openData, type TrainData } from './train-data.js';
+import { openData, openExamples, type TrainData } from './train-data.js';
 import { optimiserOf, scheduleOf } from './train-optimiser.js';
 
 /** What is known before the first step. */
@@ -27,7 +28,7 @@ export interface TrainStart {
   readonly tokensPerStep: number;
   /** Most bytes that a step will hold. */
   readonly predictedBytes: number;
-  readonly data: Pick<TrainData, 'bytes' | 'files'>;
+  readonly data: Pick<TrainData, 'bytes' | 'files' | 'notes'>;
   /** What was taken of the model that the run begins from. */
   readonly from: CarriedOver | undefined;
 }
@@ -68,9 +69,13 @@ export function configOf(folder: string): TrainConfig {
  *
  * @throws OptionError for a text or settings that do not fit, or another run's folder; what a run throws.
  */
-export async function train(device: Device, asked: TrainConfig, options: TrainOptions): Promise<TrainResult> {
+export async function train(device: Device, given: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
-  checkObjective(asked.objective, asked.model, asked.data.tokeniser);
+  checkObjective(given.objective, given.model, given.data.tokeniser);
+  // what is predicted of examples decides the sizes of the model
+  if (isOfClasses(given)) onProgress?.('reading the examples');
+  const found = isOfClasses(given) ? await openExamples(given, device.info) : undefined;
+  const asked = found?.config ?? given;
   if (resume) checkResumed(folder, configOf(folder), asked);
   else {
     const traces = existsSync(join(folder, CONFIG)) ? 'a run' : tracesOf(folder);
@@ -84,8 +89,8 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   // what goes wrong is thrown where it is awaited
   compiled.catch(() => undefined);
   let config: TrainConfig = { ...asked, model: fitted };
-  onProgress?.('reading the text');
-  const data = await openData(config, folder, onProgress);
+  if (found === undefined) onProgress?.('reading the text');
+  const data = found?.data ?? (await openData(config, folder, onProgress));
   onProgress?.('drawing the weights and compiling kernels');
   const model = createModel(config.model).initialise({ device, seed: config.train.seed });
   try {
@@ -119,7 +124,6 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
       const { steps } = config.train;
       const { evaluateWindows: windows } = config.train;
       const batches = data.validation;
-      const counts = config.objective.name !== 'next';
       const bitsPerByte = (loss: number): number => loss / Math.LN2 / data.bytesPerToken;
       await compiled;
       const result = await runTraining({
@@ -128,7 +132,7 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
         resume,
         trainer,
         limits: steps === null ? timed(config, settle) : settle(steps),
-        evaluate: batches && (() => evaluated({ device, model, batches, windows, precision }, counts)),
+        evaluate: batches && (() => evaluated({ device, model, batches, windows, precision }, config.objective)),
         bitsPerByte,
         saveEvery: saveEvery ?? undefined,
         patience,
@@ -157,18 +161,43 @@ export async function train(device: Device, asked: TrainConfig, options: TrainOp
   }
 }
 
-/** The loss of the validation part, and which share of its targets is predicted, where that is counted. */
-async function evaluated(options: EvaluateOptions, counts: boolean): Promise<Evaluated> {
-  if (!counts) return evaluate(options);
-  let hits = 0;
-  const onPredictions = (predictions: ArrayLike<number>, targets: ArrayLike<number>): void => {
-    for (let i = 0; i < targets.length; i++) hits += Number(predictions[i] === targets[i]);
+const isOfClasses = (
+  config: TrainConfig,
+): config is TrainConfig & { readonly objective: { readonly name: 'classify' } } =>
+  config.objective.name === 'classify';
+
+/** More classes than that make a table that nobody reads. */
+const MOST_CLASSES = 100;
+
+/** The loss of the validation part, and what of its targets was predicted, where that is counted. */
+async function evaluated(options: EvaluateOptions, objective: Objective): Promise<Evaluated> {
+  if (objective.name === 'next') return evaluate(options);
+  if (objective.name === 'masked') {
+    let hits = 0;
+    const onPredictions = (predictions: ArrayLike<number>, targets: ArrayLike<number>): void => {
+      for (let i = 0; i < targets.length; i++) hits += Number(predictions[i] === targets[i]);
+    };
+    const found = await evaluate({ ...options, onPredictions });
+    return { ...found, more: { accuracy: hits / found.tokens } };
+  }
+  const { classes, best } = objective;
+  const confusion = new Confusion(classes.length);
+  const found = await evaluate({
+    ...options,
+    onPredictions: (predictions, targets) => confusion.add(predictions, targets),
+  });
+  const { matrix, ...scores } = confusion.scores();
+  return {
+    ...found,
+    windows: found.tokens,
+    ...(best === 'accuracy' && { score: -scores.accuracy }),
+    more: { ...scores, ...(classes.length <= MOST_CLASSES && { confusion: matrix }) },
   };
-  const found = await evaluate({ ...options, onPredictions });
-  return { ...found, more: { accuracy: hits / found.tokens } };
 }
 
-function fiveGramOf({ corpora: { train, validation } }: TrainData): number | null {
+function fiveGramOf({ corpora }: TrainData): number | null {
+  if (corpora === undefined) return null;
+  const { train, validation } = corpora;
   if (validation === undefined || train.size > MOST_COUNTED) return null;
   return new Ngram(train).score(validation).bitsPerByte;
 }

@@ -44,6 +44,9 @@ export interface EvaluationMetric {
   readonly windows: number;
   /** Share of the targets that were predicted, where it was counted. */
   readonly accuracy?: number;
+  /** Of classes: the mean F1 of those that occur, and how often which was taken for which, `[target][prediction]`. */
+  readonly macroF1?: number;
+  readonly confusion?: readonly (readonly number[])[];
   readonly seconds: number;
   readonly elapsed: number;
   /** No evaluation before was better; these weights are kept in `best/`. */

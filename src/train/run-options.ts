@@ -22,8 +22,10 @@ export interface Timed {
 
 /** What an evaluation found. */
 export interface Evaluated extends Pick<Evaluation, 'loss' | 'windows'> {
+  /** What is least in the best evaluation; default the loss. */
+  readonly score?: number;
   /** What else is written to its record. */
-  readonly more?: Pick<EvaluationMetric, 'accuracy'>;
+  readonly more?: Pick<EvaluationMetric, 'accuracy' | 'macroF1' | 'confusion'>;
 }
 
 export interface RunOptions {

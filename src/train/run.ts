@@ -20,7 +20,12 @@ export interface RunResult {
   readonly best: Best | null;
 }
 
-type Best = { readonly step: number; readonly loss: number };
+type Best = {
+  readonly step: number;
+  readonly loss: number;
+  /** Where evaluations are compared by something else. */
+  readonly score?: number;
+};
 
 /** What a checkpoint keeps of a run beside the trainer. */
 type RunState = {
@@ -254,10 +259,11 @@ class Run {
     this.#state.evaluated = trainer.steps;
     if (evaluate === undefined) return;
     const begin = performance.now();
-    const { loss, windows, more } = await evaluate();
-    const best = loss < (this.#state.best?.loss ?? Infinity);
+    const { loss, windows, score, more } = await evaluate();
+    const before = this.#state.best;
+    const best = (score ?? loss) < (before?.score ?? before?.loss ?? Infinity);
     this.#state.since = best ? 0 : this.#state.since + 1;
-    if (best) this.#state.best = { step: trainer.steps, loss };
+    if (best) this.#state.best = { step: trainer.steps, loss, ...(score !== undefined && { score }) };
     this.#note({
       kind: 'evaluation',
       step: trainer.steps,

@@ -4,8 +4,9 @@ import type { Mechanism } from '../../attention/index.js';
 import { type Corpus, openCorpus } from '../../data/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { evaluateModel, type Evaluation, type EvaluationRow, MOST_COUNTED } from '../../studies/evaluate.js';
+import { evaluateClasses } from '../../studies/evaluate-classes.js';
 import { evaluateMasked } from '../../studies/evaluate-masked.js';
-import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
+import { dataOf, openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
 import { objectiveOf } from '../../studies/objective.js';
 import { loadModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
@@ -22,6 +23,7 @@ import type { Command } from '../command.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 import { textPath } from '../text-file.js';
+import { renderClasses } from './evaluate-classes.js';
 import { renderMasked } from './evaluate-masked.js';
 
 const WHO = 'subquad evaluate';
@@ -50,6 +52,13 @@ const options = {
     range: [1, 2 ** 40],
     help: 'score this many at most, evenly over the text; default all',
   },
+  images: {
+    takes: 'texts',
+    value: 'FILE',
+    default: [],
+    help: 'of a model that tells classes of images: IDX images to evaluate on',
+  },
+  labels: { takes: 'texts', value: 'FILE', default: [], help: 'IDX labels of these' },
   mechanism: { takes: 'text', value: MECHANISM, help: 'attend by this mechanism instead, without training again' },
   set: setOption,
   plugin: pluginOption,
@@ -70,7 +79,7 @@ const help: HelpText = {
   usage: `${WHO} [MODEL] [files…] [options]`,
   about:
     'How well a trained model predicts a text: bits per byte and perplexity, at any lengths; of one that was trained on masked tokens,\n' +
-    'how well it fills them in. MODEL is the folder of a training run, or NAME.safetensors with its NAME.json; default the one that comes\n' +
+    'how well it fills them in, of one that tells classes, accuracy and which is taken for which. MODEL is the folder of a training run, or NAME.safetensors with its NAME.json; default the one that comes\n' +
     'with the package. Without files: what the run kept for validation.',
   options,
   examples: [
@@ -102,19 +111,40 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       ...(weights && { weights: weights as 'best' | 'last' }),
     });
     try {
+      const objective = objectiveOf(loaded.json);
+      const mechanism = mechanismOf(values.mechanism, values.set, loaded);
+      const onProgress = (what: string): void => progress.show(what);
+      if (objective.name === 'classify') {
+        refuseUnused(values, 'to tell classes, so it sees whole examples', [
+          'length',
+          'mode',
+          'stride',
+          'max-bytes',
+          'baseline',
+        ]);
+        const data = dataOf(loaded.json) ?? { texts: [], tokeniser: null, validation: 0 };
+        const on = { texts: files, images: paths(values.images, io), labels: paths(values.labels, io) };
+        const asked = { objective, data, on, precision: precision as 'f32', mechanism, seed, onProgress };
+        const result = await evaluateClasses(device, loaded, asked);
+        return {
+          result,
+          head: `${modelLine(path, loaded, style)}\n`,
+          rows: swapText(result) + renderClasses(result, style),
+        };
+      }
+      refuseUnused(values, 'on texts, which have no labels', ['images', 'labels']);
       const text = await openEvaluationText(loaded.json, files, io.cwd);
       try {
-        const objective = objectiveOf(loaded.json);
         const common = {
           lengths: values.length ?? [loaded.config.length],
           maxBytes: values['max-bytes'],
           precision: precision as 'f32',
-          mechanism: mechanismOf(values.mechanism, values.set, loaded),
+          mechanism,
           seed,
-          onProgress: (what: string) => progress.show(what),
+          onProgress,
         };
         if (objective.name === 'masked') {
-          refuseUnused(values);
+          refuseUnused(values, 'on masked tokens, so windows lie side by side', ['mode', 'stride', 'baseline']);
           const result = await evaluateMasked(device, loaded, text.source, { ...common, objective });
           const head = heading(path, loaded, text, undefined, style);
           return { result, head, rows: swapText(result) + renderMasked(result, style) };
@@ -168,16 +198,18 @@ function baselineOf(
   return { note: `no 5-gram: the ${size} it was trained on take minutes to count; --baseline FILE counts a file` };
 }
 
-/** What a model that fills in masked tokens has no use for would go unheard. */
-function refuseUnused(values: Values<typeof options>): void {
-  const unused = (['mode', 'stride', 'baseline'] as const).filter((name) => {
+const paths = (list: readonly string[], io: Io): readonly string[] => list.map((path) => textPath(path, io));
+
+/** What the model has no use for would go unheard. */
+function refuseUnused(values: Values<typeof options>, trained: string, names: readonly (keyof typeof options)[]): void {
+  const unused = names.filter((name) => {
     const value = values[name];
-    return value !== undefined && value !== 'separate' && value !== 'none';
+    const none = value === undefined || (Array.isArray(value) && value.length === 0);
+    return !none && value !== 'separate' && value !== 'none';
   });
   if (unused.length === 0) return;
   throw new UsageError(
-    `${WHO}: the model was trained on masked tokens, so windows lie side by side and a 5-gram is no comparison; ` +
-      `leave out ${unused.map((name) => `--${name}`).join(' and ')}.`,
+    `${WHO}: the model was trained ${trained}; leave out ${unused.map((name) => `--${name}`).join(' and ')}.`,
   );
 }
 
@@ -198,20 +230,27 @@ function mechanismOf(
   return { mechanism, settings: { ...(word === undefined && trained), ...options } };
 }
 
+/** Which model it is. */
+function modelLine(path: string, { config }: LoadedModel, style: Style): string {
+  const { kind, layers, width, heads, mechanism, position, length } = config;
+  return (
+    `${style.bold(printable(path))}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
+    `${mechanism.name}, ${position.method}, trained at length ${format.integer(length)}\n`
+  );
+}
+
 function heading(
   path: string,
-  { config }: LoadedModel,
+  loaded: LoadedModel,
   { bytes, source, heldOut }: EvaluationText,
   note: string | undefined,
   style: Style,
 ): string {
-  const { kind, layers, width, heads, mechanism, position, length } = config;
   const tokens = source.unit === 'token' ? `, ${format.count(source.size, 'token')}` : '';
   const [first] = bytes.documents;
   const name = bytes.documents.length === 1 ? first!.path : format.count(bytes.documents.length, 'file');
   return (
-    `${style.bold(printable(path))}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
-    `${mechanism.name}, ${position.method}, trained at length ${format.integer(length)}\n` +
+    modelLine(path, loaded, style) +
     `${style.dim(`${printable(name)}${heldOut ? ', the part kept for validation' : ''}: ${format.bytes(bytes.size)}${tokens}`)}\n` +
     (note === undefined ? '\n' : `${style.dim(note)}\n\n`)
   );

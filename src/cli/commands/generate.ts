@@ -110,6 +110,11 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     });
     let text: TextSession | undefined;
     try {
+      if (config.head !== undefined) {
+        throw new UsageError(
+          `${WHO}: this model tells classes of texts and does not go on with one; take one that was trained on next tokens.`,
+        );
+      }
       if (config.kind === 'encoder') {
         throw new UsageError(
           `${WHO}: this model is an encoder, whose tokens see those after them, so it does not go on with a text; take a model of kind decoder.`,

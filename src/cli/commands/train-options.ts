@@ -14,6 +14,7 @@ import { deviceOption, longestLength, threadsOption, jsonOption } from '../commo
 import { FailureError, type Io, UsageError } from '../io.js';
 import { chooseMechanism, MECHANISM, readFeedForwards, setOption } from '../mechanism-options.js';
 import { textPath } from '../text-file.js';
+import { labelFlags, labelOptions } from './train-labels.js';
 import { pluginOption } from '../plugins.js';
 
 const count = (help: string, most = 2 ** 20) => ({ takes: 'integer', value: 'N', range: [1, most], help }) as const;
@@ -32,7 +33,7 @@ export const options = {
   objective: {
     takes: 'choice',
     choices: objectives,
-    help: 'what is predicted: the next token (default), or those that are masked,\nby an encoder',
+    help: 'what is predicted: the next token (default), those that are masked, by an\nencoder, or classes of texts and images',
   },
   'mask-share': {
     takes: 'number',
@@ -47,6 +48,7 @@ export const options = {
     help: `mean length of the spans that are masked; default ${MASKING.span}`,
   },
   'mask-words': { takes: 'nothing', help: 'mask whole words instead, of a text in bytes' },
+  ...labelOptions,
   kind: { takes: 'choice', choices: kinds, help: 'of the model; default decoder, or what the objective is for' },
   mechanism: { takes: 'text', value: MECHANISM, help: 'attention; default flash. See subquad mechanisms' },
   set: setOption,
@@ -151,7 +153,7 @@ export function readWanted(
   const sections = { model: sectionOf(base, 'model'), data: sectionOf(base, 'data'), train: sectionOf(base, 'train') };
   const data: Section = { ...sections.data, ...dataFlags(who, values, texts, io) };
   const tokeniser = data['tokeniser'];
-  const objective = objectiveFlags(who, values, base['objective']);
+  const objective = objectiveFlags(who, values, base['objective'], io);
   const tokens = typeof tokeniser === 'string' ? vocabularyOf(resolve(io.cwd, tokeniser)) : undefined;
   const vocabulary = tokens && vocabularyFor((Object(objective) as Section)['name'] ?? objective, tokens);
   return readTrainConfig({
@@ -231,12 +233,23 @@ function feedForwardFlag(who: string, words: readonly string[], section: Section
     : { pattern: chosen.map((feedForward) => ({ feedForward })) };
 }
 
+/** Of commands that have none of these options. */
+const noLabels = {
+  'drop-words': [],
+  images: [],
+  labels: [],
+  'validation-on': [],
+  'validation-images': [],
+  'validation-labels': [],
+};
+
 /** What the flags make of an objective, which another name begins anew. */
-function objectiveFlags(who: string, values: Values<typeof options>, before: unknown): unknown {
+function objectiveFlags(who: string, values: Values<typeof options>, before: unknown, io: Io): unknown {
   const { objective, 'mask-share': share, 'mask-span': span, 'mask-words': words } = values;
-  const flags = given({ name: objective, share, span, words: words || undefined });
-  if (Object.keys(flags).length === 0) return before;
   const own = typeof before === 'string' ? { name: before } : (Object(before) as Section);
+  const labels = labelFlags(who, { ...noLabels, ...values }, objective ?? own['name'], io);
+  const flags = given({ name: objective, share, span, words: words || undefined, ...labels });
+  if (Object.keys(flags).length === 0) return before;
   const masks = (['mask-share', 'mask-span', 'mask-words'] as const).filter((name) => values[name]);
   if (masks.length > 0 && (objective ?? own['name']) !== 'masked') {
     throw new UsageError(`${who}: --${masks.join(' and --')} is for --objective masked; leave it out, or take that.`);

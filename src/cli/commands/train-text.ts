@@ -3,10 +3,11 @@ import type { DeviceInfo } from '../../devices/index.js';
 import type { Objective } from '../../studies/objective.js';
 import type { TrainResult, TrainStart } from '../../studies/train.js';
 import type { TrainConfig } from '../../studies/train-config.js';
-import type { Metric, StepMetric } from '../../train/metrics.js';
+import type { EvaluationMetric, Metric, StepMetric } from '../../train/metrics.js';
 import type { Limits } from '../../train/run-options.js';
 import type { Style } from '../ansi.js';
 import * as format from '../../report/format.js';
+import { confusionText } from '../confusion.js';
 import type { Io } from '../io.js';
 import { Progress } from '../progress.js';
 
@@ -18,10 +19,17 @@ export function heading(start: TrainStart, info: DeviceInfo, folder: string, sty
   const kinds = [...layerNames(model), position.method, residual.kind, train.precision].join(', ');
   const { bytes, files } = start.data;
   const until = train.steps === null ? `${train.minutes} minutes` : format.count(train.steps, 'step');
+  const { notes = [] } = start.data;
+  const what =
+    objective.name === 'classify'
+      ? `up to ${format.count(model.length, 'token')} each, ${format.count(start.tokensPerStep, 'example')} a step`
+      : `windows of ${format.integer(model.length)}, ` +
+        `${format.integer(start.tokensPerStep)} ${objective.name === 'masked' ? 'masked ' : ''}tokens a step`;
+  const of = objective.name === 'classify' && objective.images.length > 0 ? 'images' : 'text';
   return [
     `${style.bold(`${format.operations(start.parameters)} parameters`)}: ${model.kind}, ${layers}; ${kinds}`,
-    `${format.bytes(bytes)} of text in ${format.count(files, 'file')}; windows of ${format.integer(model.length)}, ` +
-      `${format.integer(start.tokensPerStep)} ${objective.name === 'masked' ? 'masked ' : ''}tokens a step; ${until}`,
+    `${format.bytes(bytes)} of ${of} in ${format.count(files, 'file')}; ${what}; ${until}`,
+    ...notes,
     `${info.kind}, ${format.count(info.threads, 'thread')}; a step will hold ${format.bytes(start.predictedBytes)}`,
     ...(start.from ? [`begins with ${begun(start.from)}`] : []),
     `writes to ${style.accent(folder)}; Ctrl-C saves and stops`,
@@ -38,7 +46,18 @@ function begun({ taken, partly, drawn, unused }: NonNullable<TrainStart['from']>
 }
 
 /** What bits are of, by the objective. */
-export const UNITS: Readonly<Record<Objective['name'], string>> = { next: 'byte', masked: 'masked byte' };
+export const UNITS: Readonly<Record<Objective['name'], string>> = {
+  next: 'byte',
+  masked: 'masked byte',
+  classify: 'example',
+};
+
+/** What is predicted, by the objective. */
+const TARGETS: Readonly<Record<Objective['name'], string>> = {
+  next: 'tokens',
+  masked: 'masked tokens',
+  classify: 'examples',
+};
 
 const bits = (value: number | null, objective: Objective): string =>
   value === null ? 'not finite' : `${value.toFixed(3)} bits/${UNITS[objective.name]}`;
@@ -88,7 +107,7 @@ export class TrainProgress {
       `step ${format.integer(step)}${limits ? `/${format.integer(limits.steps)}` : ''}`,
       skipped ? `skipped (${tokens === 0 ? 'no target' : 'overflow'})` : `loss ${loss?.toFixed(3)}`,
       bits(bitsPerByte, this.#objective),
-      `${format.operations(tokens / this.#seconds)} tokens/s`,
+      `${format.operations(tokens / this.#seconds)} ${TARGETS[this.#objective.name]}/s`,
       format.bytes(peakBytes),
       `rate ${learningRate.toExponential(1)}`,
       `${format.duration(left)} left`,
@@ -100,8 +119,9 @@ export class TrainProgress {
 export function lasting(metric: Metric, objective: Objective, style: Style): string {
   if (metric.kind === 'resume') return `goes on after step ${format.integer(metric.step)}\n`;
   if (metric.kind !== 'evaluation') return '';
-  const { step, bitsPerByte, accuracy, best } = metric;
-  const hits = accuracy === undefined ? '' : `  accuracy ${(100 * accuracy).toFixed(1)} %`;
+  const { step, bitsPerByte, accuracy, macroF1, best } = metric;
+  const f1 = macroF1 === undefined ? '' : `  F1 ${macroF1.toFixed(3)}`;
+  const hits = accuracy === undefined ? '' : `  accuracy ${(100 * accuracy).toFixed(1)} %${f1}`;
   return `step ${format.integer(step).padStart(7)}  validation ${bits(bitsPerByte, objective)}${hits}${best ? style.dim('  best so far') : ''}\n`;
 }
 
@@ -112,8 +132,8 @@ const REASONS: Readonly<Record<TrainResult['reason'], string>> = {
   'not finite': 'stopped: not finite',
 };
 
-/** How it ended, and what can be done next. */
-export function closing(result: TrainResult, folder: string, style: Style): string {
+/** How it ended, what the best evaluation of classes found, and what can be done next. */
+export function closing(result: TrainResult, metrics: readonly Metric[], folder: string, style: Style): string {
   const { reason, step, elapsed, best, bestBitsPerByte, fiveGram, config } = result;
   const found =
     best === null
@@ -121,5 +141,17 @@ export function closing(result: TrainResult, folder: string, style: Style): stri
       : `; best validation ${bits(bestBitsPerByte, config.objective)} at step ${format.integer(best.step)}`;
   const next = reason === 'interrupted' ? `resume  subquad train --resume ${folder}\n` : '';
   const beside = fiveGram === null ? '' : `a 5-gram of the same text has ${bits(fiveGram, config.objective)}\n`;
-  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${format.duration(elapsed)}${found}\n${beside}${next}`;
+  const scores = bestScores(metrics);
+  const classes =
+    scores?.confusion && config.objective.name === 'classify'
+      ? `\naccuracy ${(100 * scores.accuracy!).toFixed(2)} %, macro F1 ${scores.macroF1!.toFixed(4)}\n` +
+        `${confusionText(config.objective.classes, scores.confusion, style)}\n`
+      : '';
+  return `${style.bold(REASONS[reason])} after ${format.count(step, 'step')}, ${format.duration(elapsed)}${found}\n${classes}${beside}${next}`;
 }
+
+/** Of the best evaluation. */
+export const bestScores = (metrics: readonly Metric[]): EvaluationMetric | undefined =>
+  [...metrics]
+    .reverse()
+    .find((metric): metric is EvaluationMetric => metric.kind === 'evaluation' && metric.best === true);

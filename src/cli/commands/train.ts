@@ -1,6 +1,6 @@
 import { basename, join, relative, resolve } from 'node:path';
 import { train as study, type TrainResult } from '../../studies/train.js';
-import { MetricsFile } from '../../train/metrics.js';
+import { type Metric, MetricsFile } from '../../train/metrics.js';
 import { checkExport, exportModel, loadModel } from '../../train/model-file.js';
 import { printable, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -15,15 +15,15 @@ import { trainingReport } from '../../report/training.js';
 import { version } from '../version.js';
 import { presetLines } from './presets.js';
 import { options, readAsked } from './train-options.js';
-import { closing, heading, lasting, TrainProgress, UNITS } from './train-text.js';
+import { bestScores, closing, heading, lasting, TrainProgress, UNITS } from './train-text.js';
 
 const WHO = 'subquad train';
 
 const help: HelpText = {
   usage: `${WHO} [files or folders] [options]`,
   about:
-    'Trains a model on texts (default: the bundled novel) with any mechanism: a decoder to predict the next token, or an encoder to fill in\n' +
-    'masked ones. Leaves a folder with its configuration, metrics, the last and the best weights. Ctrl-C finishes the step, saves and stops; what was killed\n' +
+    'Trains a model on texts (default: the bundled novel) with any mechanism: a decoder to predict the next token, an encoder to fill in\n' +
+    'masked ones, or either to tell classes. Leaves a folder with its configuration, metrics, the last and the best weights. Ctrl-C finishes the step, saves and stops; what was killed\n' +
     'is resumed from its last save. The same settings give the same bits, however often a run was resumed.',
   options,
   notes:
@@ -39,6 +39,18 @@ const help: HelpText = {
       'as BERT: single tokens of your tokeniser',
     ],
     [`${WHO} --objective masked --from subquad-run --out encoder`, 'an encoder from a decoder of the same sizes'],
+    [
+      `${WHO} --objective classify reviews/ --length 4096 --truncate --out reviews-run`,
+      'a folder for each class, over bytes',
+    ],
+    [
+      `${WHO} --objective classify train.tsv --validation-on test.tsv --words --text-column Source --label-column Target`,
+      'a table with a header; a token is a word',
+    ],
+    [
+      `${WHO} --objective classify --images train-images.gz --labels train-labels.gz --length 784`,
+      'images, pixel by pixel',
+    ],
     [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
     [`${WHO} --preset funnel --minutes 10 --out funnel`, 'a whole stack; the others by their names'],
     [
@@ -93,21 +105,38 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       progress.clear();
     }
   });
-  say(closing(result, shown, style));
+  const metrics = new MetricsFile(join(folder, 'metrics.jsonl')).read();
+  say(closing(result, metrics, shown, style));
   const command = ['subquad', 'train', ...argv].join(' ');
-  say(`report  ${style.accent(printable(writeReport(result, folder, command, io)))}\n`);
-  json?.write({ version: version(), folder, ...result });
+  say(`report  ${style.accent(printable(writeReport(result, metrics, folder, command, io)))}\n`);
+  const { accuracy, macroF1, confusion } = bestScores(metrics) ?? {};
+  json?.write({ version: version(), folder, ...result, accuracy, macroF1, confusion });
   return result.reason === 'interrupted' ? 130 : 0;
 }
 
 /** The curves of the run, beside its metrics. Returns the path. */
-function writeReport({ config, fiveGram }: TrainResult, folder: string, command: string, io: Io): string {
+function writeReport(
+  { config, fiveGram }: TrainResult,
+  metrics: readonly Metric[],
+  folder: string,
+  command: string,
+  io: Io,
+): string {
   const file = new OutputFile(WHO, 'out', join(folder, 'report.html'), io);
-  const metrics = new MetricsFile(join(folder, 'metrics.jsonl')).read();
   const name = basename(folder);
+  const classes = config.objective.name === 'classify' ? config.objective.classes : [];
   const unit = UNITS[config.objective.name];
   file.write(
-    trainingReport({ metrics, config, name, version: version(), command, unit, fiveGram: fiveGram ?? undefined }),
+    trainingReport({
+      metrics,
+      config,
+      name,
+      version: version(),
+      command,
+      unit,
+      classes,
+      fiveGram: fiveGram ?? undefined,
+    }),
   );
   return file.path;
 }

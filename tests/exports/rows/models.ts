@@ -2,6 +2,7 @@ import { full } from '../../../src/index.js';
 import { dense } from '../../../src/nn/feed-forward/dense.js';
 import { document, Mask } from '../../../src/masks/index.js';
 import {
+  Classifier,
   CompressiveTransformer,
   EncoderDecoder,
   fnetMixer,
@@ -38,6 +39,7 @@ const decoder = readConfig(sizes);
 const xl = readConfig({ ...sizes, kind: 'transformer-xl' });
 const compressive = readConfig({ ...sizes, kind: 'compressive-transformer', memory: { compressed: 2, ratio: 2 } });
 const both = readConfig({ ...sizes, kind: 'encoder-decoder' });
+const classifier = readConfig({ ...sizes, kind: 'encoder', head: { classes: 2 } });
 const tokens = indices([1, 2, 3, 4], [1, 4]);
 /** Places of four targets. */
 const places = indices([0, 1, 2, 3], [1, 4]);
@@ -69,6 +71,7 @@ const state = made(
 const ofDecoder = ofModule(() => new Transformer(decoder));
 const ofStack = ofModule(() => new Stack(decoder, { causal: true, cross: false }));
 const ofEnds = ofModule(() => new Ends(decoder));
+const ofClassifier = ofModule(() => new Classifier(classifier));
 const ofBoth = ofModule(() => new EncoderDecoder(both));
 const ofXl = ofModule(() => new TransformerXl(xl));
 const ofCompressive = ofModule(() => new CompressiveTransformer(compressive));
@@ -99,6 +102,13 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   layersOf: call(value(decoder)),
   createModel: call(value(decoder)),
   EncoderDecoder: make(value(both)),
+  Classifier: make(value(classifier)),
+  'Classifier.logits': ofClassifier('logits', tokens, options({ lengths, precision })),
+  'Classifier.loss': ofClassifier(
+    'loss',
+    options({ tokens, targets: indices([1], [1]), lengths }, ['tokens', 'targets']),
+    options({ reduction, precision, predictions: flag() }),
+  ),
   'EncoderDecoder.encode': ofBoth('encode', tokens, context),
   'EncoderDecoder.decode': ofBoth(
     'decode',
