@@ -32,6 +32,8 @@ export interface Choice {
   readonly slow: readonly CompareRow[];
   /** Those that training would have to fit to the model, or the model to them. */
   readonly untrained: readonly CompareRow[];
+  /** Those that are faster, and whose cost was not measured. */
+  readonly unknown: readonly CompareRow[];
 }
 
 /** Bits per byte that are little, and that are much. */
@@ -65,6 +67,7 @@ export function choices({ comparison, swaps }: Direction): Choice[] {
       costly: byCost.filter(({ cost }) => cost.change > MUCH),
       slow,
       untrained: faster.filter(isUntrained),
+      unknown: faster.filter((row) => !isUntrained(row) && !costs.has(row.name)),
     };
   });
 }
@@ -74,24 +77,29 @@ export function choices({ comparison, swaps }: Direction): Choice[] {
  * nothing but the error of the call to go by.
  */
 export function headline(direction: Direction): string[] {
-  const all = choices(direction);
   const { comparison, swaps } = direction;
-  if (all.length === 0) return byError(comparison);
-  const { length: trained } = swaps!.config;
+  if (swaps === undefined) return byError(comparison);
+  const all = choices(direction);
+  const { length: trained } = swaps.config;
   const longest = all.at(-1)!;
   const own = [...all].reverse().find(({ length }) => length <= trained);
   const shown = own === undefined || own === longest ? [longest] : [own, longest];
-  const unit = unitOf(swaps!);
+  const unit = unitOf(swaps);
   const where = comparison.causal ? 'causal' : 'all pairs';
   return [
     ...shown.map((choice) => `${capital(where)}, at ${format.integer(choice.length)}: ${take(choice, unit)}`),
     ...avoid(longest, unit),
     ...fit(longest),
+    ...missing(longest, swaps.refused),
   ];
 }
 
-function take({ use, nearest }: Choice, unit: string): string {
-  if (nearest === undefined) return 'flash; nothing that leaves something out is faster.';
+function take({ use, nearest, untrained, unknown }: Choice, unit: string): string {
+  if (nearest === undefined) {
+    return untrained.length + unknown.length > 0
+      ? 'flash, as far as is known.'
+      : 'flash; nothing that leaves something out is faster.';
+  }
   const near = `nearest to exact of those faster than flash: ${part(nearest)}`;
   if (use === undefined) {
     return `flash; what is faster costs more than ${LITTLE} ${unit}, ${near}.`;
@@ -119,6 +127,17 @@ const fit = ({ untrained }: Choice): string[] =>
     : [
         `Not judged: ${list(untrained.map(({ name }) => name))}, which a model has to be trained with; --adapt 100 trains its attention.`,
       ];
+
+function missing({ unknown }: Choice, refused: SwapComparison['refused']): string[] {
+  const reasons = new Map<string, string[]>();
+  for (const { name } of unknown) {
+    const why = refused.find((one) => one.name === name)?.why ?? 'it was not measured';
+    reasons.set(why, [...(reasons.get(why) ?? []), name]);
+  }
+  return [...reasons].map(
+    ([why, names]) => `What ${list(names)} cost${names.length === 1 ? 's' : ''} is not known: ${why}.`,
+  );
+}
 
 const part = ({ row, cost }: Judged): string => `${row.name} (${bits(cost)}, ${format.times(row.overFlash!)} as fast)`;
 

@@ -98,7 +98,7 @@ export class Clock {
     if (expected <= 1000 * seconds) return { plans: kept };
     return {
       plans: kept,
-      refused: `it might end only after ${Math.round(expected / 1000)} s; the limit is ${seconds} s`,
+      refused: `it might end only after ${Math.round(expected / 1000)} s; the limit is ${Math.round(seconds)} s`,
     };
   }
 

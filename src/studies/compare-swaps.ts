@@ -138,7 +138,7 @@ export async function compareSwaps(
       refused.push({ name: one.name, length, why: reasonOf(error, one.mechanism.name) });
     };
     if (one !== own && !clock.allows()) {
-      refuse(null, new OptionError('there was no time left'));
+      refuse(null, new OptionError('there was no time left; --seconds allows more'));
       continue;
     }
     const say = (what: string): void => onProgress?.(`${one.name} (${i + 1} of ${all.length}), ${what}`);

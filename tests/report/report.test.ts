@@ -90,9 +90,19 @@ const comparison: Comparison = {
     { name: 'window', length: 512, atMost: true },
     { name: 'past', length: 1234, atMost: false },
   ],
-  pictures: ['radius:16', 'dilated:4:8'].map((name) => maskPicture(namedMask(name), 300)),
+  pictures: ['radius:16', 'dilated:4:8'].map((name, i) => ({
+    ...maskPicture(namedMask(name), 300),
+    mask: names[2 + i]!,
+  })),
 };
-const direction = { comparison, swaps: undefined };
+const looking = {
+  causal: false,
+  text: 'a <text> & more.',
+  query: 9,
+  stretch: 4,
+  looks: [{ name: 'window', weights: [0, 0.25, 0.75, 0] }],
+};
+const direction = { comparison, swaps: undefined, looking };
 const page = report([direction], { command: 'subquad compare "a b.txt" --seed 0', version: '1.2.3', note: 'A note.' });
 
 describe('the report', () => {
@@ -136,6 +146,16 @@ describe('the report', () => {
     }
     expect(page).toContain('<td>≤ 512</td>');
     expect(page).toContain('<td>1,200</td>');
+  });
+
+  test('a part for each family, with where a byte looks', () => {
+    const parts = [...page.matchAll(/<details class="family"[^]*?<\/details>/g)].map(([part]) => part);
+    expect(parts).toHaveLength(new Set(rows.map(({ family }) => family)).size);
+    const [line] = /<p class="looks">[^]*?<\/p>/.exec(page)!;
+    // the darkest stretch is the one of the largest weight, and the byte itself stands out
+    expect(line).toBe(
+      '<p class="looks">a &lt;t<span class="w6">ext&gt;</span><span class="w9"> </span><mark>&amp;</mark><span class="w9"> m</span>ore.</p>',
+    );
   });
 
   test('says what the numbers are, on which machine, by which command', () => {
@@ -232,6 +252,7 @@ describe('the choice', () => {
       masked: false,
       adaptedSteps: null,
       lengths: [1024],
+      refused: [],
       rows: [
         swapRow('flash', 0, { trained: true }),
         ...Object.entries(changes).map(([name, change]) => swapRow(name, change)),
@@ -279,6 +300,17 @@ describe('the choice', () => {
     expect(headline(found)[0]).toMatch(
       /^All pairs, at 1,024: mixer is 3\.00× as fast as flash, .* costs \+0\.010 bits per byte; nothing faster/,
     );
+  });
+
+  test('what was not measured is not said to be slow', () => {
+    const refused = ['window', 'past', long].map((name) => ({ name, length: null, why: 'there was no time left' }));
+    const found = { comparison, swaps: swaps({}, { refused }) };
+    expect(headline(found)).toEqual([
+      'All pairs, at 1,024: flash, as far as is known.',
+      'All pairs, at 4,096: flash, as far as is known.',
+      'Not judged: mixer, which a model has to be trained with; --adapt 100 trains its attention.',
+      `What window, past and ${long} cost is not known: there was no time left.`,
+    ]);
   });
 
   test('without a model, the error of the call', () => {

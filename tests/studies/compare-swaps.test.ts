@@ -128,7 +128,9 @@ onEveryDevice((on) => {
     const variants = [named('sliding-window', { radius: 1 })];
     const found = await compareSwaps(on.device, { model, config }, source, { ...options, variants, seconds: 1e-9 });
     expect(found.rows.map(({ name }) => name)).toEqual(['flash']);
-    expect(found.refused).toEqual([{ name: variants[0]!.name, length: null, why: 'there was no time left' }]);
+    expect(found.refused).toEqual([
+      { name: variants[0]!.name, length: null, why: expect.stringContaining('no time left') },
+    ]);
     model.dispose();
   });
 
