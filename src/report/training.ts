@@ -1,9 +1,17 @@
-import type { EvaluationMetric, Metric, SessionMetric, StepMetric, StopMetric } from '../train/metrics.js';
+import type {
+  EvaluationMetric,
+  LayersMetric,
+  Metric,
+  SessionMetric,
+  StepMetric,
+  StopMetric,
+} from '../train/metrics.js';
 import * as format from './format.js';
 import { card } from './charts.js';
 import { confusionTable } from './confusion.js';
 import { type Curve, curveChart, type CurveChart, type Point } from './curve-chart.js';
 import { markup, type Markup } from './html.js';
+import { layerCharts } from './layer-charts.js';
 import { facts, page } from './page.js';
 import { quantile, smoothed, thinned } from './series.js';
 
@@ -34,6 +42,7 @@ const reference = { colour: 'c0', shape: 1, dash: 1 };
 interface Run {
   readonly steps: readonly StepMetric[];
   readonly evaluations: readonly EvaluationMetric[];
+  readonly layers: readonly LayersMetric[];
   readonly sessions: readonly SessionMetric[];
   readonly stop: StopMetric | undefined;
   readonly unit: string;
@@ -46,6 +55,7 @@ export function trainingReport(options: TrainingReportOptions): string {
   const run: Run = {
     steps: metrics.filter((one): one is StepMetric => one.kind === 'step'),
     evaluations: metrics.filter((one): one is EvaluationMetric => one.kind === 'evaluation'),
+    layers: metrics.filter((one): one is LayersMetric => one.kind === 'layers'),
     sessions: metrics.filter((one): one is SessionMetric => one.kind === 'start' || one.kind === 'resume'),
     stop: stops.at(-1),
     unit,
@@ -122,7 +132,7 @@ function confusion({ evaluations }: Run, classes: readonly string[] = []): Marku
 const hitsOf = ({ accuracy }: EvaluationMetric): string =>
   accuracy === undefined ? '' : `, accuracy ${(100 * accuracy).toFixed(1)} %,`;
 
-function charts({ steps, evaluations, unit }: Run, fiveGram: number | undefined): Markup[] {
+function charts({ steps, evaluations, layers, unit }: Run, fiveGram: number | undefined): Markup[] {
   const of = (value: (step: StepMetric) => number | null): Point[] =>
     steps.flatMap((step) => {
       const y = value(step);
@@ -231,6 +241,7 @@ function charts({ steps, evaluations, unit }: Run, fiveGram: number | undefined)
       },
       'Most bytes held on the device during a step, from the ledger.',
     ),
+    ...layerCharts(layers).map(({ caption, ...chart }) => small(chart, caption)),
   ];
 }
 

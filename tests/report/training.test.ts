@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { layerCharts } from '../../src/report/layer-charts.js';
 import { linearScale } from '../../src/report/linear-scale.js';
 import { quantile, smoothed, thinned } from '../../src/report/series.js';
 import { trainingReport } from '../../src/report/training.js';
-import type { Metric, StepMetric } from '../../src/train/metrics.js';
+import type { LayersMetric, Metric, StepMetric } from '../../src/train/metrics.js';
 import { malformed } from './well-formed.js';
 
 function step(at: number, own: Partial<StepMetric> = {}): StepMetric {
@@ -148,4 +149,42 @@ test('quantiles, and linear scales with round ticks', () => {
   expect(single(5)).toBeCloseTo(5, 6);
   expect(linearScale([], 0, 10).ticks.at(-1)).toBe(1);
   expect(linearScale([0, 0], 0, 10)(0)).toBeCloseTo(5, 6);
+});
+
+test('what routers say is a chart for each kind of number, with a curve for each layer', () => {
+  const layers = (at: number, dropped: number | null): Metric => ({
+    kind: 'layers',
+    step: at,
+    steps: 20,
+    values: {
+      'load.1': [0.5, 0.25, 0.125, 0.125],
+      'dropped.1': [dropped],
+      'entropy.1': [Math.log(4) / 2],
+      'load.3': [0.25, 0.25, 0.25, 0.25],
+      'dropped.3': [0],
+      'entropy.3': [Math.log(4)],
+      'mine.3': [7],
+    },
+  });
+  const page = trainingReport({ ...options, metrics: [...metrics, layers(200, 0.25), layers(400, null)] });
+  expect(malformed(page)).toBeUndefined();
+  for (const title of ['Load of the busiest expert', 'Tokens without room', 'Router entropy', '<h3>mine</h3>']) {
+    expect(page).toContain(title);
+  }
+  const charts = layerCharts([layers(200, 0.25), layers(400, null)] as LayersMetric[]);
+  const points = (title: string): unknown =>
+    charts.find((chart) => chart.title === title)!.curves.map(({ name, points: own }) => [name, own.map(({ y }) => y)]);
+  expect(points('Load of the busiest expert')).toEqual([
+    ['layer 1', [2, 2]],
+    ['layer 3', [1, 1]],
+  ]);
+  expect(points('Tokens without room')).toEqual([
+    ['layer 1', [0.25]],
+    ['layer 3', [0, 0]],
+  ]);
+  expect(points('Router entropy')).toEqual([
+    ['layer 1', [0.5, 0.5]],
+    ['layer 3', [1, 1]],
+  ]);
+  expect(trainingReport(options)).not.toContain('Router entropy');
 });

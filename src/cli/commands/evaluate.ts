@@ -14,6 +14,7 @@ import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import { deviceOption, longestLength, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
 import * as format from '../../report/format.js';
+import { modelWords } from '../../report/swaps.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
@@ -231,13 +232,8 @@ function mechanismOf(
 }
 
 /** Which model it is. */
-function modelLine(path: string, { config }: LoadedModel, style: Style): string {
-  const { kind, layers, width, heads, mechanism, position, length } = config;
-  return (
-    `${style.bold(printable(path))}: ${kind}, ${format.count(layers, 'layer')} of ${width}, ${format.count(heads, 'head')}, ` +
-    `${mechanism.name}, ${position.method}, trained at length ${format.integer(length)}\n`
-  );
-}
+const modelLine = (path: string, { config }: LoadedModel, style: Style): string =>
+  `${style.bold(printable(path))}: ${modelWords(config)}\n`;
 
 function heading(
   path: string,

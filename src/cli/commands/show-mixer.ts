@@ -19,7 +19,7 @@ const [ROWS, MOST_ROWS, FEATURES] = [128, 512, 32];
 export const mixerNamed = (name: string): MixerKind | undefined =>
   reasonAgainstMixer(name, undefined) === undefined ? mixer(name) : undefined;
 
-export interface MixerFacts {
+export interface KindFacts {
   readonly length: number;
   readonly chosen: Readonly<Record<string, unknown>>;
   readonly multiplyAdds: number | null;
@@ -29,7 +29,7 @@ export interface MixerFacts {
 type Settings = Readonly<Record<string, unknown>>;
 
 /** @throws OptionError or CapabilityError for what it does not take. */
-export function mixerFacts(kind: MixerKind, options: Settings, causal: boolean): MixerFacts {
+export function mixerFacts(kind: MixerKind, options: Settings, causal: boolean): KindFacts {
   const sizes = { ...costs, causal };
   const specs = [...kind.create(sizes, options).namedParameters().values()].map(({ spec }) => spec);
   return {
@@ -71,7 +71,7 @@ export async function mixerPicture(who: string, kind: MixerKind, options: Settin
   });
 }
 
-export function mixerText({ definition }: MixerKind, facts: MixerFacts, style: Style): readonly string[] {
+export function mixerText({ definition }: MixerKind, facts: KindFacts, style: Style): readonly string[] {
   const { supports } = definition;
   const does = [supports.causal && 'causal', supports.padding && 'padding', supports.mask === true && 'masks'];
   const takes = does.filter((one) => one !== false).join(', ') || 'one sequence, bidirectional';

@@ -1,6 +1,6 @@
 import { compile } from '../../codegen/expression/index.js';
-import { mixers } from '../../models/index.js';
-import type { MixerKind } from '../../nn/index.js';
+import { feedForwards, mixers } from '../../models/index.js';
+import type { FeedForwardKind, MixerKind } from '../../nn/index.js';
 import { jsonOutput } from '../json-output.js';
 import { causal as causalMask } from '../../masks/index.js';
 import {
@@ -26,6 +26,7 @@ import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { definitions } from '../table.js';
 import { described } from './mechanisms.js';
+import { feedForwardFacts, feedForwardNamed, feedForwardText } from './show-feed-forward.js';
 import { mixerFacts, mixerNamed, mixerPicture, mixerText } from './show-mixer.js';
 import { optionLines, pictureLines, sources, type Picture } from './show-picture.js';
 import { textPicture } from './show-text.js';
@@ -65,9 +66,9 @@ const options = {
 const help: HelpText = {
   usage: `${WHO} NAME[:OPTION=VALUE…] [options]`,
   about:
-    'One mechanism or mixer: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes, on a text where the data decides.',
+    'One mechanism, mixer or feed-forward layer: idea, formula, options, cost, paper, and a picture of which keys (right) each query (down) takes, on a text where the data decides.',
   options,
-  notes: `Mechanisms: ${mechanisms.map(({ name }) => name).join(', ')}.\nMixers of layers: ${mixers.map(({ name }) => name).join(', ')}.`,
+  notes: `Mechanisms: ${mechanisms.map(({ name }) => name).join(', ')}.\nMixers of layers: ${mixers.map(({ name }) => name).join(', ')}.\nFeed-forward layers: ${feedForwards.map(({ name }) => name).join(', ')}.`,
   examples: [
     [`${WHO} flash`, 'what it is'],
     [`${WHO} standard --causal --length 64`, 'the causal triangle'],
@@ -88,7 +89,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (name === undefined) throw new UsageError(`${WHO}: name a mechanism; see subquad mechanisms`);
   const mixer = mixerNamed(name.split(':')[0]!);
   const known = knownMechanisms().some((one) => one.name === mixer?.name);
-  const subject = mixer && !known ? ofMixer(mixer, name, values) : ofMechanism(name, values, io);
+  const feeding = known || mixer ? undefined : feedForwardNamed(name.split(':')[0]!);
+  const subject = feeding
+    ? ofFeedForward(feeding, name, values)
+    : mixer && !known
+      ? ofMixer(mixer, name, values)
+      : ofMechanism(name, values, io);
   const files = {
     svg: values.svg === undefined ? undefined : new OutputFile(WHO, 'svg', values.svg, io),
     png: values.png === undefined ? undefined : new OutputFile(WHO, 'png', values.png, io),
@@ -98,8 +104,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     json.write(subject.facts());
     if (!files.svg && !files.png) return 0;
   }
-  const picture = await subject.picture();
   const style = styleFor(io, io.outTerminal);
+  if (subject.picture === undefined) {
+    if (!json) io.out(subject.text(style).join('\n'));
+    return 0;
+  }
+  const picture = await subject.picture();
   if (!json) io.out([...subject.text(style), ...pictureLines(picture, style)].join('\n'));
   const title = `${name}${values.causal ? ', causal' : ''}`;
   const { panels, caption, text } = picture;
@@ -115,7 +125,8 @@ interface Subject {
   /** As plain data. */
   readonly facts: () => Readonly<Record<string, unknown>>;
   readonly text: (style: Style) => readonly string[];
-  readonly picture: () => Promise<Picture>;
+  /** Undefined where there is nothing to draw: what works on each row by itself. */
+  readonly picture: (() => Promise<Picture>) | undefined;
 }
 
 type Asked = Values<typeof options>;
@@ -139,6 +150,23 @@ function ofMixer(kind: MixerKind, name: string, values: Asked): Subject {
     facts: () => ({ name: kind.name, level: 'mixer', summary, formula, supports, paper, ...facts }),
     text: (style) => mixerText(kind, facts, style),
     picture: () => mixerPicture(WHO, kind, own, values),
+  };
+}
+
+function ofFeedForward(kind: FeedForwardKind, name: string, values: Asked): Subject {
+  for (const what of ['svg', 'png', 'text', 'length'] as const) {
+    if (values[what] === undefined) continue;
+    throw new UsageError(
+      `${WHO}: --${what}: a feed-forward layer has no picture, as rows do not see each other; leave it out`,
+    );
+  }
+  const own = optionsOfKind(WHO, kind, name, values.set);
+  const facts = feedForwardFacts(kind, own, values.causal);
+  const { summary, formula, supports = {}, paper } = kind.definition;
+  return {
+    facts: () => ({ name: kind.name, level: 'feed-forward', summary, formula, supports, paper, ...facts }),
+    text: (style) => feedForwardText(kind, facts, style),
+    picture: undefined,
   };
 }
 
