@@ -223,7 +223,7 @@ export const mixed = {
   },
 } as const satisfies Stacks;
 
-const image = { ...sizes, layers: 4, length: 784, position: 'learned' } as const;
+const image = { ...sizes, length: 784, position: 'learned' } as const;
 
 /** Decoders of images of 28 × 28 pixels, a byte each, row by row. */
 export const pixels = {
@@ -232,6 +232,7 @@ export const pixels = {
     paper: { authors: 'Parmar et al.', title: 'Image Transformer', year: 2018, arxiv: '1802.05751' },
     model: {
       ...image,
+      layers: 4,
       mechanism: {
         name: 'local-2d',
         options: { height: 28, width: 28, blockHeight: 4, blockWidth: 14, flangeHeight: 4, flangeWidth: 7 },
@@ -239,7 +240,7 @@ export const pixels = {
     },
   },
   axial: {
-    help: 'Axial Transformer, its layers along rows and along columns in turn; windows are images of 28 × 28 bytes',
+    help: 'Axial Transformer: two outer layers tell a pixel of all rows above, two inner ones look along its row; windows are images of 28 × 28 bytes',
     paper: {
       authors: 'Ho et al.',
       title: 'Axial Attention in Multidimensional Transformers',
@@ -248,7 +249,10 @@ export const pixels = {
     },
     model: {
       ...image,
-      pattern: ['column', 'row'].map((axis) => ({ mechanism: { name: 'axial', options: { width: 28, axis } } })),
+      layers: [
+        ...times(2, named('rows-above', { width: 28 })),
+        ...times(2, { mechanism: { name: 'axial', options: { width: 28, axis: 'row' } } }),
+      ],
     },
   },
 } as const satisfies Stacks;

@@ -8,6 +8,7 @@ import { lunaMixer } from './luna.js';
 import { mlpMixer } from './mlp-mixer.js';
 import { perceiver } from './perceiver.js';
 import { perceiverOutput } from './perceiver-output.js';
+import { rowsAbove } from './rows-above.js';
 import { poolingAttention } from './pooling-attention.js';
 import { randomEncoder } from './random-encoder.js';
 import { setAttention } from './set-attention.js';
@@ -30,6 +31,7 @@ export const mixers: readonly MixerKind[] = [
   poolingAttention,
   perceiver,
   perceiverOutput,
+  rowsAbove,
 ];
 
 const registry = new Registry(
