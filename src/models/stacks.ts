@@ -7,7 +7,7 @@ export interface Preset {
   readonly help: string;
   readonly paper?: Paper;
   /** What it is trained for; default the next token. */
-  readonly objective?: 'masked';
+  readonly objective?: 'masked' | 'classify';
   readonly model: Given;
 }
 
@@ -18,6 +18,7 @@ const sizes = { width: 128, heads: 4 } as const;
 /** An encoder that fills in what is masked. */
 const encoder = { ...sizes, kind: 'encoder' } as const;
 const masked = { objective: 'masked' } as const;
+const classes = { objective: 'classify' } as const;
 
 const named = (name: string, options: object = {}): object => ({ mixer: { name, options } });
 const window = (radius: number): object => ({ mechanism: { name: 'sliding-window', options: { radius } } });
@@ -69,6 +70,42 @@ export const pooled = {
 
 /** Stacks whose layers work on a few rows that hold the sequence. */
 export const summarised = {
+  'set-transformer': {
+    help: 'Set Transformer: the order of tokens is nothing; two layers through 32 learned points, four rows that stand for the set',
+    paper: {
+      authors: 'Lee et al.',
+      title: 'Set Transformer: A Framework for Attention-based Permutation-Invariant Neural Networks',
+      year: 2018,
+      arxiv: '1810.00825',
+    },
+    ...classes,
+    model: {
+      ...encoder,
+      length: 512,
+      position: 'none',
+      layers: [
+        ...times(2, named('induced-set', { points: 32 })),
+        named('pooling-attention', { seeds: 4 }),
+        named('set-attention'),
+      ],
+    },
+  },
+  perceiver: {
+    help: 'Perceiver: 128 latents ask all tokens, and two layers of them twice with the same weights',
+    paper: {
+      authors: 'Jaegle et al.',
+      title: 'Perceiver: General Perception with Iterative Attention',
+      year: 2021,
+      arxiv: '2103.03206',
+    },
+    ...classes,
+    model: {
+      ...encoder,
+      length: 1024,
+      position: 'learned',
+      layers: [named('perceiver', { latents: 128 }), {}, {}, { as: 1 }, { as: 2 }],
+    },
+  },
   'perceiver-io': {
     help: 'Perceiver IO: 128 latents ask all tokens, two layers of them twice with the same weights, and every place asks the latents',
     paper: {

@@ -11,28 +11,33 @@ const sizes = '--width 16 --heads 2 --batch 2 --warm-up 1 --evaluate-every 2 --d
 // content decides what layers of these keep, so none of them decodes step by step
 const stepless = new Set(['routing', 'sinkhorn']);
 const stacks = Object.entries<Preset>(presets).filter(([, { paper }]) => paper !== undefined);
-const fewest = new Set(['perceiver-ar', 'funnel']);
+const fewest = new Set(['perceiver-ar', 'funnel', 'set-transformer']);
 
 beforeAll(() => {
   const lines = Array.from({ length: 700 }, (_, i) => `Line ${i} has ${i * i} words.\n`);
   writeFileSync(join(cwd, 'text.txt'), lines.join(''));
+  const examples = Array.from({ length: 40 }, (_, i) => `${'abc'.repeat(i % 5)}${i % 2}\t${i % 2 ? 'odd' : 'even'}`);
+  writeFileSync(join(cwd, 'classes.tsv'), ['text\tlabel', ...examples].join('\n'));
 });
 
 test.each(stacks.filter(([name]) => full || fewest.has(name)))(
   '%s trains from its command, goes on, is evaluated, and goes on with a text where it is a decoder',
-  async (name, { model }) => {
-    const trained = await run(`train text.txt --preset ${name} --steps 2 ${sizes} --out ${name}`);
+  async (name, { model, objective }) => {
+    const classes = objective === 'classify';
+    const data = classes ? 'classes.tsv' : 'text.txt';
+    const trained = await run(`train ${data} --preset ${name} --steps 2 ${sizes} --out ${name}`);
     expect([trained.code, trained.out]).toEqual([0, expect.stringContaining('finished after 2 steps')]);
     const resumed = await run(`train --resume ${name} --steps 3 --device wasm --threads 1`);
     expect([resumed.code, resumed.out]).toEqual([0, expect.stringContaining('finished after 3 steps')]);
     const { length, kind } = readConfig(model);
-    const evaluated = await run(`evaluate ${name} --max-bytes ${length} --device wasm --threads 1 --json scores.json`);
+    const some = classes ? '' : ` --max-bytes ${length}`;
+    const evaluated = await run(`evaluate ${name}${some} --device wasm --threads 1 --json scores.json`);
     expect([evaluated.code, evaluated.err]).toEqual([0, expect.not.stringContaining('error')]);
-    expect(readFileSync(join(cwd, 'scores.json'), 'utf8')).toContain('"bitsPerByte"');
+    expect(readFileSync(join(cwd, 'scores.json'), 'utf8')).toContain(classes ? '"accuracy"' : '"bitsPerByte"');
     const generated = await run(`generate ${name} --prompt Line --tokens 3 --device wasm --threads 1`);
     const goesOn = kind === 'decoder' && !stepless.has(name);
     expect([generated.code === 0, generated.out.startsWith('Line')]).toEqual([goesOn, goesOn]);
-    if (kind === 'encoder') expect(generated.err).toContain('take a model of kind decoder');
+    if (kind === 'encoder' && !classes) expect(generated.err).toContain('take a model of kind decoder');
   },
 );
 

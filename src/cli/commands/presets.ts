@@ -11,8 +11,7 @@ export function presetLines(): string {
 }
 
 /** What a stack does, in words. */
-const doing = ({ objective }: Preset): string =>
-  objective === 'masked' ? 'fills in masked tokens' : 'goes on with texts';
+const does = { next: 'goes on with texts', masked: 'fills in masked tokens', classify: 'tells classes' } as const;
 
 /** Stacks by name, with what they are. */
 export const stackLines = (): readonly (readonly [name: string, help: string])[] =>
@@ -34,7 +33,7 @@ export function stacksMarkdown(): string {
   const lines = stacks.map(([name, preset]) => {
     const { authors, year, arxiv } = preset.paper!;
     const source = arxiv === undefined ? '' : ` ([${arxiv}](https://arxiv.org/abs/${arxiv}))`;
-    return `| \`${name}\` | ${preset.help} | ${doing(preset)} | ${authors} ${year}${source} |`;
+    return `| \`${name}\` | ${preset.help} | ${does[preset.objective ?? 'next']} | ${authors} ${year}${source} |`;
   });
   return `| stack | what it is | trained, it | paper |\n|---|---|---|---|\n${lines.join('\n')}\n`;
 }
