@@ -146,7 +146,8 @@ onEveryDevice((on) => {
       const ones = tensor([1, 1], [1, 2], { device: on.device });
       const [a, b] = [weighRows(ones, table, list([3, 9], [1, 2])), weighRows(ones, table, list([9, 12], [1, 2]))];
       const d = tensor([1, 2, 3, 4], [1, columns], { device: on.device });
-      const [both] = gradients([a, b], [table], [d, d], { rows: true }) as [RowGradient];
+      const other = tensor([5, 6, 7, 8], [1, columns], { device: on.device });
+      const [both] = gradients([a, b], [table], [d, other], { rows: true }) as [RowGradient];
       const whole = tensor(uniform(5, table.size), table.shape, { device: on.device });
       const [dense] = gradients([a, table], [table], [d, whole], { rows: true }) as [Tensor];
       const [asked, twice] = gradients([a], [table, table], [d], { rows: true }) as [RowGradient, RowGradient];
@@ -154,7 +155,7 @@ onEveryDevice((on) => {
     });
     const { both, dense, asked, twice } = results;
     expect([...(await both.indices.data())]).toEqual([3, 9, 12, 20]);
-    expect([...(await both.rows.data())]).toEqual([1, 2, 3, 4, 2, 4, 6, 8, 1, 2, 3, 4, 0, 0, 0, 0]);
+    expect([...(await both.rows.data())]).toEqual([1, 2, 3, 4, 6, 8, 10, 12, 5, 6, 7, 8, 0, 0, 0, 0]);
     expect([...(await asked.rows.data())]).toEqual([...(await twice.rows.data())]);
     const want = uniform(5, tableLength * columns);
     [3, 9].forEach((row) => [1, 2, 3, 4].forEach((value, c) => (want[row * columns + c]! += value)));
