@@ -3,6 +3,15 @@ export { ByteDecoder } from './byte-decoder.js';
 export { Corpus, type CorpusOptions, openCorpus, VOCABULARY } from './corpus.js';
 export { maskedBatches, type MaskedBatch, type MaskedBatches, type MaskedBatchOptions } from './masked-batches.js';
 export { maskTokens, MASKING, type Masked, type Masking, type MaskOptions } from './masking.js';
+export {
+  CORRUPTION,
+  spanBatches,
+  type Corruption,
+  type SpanBatches,
+  type SpanBatchOptions,
+  type SpanPlan,
+  spanPlan,
+} from './span-corruption.js';
 export { permutation } from './permutation.js';
 export { type Split, splitCorpus } from './split.js';
 export type { Document, TokenSource } from './tokens.js';

@@ -3,23 +3,26 @@ import { CapabilityError, OptionError } from '../core/errors.js';
 import { oneOf, reasonsAgainst, type Requirements } from '../core/requirements.js';
 import { VOCABULARY } from '../data/index.js';
 import { faultsOfMasking, maskedOf, MASKING, masking, type Masking } from '../data/masking.js';
+import { CORRUPTION, corruption, spanPlan, type Corruption, type SpanPlan } from '../data/span-corruption.js';
 import { checkNextToken } from '../models/create.js';
 import { createModel, Transformer, type ModelConfig } from '../models/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { HostBatch, HostInput } from '../train/micro-batch.js';
 import { CLASSIFICATION, classification, faultsOfClassification, type Classification } from './classification.js';
 
-/** What a model is trained to predict: each next token, what a text hides, or the class of a text or image. */
+/** What a model is trained to predict: each next token, what a text hides or lacks, or the class of a text or image. */
 export type Objective =
   | { readonly name: 'next' }
   | ({ readonly name: 'masked' } & Masking)
+  | ({ readonly name: 'spans' } & Corruption)
   | ({ readonly name: 'classify' } & Classification);
-export const objectives = ['next', 'masked', 'classify'] as const satisfies readonly Objective['name'][];
+export const objectives = ['next', 'masked', 'spans', 'classify'] as const satisfies readonly Objective['name'][];
 
 type Given = Readonly<Record<string, unknown>>;
 const options: Readonly<Record<Objective['name'], Requirements>> = {
   next: {},
   masked: masking,
+  spans: corruption,
   classify: classification,
 };
 
@@ -43,19 +46,35 @@ export function readObjective(given: unknown, reasons: string[]): Objective {
     add(faultsOfClassification(settings));
     return { name, ...settings };
   }
+  if (name === 'spans') return { name, ...CORRUPTION, ...(rest as Partial<Corruption>) };
   const settings = { ...MASKING, ...(rest as Partial<Masking>) };
   add(faultsOfMasking(settings));
   return { name: 'masked', ...settings };
 }
 
-/** Tokens of a model of a text that has so many: a mask token beyond them, where the text is masked. */
-export const vocabularyFor = (name: unknown, tokens = VOCABULARY): number => tokens + (name === 'masked' ? 1 : 0);
+/** Tokens of a model beyond those of the text: one that masks, or sentinels for the spans of a window. */
+export const specialTokens = (objective: Objective, length: number): number =>
+  objective.name === 'masked'
+    ? 1
+    : objective.name === 'spans'
+      ? spanPlan(length, corruptionOf(objective)).sentinels
+      : 0;
+
+const corruptionOf = ({ share, span }: Corruption): Corruption => ({ share, span });
+
+/** The sizes of a window of a text, and of what is made of it. */
+export const planFor = (objective: Corruption, { length }: ModelConfig): SpanPlan =>
+  spanPlan(length, corruptionOf(objective));
 
 /** What the section `model` has by default. */
-export function modelFor({ name }: Objective, given: Given): Given {
+export function modelFor(objective: Objective, given: Given): Given {
+  const { name } = objective;
   if (name === 'next') return given;
   if (name === 'classify') return { kind: 'encoder', ...given };
-  const { vocabulary = vocabularyFor(name) } = given;
+  const { length = 256 } = given;
+  if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 2) return given;
+  const { vocabulary = VOCABULARY + specialTokens(objective, length) } = given;
+  if (name === 'spans') return { kind: 'encoder-decoder', vocabulary, ...given };
   return { kind: 'encoder', vocabulary, ...(typeof vocabulary === 'number' && { outputs: vocabulary - 1 }), ...given };
 }
 
@@ -67,12 +86,29 @@ export function checkObjective(objective: Objective, config: ModelConfig, tokeni
         'training: kind encoder sees the tokens that it would predict; take kind decoder, or objective masked or classify.',
       );
     }
+    if (config.kind === 'encoder-decoder') {
+      throw new CapabilityError(
+        'training: kind encoder-decoder tells what a source lacks; take kind decoder, or objective spans.',
+      );
+    }
     return checkNextToken(config);
   }
   if (objective.name === 'classify') {
     if (config.kind === 'encoder' || config.kind === 'decoder') return;
     throw new CapabilityError(
       `training: objective classify is for kinds encoder and decoder; got kind ${config.kind}. Take one of them.`,
+    );
+  }
+  if (objective.name === 'spans') {
+    if (config.kind !== 'encoder-decoder') {
+      throw new CapabilityError(
+        `training: objective spans is for kind encoder-decoder; got kind ${config.kind}. Leave kind out, or take objective masked.`,
+      );
+    }
+    const { targets } = planFor(objective, config);
+    if (targets <= config.length) return;
+    throw new OptionError(
+      `training: objective spans asks for ${targets} tokens of a window, and the model has a length of ${config.length}; take a smaller share, or longer spans.`,
     );
   }
   const who = 'training: objective masked';
@@ -115,11 +151,8 @@ export function objectiveOf(json: Readonly<Record<string, Json>>): Objective {
 }
 
 /** A batch of the sizes that training has; undefined where the model's own are meant. */
-export function rehearsalBatch(
-  objective: Objective,
-  { length }: ModelConfig,
-  batchSize: number,
-): HostBatch | undefined {
+export function rehearsalBatch(objective: Objective, config: ModelConfig, batchSize: number): HostBatch | undefined {
+  const { length } = config;
   if (objective.name === 'next') return undefined;
   const ints = (columns: number): HostInput => ({
     data: new Int32Array(batchSize * columns),
@@ -128,6 +161,13 @@ export function rehearsalBatch(
   if (objective.name === 'classify') {
     const classes = { data: new Int32Array(batchSize), shape: [batchSize] };
     return { inputs: { tokens: ints(length), targets: classes }, counted: batchSize };
+  }
+  if (objective.name === 'spans') {
+    const { source, targets } = planFor(objective, config);
+    return {
+      inputs: { source: ints(source), tokens: ints(targets), targets: ints(targets) },
+      counted: batchSize * targets,
+    };
   }
   const few = maskedOf(length, objective.share);
   return { inputs: { tokens: ints(length), places: ints(few), targets: ints(few) }, counted: batchSize * few };

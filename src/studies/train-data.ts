@@ -8,6 +8,7 @@ import {
   loadTokeniser,
   maskedBatches,
   openCorpus,
+  spanBatches,
   splitCorpus,
   tokeniseCorpus,
   type TokenSource,
@@ -21,7 +22,7 @@ import type { BatchSource } from '../train/micro-batch.js';
 import { lastBatches } from '../data/last-batches.js';
 import { BUNDLED_TEXT } from './bundled.js';
 import { openLabelled } from './labelled-parts.js';
-import { rowsOf, type Objective } from './objective.js';
+import { planFor, rowsOf, specialTokens, type Objective } from './objective.js';
 import { paddingOf } from './padding.js';
 import type { TrainConfig } from './train-config.js';
 
@@ -57,12 +58,12 @@ export async function openData(
   onProgress: (what: string) => void = () => undefined,
 ): Promise<TrainData> {
   const corpus = openCorpus(data.texts.length === 0 ? [BUNDLED_TEXT] : findTexts(data.texts));
-  const { length } = model;
+  const length = objective.name === 'spans' ? planFor(objective, model).window : model.length;
   if (corpus.size < 2) throw new OptionError(`training: ${tooShort([corpus], length)}.`);
   const { train: part, validation: rest } =
     data.validation === 0 ? { train: corpus, validation: undefined } : splitCorpus(corpus, data.validation);
   const tokens = await tokenised(data.tokeniser, [part, ...(rest ? [rest] : [])], folder, onProgress);
-  checkVocabulary(tokens[0]!, model);
+  checkVocabulary(tokens[0]!, model, objective.name === 'spans' ? specialTokens(objective, model.length) : 0);
   if (tokens.some(({ size }) => size <= length)) throw new OptionError(`training: ${tooShort(tokens, length)}.`);
   // a model with memory reads on where it stopped
   const recurrent = model.kind === 'transformer-xl' || model.kind === 'compressive-transformer';
@@ -90,7 +91,15 @@ function asked(
   held: Batches | undefined,
   seed: number,
 ): Pick<TrainData, 'batches' | 'validation'> {
-  const { outputs, length } = model;
+  const { outputs, length, vocabulary } = model;
+  if (objective.name === 'spans') {
+    const { share, span } = objective;
+    const how = { share, span, sentinel: vocabulary - specialTokens(objective, length) };
+    return {
+      batches: spanBatches(windows, { ...how, seed }),
+      validation: held && spanBatches(held, { ...how, fixed: true }),
+    };
+  }
   if (objective.name !== 'masked') {
     const rows = rowsOf(model);
     if (rows === length) return { batches: windows, validation: held };
@@ -128,8 +137,8 @@ async function tokenised(
   );
 }
 
-function checkVocabulary({ vocabulary, unit }: TokenSource, model: ModelConfig): void {
-  const { vocabulary: known, outputs = known } = model;
+function checkVocabulary({ vocabulary, unit }: TokenSource, model: ModelConfig, sentinels: number): void {
+  const { vocabulary: known, outputs = known - sentinels } = model;
   if (vocabulary <= outputs) return;
   throw new OptionError(
     `training: the text has ${vocabulary} different ${unit}s, the model ${known === outputs ? 'knows' : 'predicts'} ${outputs}; ` +

@@ -172,7 +172,7 @@ const MOST_CLASSES = 100;
 /** The loss of the validation part, and what of its targets was predicted, where that is counted. */
 async function evaluated(options: EvaluateOptions, objective: Objective): Promise<Evaluated> {
   if (objective.name === 'next') return evaluate(options);
-  if (objective.name === 'masked') {
+  if (objective.name === 'masked' || objective.name === 'spans') {
     let hits = 0;
     const onPredictions = (predictions: ArrayLike<number>, targets: ArrayLike<number>): void => {
       for (let i = 0; i < targets.length; i++) hits += Number(predictions[i] === targets[i]);

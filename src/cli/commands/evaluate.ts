@@ -7,6 +7,7 @@ import { evaluateModel, type Evaluation, type EvaluationRow, MOST_COUNTED } from
 import { evaluateClasses } from '../../studies/evaluate-classes.js';
 import { evaluateMasked } from '../../studies/evaluate-masked.js';
 import { dataOf, openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
+import { evaluateSpans, type SpanEvaluation } from '../../studies/evaluate-spans.js';
 import { objectiveOf } from '../../studies/objective.js';
 import { loadModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
@@ -149,6 +150,18 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           const result = await evaluateMasked(device, loaded, text.source, { ...common, objective });
           const head = heading(path, loaded, text, undefined, style);
           return { result, head, rows: swapText(result) + renderMasked(result, style) };
+        }
+        if (objective.name === 'spans') {
+          refuseUnused(values, 'to tell spans, at its own length and by its own mechanism', [
+            'length',
+            'mode',
+            'stride',
+            'baseline',
+            'mechanism',
+          ]);
+          const asked = { objective, precision: common.precision, maxBytes: common.maxBytes, seed, onProgress };
+          const result = await evaluateSpans(device, loaded, text.source, asked);
+          return { result, head: heading(path, loaded, text, undefined, style), rows: renderSpans(result, style) };
         }
         const baseline = baselineOf(values.baseline, text, io);
         const modes = modesOf(mode, loaded);
@@ -305,6 +318,17 @@ function render(evaluation: Evaluation, style: Style): string {
     `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.`,
   ];
   return `${swapText(evaluation)}${text}\n${style.dim(notes.join(' '))}\n`;
+}
+
+/** How well spans are told. */
+function renderSpans(found: SpanEvaluation, style: Style): string {
+  const { accuracy, bitsPerTarget, targets, windows, window, unit, seconds, machine } = found;
+  const rest = [
+    `${format.integer(targets)} targets, sentinels among them, of ${format.count(windows, 'window')} of ${format.integer(window)} ${unit}s`,
+    format.milliseconds(1000 * seconds),
+    `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}`,
+  ];
+  return `${style.bold(`accuracy ${(100 * accuracy).toFixed(2)} %`)}, ${bitsPerTarget.toFixed(4)} bits per target\n${style.dim(`${rest.join('; ')}.`)}\n`;
 }
 
 function swapText({ swapped, config }: Pick<Evaluation, 'swapped' | 'config'>): string {

@@ -115,6 +115,11 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           `${WHO}: this model tells classes of texts and does not go on with one; take one that was trained on next tokens.`,
         );
       }
+      if (config.kind === 'encoder-decoder') {
+        throw new UsageError(
+          `${WHO}: this model is an encoder–decoder, which does not decode step by step; take a model of kind decoder, or evaluate it.`,
+        );
+      }
       if (config.kind === 'encoder') {
         throw new UsageError(
           `${WHO}: this model is an encoder, whose tokens see those after them, so it does not go on with a text; take a model of kind decoder.`,

@@ -4,7 +4,7 @@ import { describe } from '../../core/describe.js';
 import { isStream } from '../../core/files/read.js';
 import { MASKING, vocabularyOf } from '../../data/index.js';
 import { kinds, positionNames, presetOf, presets, residualKinds, type Preset } from '../../models/index.js';
-import { objectives, vocabularyFor } from '../../studies/objective.js';
+import { objectives, readObjective, specialTokens } from '../../studies/objective.js';
 import { CONFIG, configOf } from '../../studies/train.js';
 import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
 import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
@@ -33,7 +33,7 @@ export const options = {
   objective: {
     takes: 'choice',
     choices: objectives,
-    help: 'what is predicted: the next token (default), those that are masked, by an\nencoder, or classes of texts and images',
+    help: 'what is predicted: the next token (default), those that are masked, by an\nencoder, spans that a text lacks, by an encoder–decoder, or classes',
   },
   'mask-share': {
     takes: 'number',
@@ -155,11 +155,13 @@ export function readWanted(
   const tokeniser = data['tokeniser'];
   const objective = objectiveFlags(who, values, base['objective'], io);
   const tokens = typeof tokeniser === 'string' ? vocabularyOf(resolve(io.cwd, tokeniser)) : undefined;
-  const vocabulary = tokens && vocabularyFor((Object(objective) as Section)['name'] ?? objective, tokens);
+  const modelOptions = modelFlags(who, values, sections.model);
+  const { length = 256 } = { ...sections.model, ...modelOptions } as { readonly length?: number };
+  const vocabulary = tokens && tokens + specialTokens(readObjective(objective, []), length);
   return readTrainConfig({
     ...base,
     objective,
-    model: { ...given({ vocabulary }), ...sections.model, ...modelFlags(who, values, sections.model) },
+    model: { ...given({ vocabulary }), ...sections.model, ...modelOptions },
     data,
     train: {
       ...sections.train,
@@ -251,7 +253,8 @@ function objectiveFlags(who: string, values: Values<typeof options>, before: unk
   const flags = given({ name: objective, share, span, words: words || undefined, ...labels });
   if (Object.keys(flags).length === 0) return before;
   const masks = (['mask-share', 'mask-span', 'mask-words'] as const).filter((name) => values[name]);
-  if (masks.length > 0 && (objective ?? own['name']) !== 'masked') {
+  const ofSpans = (objective ?? own['name']) === 'spans' && !masks.includes('mask-words');
+  if (masks.length > 0 && !ofSpans && (objective ?? own['name']) !== 'masked') {
     throw new UsageError(`${who}: --${masks.join(' and --')} is for --objective masked; leave it out, or take that.`);
   }
   return { ...(objective === undefined || own['name'] === objective ? own : {}), ...flags };

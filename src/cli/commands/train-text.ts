@@ -24,7 +24,7 @@ export function heading(start: TrainStart, info: DeviceInfo, folder: string, sty
     objective.name === 'classify'
       ? `up to ${format.count(model.length, 'token')} each, ${format.count(start.tokensPerStep, 'example')} a step`
       : `windows of ${format.integer(model.length)}, ` +
-        `${format.integer(start.tokensPerStep)} ${objective.name === 'masked' ? 'masked ' : ''}tokens a step`;
+        `${format.integer(start.tokensPerStep)} ${TARGETS[objective.name]} a step`;
   const of = objective.name === 'classify' && objective.images.length > 0 ? 'images' : 'text';
   return [
     `${style.bold(`${format.operations(start.parameters)} parameters`)}: ${model.kind}, ${layers}; ${kinds}`,
@@ -49,6 +49,7 @@ function begun({ taken, partly, drawn, unused }: NonNullable<TrainStart['from']>
 export const UNITS: Readonly<Record<Objective['name'], string>> = {
   next: 'byte',
   masked: 'masked byte',
+  spans: 'target',
   classify: 'example',
 };
 
@@ -56,6 +57,7 @@ export const UNITS: Readonly<Record<Objective['name'], string>> = {
 const TARGETS: Readonly<Record<Objective['name'], string>> = {
   next: 'tokens',
   masked: 'masked tokens',
+  spans: 'targets',
   classify: 'examples',
 };
 

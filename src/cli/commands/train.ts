@@ -39,6 +39,7 @@ const help: HelpText = {
       'as BERT: single tokens of your tokeniser',
     ],
     [`${WHO} --objective masked --from subquad-run --out encoder`, 'an encoder from a decoder of the same sizes'],
+    [`${WHO} --objective spans --length 512 --out t5`, 'an encoder–decoder that tells the spans that a text lacks'],
     [
       `${WHO} --objective classify reviews/ --length 4096 --truncate --out reviews-run`,
       'a folder for each class, over bytes',

@@ -102,6 +102,16 @@ export const data: Readonly<Record<string, Row | Plain>> = {
     ),
     options({ ...masking, outputs: positive(256), seed: whole(1), fixed: flag() }, ['outputs']),
   ),
+  spanPlan: call(positive(16), options({ share: number(0.5), span: number(2) })),
+  spanBatches: call(
+    made(
+      (world) => new Batches(open(world), { batchSize: 2, length: 8 }),
+      (x) => x instanceof Batches,
+    ),
+    options({ share: number(0.5), span: number(2), sentinel: positive(256), seed: whole(1), fixed: flag() }, [
+      'sentinel',
+    ]),
+  ),
   permutation: {
     signature: [whole(1), text(), positive(8), whole(3)],
     call: (f: typeof permutation, [seed, purpose, n, place]) =>
