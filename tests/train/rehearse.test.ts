@@ -45,6 +45,12 @@ const cases: readonly Case[] = [
     { feedForward: { name: 'product-key', options: { keys: 40, knn: 5 } }, residual: 'reversible' },
     { accumulate: 2 },
   ],
+  ['experts with room for some', { feedForward: { name: 'switch', hidden: 16, options: { experts: 5 } } }, {}],
+  [
+    'experts of every token, reversible, two batches a step',
+    { feedForward: { name: 'mixtral', hidden: 16 }, residual: 'reversible' },
+    { accumulate: 2 },
+  ],
   ['transformer-xl', { kind: 'transformer-xl', memory: { length: 75 } }, {}],
   ['compressive-transformer', { kind: 'compressive-transformer', memory: { length: 75, compressed: 3, ratio: 3 } }, {}],
 ];
