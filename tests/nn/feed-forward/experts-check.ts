@@ -22,7 +22,7 @@ import { Graph, type Matrix } from '../../oracles/graph.js';
 import { budgetOf, expectClose } from '../../support/compare.js';
 import { uniform } from '../../support/random.js';
 import { fill } from '../check.js';
-import { activated } from '../formulas.js';
+import { activated, normalised } from '../formulas.js';
 
 export const sizes: FeedForwardSizes = {
   features: 5,
@@ -82,7 +82,7 @@ export async function checkExperts(device: Device, one: LayerCase): Promise<read
   const weights = { balance: own['balance']!, zLoss: own['zLoss']! };
   const step = { seed: 3, purpose: `route 4 ` };
   const passed = stream(step.seed, `${step.purpose} choice 1`, groups.length * (groups[0]?.length ?? 0));
-  const evaluate = (g: Graph, before?: readonly Decided[]) => {
+  const evaluate = (g: Graph, known?: readonly Decided[]) => {
     const input = g.input(x, B * L, F);
     const matrices = new Map<string, Matrix>();
     for (const [key, { spec }] of layer.namedParameters()) {
@@ -91,18 +91,27 @@ export async function checkExperts(device: Device, one: LayerCase): Promise<read
       matrices.set(key, g.input(data, data.length / columns, columns));
     }
     const p = (key: string): Matrix => matrices.get(key)!;
+    const where = (own as { readonly dense?: string }).dense ?? 'none';
+    const dense = (y: Matrix): Matrix =>
+      g.matmul(
+        g.mul(activated(g, all.activation, g.matmul(y, p('dense.gate.weight'))), g.matmul(y, p('dense.up.weight'))),
+        p('dense.down.weight'),
+      );
+    const between = (y: Matrix): Matrix => g.mul(normalised(g, y, false), p('denseNorm.weight'));
+    const before = where === 'before' ? dense(input) : undefined;
+    const given = before ? between(g.add(input, before)) : input;
     const found: Decided[] = [];
     const losses: Record<'balance' | 'zLoss', Matrix[]> = { balance: [], zLoss: [] };
     const outs = groups.map((group, i) => {
       const rows = g.gatherRows(
-        input,
+        given,
         group.map(([b, t]) => b * L + t),
       );
       const logits = g.matmul(rows, p('router'));
       const probabilities = g.softmax(logits);
       const factor = (train ? own['capacity'] : own['evaluationCapacity']) ?? Infinity;
       const decided =
-        before?.[i] ??
+        known?.[i] ??
         decide(probabilities, {
           experts: own['experts']!,
           active,
@@ -136,6 +145,8 @@ export async function checkExperts(device: Device, one: LayerCase): Promise<read
       joined,
       Array.from({ length: B * L }, (_, i) => place.get(i) ?? -1),
     );
+    if (before) out = g.add(out, before);
+    if (where === 'after') out = g.add(out, dense(between(g.add(input, out))));
     if (matrices.has('shared.up.weight')) {
       const dense = g.matmul(
         g.mul(

@@ -36,6 +36,8 @@ const cases: readonly (LayerCase & { readonly drops?: boolean })[] = [
     drops: true,
   },
   { name: 'st-moe', options: { experts: 4 } },
+  { name: 'st-moe', options: { experts: 4, dense: 'before' } },
+  { name: 'st-moe', options: { experts: 4, dense: 'after' } },
   { name: 'mixtral', options: { experts: 4, balance: 0.5 }, lengths: [12, 6] },
   { name: 'mixtral', options: { experts: 6, active: 3, renormalise: false } },
   { name: 'mixtral', options: { experts: 3, shared: 7, sharedGate: true } },

@@ -9,6 +9,7 @@ import { activations, gate } from '../../activation.js';
 import { checkBranch, type BranchContext, type FeedForward } from '../../layer.js';
 import { Linear } from '../../linear.js';
 import { Module } from '../../module.js';
+import { RmsNorm } from '../../norm.js';
 import type { Outcome } from '../../outcome.js';
 import type { Parameter } from '../../parameter.js';
 import { stepSeed } from '../../step-seed.js';
@@ -38,6 +39,8 @@ export interface ExpertsOptions extends Omit<RoutePolicy, 'capacity'>, GroupOpti
   readonly shared: number;
   /** Whether a gate of each token, `sigmoid(x·w)`, multiplies what the shared layer gives. */
   readonly sharedGate: boolean;
+  /** Whether a dense layer of as many units as an expert has comes before the experts, or after; default neither. */
+  readonly dense?: 'none' | 'before' | 'after';
 }
 
 /**
@@ -52,6 +55,8 @@ export class Experts extends Module implements FeedForward {
   readonly down: Parameter;
   readonly shared: DenseFeedForward | undefined;
   readonly #sharedGate: Linear | undefined;
+  readonly dense: DenseFeedForward | undefined;
+  readonly #denseNorm: RmsNorm | undefined;
 
   constructor(
     readonly sizes: FeedForwardSizes,
@@ -59,20 +64,24 @@ export class Experts extends Module implements FeedForward {
   ) {
     super();
     const { features, hidden, gated, activation, share } = sizes;
-    const { experts, initScale, shared, sharedGate } = options;
+    const { experts, initScale, shared, sharedGate, dense = 'none' } = options;
     const inner = learned([experts, features, hidden], normalOf(Math.sqrt(initScale / features)));
     this.router = this.parameter('router', learned([features, experts], normalOf(Math.sqrt(initScale / features))));
     this.gate = gated ? this.parameter('gate', inner) : undefined;
     this.up = this.parameter('up', inner);
     const outer = normalOf(share * Math.sqrt(initScale / hidden));
     this.down = this.parameter('down', learned([experts, hidden, features], outer));
+    const besides = (name: string, units: number): DenseFeedForward => {
+      const outInit = normalOf(share / Math.sqrt(units));
+      return this.child(name, new DenseFeedForward(features, units, { activation, gated, bias: false, outInit }));
+    };
     if (shared > 0) {
-      const outInit = normalOf(share / Math.sqrt(shared));
-      this.shared = this.child(
-        'shared',
-        new DenseFeedForward(features, shared, { activation, gated, bias: false, outInit }),
-      );
+      this.shared = besides('shared', shared);
       if (sharedGate) this.#sharedGate = this.child('sharedGate', new Linear(features, 1, { bias: false }));
+    }
+    if (dense !== 'none') {
+      this.dense = besides('dense', hidden);
+      this.#denseNorm = this.child('denseNorm', new RmsNorm(features));
     }
   }
 
@@ -86,15 +95,18 @@ export class Experts extends Module implements FeedForward {
     return scope(() => {
       const [B, L] = x.shape as [number, number];
       const groups = new Groups(B, L, this.options, lengths);
-      const rows = groups.rows(withoutPadding(x, lengths));
+      const clean = withoutPadding(x, lengths);
+      const before = this.options.dense === 'before' ? this.dense!.forward(clean) : undefined;
+      const rows = groups.rows(before ? this.#denseNorm!.forward(add(clean, before)) : clean);
       const logits = this.#logits(rows, groups);
       const routed = route(logits, groups, this.#policy(), stepSeed(this, 'route'));
       const mixed = weighRows(routed.weights, this.#through(rows, routed.order), routed.order.places, {
         sparse: false,
       });
       const own = groups.back(cast(mixed, x.dtype), x);
+      const more = before ?? this.#beside(clean, own);
       return {
-        stream: this.shared ? add(own, this.#beside(x)) : own,
+        stream: more ? add(own, more) : own,
         ...(losses && {
           losses: lossesOf(logits, routed, groups, this.options),
           statistics: statisticsOf(routed, groups),
@@ -134,10 +146,11 @@ export class Experts extends Module implements FeedForward {
     return groupedMatmul(hidden, this.down.value, ends, stored);
   }
 
-  /** What the shared layer gives. */
-  #beside(x: Tensor): Tensor {
-    const all = this.shared!.forward(x);
-    return this.#sharedGate ? mul(all, sigmoid(this.#sharedGate.forward(x))) : all;
+  /** What a dense layer after the experts gives, or one beside them. */
+  #beside(x: Tensor, own: Tensor): Tensor | undefined {
+    if (this.dense) return this.dense.forward(this.#denseNorm!.forward(add(x, own)));
+    const all = this.shared?.forward(x);
+    return all && this.#sharedGate ? mul(all, sigmoid(this.#sharedGate.forward(x))) : all;
   }
 }
 

@@ -85,9 +85,14 @@ export function costOfExperts(
     active,
     shared = 0,
     sharedGate = false,
-  }: Given & { readonly shared?: number; readonly sharedGate?: boolean },
+    dense = 'none',
+  }: Given & { readonly shared?: number; readonly sharedGate?: boolean; readonly dense?: string },
 ): Cost {
   const products = gated ? 3 : 2;
-  const ofToken = experts + active * (products * hidden + 1) + products * shared + (shared > 0 && sharedGate ? 1 : 0);
+  const ofToken =
+    experts +
+    active * (products * hidden + 1) +
+    products * (shared + (dense === 'none' ? 0 : hidden)) +
+    (shared > 0 && sharedGate ? 1 : 0);
   return { multiplyAdds: length * features * ofToken };
 }

@@ -1,6 +1,6 @@
 import type { OptionValues } from '../../../attention/options.js';
 import type { FeedForwardSizes } from '../define.js';
-import { Experts } from './experts.js';
+import { Experts, type ExpertsOptions } from './experts.js';
 import { capacityOptions, routerOptions, secondOptions } from './options.js';
 
 /** Tokens that GShard routes together, as Mesh TensorFlow has it. */
@@ -17,7 +17,7 @@ export const gshardOptions = (usual: Parameters<typeof routerOptions>[0]) => ({
 export const twoExperts = (
   sizes: FeedForwardSizes,
   own: OptionValues<ReturnType<typeof gshardOptions>>,
-  initScale = 1,
+  more: Partial<Pick<ExpertsOptions, 'initScale' | 'dense'>> = {},
 ): Experts => {
   const { capacity, evaluationCapacity, minCapacity, secondPolicy, threshold, ...rest } = own;
   return new Experts(sizes, {
@@ -28,9 +28,10 @@ export const twoExperts = (
     capacity: { training: capacity, evaluation: evaluationCapacity, least: minCapacity },
     later: { policy: secondPolicy, threshold },
     jitter: 0,
-    initScale,
+    initScale: 1,
     shared: 0,
     sharedGate: false,
+    ...more,
   });
 };
 
