@@ -1,4 +1,5 @@
 import { pooledRows, type RowPooling } from '../nn/row-pooling.js';
+import { layersOf } from './config-layers.js';
 import type { Given } from './config-sections.js';
 import type { LayerConfig, ModelConfig, PoolingConfig } from './model-config.js';
 import type { RowChange } from './row-counts.js';
@@ -65,4 +66,19 @@ export function poolingReasons(layers: readonly LayerConfig[]): string[] {
     scored &&
       `position ${scored.position.method} counts rows and not tokens where layers pool; take rope or transformer-xl`,
   ].filter((reason) => typeof reason === 'string');
+}
+
+/** What becomes of a last row without a partner, a sentence for each layer that pools such a one of a window of the model's length. */
+export function unpaired(config: ModelConfig): string[] {
+  let rows = config.length;
+  return layersOf(config).flatMap(({ pooling }, layer) => {
+    const own = poolsBy(pooling);
+    if (pooling?.kind === 'restore') rows = config.length;
+    if (own === undefined) return [];
+    const before = rows;
+    rows = pooledRows(before, own);
+    const odd = (before - Number(own.separateClass)) % 2 === 1;
+    const what = own.separateClass && own.truncate ? 'is left out' : 'stands alone';
+    return odd ? [`layer ${layer} makes ${rows} rows of ${before}: the last one has no partner and ${what}`] : [];
+  });
 }

@@ -16,6 +16,7 @@ import {
 } from '../data/index.js';
 import { LabelledBatches } from '../data/labelled/buckets.js';
 import type { DeviceInfo } from '../devices/index.js';
+import { unpaired } from '../models/config-pooling.js';
 import { readConfig, type ModelConfig } from '../models/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
@@ -80,6 +81,7 @@ export async function openData(
     corpora: { train: part, validation: rest },
     bytes: corpus.size,
     files: corpus.documents.length,
+    notes: unpaired(model),
   };
 }
 

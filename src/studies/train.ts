@@ -54,6 +54,8 @@ export interface TrainResult extends RunResult {
   readonly bestBitsPerByte: number | null;
   /** Bits per byte of a 5-gram of the same training text on all of the validation part; null where a run goes on later. */
   readonly fiveGram: number | null;
+  /** What is to be known of the data and of rows that layers pool. */
+  readonly notes: readonly string[];
 }
 
 export const CONFIG = 'config.json';
@@ -152,6 +154,7 @@ export async function train(device: Device, given: TrainConfig, options: TrainOp
         config,
         bestBitsPerByte: result.best && bitsPerByte(result.best.loss),
         fiveGram: ended && config.objective.name === 'next' ? fiveGramOf(data) : null,
+        notes: data.notes ?? [],
       };
     } finally {
       trainer.dispose();

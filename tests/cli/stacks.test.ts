@@ -60,3 +60,12 @@ test('help says what each is, and mechanisms lists them', async () => {
   const all = JSON.parse(json) as readonly { readonly name: string; readonly level: string }[];
   expect(all.filter(({ level }) => level === 'stack').map(({ name }) => name)).toEqual(stacks.map(([name]) => name));
 });
+
+test('rows that have no partner are named before training, and in what it writes', async () => {
+  const even = await run(
+    `train text.txt --preset funnel --length 14 --steps 1 ${sizes.replace('--warm-up 1', '--warm-up 0')} --out even --json even.json`,
+  );
+  const first = 'layer 4 makes 7 rows of 14: the last one has no partner and is left out';
+  expect([even.code, even.out]).toEqual([0, expect.stringContaining(first)]);
+  expect((JSON.parse(readFileSync(join(cwd, 'even.json'), 'utf8')) as { notes: unknown }).notes).toEqual([first]);
+});

@@ -41,9 +41,9 @@ const cases: readonly (readonly [what: string, tokens: number, config: object])[
 ];
 
 const paddings: readonly (readonly [what: string, length: number, pooling: object])[] = [
+  ['a class, none left out', 6, { kind: 'mean', truncate: false }],
   ['a class, one left out', 6, { kind: 'mean' }],
   ['the class apart, the partner of one padded', 5, { kind: 'max' }],
-  ['a class, none left out', 6, { kind: 'mean', truncate: false }],
   ['no class', 5, { kind: 'max', separateClass: false }],
   ['the class alone', 1, { kind: 'mean' }],
 ];
