@@ -1,6 +1,6 @@
 import type { DeviceInfo } from '../devices/device.js';
 import type { ModelConfig } from '../models/index.js';
-import type { SwapRow } from '../studies/compare-swaps.js';
+import type { SwapRow } from '../studies/swap-row.js';
 import { printable, type Style } from './ansi.js';
 import { unitOf } from '../report/costs.js';
 import * as format from '../report/format.js';

@@ -1,5 +1,5 @@
 import type { CompareRow } from '../studies/compare.js';
-import type { SwapComparison } from '../studies/compare-swaps.js';
+import type { SwapComparison } from '../studies/swap-row.js';
 import { baselines } from '../studies/mechanisms.js';
 import type { Direction } from './choice.js';
 import { costsOf, unitOf } from './costs.js';

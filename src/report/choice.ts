@@ -1,5 +1,5 @@
 import type { Comparison, CompareRow } from '../studies/compare.js';
-import type { SwapComparison, SwapCost } from '../studies/compare-swaps.js';
+import type { SwapComparison, SwapCost } from '../studies/swap-row.js';
 import type { Looking } from '../studies/looking.js';
 import { bits, costsOf, unitOf } from './costs.js';
 import * as format from './format.js';

@@ -1,6 +1,6 @@
 import * as format from './format.js';
 import type { CompareRow } from '../studies/compare.js';
-import type { SwapComparison, SwapCost } from '../studies/compare-swaps.js';
+import type { SwapComparison, SwapCost } from '../studies/swap-row.js';
 
 /** What each mechanism costs a trained model, by name: after adaptation where there was one. */
 export const costsOf = (swaps: SwapComparison | undefined): ReadonlyMap<string, SwapCost> =>

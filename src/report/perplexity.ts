@@ -1,4 +1,4 @@
-import type { SwapRow } from '../studies/compare-swaps.js';
+import type { SwapRow } from '../studies/swap-row.js';
 import { unitOf } from './costs.js';
 import * as format from './format.js';
 import { change, modelWords, refusals, swapFindings, swapRemark, type Swaps } from './swaps.js';

@@ -1,6 +1,6 @@
 import { layerNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/index.js';
-import type { SwapComparison, SwapRow } from '../studies/compare-swaps.js';
+import type { SwapComparison, SwapRow } from '../studies/swap-row.js';
 import { unitOf } from './costs.js';
 import * as format from './format.js';
 

@@ -1,4 +1,4 @@
-import { type Exactness, mechanism as find } from '../attention/index.js';
+import { mechanism as find } from '../attention/index.js';
 import { CapabilityError, NumericsError, OptionError, OutOfMemoryError, ShapeError } from '../core/errors.js';
 import type { TokenSource } from '../data/index.js';
 import type { Device } from '../devices/index.js';
@@ -6,9 +6,10 @@ import { mechanismNames } from '../models/config-layers.js';
 import { seesBothSides } from '../models/create.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import { adapt } from './adapt.js';
-import { machine, type Machine } from './machine.js';
+import { machine } from './machine.js';
 import { coreSet, type Variant, variant } from './mechanisms.js';
 import { type Swapped, swapMechanism, withConfig } from './swap.js';
+import type { Refusal, SwapComparison, SwapCost, SwapRow } from './swap-row.js';
 import { batchesOf, changeOf, type Score, score, type Scoring } from './swap-score.js';
 import { windowsOf, type WindowOptions } from './windows.js';
 
@@ -26,66 +27,6 @@ export interface CompareSwapsOptions {
   /** Seconds after which nothing more is begun that might take longer, going by the trained attention, which runs in any case. */
   readonly seconds?: number | undefined;
   readonly onProgress?: ((what: string) => void) | undefined;
-}
-
-/** What a swap costs. */
-export interface SwapCost {
-  /** Of bytes that are predicted: all, or those that are hidden from an encoder. */
-  readonly bitsPerByte: number;
-  /** Bits per byte above those of the trained attention on the same windows. */
-  readonly change: number;
-  /** Standard error of the change over the windows, taken for independent; null of a single one. */
-  readonly changeError: number | null;
-  /** Share of hidden bytes that are found; null of a causal model. */
-  readonly accuracy: number | null;
-}
-
-/** One mechanism in the trained model, at one length. */
-export interface SwapRow extends SwapCost {
-  /** The mechanism with its given options, such as `sliding-window:radius=64`. */
-  readonly name: string;
-  readonly mechanism: string;
-  readonly family: string;
-  readonly exactness: Exactness;
-  readonly summary: string;
-  /** Whether it is what the model was trained with. */
-  readonly trained: boolean;
-  readonly length: number;
-  /** The same after steps of adaptation, against the trained attention after as many; null without. */
-  readonly adapted: SwapCost | null;
-  /** `2 ** bitsPerByte`. */
-  readonly perplexityPerByte: number;
-  /** Whole model, forward. */
-  readonly tokensPerSecond: number;
-  readonly windows: number;
-  readonly tokens: number;
-  /** Parameters that the mechanism brought, drawn from the seed, and those of the model that it has no use for. */
-  readonly drawn: readonly string[];
-  readonly unused: readonly string[];
-}
-
-/** A mechanism that cannot be swapped in, at any length (null) or at one. */
-export interface Refusal {
-  readonly name: string;
-  readonly length: number | null;
-  readonly why: string;
-}
-
-export interface SwapComparison {
-  readonly config: ModelConfig;
-  /** Whether the bytes that are predicted are hidden ones among others, as an encoder's are, in place of the next. */
-  readonly masked: boolean;
-  readonly parameters: number;
-  readonly bytesPerToken: number;
-  readonly textBytes: number;
-  readonly seed: number;
-  /** Of adaptation; null: none was asked for. */
-  readonly adaptedSteps: number | null;
-  readonly lengths: readonly number[];
-  /** By rising length, the best first. */
-  readonly rows: readonly SwapRow[];
-  readonly refused: readonly Refusal[];
-  readonly machine: Machine;
 }
 
 /** The core set and more, with options that leave pairs out at a model's length; it names also what cannot be swapped in. */
@@ -130,7 +71,7 @@ export async function compareSwaps(
   const found: Scored[] = [];
   const refused: Refusal[] = [];
   const scoring: Scoring = { device, config, source, seed };
-  const clock = new Clock(seconds);
+  const clock = new TimeLeft(seconds);
   for (const [i, one] of all.entries()) {
     const refuse = (length: number | null, error: unknown): void => {
       // without the trained attention there is nothing to compare with
@@ -186,7 +127,7 @@ export async function compareSwaps(
 }
 
 /** Whether there is time for more, going by what took longest so far; the first always runs. */
-class Clock {
+class TimeLeft {
   readonly #begin = performance.now();
   #last = this.#begin;
   #longest = 0;

@@ -2,7 +2,7 @@ import type { DeviceInfo } from '../../devices/device.js';
 import { type Direction, headline } from '../../report/choice.js';
 import { costOf, costsOf, qualityNote, unitOf } from '../../report/costs.js';
 import type { Comparison, CompareRow } from '../../studies/compare.js';
-import type { SwapComparison } from '../../studies/compare-swaps.js';
+import type { SwapComparison } from '../../studies/swap-row.js';
 import { baselines } from '../../studies/mechanisms.js';
 import { printable, type Style } from '../ansi.js';
 import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../../report/findings.js';
