@@ -5,6 +5,7 @@ import type { Direction } from './choice.js';
 import { costsOf, unitOf } from './costs.js';
 import * as format from './format.js';
 import { errorChart, workChart } from './dot-chart.js';
+import { likeness } from './findings.js';
 import { markup, type Markup } from './html.js';
 import { lineChart, type LineChart } from './line-chart.js';
 import type { Look } from './marks.js';
@@ -102,9 +103,10 @@ export function charts({ comparison, swaps }: Direction, look: (name: string) =>
         id: id('error'),
         title: 'Error over the length',
         description: 'Relative error against softmax attention; all values are in the table.',
-        series: series(({ error, level }) =>
-          error === null || error.relative <= rounding || level === 'mixer' ? null : error.relative,
-        ),
+        series: series((row) => {
+          const error = likeness(row, comparison)?.relative ?? 0;
+          return error <= rounding ? null : error;
+        }),
         showY: format.error,
       },
       `Against float64 softmax attention, where it is more than rounding.${mixers}`,

@@ -67,8 +67,18 @@ export function bySize(rows: readonly CompareRow[], value: (row: CompareRow) => 
   return has.sort((a, b) => value(a)! - value(b)!);
 }
 
-/** The error of what approximates attention; of a mixer, which computes something else on another scale, there is none. */
-export const likeness = ({ level, error }: CompareRow): CompareRow['error'] => (level === 'mixer' ? null : error);
+/**
+ * The error of what approximates attention; of a mixer, which computes something else on another scale, there is none, nor beyond the length
+ * of the model behind the features.
+ */
+export const likeness = (
+  { level, error, length }: CompareRow,
+  { trainedTo }: Pick<Comparison, 'trainedTo'>,
+): CompareRow['error'] => (level === 'mixer' || length > (trainedTo ?? Infinity) ? null : error);
+
+/** What marks a length that the model behind the features was not trained at. */
+export const beyond = (length: number, { trainedTo }: Pick<Comparison, 'trainedTo'>): string =>
+  length > (trainedTo ?? Infinity) ? `, beyond the ${format.integer(trainedTo!)} of the model: no errors` : '';
 
 /** What a row must not keep to itself. */
 export function remark(row: CompareRow, causal: boolean): string {

@@ -2,7 +2,7 @@ import type { Compared, Comparison, CompareRow } from '../studies/compare.js';
 import { baselines } from '../studies/mechanisms.js';
 import type { Direction } from './choice.js';
 import { costOf, costsOf, unitOf } from './costs.js';
-import { bySpeed, crossover, foreseen, likeness, remark } from './findings.js';
+import { beyond, bySpeed, crossover, foreseen, likeness, remark } from './findings.js';
 import * as format from './format.js';
 import { markup, type Markup } from './html.js';
 import { swatch } from './marks.js';
@@ -16,7 +16,8 @@ interface Column {
   readonly cell: (row: CompareRow) => string;
 }
 
-function columns({ comparison: { training, rows }, swaps }: Direction): readonly Column[] {
+function columns({ comparison, swaps }: Direction): readonly Column[] {
+  const { training, rows } = comparison;
   const costs = costsOf(swaps);
   const cost = (row: CompareRow): string => costOf(costs, row) ?? dash;
   const bytes = (value: number | null): string => or(value, format.bytes);
@@ -30,9 +31,9 @@ function columns({ comparison: { training, rows }, swaps }: Direction): readonly
     { title: '× standard', cell: ({ overStandard }) => or(overStandard, format.times) },
     { title: '× flash', cell: ({ overFlash }) => or(overFlash, format.times) },
     ...(swaps ? [{ title: `${unitOf(swaps)} lost`, cell: cost }] : []),
-    { title: 'error', cell: (row) => or(likeness(row), (e) => format.error(e.relative)) },
-    { title: 'cosine', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
-    { title: 'worst row', cell: (row) => or(likeness(row), (e) => format.error(e.worstRow)) },
+    { title: 'error', cell: (row) => or(likeness(row, comparison), (e) => format.error(e.relative)) },
+    { title: 'cosine', cell: (row) => or(likeness(row, comparison), (e) => e.cosine.toFixed(4)) },
+    { title: 'worst row', cell: (row) => or(likeness(row, comparison), (e) => format.error(e.worstRow)) },
     { title: 'workspace', cell: ({ workspaceBytes }) => bytes(workspaceBytes) },
     { title: 'predicted', cell: ({ predicted }) => or(predicted, (p) => format.bytes(p.workspaceBytes)) },
     ...(training ? [saved] : []),
@@ -61,7 +62,7 @@ export function resultTable(direction: Direction): Markup {
   const groups = [...lengths].reverse().map(
     (length) =>
       markup`<tr class="group">
-          <th colspan="${shown.length + 2}" scope="rowgroup">n = ${format.integer(length)}</th>
+          <th colspan="${shown.length + 2}" scope="rowgroup">n = ${format.integer(length)}${beyond(length, direction.comparison)}</th>
         </tr>
         ${bySpeed(rows.filter((one) => one.length === length)).map(row)}`,
   );

@@ -73,6 +73,8 @@ export interface Comparison {
   readonly rowsPerHead: number;
   /** The length at which errors are reported: the longest, or the longest of the pairs that the model behind the features was trained on. */
   readonly errorsAt?: number;
+  /** The length up to which the model behind the features was trained: beyond it, errors say nothing of any model. Null where there is none. */
+  readonly trainedTo?: number | null;
   readonly machine: Machine;
   readonly rows: readonly CompareRow[];
   /** From which length on each is faster than flash. */
@@ -135,6 +137,7 @@ export async function compare(device: Device, document: CompareDocument, given: 
     document: document.name,
     features: note,
     errorsAt: Math.max(...(known.length > 0 ? known : lengths)),
+    trainedTo: Number.isFinite(trainedTo) ? trainedTo : null,
     seed,
     heads,
     headDim,

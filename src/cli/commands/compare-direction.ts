@@ -80,7 +80,7 @@ export async function runDirection(
           onProgress,
           onLength(rows) {
             progress.clear();
-            say(lengthBlock(rows, { causal, training, swaps }, style));
+            say(lengthBlock(rows, { causal, training, swaps, trainedTo: features.trainedTo ?? null }, style));
           },
         },
       );

@@ -5,7 +5,7 @@ import type { Comparison, CompareRow } from '../../studies/compare.js';
 import type { SwapComparison } from '../../studies/swap-row.js';
 import { baselines } from '../../studies/mechanisms.js';
 import { printable, type Style } from '../ansi.js';
-import { bySpeed, findings, foreseen, likeness, omissions, remark } from '../../report/findings.js';
+import { beyond, bySpeed, findings, foreseen, likeness, omissions, remark } from '../../report/findings.js';
 import * as format from '../../report/format.js';
 import { type Column, table } from '../table.js';
 
@@ -58,7 +58,7 @@ export const qualityLine = (swaps: SwapComparison, style: Style): string => `${s
 const dash = '–';
 const or = <T>(value: T | null, show: (value: T) => string): string => (value === null ? dash : show(value));
 
-type Context = Pick<Comparison, 'causal' | 'training'> & { readonly swaps: SwapComparison | undefined };
+type Context = Pick<Comparison, 'causal' | 'training' | 'trainedTo'> & { readonly swaps: SwapComparison | undefined };
 
 function columns(context: Context, style: Style): readonly Column<CompareRow>[] {
   const { swaps } = context;
@@ -93,16 +93,33 @@ function columns(context: Context, style: Style): readonly Column<CompareRow>[] 
       cell: (row) => (row.skipped === null ? or(foreseen(row, context.training), format.operations) : dash),
     },
     ...(swaps ? [lost] : []),
-    { title: 'error', width: 7, align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.relative)) },
-    { title: 'cosine', spare: 4, width: 6, align: 'right', cell: ({ error }) => or(error, (e) => e.cosine.toFixed(4)) },
-    { title: 'worst row', spare: 5, align: 'right', cell: (row) => or(likeness(row), (e) => format.error(e.worstRow)) },
+    {
+      title: 'error',
+      width: 7,
+      align: 'right',
+      cell: (row) => or(likeness(row, context), (e) => format.error(e.relative)),
+    },
+    {
+      title: 'cosine',
+      spare: 4,
+      width: 6,
+      align: 'right',
+      cell: (row) => or(likeness(row, context), (e) => e.cosine.toFixed(4)),
+    },
+    {
+      title: 'worst row',
+      spare: 5,
+      align: 'right',
+      cell: (row) => or(likeness(row, context), (e) => format.error(e.worstRow)),
+    },
     { title: '', remark: true, cell: (row) => style.dim(remark(row, context.causal)) },
   ];
 }
 
 /** The rows of one length, the fastest first. */
 export function lengthBlock(rows: readonly CompareRow[], context: Context, style: Style): string {
-  const title = style.bold(`n = ${format.integer(rows[0]!.length)}`);
+  const { length } = rows[0]!;
+  const title = style.bold(`n = ${format.integer(length)}`) + beyond(length, context);
   return `${title}\n${table(columns(context, style), bySpeed(rows), style)}\n`;
 }
 
