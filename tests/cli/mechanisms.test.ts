@@ -125,7 +125,7 @@ describe('show', () => {
     [['show', 'mlp-mixer', '--length', '600'], 'a mixer is drawn of at most 512 rows; got 600'],
     [['show', 'strided', '--text', 'x.txt'], 'the pattern of strided is the same for every text'],
     [['show', 'strided', '--length', '5000'], 'a pattern is drawn of at most 4096 positions; got 5000'],
-    [['show', 'reformer', '--length', '64', '--head', '7'], '--head: the model has heads 0 to 3; got 7'],
+    [['show', 'reformer', '--length', '64', '--head', '7'], '--head: the model has heads 0 to 2; got 7'],
     [['show', 'flash', 'standard'], 'unexpected argument "standard"'],
   ])('%j is refused in a sentence', async (argv, sentence) => {
     const { code, err } = await cli(argv);
