@@ -113,9 +113,10 @@ export class Transformer extends Module implements LanguageModel {
     return this.config.length;
   }
 
-  /** Fewer than all where the rows of the last layer stand for the latest tokens. */
+  /** Fewer than all where the rows of the last layer stand for the latest tokens. @throws OptionError unless length is at least 1. */
   predicts(length: number): number {
-    return this.stack.latest ? this.stack.rowsFor(length) : length;
+    const rows = this.stack.rowsFor(length);
+    return this.stack.latest ? rows : length;
   }
 
   /** What the last layer gives, normalised: `[B, L, width]` of tokens `[B, L]`, i32. @throws ShapeError, OptionError. */

@@ -151,6 +151,7 @@ export class Positions extends Module {
    * all are at least 0.
    */
   places(pooled = false): { readonly queries: Places; readonly keys: Places } {
+    checkValue('Positions', 'pooled', pooled, flag);
     const { stride = 1, separateClass = false } = this.sizes;
     const keys = { first: pooled && separateClass ? stride : 0, stride };
     return { queries: pooled ? { first: 0, stride: 2 * stride } : keys, keys };

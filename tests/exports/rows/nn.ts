@@ -279,6 +279,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         base: callback((stream: unknown) => stream),
         // with resize it is refused, so no call has both
         restores: none,
+        latest: flag(),
         cost: callback(() => ({ multiplyAdds: 1 })),
         forward: callback(({ x: rows }: { readonly x: Tensor }) => rows),
       },
@@ -342,10 +343,13 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         headDim: positive(2),
         length: positive(8),
         causal: flag(),
+        stride: positive(2),
+        separateClass: flag(),
       },
       Object.keys(sizes),
     ),
   ),
+  'Positions.places': ofPositions('places', optional(flag())),
   'Positions.embed': ofModule(() => new Positions({ method: 'sinusoidal' }, sizes))(
     'embed',
     positive(3),
