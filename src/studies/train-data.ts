@@ -40,6 +40,8 @@ export interface TrainData {
   /** Of all texts. */
   readonly bytes: number;
   readonly files: number;
+  /** Examples with labels that are evaluated on. */
+  readonly held?: number;
   /** What there is to say of it, for people. */
   readonly notes?: readonly string[];
 }
@@ -210,6 +212,7 @@ export async function openExamples(
     data: {
       batches: new LabelledBatches(parts.train, { batchSize, lengths, shuffled: { seed } }),
       validation: held && new LabelledBatches(held, { batchSize, lengths }),
+      ...(held && { held: held.labels.length }),
       bytesPerToken: 1,
       fingerprint: parts.fingerprint,
       bytes: parts.bytes,

@@ -124,8 +124,10 @@ export async function train(device: Device, given: TrainConfig, options: TrainOp
         return { steps, evaluateEvery };
       };
       const { steps } = config.train;
-      const { evaluateWindows: windows } = config.train;
       const batches = data.validation;
+      const { evaluateWindows } = config.train;
+      // the last batches of a length are smaller: where all are evaluated, so are these
+      const windows = (data.held ?? Infinity) <= evaluateWindows ? batches!.windows : evaluateWindows;
       const bitsPerByte = (loss: number): number => loss / Math.LN2 / data.bytesPerToken;
       await compiled;
       const result = await runTraining({
