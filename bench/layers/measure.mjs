@@ -69,7 +69,7 @@ if (positionals[0] === 'memory') {
   ]) {
     const [m, d] = bestOf([run(memory, x), run(dense, x)]);
     console.log(
-      `${what}: ${(m / tokens).toFixed(2)} µs a token, dense ${(d / tokens).toFixed(2)}: ${(m / d).toFixed(2)}×`,
+      `${String(what)}: ${(m / tokens).toFixed(2)} µs a token, dense ${(d / tokens).toFixed(2)}: ${(m / d).toFixed(2)}×`,
     );
   }
   const updated = (rows) => {

@@ -162,7 +162,7 @@ const fnetPaper = {
 } as const;
 const mixing = (name: string, help: string, paper: Preset['paper'] = fnetPaper): Preset => ({
   help,
-  paper: paper!,
+  paper: paper,
   ...masked,
   model: { ...encoder, layers: 4, length: 256, position: 'learned', mixer: name },
 });

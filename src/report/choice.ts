@@ -108,13 +108,16 @@ function take({ use, nearest, untrained, unknown }: Choice, unit: string): strin
   const first =
     `${row.name} is ${format.times(row.overFlash!)} as fast as flash, with ${format.bytes(row.workspaceBytes!)} of ` +
     `workspace, and costs ${bits(cost)} ${unit}`;
-  return use.row === nearest.row ? `${first}; nothing faster than flash costs less.` : `${first}; ${near}.`;
+  // what cannot be told apart by its bits is no nearer
+  return bits(cost) === bits(nearest.cost) ? `${first}; nothing faster than flash costs less.` : `${first}; ${near}.`;
 }
 
 function avoid({ costly, slow }: Choice, unit: string): string[] {
   const parts = [
     ...(costly.length > 0
-      ? [`${list(costly.map(({ row, cost }) => `${row.name} (${bits(cost)})`))}, for ${unit} lost without training`]
+      ? [
+          `${list(costly.map(({ row, cost }) => `${row.name} (${bits(cost)})`))} in a model that was not trained with it: so many ${unit} are lost`,
+        ]
       : []),
     ...(slow.length > 0 ? [`${list(slow.map(({ name }) => name))}, not faster than flash at this length`] : []),
   ];

@@ -87,7 +87,12 @@ export async function compareSwaps(
       const out: (Score | undefined)[] = [];
       for (const window of windows) {
         say(`length ${window.length}`);
-        out.push(await score(one, scoring, window).catch((error: unknown) => void refuse(window.length, error)));
+        try {
+          out.push(await score(one, scoring, window));
+        } catch (error) {
+          refuse(window.length, error);
+          out.push(undefined);
+        }
       }
       return out;
     };

@@ -268,7 +268,7 @@ describe('the choice', () => {
         'nearest to exact of those faster than flash: window (+0.002, 1.50× as fast).',
       'All pairs, at 4,096: past is 2.00× as fast as flash, with 410 kB of workspace, and costs +0.040 bits per byte; ' +
         'nearest to exact of those faster than flash: window (+0.002, 1.50× as fast).',
-      `Do not take ${long} (+1.20), for bits per byte lost without training.`,
+      `Do not take ${long} (+1.20) in a model that was not trained with it: so many bits per byte are lost.`,
       'Not judged: mixer, which a model has to be trained with; --adapt 100 trains its attention.',
     ]);
     expect(choices(found).map(({ length }) => length)).toEqual(lengths);

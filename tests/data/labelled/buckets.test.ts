@@ -39,8 +39,8 @@ describe('batches by length', () => {
         { length: source.count },
         (_, i) => source.batch(epoch * source.count + i).inputs.tokens.shape[1],
       );
-      expect([...widths].sort()).toEqual([3, 3, 3, 3, 3, 5, 5, 5, 8, 8, 8]);
-      expect(widths).not.toEqual([...widths].sort());
+      expect([...widths].sort((a, b) => a! - b!)).toEqual([3, 3, 3, 3, 3, 5, 5, 5, 8, 8, 8]);
+      expect(widths).not.toEqual([...widths].sort((a, b) => a! - b!));
     }
   });
 

@@ -160,8 +160,8 @@ function passing(
   }
 }
 
-const index: I32 = variable('x0', 'i32') as I32;
-const isKept: F32 = variable('x1', 'f32') as F32;
+const index: I32 = variable('x0', 'i32');
+const isKept: F32 = variable('x1', 'f32');
 
 /** Choices `[G, S, k]` sorted by expert. */
 function orderOf(indices: Tensor, kept: Tensor, E: number): readonly [tokens: Tensor, places: Tensor, ends: Tensor] {
