@@ -36,7 +36,7 @@ export interface Ground {
 }
 
 /** Share of the time that finding what mechanisms cost a model may take. */
-const QUALITY = 0.4;
+const QUALITY = 0.45;
 
 /** Measures one direction, in `seconds` where they are limited, and says what it finds. */
 export async function runDirection(
