@@ -41,17 +41,28 @@ export interface SpanPlan {
   readonly sentinels: number;
 }
 
-/** The largest window whose source has at most `length` tokens. @throws OptionError for options out of range. */
+/** Tokens of a window at most. */
+const LONGEST = 2 ** 31 - 1;
+
+/** The largest window whose source has at most `length` tokens. @throws OptionError for options out of range, or of which no window is the largest. */
 export function spanPlan(length: number, given: Partial<Corruption> = {}): SpanPlan {
   checkValue('spanPlan', 'length', length, int32From(2));
   checkValues('spanPlan', given, corruption);
   const how = { ...CORRUPTION, ...given };
-  let plan = planOf(1, how);
-  for (let window = 2; ; window++) {
-    const next = planOf(window, how);
-    if (next.source > length) return plan;
-    plan = next;
+  const fits = (window: number): boolean => planOf(window, how).source <= length;
+  if (fits(LONGEST)) {
+    throw new OptionError(
+      `spanPlan: with share ${how.share} and spans of ${how.span}, a source of ${length} tokens stands for more than ${LONGEST}; take a smaller share.`,
+    );
   }
+  // the source never gets shorter as the window gets longer
+  let [low, high] = [1, LONGEST];
+  while (high - low > 1) {
+    const middle = low + Math.floor((high - low) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle;
+  }
+  return planOf(low, how);
 }
 
 function planOf(window: number, { share, span }: Corruption): SpanPlan {

@@ -8,6 +8,14 @@ const text = Int32Array.from({ length: 100 }, (_, i) => (7 * i) % 50);
 const corrupt = (seed: number, window = text, share = 0.15, span = 3) =>
   corruptSpans(window, { share, span, sentinel: 50, seed, purpose: 'test' });
 
+test('a share that leaves next to nothing, and the longest source', () => {
+  expect(() => spanPlan(16, { share: 1 - 1e-9, span: 1e9 })).toThrow(
+    /stands for more than 2147483647; take a smaller share\.$/,
+  );
+  const long = spanPlan(2 ** 30);
+  expect(long.source).toBe(2 ** 30);
+});
+
 test('a window is the longest whose source fits: worked by hand, and T5’s own sizes', () => {
   // 100 tokens: 15 asked for in 5 spans, so 85 + 5 are seen
   expect(spanPlan(90)).toEqual({ window: 100, asked: 15, spans: 5, source: 90, targets: 20, sentinels: 6 });
