@@ -1,7 +1,15 @@
 import { OptionError } from '../core/errors.js';
 import { checkValue, checkValues, flag, int32From, made, wholeFrom } from '../core/requirements.js';
 import { Batches } from './batches.js';
-import { faultsOfMasking, maskedOf, MASKING, masking, maskTokens, type MaskOptions, type Masking } from './masking.js';
+import {
+  faultsOfMasking,
+  maskedOf,
+  masking,
+  maskingOf,
+  maskTokens,
+  type MaskOptions,
+  type Masking,
+} from './masking.js';
 import { NOTHING_ASKED } from './tasks/task.js';
 
 /** Numbers of a batch by name; `counted` is how many targets there are. */
@@ -46,7 +54,7 @@ export function maskedBatches(batches: Batches, options: MaskedBatchOptions): Ma
   const beside = { outputs: int32From(1), seed: wholeFrom(0), fixed: flag };
   checkValues(who, options, { ...masking, ...beside }, ['outputs']);
   const { outputs, seed = 0, fixed = false, ...given } = options;
-  const how = { ...MASKING, ...given };
+  const how = maskingOf(given);
   const faults = faultsOfMasking(how);
   if (faults.length > 0) throw new OptionError(`${who}: ${faults.join('; ')}.`);
   const { batchSize: B, length: L, windows } = batches;

@@ -29,6 +29,15 @@ export interface Masking {
 /** As BERT (Devlin et al. 2019, arXiv 1810.04805), with spans as long as those of T5. */
 export const MASKING: Masking = { share: 0.15, span: 3, words: false, random: 0.1, kept: 0.1 };
 
+/** What is given, or the default where it is not. */
+export const maskingOf = ({
+  share = MASKING.share,
+  span = MASKING.span,
+  words = MASKING.words,
+  random = MASKING.random,
+  kept = MASKING.kept,
+}: Partial<Masking>): Masking => ({ share, span, words, random, kept });
+
 export const masking: Requirements = {
   share: { must: 'a number above 0 and below 1', holds: (x) => typeof x === 'number' && x > 0 && x < 1 },
   span: atLeast(1),
@@ -81,7 +90,7 @@ export function maskTokens(window: Int32Array, options: MaskOptions): Masked {
   const beside = { outputs: int32From(1), seed: wholeFrom(0), purpose: text };
   checkValues('maskTokens', options, { ...masking, ...beside }, ['outputs', 'seed', 'purpose']);
   const { outputs, seed, purpose, ...given } = options;
-  const how: Masking = { ...MASKING, ...given };
+  const how = maskingOf(given);
   const faults = faultsOfMasking(how);
   if (faults.length > 0) throw new OptionError(`maskTokens: ${faults.join('; ')}.`);
   const draw = drawsOf(seed, purpose);

@@ -24,6 +24,11 @@ export interface Corruption {
 
 /** As T5 (Raffel et al. 2020, arXiv 1910.10683, section 3.1.4). */
 export const CORRUPTION: Corruption = { share: 0.15, span: 3 };
+/** What is given, or the default where it is not. */
+const corruptionOf = ({ share = CORRUPTION.share, span = CORRUPTION.span }: Partial<Corruption>): Corruption => ({
+  share,
+  span,
+});
 export const corruption: Requirements = { share: masking['share']!, span: atLeast(1) };
 
 /** The sizes of what a window becomes. */
@@ -48,7 +53,7 @@ const LONGEST = 2 ** 31 - 1;
 export function spanPlan(length: number, given: Partial<Corruption> = {}): SpanPlan {
   checkValue('spanPlan', 'length', length, int32From(2));
   checkValues('spanPlan', given, corruption);
-  const how = { ...CORRUPTION, ...given };
+  const how = corruptionOf(given);
   const fits = (window: number): boolean => planOf(window, how).source <= length;
   if (fits(LONGEST)) {
     throw new OptionError(
@@ -142,7 +147,7 @@ export function spanBatches(batches: Batches, options: SpanBatchOptions): SpanBa
   const beside = { sentinel: int32From(1), seed: wholeFrom(0), fixed: flag };
   checkValues(who, options, { ...corruption, ...beside }, ['sentinel']);
   const { sentinel, seed = 0, fixed = false, ...given } = options;
-  const how = { ...CORRUPTION, ...given };
+  const how = corruptionOf(given);
   const { batchSize: B, length: L, windows } = batches;
   if (L < 2) throw new OptionError(`${who}: windows must have two tokens at least; got ${L}.`);
   const { source: S, targets: T } = planOf(L, how);

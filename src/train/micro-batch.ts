@@ -190,8 +190,7 @@ export class Means<K> {
   add(some: Iterable<readonly [K, Tensor]>): void {
     for (const [key, next] of some) {
       const before = this.sums.get(key);
-      if (before === undefined) this.sums.set(key, next);
-      else addTo([before], [next]);
+      this.sums.set(key, before === undefined ? next : addGradients(before, next));
       this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
     }
   }

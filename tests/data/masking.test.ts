@@ -9,6 +9,11 @@ const text = Int32Array.from({ length: 400 }, (_, i) => (7 * i * i + i) % 250);
 const masked = (options: Partial<MaskOptions> = {}, window = text) =>
   maskTokens(window, { outputs: 256, seed: 3, purpose: 'test', ...options });
 
+test('what is given as undefined is not given', () => {
+  const nothing = { share: undefined, span: undefined, words: undefined, random: undefined, kept: undefined };
+  expect(masked(nothing as object)).toEqual(masked());
+});
+
 describe('spans', () => {
   const drawn = (length: number, count: number, mean: number, apart: 0 | 1, seed: number) =>
     drawSpans({ length, count, mean, apart }, drawsOf(seed, 'spans'));

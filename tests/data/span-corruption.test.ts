@@ -12,6 +12,8 @@ test('a share that leaves next to nothing, and the longest source', () => {
   expect(() => spanPlan(16, { share: 1 - 1e-9, span: 1e9 })).toThrow(
     /stands for more than 2147483647; take a smaller share\.$/,
   );
+  // what is given as undefined is not given
+  expect(spanPlan(90, { share: undefined, span: undefined } as object)).toEqual(spanPlan(90));
   const long = spanPlan(2 ** 30);
   expect(long.source).toBe(2 ** 30);
 });

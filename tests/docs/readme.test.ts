@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { mechanisms } from '../../src/attention/index.js';
 import { layerKinds, layersMarkdown, markdown } from '../../src/cli/commands/mechanisms.js';
-import { stacksMarkdown } from '../../src/cli/commands/presets.js';
+import { stacksMarkdown } from '../../src/cli/commands/preset-list.js';
 import { scope } from '../../src/index.js';
 import { runExample } from './examples.js';
 

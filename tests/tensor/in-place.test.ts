@@ -17,7 +17,6 @@ import {
 } from '../../src/tensor/index.js';
 import { integersOf } from '../../src/tensor/integers.js';
 import { clipGradients } from '../../src/train/clip.js';
-import { addTo } from '../../src/train/micro-batch.js';
 import { adafactor, adamW, lion, sgd, type Optimiser } from '../../src/train/optimisers/index.js';
 import { onWebAssemblyFirst } from '../support/devices.js';
 
@@ -79,13 +78,6 @@ onWebAssemblyFirst((on) => {
       make: () => {
         const x = ones([4]);
         return { x, write: () => clipGradients([['w', x]], 1) };
-      },
-    },
-    {
-      name: 'sums of micro-batches',
-      make: () => {
-        const x = ones([4]);
-        return { x, write: () => addTo([x], [ones([4])]) };
       },
     },
     {

@@ -4,11 +4,11 @@ import { OptionError } from '../../src/core/errors.js';
 import { EncoderDecoder, IGNORED, readConfig, Transformer } from '../../src/models/index.js';
 import type { Loss, LossOptions, Model } from '../../src/models/index.js';
 import { Linear, Module } from '../../src/nn/index.js';
-import { crossEntropy, tanh } from '../../src/ops/index.js';
-import { scope, type Tensor } from '../../src/tensor/index.js';
+import { crossEntropy, detach, tanh } from '../../src/ops/index.js';
+import { scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint/index.js';
 import { evaluate } from '../../src/train/evaluate.js';
-import type { BatchSource, HostBatch, HostInput } from '../../src/train/micro-batch.js';
+import { Means, type BatchSource, type HostBatch, type HostInput } from '../../src/train/micro-batch.js';
 import { adamW, sgd } from '../../src/train/optimisers/index.js';
 import { constantRate } from '../../src/train/schedules.js';
 import { Trainer, type TrainerOptions } from '../../src/train/trainer.js';
@@ -189,5 +189,20 @@ onEveryDevice((on) => {
     expectSameBits('weights', await weightsOf(model), before);
     trainer.dispose();
     model.dispose();
+  });
+});
+
+onEveryDevice((on) => {
+  test('the mean of tensors that somebody else holds too', async () => {
+    const means = new Means<string>();
+    const make = (...values: number[]) => tensor(Float32Array.from(values), [values.length], { device: on.device });
+    const held = make(1, 2);
+    means.add([['x', detach(held)]]);
+    means.add([['x', make(3, 6)]]);
+    const mean = means.mean().get('x')!;
+    expect([...(await mean.data())]).toEqual([2, 4]);
+    expect([...(await held.data())]).toEqual([1, 2]);
+    mean.dispose();
+    held.dispose();
   });
 });

@@ -10,8 +10,11 @@ import { onEveryDevice } from '../support/devices.js';
 import { weightsOf } from './support/trainer.js';
 
 /** The layers of an encoder that has a mixer; what gives rows back has one before it that gives fewer. */
-const layersOf = (name: string): object[] =>
-  name === 'token-fuser' ? [{ mixer: 'token-learner' }, { mixer: name }] : [{ mixer: name }, {}];
+const fewer: Readonly<Record<string, string>> = { 'token-fuser': 'token-learner', 'perceiver-output': 'perceiver' };
+const layersOf = (name: string): object[] => {
+  const before = fewer[name];
+  return before === undefined ? [{ mixer: name }, {}] : [{ mixer: before }, { mixer: name }];
+};
 
 onEveryDevice((on) => {
   test.each(mixers.map(({ name }) => name))(

@@ -11,7 +11,7 @@ import { type Io, UsageError } from '../io.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
 import { definitions, table } from '../table.js';
-import { describedStacks, stackLines, stacksMarkdown } from './presets.js';
+import { describedStacks, stackLines, stacksMarkdown } from './preset-list.js';
 
 const WHO = 'subquad mechanisms';
 

@@ -13,7 +13,7 @@ import { jsonOutput } from '../json-output.js';
 import type { Command } from '../command.js';
 import { trainingReport } from '../../report/training.js';
 import { version } from '../version.js';
-import { presetLines } from './presets.js';
+import { presetLines } from './preset-list.js';
 import { options, readAsked } from './train-options.js';
 import { bestScores, closing, heading, lasting, TrainProgress, UNITS } from './train-text.js';
 
