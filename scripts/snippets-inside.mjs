@@ -32,7 +32,7 @@ ${code}`,
     (code) => `import type { Outcome } from './src/nn/outcome.js';
 import type { Parameter } from './src/nn/index.js';
 import type { Tensor } from './src/tensor/index.js';
-declare const stream: Tensor, balance: Tensor, last: Tensor, next: Tensor;
+declare const stream: Tensor, balance: Tensor, load: Tensor, last: Tensor, next: Tensor;
 export function forward(this: { readonly centroids: Parameter }): Outcome {
 ${code}
 }`,
@@ -40,6 +40,9 @@ ${code}
 import type { Tensor } from './src/tensor/index.js';
 declare const paper: { authors: string; title: string; year: number };
 declare function pairs(x: Tensor): Tensor;
+${code}`,
+    (code) => `import { DenseFeedForward, defineFeedForward } from './src/nn/feed-forward/index.js';
+declare const paper: { authors: string; title: string; year: number };
 ${code}`,
   ],
   'A kernel': [

@@ -27,6 +27,7 @@ export {
   type Gradient,
   type GradientOptions,
   type RowGradient,
+  type RowGradientOf,
   type TensorOptions,
 } from './tensor/index.js';
 export {
@@ -52,6 +53,7 @@ export {
 export * from './ops/index.js';
 export type { Dropout as AttendDropout } from './ops/attend/options.js';
 export type { DropoutOptions } from './ops/dropout.js';
+export type { NoisePlace } from './ops/noise.js';
 export {
   blocks,
   byHead,

@@ -81,6 +81,8 @@ export interface MaskOptions extends Partial<Masking> {
  * @throws OptionError for options out of range.
  *
  * ```ts
+ * import { maskTokens } from 'subquad/data';
+ *
  * const text = Int32Array.from('to be or not to be', (c) => c.charCodeAt(0));
  * const { tokens, places, targets } = maskTokens(text, { outputs: 256, seed: 0, purpose: 'example' }); // 3 places
  * ```

@@ -1,6 +1,5 @@
 import { OptionError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
-import type { Given } from './config-sections.js';
 import { mixed, pixels, pooled, replaced, summarised, type Preset } from './stacks.js';
 
 export type { Preset } from './stacks.js';
@@ -24,4 +23,4 @@ export function presetOf(name: string): Preset {
 }
 
 /** What the configuration of a model to begin with says. @throws OptionError for a name that is none. */
-export const preset = (name: string): Given => presetOf(name).model;
+export const preset = (name: string): Readonly<Record<string, unknown>> => presetOf(name).model;

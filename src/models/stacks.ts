@@ -1,5 +1,4 @@
 import type { Paper } from '../attention/index.js';
-import type { Given } from './config-sections.js';
 
 /** A model to begin with: what its configuration says, as `readConfig` reads it. */
 export interface Preset {
@@ -8,7 +7,7 @@ export interface Preset {
   readonly paper?: Paper;
   /** What it is trained for; default the next token. */
   readonly objective?: 'masked' | 'classify';
-  readonly model: Given;
+  readonly model: Readonly<Record<string, unknown>>;
 }
 
 /** Whole stacks as configurations: what layers are, one after the other. Their sizes learn a book in minutes, as those of `tiny`. */

@@ -15,6 +15,9 @@ export { LayerNorm, RmsNorm, type LayerNormOptions, type RmsNormOptions } from '
 export type { Beside, NamedTensors, Outcome } from './outcome.js';
 export { Parameter } from './parameter.js';
 export { Positions, type Offset, type PositionOptions, type PositionSizes } from './positions.js';
+export type { Places } from '../positions/both-sides.js';
+export type { Kind, KindDefinition } from './kind.js';
+export type { FactoredOptions } from './factored.js';
 export { recompute } from './recompute.js';
 export { reversible, type ReversibleLayer } from './reversible.js';
 export type { RowPooling } from './row-pooling.js';

@@ -72,6 +72,7 @@ export class Kind<S extends object, O extends OptionSpecs, D extends KindDefinit
   readonly name: string;
   readonly #rule: SizesRule<S>;
 
+  /** Use `defineMixer` or `defineFeedForward`. @internal */
   constructor(
     readonly definition: D,
     rule: SizesRule<S>,

@@ -4,6 +4,7 @@ export { full, someDevice, tensor, useDevice, zeros, type TensorOptions } from '
 export { decided, recordDecisions, repeatDecisions, type Decisions } from './decisions.js';
 export { checkLeaves } from './leaves.js';
 export { leakedTensors, liveTensors } from './registry.js';
+export type { RowGradientOf } from './track.js';
 export { addGradients, denseOf, numbersOf, rowGradient, type Gradient, type RowGradient } from './row-gradient.js';
 export { disposeAll, keep, scope, tensorsIn } from './scope.js';
 export {

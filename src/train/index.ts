@@ -5,6 +5,7 @@ export { lossScaler, type LossScaleOptions, type LossScaler, type LossScaleState
 export {
   parseMetrics,
   type EvaluationMetric,
+  type LayersMetric,
   type Metric,
   type SessionMetric,
   type StepMetric,
@@ -36,4 +37,4 @@ export {
   type Schedule,
   type WarmUpOptions,
 } from './schedules.js';
-export { Trainer, type StepResult, type TrainerOptions } from './trainer.js';
+export { Trainer, type Statistics, type StepResult, type TrainerOptions } from './trainer.js';
