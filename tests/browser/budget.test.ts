@@ -7,15 +7,15 @@ const folder = installed();
 
 /** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
 const budgets: Readonly<Record<string, number>> = {
-  subquad: 192,
-  'subquad/attention': 172,
-  'subquad/data': 15,
+  subquad: 197,
+  'subquad/attention': 174,
+  'subquad/data': 17.5,
   'subquad/masks': 22.5,
-  'subquad/models': 206,
+  'subquad/models': 230,
   'subquad/nn': 82,
   'subquad/positions': 65,
   'subquad/scores': 11.5,
-  'subquad/train': 230,
+  'subquad/train': 252,
 };
 
 async function kilobytes(source: string): Promise<number> {
@@ -31,8 +31,8 @@ test.each(entryPoints)('%s keeps to its budget', async (name) => {
 
 test('attend alone, and everything together, keep to theirs', async () => {
   const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
-  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(55);
+  expect(core, `${core.toFixed(1)} kB`).toBeLessThanOrEqual(55.5);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(260);
+  expect(everything, `${everything.toFixed(1)} kB`).toBeLessThanOrEqual(285);
 });
