@@ -86,7 +86,7 @@ known('a published Funnel, where it lies beside the repository', () => {
     const modelOf = async (names: readonly string[]) => {
       const theirs = new Map<string, ArrayLike<number>>();
       for (const [name, x] of await read('model.safetensors')) {
-        theirs.set(name, (await x.data()));
+        theirs.set(name, await x.data());
         x.dispose();
       }
       const model = new Transformer(readConfig({ ...base, layers: layers.slice(0, names.length) }));
