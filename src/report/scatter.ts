@@ -71,7 +71,7 @@ export function scatter(
   }));
   const every = narrow ? Math.ceil(x.ticks.length / 5) : 1;
   const grid = [
-    [0, ...y.ticks].map((tick) => [
+    [0, ...y.ticks.filter((tick) => tick > loss.least)].map((tick) => [
       stroke('grid', `M${px(box.left)} ${px(level(tick))}H${px(box.right)}`),
       label('tick', box.left - 6, level(tick) + 4, tick === 0 ? loss.none : loss.showTick(tick), 'end'),
     ]),
