@@ -22,6 +22,8 @@ export interface CompareSwapsOptions {
   readonly maxBytes: number;
   /** Of what a mechanism draws. */
   readonly seed: number;
+  /** What is hidden from an encoder, as it was trained. */
+  readonly masking?: Scoring['masking'];
   /** Steps of training of each, the trained attention too, on a text of its own; then all are scored again. */
   readonly adapt?: { readonly steps: number; readonly source: TokenSource } | undefined;
   /** Seconds after which nothing more is begun that might take longer, going by the trained attention, which runs in any case. */
@@ -59,7 +61,7 @@ export async function compareSwaps(
   source: TokenSource,
   options: CompareSwapsOptions,
 ): Promise<SwapComparison> {
-  const { variants, seed, adapt: adapting, seconds = Infinity, onProgress } = options;
+  const { variants, seed, masking, adapt: adapting, seconds = Infinity, onProgress } = options;
   const { config, model } = trained;
   const windows = windowsAt(source, options);
   refuseBadInput(config, source, windows);
@@ -70,7 +72,7 @@ export async function compareSwaps(
   const all = [own, ...variants.filter(({ name }) => name !== own.name)];
   const found: Scored[] = [];
   const refused: Refusal[] = [];
-  const scoring: Scoring = { device, config, source, seed };
+  const scoring: Scoring = { device, config, source, seed, masking };
   const clock = new TimeLeft(seconds);
   for (const [i, one] of all.entries()) {
     const refuse = (length: number | null, error: unknown): void => {
@@ -197,12 +199,13 @@ const STEP_TOKENS = 8192;
 
 async function adaptTo(
   model: LanguageModel,
-  { device, config, seed }: Scoring,
+  scoring: Scoring,
   { steps, source }: NonNullable<CompareSwapsOptions['adapt']>,
   say: (what: string) => void,
 ): Promise<void> {
+  const { device, config, seed } = scoring;
   const batchSize = Math.max(1, Math.floor(STEP_TOKENS / config.length));
-  const batches = batchesOf({ config, source, seed }, batchSize);
+  const batches = batchesOf({ ...scoring, source }, batchSize);
   await adapt(model, { device, batches, steps, seed, onStep: (step) => say(`adaptation, step ${step} of ${steps}`) });
 }
 

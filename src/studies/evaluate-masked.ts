@@ -1,16 +1,15 @@
 import type { Device } from '../devices/index.js';
-import { mechanismNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/config.js';
 import type { LanguageModel } from '../models/model.js';
 import type { TokenSource } from '../data/index.js';
 import { OptionError } from '../core/errors.js';
-import type { Evaluation, EvaluateOptions } from './evaluate.js';
-import { machine } from './machine.js';
+import type { EvaluateOptions } from './evaluate.js';
+import { type EvaluationFacts, factsOf } from './evaluation-facts.js';
 import { maskedScores, type MaskedScores } from './masked.js';
 import type { Objective } from './objective.js';
 import { swapMechanism } from './swap.js';
 
-export interface MaskedEvaluation extends Omit<Evaluation, 'rows'> {
+export interface MaskedEvaluation extends EvaluationFacts {
   readonly objective: Objective & { readonly name: 'masked' };
   readonly rows: readonly MaskedScores[];
 }
@@ -45,7 +44,7 @@ export async function evaluateMasked(
   const swapped = other && swapMechanism(trained.model, trained.config, { device, seed, ...other });
   const { share, span, words } = objective;
   try {
-    const { model, config } = swapped ?? trained;
+    const { model } = swapped ?? trained;
     const rows: MaskedScores[] = [];
     for (const length of new Set(lengths)) {
       const onWindows = (done: number, of: number): void =>
@@ -55,13 +54,7 @@ export async function evaluateMasked(
     }
     return {
       objective,
-      config,
-      parameters: [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0),
-      swapped: swapped ? { from: mechanismNames(trained.config), drawn: swapped.drawn, unused: swapped.unused } : null,
-      unit: source.unit,
-      bytesPerToken: source.bytesPerToken,
-      precision,
-      machine: machine(device),
+      ...factsOf(device, trained, swapped, source, precision),
       rows,
     };
   } finally {

@@ -3,11 +3,10 @@ import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { type Corpus, Ngram, type TokenSource } from '../data/index.js';
 import type { Device } from '../devices/index.js';
-import { mechanismNames } from '../models/config-layers.js';
 import type { ModelConfig } from '../models/config.js';
 import { checkNextToken } from '../models/create.js';
 import type { LanguageModel } from '../models/model.js';
-import { type Machine, machine } from './machine.js';
+import { type EvaluationFacts, factsOf } from './evaluation-facts.js';
 import { type Perplexity, perplexity } from './perplexity.js';
 import { swapMechanism } from './swap.js';
 import { type Window, windowsOf, type WindowOptions } from './windows.js';
@@ -37,19 +36,7 @@ export interface EvaluationRow extends Perplexity {
   readonly baseline: number | null;
 }
 
-export interface Evaluation {
-  readonly config: ModelConfig;
-  readonly parameters: number;
-  /** Of another mechanism in place of the trained one. */
-  readonly swapped: {
-    readonly from: string;
-    readonly drawn: readonly string[];
-    readonly unused: readonly string[];
-  } | null;
-  readonly unit: 'byte' | 'token';
-  readonly bytesPerToken: number;
-  readonly precision: FloatDtype;
-  readonly machine: Machine;
+export interface Evaluation extends EvaluationFacts {
   readonly rows: readonly EvaluationRow[];
 }
 
@@ -74,7 +61,7 @@ export async function evaluateModel(
   refuse(trained.config, source, wanted);
   const swapped = other && swapMechanism(trained.model, trained.config, { device, seed, ...other });
   try {
-    const { model, config } = swapped ?? trained;
+    const { model } = swapped ?? trained;
     const fiveGram = counted(baseline, onProgress);
     const rows: EvaluationRow[] = [];
     for (const window of wanted) {
@@ -91,13 +78,7 @@ export async function evaluateModel(
       rows.push({ ...found, baseline: fiveGram?.(source, text.bytes, window) ?? null });
     }
     return {
-      config,
-      parameters: [...model.stateDict().values()].reduce((sum, { size }) => sum + size, 0),
-      swapped: swapped ? { from: mechanismNames(trained.config), drawn: swapped.drawn, unused: swapped.unused } : null,
-      unit: source.unit,
-      bytesPerToken: source.bytesPerToken,
-      precision,
-      machine: machine(device),
+      ...factsOf(device, trained, swapped, source, precision),
       rows,
     };
   } finally {

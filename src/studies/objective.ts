@@ -172,3 +172,13 @@ export function rehearsalBatch(objective: Objective, config: ModelConfig, batchS
   const few = maskedOf(length, objective.share);
   return { inputs: { tokens: ints(length), places: ints(few), targets: ints(few) }, counted: batchSize * few };
 }
+
+/** What an encoder was trained to find of a window; undefined where it was trained for something else. */
+export function maskingFor(
+  json: Readonly<Record<string, Json>>,
+): Pick<Masking, 'share' | 'span' | 'words'> | undefined {
+  const objective = objectiveOf(json);
+  if (objective.name !== 'masked') return undefined;
+  const { share, span, words } = objective;
+  return { share, span, words };
+}

@@ -4,7 +4,7 @@ import type { Device } from '../devices/device.js';
 import { seesBothSides } from '../models/create.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
-import { maskedScores } from './masked.js';
+import { type MaskedOptions, maskedScores } from './masked.js';
 import { perplexity } from './perplexity.js';
 import type { WindowOptions } from './windows.js';
 
@@ -32,6 +32,8 @@ export interface Scoring {
   readonly source: TokenSource;
   /** Of what is hidden. */
   readonly seed: number;
+  /** What is hidden of a window, as the encoder was trained; default as `maskedScores`. */
+  readonly masking?: MaskedOptions['masking'];
 }
 
 /** How well a model predicts the windows: each next token, or, of an encoder, those that are masked. */
@@ -58,7 +60,7 @@ async function nextScore(model: LanguageModel, { device, source }: Scoring, wind
 
 async function maskedScore(
   model: LanguageModel,
-  { device, source, seed }: Scoring,
+  { device, source, seed, masking }: Scoring,
   { length, maxTokens }: WindowOptions,
 ): Promise<Score> {
   const windows: Window[] = [];
@@ -69,6 +71,7 @@ async function maskedScore(
     length,
     maxTokens,
     seed,
+    masking,
     onWindow: ({ losses }) => void windows.push(windowOf(losses)),
   });
   const { bytesPerToken } = source;
@@ -89,10 +92,10 @@ function windowOf(losses: ArrayLike<number>): Window {
 }
 
 /** Windows to train on, as the model was trained. */
-export function batchesOf({ config, source, seed }: Omit<Scoring, 'device'>, batchSize: number): BatchSource {
+export function batchesOf({ config, source, seed, masking }: Omit<Scoring, 'device'>, batchSize: number): BatchSource {
   const batches = new Batches(source, { batchSize, length: config.length, seed });
   return seesBothSides(config)
-    ? maskedBatches(batches, { outputs: config.outputs ?? config.vocabulary, seed })
+    ? maskedBatches(batches, { ...masking, outputs: config.outputs ?? config.vocabulary, seed })
     : batches;
 }
 

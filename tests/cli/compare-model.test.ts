@@ -25,6 +25,9 @@ beforeAll(async () => {
   const data = { texts: ['books/fox.txt'], validation: 0.1, tokeniser: null };
   await save('m', {}, { data, best: { loss: 2 * Math.LN2, step: 7 } });
   await save('learned', { position: 'learned' }, {});
+  const encoder = { kind: 'encoder', vocabulary: 257, outputs: 256 };
+  await save('masked', encoder, { objective: { name: 'masked', share: 0.5, span: 2 } });
+  await save('encoder', { kind: 'encoder' }, {});
   await save('xl', { kind: 'transformer-xl' }, {});
   await device.dispose();
   writeFileSync(join(cwd, 'fox.txt'), sentence.repeat(3));
@@ -82,6 +85,22 @@ test('bits that are lost, before and after the attention of the model is trained
   const { out } = await compare(`${line} --adapt 2`);
   expect(out).toContain('after 2 steps in which attention alone is trained');
   expect(out).toMatch(/ bits lost /);
+});
+
+test('an encoder is asked for as much as it was trained to find, and one that finds nothing has no bits to lose', async () => {
+  const line = 'other.txt --lengths 16 --mechanisms sliding-window:radius=1 --max-bytes 48 --json -';
+  const of = async (model: string): Promise<Direction[]> => {
+    const { code, out } = await compare(`${line} --model ${model}.safetensors`);
+    expect(code).toBe(0);
+    return (JSON.parse(out) as { directions: Direction[] }).directions;
+  };
+  const [found, ...others] = await of('masked');
+  expect(others).toEqual([]);
+  expect(found!.comparison.causal).toBe(false);
+  expect(found!.swaps).toMatchObject({ masked: true, rows: [{ tokens: 3 * 8 }, { tokens: 3 * 8 }] });
+  const [plain] = await of('encoder');
+  expect(plain!.swaps).toBeUndefined();
+  expect(plain!.comparison.rows.every(({ error }) => error !== null)).toBe(true);
 });
 
 test('text features where they are asked for, and where there is no bundled model', async () => {

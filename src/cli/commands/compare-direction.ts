@@ -5,6 +5,8 @@ import type { Direction } from '../../report/choice.js';
 import { compare as study } from '../../studies/compare.js';
 import { compareSwaps } from '../../studies/compare-swaps.js';
 import type { SwapComparison } from '../../studies/swap-row.js';
+import { seesBothSides } from '../../models/create.js';
+import { maskingFor } from '../../studies/objective.js';
 import { openEvaluationText } from '../../studies/evaluate-text.js';
 import { looking } from '../../studies/looking.js';
 import type { Variant } from '../../studies/mechanisms.js';
@@ -96,7 +98,7 @@ export async function runDirection(
   }
 }
 
-/** What the mechanisms cost the model; undefined where the text has no window of its length. */
+/** What the mechanisms cost the model; undefined where it predicts no bytes, or the text has no window. */
 async function swapped(
   device: Device,
   loaded: TrainedModel,
@@ -108,10 +110,13 @@ async function swapped(
 ): Promise<SwapComparison | undefined> {
   const { adapt: steps, seed, 'max-bytes': maxBytes = SCORED_BESIDE } = values;
   const { json } = readModelJson(model!);
+  const { config } = loaded;
+  // one that was not trained to find hidden bytes has no bits to lose
+  if (seesBothSides(config) && maskingFor(json) === undefined) return undefined;
   const opened = bundled ? await openEvaluationText(json, filesOf(undefined, json), io.cwd) : undefined;
   try {
     const [source, rest] = opened ? [opened.source, opened.training] : parted(text, maxBytes, steps !== undefined);
-    const length = Math.min(loaded.config.length, source.size - 1);
+    const length = Math.min(config.length, source.size - 1);
     if (length < 1) return undefined;
     return await compareSwaps(device, loaded, source, {
       // an exact one changes nothing but rounding
@@ -119,6 +124,7 @@ async function swapped(
       lengths: [length],
       maxBytes,
       seed,
+      masking: maskingFor(json),
       adapt: steps === undefined ? undefined : { steps, source: rest! },
       seconds: steps === undefined ? seconds : undefined,
       onProgress,

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { BUNDLED_TEXT } from '../../studies/bundled.js';
 import { compareSwaps as study, swapSet } from '../../studies/compare-swaps.js';
 import { type EvaluationText, openEvaluationText } from '../../studies/evaluate-text.js';
+import { maskingFor } from '../../studies/objective.js';
 import { textNames, type TrainedOn, trainedOn } from '../../studies/trained-on.js';
 import { loadModel, readModelJson } from '../../train/model-file.js';
 import { printable, styleFor } from '../ansi.js';
@@ -62,6 +63,7 @@ export async function comparePerplexities(values: CompareValues, { who, file, co
           lengths,
           maxBytes: values['max-bytes'] ?? SCORED,
           seed: values.seed,
+          masking: maskingFor(about),
           onProgress: (what) => progress.show(what),
         });
         return { ...subject, ...result };
