@@ -16,7 +16,7 @@ import { version } from '../version.js';
 import { runDirection } from './compare-direction.js';
 import { type DirectionPlan, planDirections } from './compare-features.js';
 import { mechanismNotes, readVariants } from './compare-mechanisms.js';
-import { checkCombination, type CompareValues, options, SCORED_BESIDE, SECONDS } from './compare-options.js';
+import { checkCombination, type CompareValues, options, SCORED_BESIDE, SECONDS, wantsText } from './compare-options.js';
 import { comparePerplexities } from './compare-perplexity.js';
 import { closing, fitLengths } from './compare-text.js';
 
@@ -67,8 +67,8 @@ async function compareAttention(
   io: Io,
 ): Promise<number> {
   const wanted = values.lengths ?? LENGTHS;
-  // a window has a target behind its last byte; what follows is adapted to
-  const scored = 1 + (values['max-bytes'] ?? SCORED_BESIDE);
+  // a window of a model has a target behind its last byte; what follows is adapted to
+  const scored = wantsText(values) ? 0 : 1 + (values['max-bytes'] ?? SCORED_BESIDE);
   const most = Math.max(...wanted, values.adapt === undefined ? scored : Math.max(scored, ADAPTED));
   const text = readText(WHO, path ?? BUNDLED_TEXT, most, io);
   const { lengths, note } = fitLengths(wanted, text.size);
