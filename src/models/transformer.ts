@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.js';
 import { checkValues, flag, plainObject } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { Dropout, Embedding, Linear, Module, type Context, type Offset, type Outcome } from '../nn/index.js';
+import { observed } from '../nn/observe.js';
 import { add, cast, gatherRows, mul, reshape } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
@@ -47,7 +48,7 @@ export class Ends extends Module {
     return scope(() => {
       const plain = this.embedding.forward(tokens);
       const scaled = this.#scale === 1 ? plain : mul(plain, this.#scale);
-      return this.#dropout.forward(rows ? add(scaled, rows) : scaled);
+      return observed(this.path, this.#dropout.forward(rows ? add(scaled, rows) : scaled));
     });
   }
 

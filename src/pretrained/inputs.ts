@@ -1,0 +1,43 @@
+import { ShapeError } from '../core/errors.js';
+import { show, sizeOf } from '../core/shape.js';
+import type { Device } from '../devices/device.js';
+import { document, type Mask } from '../masks/index.js';
+import { tensor, type Tensor } from '../tensor/index.js';
+
+/** Numbers on the host, in row-major order. */
+export interface HostArray {
+  readonly data: ArrayLike<number>;
+  readonly shape: readonly number[];
+}
+/** What a published model is given, by the names that its code has: `input_ids`, `attention_mask`, `token_type_ids`, … */
+export type Inputs = Readonly<Record<string, HostArray | undefined>>;
+
+/** A tensor of numbers that count: tokens, types. @throws ShapeError unless it is `[B, L]`. */
+export function integersOf(name: string, { data, shape }: HostArray, device: Device): Tensor {
+  if (shape.length !== 2 || sizeOf(shape) !== data.length) {
+    throw new ShapeError(`pretrained: ${name} must be [B,L]; got ${show(shape)} of ${data.length} numbers.`);
+  }
+  return tensor(Int32Array.from(data), shape, { device });
+}
+
+/** Which tokens are real: by the number of them where the others stand behind, else as a mask of pairs. Neither: all are. */
+export interface Padding {
+  readonly lengths?: readonly number[];
+  readonly mask?: Mask;
+}
+
+/** @throws ShapeError unless the mask is `[B, L]`, 1 where a token is real. */
+export function paddingOf(name: string, given: HostArray | undefined): Padding {
+  if (given === undefined) return {};
+  const { data, shape } = given;
+  if (shape.length !== 2 || sizeOf(shape) !== data.length) {
+    throw new ShapeError(`pretrained: ${name} must be [B,L]; got ${show(shape)} of ${data.length} numbers.`);
+  }
+  const [B, L] = shape as [number, number];
+  const rows = Array.from({ length: B }, (_, b) => Array.from({ length: L }, (_, i) => Number(data[b * L + i]! !== 0)));
+  const lengths = rows.map((row) => row.reduce((sum, one) => sum + one, 0));
+  if (lengths.every((length) => length === L)) return {};
+  const behind = rows.every((row, b) => row.every((one, i) => one === Number(i < lengths[b]!)));
+  // the real ones see each other, and the others each other: whoever reads rows of padding finds numbers without meaning
+  return behind ? { lengths } : { mask: document(rows) };
+}

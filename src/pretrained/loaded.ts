@@ -1,0 +1,21 @@
+import type { LanguageModel, ModelConfig } from '../models/index.js';
+import type { WeightMap } from '../nn/index.js';
+import type { Family, PublishedClass } from './family.js';
+import type { Theirs } from './fields.js';
+
+/** A published model, ready to run, train or export. */
+export interface Pretrained {
+  /** With its weights. The caller disposes of it. */
+  readonly model: LanguageModel;
+  readonly config: ModelConfig;
+  /** Their `config.json`. */
+  readonly published: Readonly<Record<string, unknown>>;
+  readonly family: Family;
+  readonly cls: PublishedClass;
+  /** Their configuration as the family reads it, defaults filled in. */
+  readonly theirs: Theirs;
+  /** Between the names of the file and the model's. */
+  readonly map: WeightMap;
+  /** What a user should know: fields that were not read, weights that were left out. One sentence each. */
+  readonly notes: readonly string[];
+}
