@@ -3,6 +3,7 @@ import { reasonAgainstMechanism } from '../attention/registry.js';
 import { sectionSizes } from '../nn/feed-forward/define.js';
 import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
 import { mixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
+import { segmentReasons, type RelativePositions } from '../nn/positions.js';
 import { pooledRows } from '../nn/row-pooling.js';
 import { feedForwardSizes, mixerSizes } from './config-layers.js';
 import { ofOneLayer, poolsBy } from './config-pooling.js';
@@ -17,6 +18,8 @@ const ofMethod: Readonly<Record<string, string>> = {
   buckets: 't5',
   maxDistance: 't5',
   clamp: 'transformer-xl',
+  components: 'transformer-xl',
+  segments: 'transformer-xl',
 };
 
 /** Choices that contradict each other. */
@@ -62,6 +65,7 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
       kind === 'encoder' &&
       position.clamp !== undefined &&
       'position.clamp is for decoders: distances to both sides have no table',
+    ...(position.method === 'transformer-xl' ? relativeReasons(position, kind) : []),
   ].filter((fault) => fault !== false);
   for (const [key, method] of Object.entries(ofMethod)) {
     if (given['position']![key] !== undefined && position.method !== method) {
@@ -70,6 +74,12 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
   }
   return faults;
 }
+
+/** What is wrong with terms of distances. */
+const relativeReasons = ({ segments }: RelativePositions, kind: ModelConfig['kind']): readonly string[] => [
+  ...segmentReasons(segments),
+  ...(segments !== undefined && kind !== 'encoder' ? ['position.segments are for encoders'] : []),
+];
 
 /** What the mechanism has against the model. */
 export function mechanismReasons(config: ModelConfig): string[] {

@@ -12,6 +12,7 @@ import {
 } from '../core/requirements.js';
 import { factoredOptions } from '../nn/factored.js';
 import { activations } from '../nn/index.js';
+import { ofRelative } from '../nn/positions.js';
 import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
 import { headSection } from './head.js';
 import { kinds, positionNames, residualKinds, type ModelConfig } from './model-config.js';
@@ -83,7 +84,7 @@ export const sections: Readonly<Record<string, Section>> = {
       scaling: plainObject,
       buckets: wholeFrom(2),
       maxDistance: wholeFrom(2),
-      clamp: wholeFrom(0),
+      ...ofRelative,
     },
   },
   feedForward: {

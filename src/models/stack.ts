@@ -20,6 +20,7 @@ import { checkpointedOutcome } from '../nn/checkpointed.js';
 import { checkContext } from '../nn/layer.js';
 import { feedForward } from '../nn/feed-forward/registry.js';
 import { mixer } from '../nn/mixers/registry.js';
+import { observed } from '../nn/observe.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { reversibleOutcome } from '../nn/reversible.js';
 import { unpooled } from '../nn/row-pooling.js';
@@ -120,7 +121,10 @@ export class Stack extends Module {
         const { resize, restores, unpools } = this.#changes[first]!;
         if (unpools) {
           const before = lengths?.map((one) => one[first]!);
-          const grown = unpooledStream(stream, earlier.splice(0), this.positions.sizes, before);
+          const grown = observed(
+            `${this.path}.restored`,
+            unpooledStream(stream, earlier.splice(0), this.positions.sizes, before),
+          );
           if (stream !== x) stream.dispose();
           stream = grown;
         }
@@ -206,10 +210,10 @@ function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[], change
   return runs;
 }
 
-/** What a layer reads is among its inputs: its state, the stream that it gives back to, then an encoder's output, which all read. */
+/** What a layer reads is among its inputs: its state, the stream that it gives back to, types, then an encoder's output, which all read. */
 const taken = ({ block, context, state, earlier }: Step) => ({
   modules: [block, ...block.uses],
-  given: [...Object.values(state), ...(earlier ? [earlier] : [])],
+  given: [...Object.values(state), ...(earlier ? [earlier] : []), ...(context.types ? [context.types] : [])],
   contextOf: (given: readonly Tensor[]): Context => {
     const names = Object.keys(state);
     const rest = given.slice(names.length);
@@ -217,6 +221,7 @@ const taken = ({ block, context, state, earlier }: Step) => ({
       ...context,
       state: Object.fromEntries(names.map((name, i) => [name, given[i]!])),
       earlier: earlier && rest.shift(),
+      types: context.types && rest.shift(),
       encoded: rest[0],
     };
   },

@@ -1,7 +1,4 @@
 import {
-  constantOf,
-  learned,
-  normalOf,
   type AnyOptions,
   type AttentionShape,
   type ForwardResult,
@@ -13,9 +10,7 @@ import { callable, checkValues, flag, having, made, plainObject, wholeFrom } fro
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
-import { bothSides } from '../positions/both-sides.js';
-import { relativeTerms } from '../positions/transformer-xl.js';
-import type { Score } from '../scores/index.js';
+import type { BothSidesParameters } from '../positions/both-sides.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { FactoredProjection, type FactoredOptions } from './factored.js';
@@ -24,6 +19,7 @@ import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
 import { offsets, Positions } from './positions.js';
+import { relativeParameters, relativeTo } from './relative.js';
 import { pooled, pooledRows, rowPooling, type RowPooling } from './row-pooling.js';
 import { stepSeed } from './step-seed.js';
 
@@ -108,7 +104,7 @@ export class Attention extends Module implements Mixer {
   readonly #out: Linear;
   readonly #further: readonly (readonly [name: string, of: 'q' | 'k' | 'v', projection: Linear])[];
   readonly #own: Readonly<Record<string, Parameter>>;
-  readonly #relative: Relative | undefined;
+  readonly #relative: Readonly<Record<string, Parameter>> | undefined;
 
   constructor(
     readonly features: number,
@@ -160,26 +156,15 @@ export class Attention extends Module implements Mixer {
     });
     this.#out = this.child('out', new Linear(query, features, { bias, ...(outInit && { init: outInit }) }));
     this.#own = this.#mechanismParameters(shape, values);
-    this.#relative = positions?.method === 'transformer-xl' ? this.#relativeParameters(positions) : undefined;
+    if (positions?.method === 'transformer-xl') {
+      const specs = Object.entries(relativeParameters(this));
+      this.#relative = Object.fromEntries(specs.map(([name, spec]) => [name, this.parameter(name, spec)]));
+    }
   }
 
   #mechanismParameters(shape: AttentionShape, values: Readonly<Record<string, unknown>>): Record<string, Parameter> {
     const specs = this.mechanism.definition.parameters?.(shape, values as never) ?? {};
     return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, this.parameter(name, spec)]));
-  }
-
-  #relativeParameters(positions: Positions): Relative {
-    checkRelative(this);
-    const { heads, headDim, features, causal } = this;
-    const bias = (name: string): Parameter => this.parameter(name, learned([heads, headDim], constantOf(0)));
-    // of distances on both sides, what a query makes of its position is beside its content: at most 256 together
-    const M = causal ? features : 2 * Math.floor(Math.min(features, 254 - headDim) / 2);
-    return {
-      weight: this.parameter('weight', learned([heads * headDim, M], normalOf(1 / Math.sqrt(features)))),
-      contentBias: bias('contentBias'),
-      positionBias: bias('positionBias'),
-      ...(positions.sizes.separateClass && { others: bias('others'), othersBias: bias('othersBias') }),
-    };
   }
 
   /** Whether a row's queries and keys are of rows before it too. */
@@ -268,8 +253,9 @@ export class Attention extends Module implements Mixer {
     return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
   }
 
-  #attend({ q, k, v, inputs }: Projected, { lengths, mask, state, losses }: BranchContext): ForwardResult {
-    const relative = this.#relativeTerms(q, k);
+  #attend(projected: Projected, { lengths, mask, state, losses, types }: BranchContext): ForwardResult {
+    const { q, k, v, inputs } = projected;
+    const relative = this.#relativeTerms(projected, types);
     return this.mechanism.run(relative?.q ?? q, relative?.k ?? k, v, {
       ...this.callOptions(),
       ...(relative && { scale: 1 / Math.sqrt(this.headDim) }),
@@ -284,42 +270,12 @@ export class Attention extends Module implements Mixer {
   }
 
   /** Queries, and a change of their scores or longer keys, that have the terms of distances, where positions are these. */
-  #relativeTerms(
-    q: Tensor,
-    k: Tensor,
-  ): { readonly q: Tensor; readonly k?: Tensor; readonly score?: Score } | undefined {
+  #relativeTerms({ q, k }: Projected, types: Tensor | undefined): ReturnType<typeof relativeTo> | undefined {
     if (this.#relative === undefined) return undefined;
     const values = Object.fromEntries(Object.entries(this.#relative).map(([name, { value }]) => [name, value]));
-    const parameters = values as Record<keyof Relative, Tensor>;
-    const positions = this.positions!;
-    if (!this.causal) {
-      const { separateClass = false } = positions.sizes;
-      return bothSides(q, k, parameters, { ...positions.places(this.#pooling !== undefined), separateClass });
-    }
-    const { clamp } = positions.options as { readonly clamp?: number };
-    const sizes = { keys: k.shape[2]!, scale: 1 / Math.sqrt(this.headDim), ...(clamp !== undefined && { clamp }) };
-    return relativeTerms(q, parameters, sizes);
+    const pooled = this.#pooling !== undefined;
+    return relativeTo(this, values as unknown as BothSidesParameters, { q, k, pooled, types });
   }
-}
-
-type Relative = Readonly<Record<'weight' | 'contentBias' | 'positionBias', Parameter>> &
-  Readonly<Partial<Record<'others' | 'othersBias', Parameter>>>;
-
-/** @throws OptionError where the terms of distances cannot be: an approximation sees queries and keys alone. */
-function checkRelative({ mechanism, causal, positions }: Attention): void {
-  const { supports, pattern, exactness, inputs } = mechanism.definition;
-  const exact = exactness === 'exact' || (pattern && exactness === 'exact on its support');
-  const { clamp } = (positions?.options ?? {}) as { readonly clamp?: number };
-  if (clamp !== undefined && !causal) {
-    throw new OptionError(
-      'Attention: position transformer-xl of attention to both sides takes no clamp; leave it out.',
-    );
-  }
-  if (exact && !inputs && (supports.score || !causal)) return;
-  throw new OptionError(
-    `Attention: position transformer-xl takes attention that is exact on its pairs, with no projections but q, k and v; got ${mechanism.name}. ` +
-      'Use flash or sliding-window, or another position.',
-  );
 }
 
 /** @throws OptionError where pooled queries cannot be. */

@@ -14,7 +14,14 @@ export { Module, type InitialiseOptions, type Training } from './module.js';
 export { LayerNorm, RmsNorm, type LayerNormOptions, type RmsNormOptions } from './norm.js';
 export type { Beside, NamedTensors, Outcome } from './outcome.js';
 export { Parameter } from './parameter.js';
-export { Positions, type Offset, type PositionOptions, type PositionSizes } from './positions.js';
+export {
+  Positions,
+  type Offset,
+  type PositionOptions,
+  type PositionSizes,
+  type RelativePositions,
+  type SegmentRule,
+} from './positions.js';
 export type { Places } from '../positions/both-sides.js';
 export type { Kind, KindDefinition } from './kind.js';
 export type { FactoredOptions } from './factored.js';

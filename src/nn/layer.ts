@@ -26,6 +26,8 @@ export interface BranchContext {
   readonly lengths?: readonly number[] | undefined;
   /** Pairs of rows that may see each other, such as `document(ids)` of packed texts; default all that the mixer lets. */
   readonly mask?: Mask | undefined;
+  /** `[B, L]`, i32: the type of each token, for scores that tell segments apart (`position.segments`); default: they do not. */
+  readonly types?: Tensor | undefined;
   /** What the call before gave of this text (`Outcome.state`); absent at its start. */
   readonly state?: NamedTensors | undefined;
   /** The stream of which the rows are the normalised ones; default x. A block gives it to its mixer. */
@@ -57,6 +59,7 @@ const inBranch = {
   offset: offsets,
   lengths: listOfNumbers,
   mask: someMask,
+  types: someTensor,
   state: plainObject,
   losses: flag,
   stream: someTensor,
@@ -79,21 +82,31 @@ export const checkBranch = (who: string, x: Tensor, context: BranchContext): voi
 
 function check(who: string, x: Tensor, context: Context, requirements: Requirements): void {
   checkValues(who, context, requirements);
-  const { source, encoded, stream, earlier, state = {} } = context;
+  const { source, encoded, stream, earlier, types, state = {} } = context;
   const given = [source, encoded, stream, earlier].filter((one) => one !== undefined);
   checkTensors(who, 'state', Object.values(state));
-  commonDevice(who, [x, ...given, ...Object.values(state)]);
+  commonDevice(who, [x, ...given, ...(types ? [types] : []), ...Object.values(state)]);
   if (given.some((one) => !isFloat(one.dtype))) {
     throw new OptionError(`${who}: source, encoded, stream and earlier must be floats.`);
   }
 }
 
 /** What the branches of a layer see of its context. */
-export const branchContext = ({ source, offset, lengths, mask, state, losses, earlier }: Context): BranchContext => ({
+export const branchContext = ({
+  source,
+  offset,
+  lengths,
+  mask,
+  types,
+  state,
+  losses,
+  earlier,
+}: Context): BranchContext => ({
   source,
   earlier,
   lengths,
   mask,
+  types,
   state,
   losses,
   ...(offset !== undefined && { offset }),

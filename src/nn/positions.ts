@@ -7,6 +7,8 @@ import {
   oneOf,
   plainObject,
   positive,
+  reasonsAgainst,
+  refuse,
   wholeFrom,
   wholeNumber,
   type Requirement,
@@ -34,9 +36,39 @@ import type { Parameter } from './parameter.js';
 /** How a model knows where its tokens are; see `positionMethods`. */
 export type PositionOptions =
   | { readonly method: 'none' | 'sinusoidal' | 'learned' | 'alibi' }
-  | { readonly method: 'transformer-xl'; readonly clamp?: number }
+  | RelativePositions
   | { readonly method: 'rope'; readonly base?: number; readonly scaling?: RopeScaling }
   | { readonly method: 't5'; readonly buckets?: number; readonly maxDistance?: number };
+
+/** Terms of distances in the scores; each layer has weights of its own. */
+export interface RelativePositions {
+  readonly method: 'transformer-xl';
+  /** Distances from here on count as this one; for attention to what came before. */
+  readonly clamp?: number;
+  /** Sines and cosines of a distance, an even number; default as many as features, and where keys are on both sides at most 254 − D. */
+  readonly components?: number;
+  /** Terms of whether the types of two tokens are alike; for attention to both sides. */
+  readonly segments?: SegmentRule;
+}
+
+/** How types of tokens are compared, as batches name them in `types`. */
+export interface SegmentRule {
+  /** How many types there are. */
+  readonly types: number;
+  /** The type that is like every other; default none. */
+  readonly class?: number;
+}
+
+const evenNumber: Requirement = {
+  must: 'an even number of at least 2',
+  holds: (value) => wholeFrom(2).holds(value) && (value as number) % 2 === 0,
+};
+export const ofRelative: Requirements = { clamp: wholeFrom(0), components: evenNumber, segments: plainObject };
+const ofSegments: Requirements = { types: wholeFrom(2), class: wholeFrom(0) };
+
+/** What is wrong with a rule of segments. */
+export const segmentReasons = (rule: unknown): readonly string[] =>
+  rule === undefined ? [] : reasonsAgainst(rule as SegmentRule, ofSegments, ['types'], 'position.segments');
 
 /** Position of the first token: of every sequence, or a list, one for each. */
 export type Offset = number | readonly number[];
@@ -71,7 +103,7 @@ const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
   sinusoidal: {},
   learned: {},
   alibi: {},
-  'transformer-xl': { clamp: wholeFrom(0) },
+  'transformer-xl': ofRelative,
   rope: { base: positive, scaling: plainObject },
   t5: { buckets: wholeFrom(2), maxDistance: wholeFrom(2) },
 };
@@ -100,6 +132,7 @@ export class Positions extends Module {
     const own = methods.holds(method) ? takes[method] : {};
     checkValues('Positions', options, { method: methods, ...own }, ['method']);
     checkValues('Positions', sizes, ofSizes, Object.keys(needed));
+    if (options.method === 'transformer-xl') refuse('Positions', segmentReasons(options.segments));
     const { features, heads, headDim, length } = sizes;
     if (options.method === 'rope' && headDim % 2 !== 0) {
       throw new OptionError(`Positions: rope turns pairs of components; headDim must be even; got ${headDim}.`);

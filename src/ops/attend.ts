@@ -21,7 +21,7 @@ export type { AttendCounters, Attended, AttendOptions } from './attend/options.j
  * `out = softmax(mask(score(scale · q kᵀ))) v`, `logsumexp = log Σ_j exp(…)`.
  *
  * `q` `[B,H,L,D]`, `k` `[B,G,S,D]`, `v` `[B,G,S,E]` → `out` `[B,H,L,E]`, `logsumexp` `[B,H,L]`; G divides H, and query
- * head h reads key/value head ⌊h·G/H⌋. D and E are at most 256. Tiles that the mask empties are never visited. A row that
+ * head h reads key/value head ⌊h·G/H⌋. D is at most 2048, E at most 256. Tiles that the mask empties are never visited. A row that
  * may see no key gives 0 and −∞, with gradient 0. NaN and Inf reach the rows that may see them and no others.
  *
  * Differentiable in q, k, v, in `logsumexp`, and in the tensors that `score` reads; the weights are recomputed, so beside

@@ -1,5 +1,7 @@
-import { add, mul, neg } from '../ops/arithmetic.js';
+import type { Device } from '../devices/device.js';
+import { add, mul, neg, sub } from '../ops/arithmetic.js';
 import { cast } from '../ops/cast.js';
+import { embedding } from '../ops/embedding.js';
 import { matmul } from '../ops/matmul.js';
 import { sum } from '../ops/reduce.js';
 import { broadcastTo, concat, reshape, split } from '../ops/shape.js';
@@ -10,8 +12,10 @@ import type { RelativeParameters } from './transformer-xl.js';
 
 /** What the heads of one layer learn where keys lie on both sides of the query. */
 export interface BothSidesParameters extends RelativeParameters {
-  /** e `[H, D]`: the product with it is a row's share in all that is no class row. */
+  /** e `[H, D]`: the product with it is a row's share in all that is of its segment, and no class row. */
   readonly others?: Tensor | undefined;
+  /** d `[H, D]`: the same for what is of another segment. */
+  readonly different?: Tensor | undefined;
   /** t `[H, D]`, added to the query where it meets e. */
   readonly othersBias?: Tensor | undefined;
 }
@@ -27,23 +31,37 @@ export interface BothSidesOptions {
   readonly keys: Places;
   /** Whether row 0 of both is a class: what stands beside the content is 0 where either of the two is one. */
   readonly separateClass: boolean;
+  /** Default: all rows are of one segment. */
+  readonly segments?: Segments | undefined;
+}
+
+/** The types of rows: two are of one segment where theirs are the same, or one of them is `class`. */
+export interface Segments {
+  /** How many types there are. */
+  readonly types: number;
+  readonly class?: number;
+  /** `[B, L]` and `[B, S]`, i32. */
+  readonly ofQueries: Tensor;
+  readonly ofKeys: Tensor;
 }
 
 /**
  * The terms of Transformer-XL for distances of both signs, as longer queries and keys: attention to them with scale `s` has the scores
- * `s · ((q_i + u)·k_j + c_ij ((q_i + v)·(W_R R_{p_i − p_j}) + (q_i + t)·e))`, `c_ij` 0 where i or j is the class row, else 1; the last term
- * where there are parameters for it. `q` `[B,H,L,D]`, `k` `[B,G,S,D]` → `[B,H,L,D + M]` and `[B,G,S,D + M]`, one more with e.
+ * `s · ((q_i + u)·k_j + c_ij ((q_i + v)·(W_R R_{p_i − p_j}) + (q_i + t)·e_ij))`, `c_ij` 0 where i or j is the class row, else 1; e_ij is e
+ * within a segment, and d of two. The last term is there where its parameters are, and it tells pairs of a row apart. `q` `[B,H,L,D]`,
+ * `k` `[B,G,S,D]` → `[B,H,L,D + M]` and `[B,G,S,D + M]`, a few more with the last term.
  *
  * By the sum of angles the second term is a product of a row that the query makes and one that is the key's position, so no table of
- * distances is made. (Dai et al. 2019, arXiv 1901.02860; with a class row: Dai et al. 2020, arXiv 2006.03236.)
+ * distances is made. (Dai et al. 2019, arXiv 1901.02860; with segments: Yang et al. 2019, arXiv 1906.08237;
+ * with a class row: Dai et al. 2020, arXiv 2006.03236.)
  *
  * @internal
  */
 export function bothSides(
   q: Tensor,
   k: Tensor,
-  { weight, contentBias, positionBias, others, othersBias }: BothSidesParameters,
-  { queries, keys, separateClass }: BothSidesOptions,
+  { weight, contentBias, positionBias, others, othersBias, different }: BothSidesParameters,
+  { queries, keys, separateClass, segments }: BothSidesOptions,
 ): { readonly q: Tensor; readonly k: Tensor } {
   const [, H, L, D] = q.shape as [number, number, number, number];
   const [B, G, S] = k.shape as [number, number, number];
@@ -74,16 +92,41 @@ export function bothSides(
     const angles = ropeAngles(rows(keys, S), { rotaryDim: M, device }); // [S, M]
     const inQuery = [but(placed, L)];
     const ofKeys = [but(angles, S)];
-    if (others && othersBias) {
-      const share = sum(mul(plus(othersBias), cast(reshape(others, [H, 1, D]), dtype)), { axes: [3], keepDims: true });
-      inQuery.push(but(cast(share, dtype), L));
-      ofKeys.push(but(tensor(new Float32Array(S).fill(1), [S, 1], { device }), S));
+    const share = (e: Tensor): Tensor =>
+      sum(mul(plus(othersBias!), cast(reshape(e, [H, 1, D]), dtype)), { axes: [3], keepDims: true });
+    const everyKey = (): Tensor => but(tensor(new Float32Array(S).fill(1), [S, 1], { device }), S);
+    if (segments && others && different) {
+      const apart = share(different);
+      const { own, alike } = segmentRows(segments, device);
+      inQuery.push(but(apart, L), but(mul(sub(share(others), apart), cast(own, dtype)), L));
+      ofKeys.push(everyKey(), but(alike, S));
+    } else if (others && separateClass) {
+      inQuery.push(but(cast(share(others), dtype), L));
+      ofKeys.push(everyKey());
     }
-    const columns = ofKeys.reduce((all, one) => all + one.shape[1]!, 0);
-    const beside = cast(concat(ofKeys, { axis: -1 }), dtype);
+    const spread = ofKeys.map((one) => cast(broadcastTo(one, [B, G, S, one.shape.at(-1)!]), dtype));
     return {
       q: concat([plus(contentBias), ...inQuery], { axis: -1 }),
-      k: concat([k, broadcastTo(beside, [B, G, S, columns])], { axis: -1 }),
+      k: concat([k, ...spread], { axis: -1 }),
     };
   });
+}
+
+/** Rows whose product is 1 where two types are alike, else 0: `[B, 1, L, types]` of queries and `[B, 1, S, types]` of keys. */
+function segmentRows(
+  { types, class: all, ofQueries, ofKeys }: Segments,
+  device: Device,
+): { readonly own: Tensor; readonly alike: Tensor } {
+  const table = (like: (a: number, b: number) => boolean): Tensor =>
+    tensor(
+      Float32Array.from({ length: types * types }, (_, i) => Number(like(Math.floor(i / types), i % types))),
+      [types, types],
+      { device },
+    );
+  const rows = (of: Tensor, like: (a: number, b: number) => boolean): Tensor =>
+    reshape(embedding(table(like), of), [of.shape[0]!, 1, of.shape[1]!, types]);
+  return {
+    own: rows(ofQueries, (a, b) => a === b),
+    alike: rows(ofKeys, (a, b) => a === b || a === all || b === all),
+  };
 }

@@ -54,7 +54,7 @@ const requirements = {
  * Both methods give the same numbers. `'table'` projects the distances, multiplies the queries with them, and has the
  * attention kernel look the second term up: N = min(S, clamp + 1) distances cost L·N·D multiply-adds and 4·B·H·L·N bytes,
  * and as much again for gradients. `'rotated'` needs no table: by the sum of angles the second term is the product of the
- * rotary embedding of `W_Rᵀ(q_i + v)` with that of a constant, so the queries and keys become D + M long; D + M ≤ 256, no clamp.
+ * rotary embedding of `W_Rᵀ(q_i + v)` with that of a constant, so the queries and keys become D + M long; D + M ≤ 2048, no clamp.
  *
  * @throws ShapeError or OptionError naming what does not fit.
  */
@@ -152,8 +152,8 @@ function withRotation(who: string, call: Call): Attended {
   if (clamp < S - 1) {
     throw new OptionError(`${who}: method rotated does not clamp distances; got clamp=${clamp}. Use method table.`);
   }
-  if (D + M > 256) {
-    throw new OptionError(`${who}: method rotated takes D + M ≤ 256; got D=${D}, M=${M}. Use method table.`);
+  if (D + M > 2048) {
+    throw new OptionError(`${who}: method rotated takes D + M ≤ 2048; got D=${D}, M=${M}. Use method table.`);
   }
   let counters: Attended['counters'];
   const values = scope(() => {

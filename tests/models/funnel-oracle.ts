@@ -5,6 +5,9 @@ import { ModelOracle } from './oracle.js';
 
 /** Layers of which some pool their queries, and some give rows back. */
 export class FunnelOracle extends ModelOracle {
+  /** The type of each token; absent: all of one segment. */
+  types: readonly number[] | undefined;
+
   override layers(x: Matrix): Matrix {
     return this.streams(x).at(-1)!;
   }
@@ -16,7 +19,7 @@ export class FunnelOracle extends ModelOracle {
     const layers = layersOf(config);
     const separateClass = layers.some(({ pooling }) => pooling && 'separateClass' in pooling && pooling.separateClass);
     const tokens = Array.from({ length: x.rows }, (_, i) => i);
-    let at: Standing = { x, positions: tokens, stride: 1 };
+    let at: Standing = { x, positions: tokens, stride: 1, ...(this.types && { types: this.types }) };
     const earlier: Standing[] = [];
     layers.forEach((layer, index) => {
       const own = this.of(index);
@@ -40,6 +43,7 @@ export class FunnelOracle extends ModelOracle {
         headDim: config.headDim,
         position: own.config.position.method as 'rope',
         separateClass,
+        ...(own.config.position.method === 'transformer-xl' && { joker: own.config.position.segments?.class }),
         parameter: (part) => parameter(`${name}.${part}`),
       });
       const sum = g.add(base.x, mixed);

@@ -82,6 +82,32 @@ onEveryDevice((on) => {
     },
   );
 
+  test('segments, a class of its own kind, and many sines: the loss and all gradients are those of the formula', async () => {
+    const segments = { types: 3, class: 2 };
+    const position = { method: 'transformer-xl', segments, components: 6 };
+    const model = new Transformer(readConfig({ ...small, position, layers: blocks('mean'), residual: 'checkpointed' }));
+    const types = [2, 0, 0, 1, 1, 1, 0];
+    await checkModel(on.device, {
+      name: 'segments',
+      module: model,
+      weights: [1],
+      run: () => {
+        const input = tokensOf(on.device, tokens);
+        const context = { types: tokensOf(on.device, types) };
+        return [
+          model.ends.loss(model.stack.forward(model.ends.embed(input, undefined), context).stream, { targets: input })
+            .loss,
+        ];
+      },
+      oracle: (g, parameter) => {
+        const oracle = new FunnelOracle(g, model.config, parameter);
+        oracle.types = types;
+        return [oracle.lossAt(oracle.hidden(tokens), tokens)];
+      },
+    });
+    model.dispose();
+  });
+
   test.each(paddings.slice(0, full ? Infinity : 1))(
     '%s: a row of %i tokens, padded to 7, is as it is alone',
     async (name, length, pooling) => {
@@ -144,6 +170,10 @@ test.each([
   [{ layers: [{}, { as: 1 }] }, 'as is the number of a layer before with weights of its own'],
   [{ layers: [{}, { as: 0, mixer: 'fnet' }] }, 'got 0 beside mixer: leave that out'],
   [{ position: { method: 'transformer-xl', clamp: 4 } }, 'position.clamp is for decoders'],
+  [{ position: { method: 'transformer-xl', components: 5 } }, 'position.components must be an even number'],
+  [{ position: { method: 'transformer-xl', segments: {} } }, 'position.segments.types is missing'],
+  [{ kind: 'decoder', position: { method: 'transformer-xl', segments: { types: 2 } } }, 'segments are for encoders'],
+  [{ position: { method: 'rope', segments: { types: 2 } } }, 'position.segments is for method "transformer-xl"'],
   [{ position: 'transformer-xl', mechanism: 'performer' }, 'exact on its pairs; performer is not'],
 ])('%j is refused', (config, why) => {
   expect(() => readConfig({ ...small, ...config })).toThrow(why);

@@ -50,12 +50,12 @@ const shapes: readonly (readonly [what: string, shapes: Shapes, kind: Kind, word
   [
     'heads too wide',
     [
+      [1, 1, 2, 2049],
+      [1, 1, 2, 2049],
       [1, 1, 2, 257],
-      [1, 1, 2, 257],
-      [1, 1, 2, 4],
     ],
     CapabilityError,
-    ['at most 256'],
+    ['D is at most 2048', 'E at most 256'],
   ],
 ];
 

@@ -33,6 +33,12 @@ onEveryDevice((on) => {
     600_000,
   );
 
+  test('queries and keys wider than any head: positions stand in them beside the content', async () => {
+    const { problem, cotangents } = inputs({ B: 1, H: 2, G: 1, L: 17, S: 20 }, 832, 8, 72);
+    const { results } = await run(on.device, { problem, cotangents });
+    expectResults('wide', results, expectedOf(problem, cotangents));
+  });
+
   test('mutants: an oracle that is wrong in one thing disagrees', async () => {
     const shape = { B: 1, H: 4, G: 2, L: 17, S: 20 };
     const { problem, cotangents } = inputs(shape, 16, 16, 71);

@@ -8,6 +8,8 @@ export interface Standing {
   readonly positions: readonly number[];
   /** Tokens from one to the next. */
   readonly stride: number;
+  /** The type of each: those of one type, and type `joker` and any other, are of one segment. */
+  readonly types?: readonly number[];
 }
 
 /** The rows of each window of two, and where it stands: the class is doubled in front, so that it is a window by itself. */
@@ -43,6 +45,7 @@ export function pooledRows(g: Graph, rows: Standing, pooling: RowPooling): Stand
     x: pooling.kind === 'mean' ? g.scale(g.add(a, b), 0.5) : larger(),
     positions: places,
     stride: 2 * rows.stride,
+    ...(rows.types && { types: pairs.map(([first]) => rows.types![first!]!) }),
   };
 }
 
@@ -64,6 +67,7 @@ export interface FunnelHeads {
   readonly headDim: number;
   readonly position: 'rope' | 'transformer-xl' | 'none';
   readonly separateClass: boolean;
+  readonly joker?: number | undefined;
   readonly parameter: (name: string) => Matrix | undefined;
 }
 
@@ -108,8 +112,26 @@ export function funnelAttention(g: Graph, queries: Standing, source: Standing, g
       const flat = g.rowSum(g.mul(asked, projected));
       const grid = g.concatRows(Array.from({ length: L }, (_, i) => g.transpose(g.rows(flat, i * S, (i + 1) * S))));
       const e = ofHead('others');
-      const share = e && g.matmulT(g.add(query, ofHead('othersBias')!), e); // [L, 1]
-      const all = share ? g.add(grid, g.matmul(share, g.input(new Array<number>(S).fill(1), 1, S))) : grid;
+      const shareOf = (of: Matrix): Matrix => g.matmulT(g.add(query, ofHead('othersBias')!), of); // [L, 1]
+      const spread = (share: Matrix, where: (i: number, j: number) => boolean): Matrix =>
+        g.mul(
+          g.matmul(share, g.input(new Array<number>(S).fill(1), 1, S)),
+          g.input(
+            Array.from({ length: L * S }, (_, n) => Number(where(Math.floor(n / S), n % S))),
+            L,
+            S,
+          ),
+        );
+      const [own, other] = [queries.types, source.types];
+      const alike = (i: number, j: number): boolean =>
+        !own || !other || own[i] === other[j] || own[i] === given.joker || other[j] === given.joker;
+      const d = ofHead('different');
+      let all = e ? g.add(grid, spread(shareOf(e), alike)) : grid;
+      if (d)
+        all = g.add(
+          all,
+          spread(shareOf(d), (i, j) => !alike(i, j)),
+        );
       const c = g.input(
         Array.from({ length: L * S }, (_, n) => counts(Math.floor(n / S), n % S)),
         L,

@@ -18,8 +18,8 @@ import { commonDevice, someTensor } from '../../tensor/tensor.js';
 import type { AttendOptions, Dropout } from './options.js';
 import { checkOneDtype, readSizes, type AttendInputs, type AttendSizes } from './sizes.js';
 
-/** The largest head size the kernels are built for. */
-const largestHead = 256;
+/** The largest head sizes that the kernels are tried with: values stay in registers and scratch, queries and keys are read through. */
+const largest = { D: 2048, E: 256 };
 
 export interface Checked {
   readonly sizes: AttendSizes;
@@ -50,8 +50,10 @@ export function checkAttend(
   commonDevice(who, Object.values(inputs));
   const { sizes, faults, got } = readSizes(who, inputs);
   if (faults.length > 0) throw new ShapeError(`${who}: ${faults.join('; ')}; got ${got}.`);
-  if (sizes.D > largestHead || sizes.E > largestHead) {
-    throw new CapabilityError(`${who}: head sizes D and E are at most ${largestHead}; got ${got}. Use more heads.`);
+  if (sizes.D > largest.D || sizes.E > largest.E) {
+    throw new CapabilityError(
+      `${who}: head size D is at most ${largest.D}, and E at most ${largest.E}; got ${got}. Use more heads.`,
+    );
   }
   checkOneDtype(who, inputs);
   const { scale = 1 / Math.sqrt(sizes.D), dropout } = options;
