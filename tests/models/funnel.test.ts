@@ -86,7 +86,7 @@ onEveryDevice((on) => {
     const segments = { types: 3, class: 2 };
     const position = { method: 'transformer-xl', segments, components: 6 };
     const model = new Transformer(readConfig({ ...small, position, layers: blocks('mean'), residual: 'checkpointed' }));
-    const types = [2, 0, 0, 1, 1, 1, 0];
+    const types = [2, 0, 0, 1, 2, 1, 0];
     await checkModel(on.device, {
       name: 'segments',
       module: model,
