@@ -1,10 +1,4 @@
-import {
-  type AnyOptions,
-  type AttentionShape,
-  type ForwardResult,
-  type Initialiser,
-  type Mechanism,
-} from '../attention/index.js';
+import type { AnyOptions, AttentionShape, ForwardResult, Initialiser, Mechanism } from '../attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { callable, checkValues, flag, having, made, plainObject, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
