@@ -54,9 +54,10 @@ export const mixerSizes = ({ width, heads, headDim, length }: ModelConfig, causa
 /** What a feed-forward layer of the model is made for. */
 export function feedForwardSizes(config: ModelConfig, layer: LayerConfig, causal: boolean): FeedForwardSizes {
   const { width, length, layers } = config;
-  const { hidden, activation, gated, chunk } = layer.feedForward;
+  const { hidden, activation, gated, chunk, bias } = layer.feedForward;
   // what 2·layers branches add to the stream has the variance of one branch together (Radford et al. 2019, GPT-2)
-  return { features: width, length, causal, hidden, activation, gated, chunk, share: 1 / Math.sqrt(2 * layers) };
+  const sizes = { features: width, length, causal, hidden, activation, gated, chunk, share: 1 / Math.sqrt(2 * layers) };
+  return { ...sizes, ...(bias !== undefined && { bias }) };
 }
 
 /** The configuration with at most so many tokens at a time in every feed-forward layer that can. */
@@ -142,7 +143,7 @@ export function withLayer(who: string, rest: Given, entry: Given): Given {
 function changedSection(key: string, before: unknown, given: unknown): unknown {
   const named = (section: unknown): unknown => (typeof section === 'string' ? { name: section } : section);
   const base = isObject(named(before)) ? (named(before) as Given) : {};
-  if (key === 'norm') return isObject(given) ? { ...base, ...given } : given;
+  if (key === 'norm' || key === 'attention') return isObject(given) ? { ...base, ...given } : given;
   if (key === 'mechanism' && isObject(given) && given['name'] === undefined) {
     return { name: 'flash', ...base, options: optionsOf(base, given) };
   }

@@ -1,4 +1,4 @@
-import { mechanism } from '../attention/index.js';
+import { attendWithin, mechanism } from '../attention/index.js';
 import { reasonAgainstMechanism } from '../attention/registry.js';
 import { sectionSizes } from '../nn/feed-forward/define.js';
 import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
@@ -15,6 +15,10 @@ import { positionNames, type ModelConfig } from './model-config.js';
 const ofMethod: Readonly<Record<string, string>> = {
   base: 'rope',
   scaling: 'rope',
+  rotary: 'rope',
+  exponent: 'alibi',
+  factor: 'alibi',
+  rounding: 'alibi',
   buckets: 't5',
   maxDistance: 't5',
   clamp: 'transformer-xl',
@@ -45,12 +49,15 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
     headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,
     heads % kvHeads !== 0 && `kvHeads ${kvHeads} must divide heads ${heads}`,
-    position.method === 'rope' && headDim % 2 === 1 && `position rope needs an even headDim; got ${headDim}`,
+    ...ropeReasons(config),
     position.method === 'sinusoidal' && width % 2 === 1 && `position sinusoidal needs an even width; got ${width}`,
     residual.kind === 'reversible' && norm.place === 'post' && 'residual reversible needs norm.place "pre"',
     residual.kind === 'reversible' &&
       kind === 'encoder-decoder' &&
       'residual reversible is for stacks without cross-attention',
+    ...parallelReasons(config),
+    ...scoringReasons(config),
+    norm.kind === 'rms' && norm.bias === true && 'norm.bias is for norms of kind "layer"',
     residual.every > 0 && residual.kind !== 'checkpointed' && `residual.every is for residual "checkpointed"`,
     recurrent && residual.kind !== 'plain' && `kind ${kind} takes residual "plain": its layers keep a memory`,
     recurrent && position.method !== 'transformer-xl' && `kind ${kind} takes position "transformer-xl"`,
@@ -81,6 +88,40 @@ const relativeReasons = ({ segments }: RelativePositions, kind: ModelConfig['kin
   ...(segments !== undefined && kind !== 'encoder' ? ['position.segments are for encoders'] : []),
 ];
 
+function ropeReasons({ position, headDim }: ModelConfig): readonly (string | false)[] {
+  if (position.method !== 'rope') return [];
+  const { rotary } = position;
+  return [
+    rotary === undefined && headDim % 2 === 1 && `position rope needs an even headDim; got ${headDim}`,
+    rotary !== undefined &&
+      (rotary % 2 === 1 || rotary > headDim) &&
+      `position.rotary must be even and at most headDim ${headDim}; got ${rotary}`,
+  ];
+}
+
+function parallelReasons({ kind, norm, residual, mixer, pooling }: ModelConfig): readonly (string | false)[] {
+  if (residual.parallel === undefined) return [];
+  return [
+    residual.kind === 'reversible' && 'residual.parallel is not for residual "reversible"',
+    norm.place !== 'pre' && `residual.parallel takes norm.place "pre"; got "${norm.place}"`,
+    kind !== 'decoder' && kind !== 'encoder' && `residual.parallel is for kinds decoder and encoder; got ${kind}`,
+    (mixer ?? pooling) !== undefined &&
+      'residual.parallel is for layers of attention that give as many rows as they take',
+  ];
+}
+
+/** Of what changes how attention compares. */
+function scoringReasons({ attention, mixer, position }: ModelConfig): readonly (string | false)[] {
+  if (attention === undefined) return [];
+  const { scale, softcap } = attention;
+  return [
+    mixer !== undefined && `attention is for layers of attention; got mixer ${mixer.name}`,
+    position.method === 'transformer-xl' &&
+      (scale ?? softcap) !== undefined &&
+      'attention.scale and softcap are not for position transformer-xl, whose terms have a scale of their own',
+  ];
+}
+
 /** What the mechanism has against the model. */
 export function mechanismReasons(config: ModelConfig): string[] {
   const { kind, heads, kvHeads, headDim, length, position } = config;
@@ -102,6 +143,13 @@ export function mechanismReasons(config: ModelConfig): string[] {
     );
   }
   const scored = position.method === 'alibi' || position.method === 't5' || (relative && causal);
+  const { softcap, sinks } = config.attention ?? {};
+  if (softcap !== undefined && !supports.score) {
+    reasons.push(`${name} takes no change of scores, so attention.softcap does not work; leave it out, or take flash`);
+  }
+  if (sinks && (own.definition.forward ?? attendWithin) !== attendWithin) {
+    reasons.push(`attention.sinks are added to the sum of a softmax over pairs, which ${name} has not; take flash`);
+  }
   if (scored && !supports.score) {
     const others = positionNames.filter((one) => !['alibi', 't5', 'transformer-xl'].includes(one));
     reasons.push(

@@ -1,5 +1,6 @@
 import { isPlainObject as isObject } from '../core/describe.js';
 import {
+  finite,
   flag,
   fraction,
   oneOf,
@@ -11,7 +12,7 @@ import {
   type Requirements,
 } from '../core/requirements.js';
 import { factoredOptions } from '../nn/factored.js';
-import { activations } from '../nn/index.js';
+import { activations, biasPlaces, normPlaces, parallels, queryKeyNorms } from '../nn/index.js';
 import { ofRelative } from '../nn/positions.js';
 import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
 import { headSection } from './head.js';
@@ -40,13 +41,14 @@ export const top: Requirements = {
   mixer: worded,
   pooling: worded,
   projection: worded,
+  attention: plainObject,
   as: wholeFrom(0),
   position: worded,
   feedForward: worded,
   norm: plainObject,
   residual: worded,
   dropout: fraction,
-  bias: flag,
+  bias: oneOf([true, false, ...biasPlaces]),
   tied: flag,
   lossChunk: wholeFrom(0),
   memory: plainObject,
@@ -76,12 +78,19 @@ export const sections: Readonly<Record<string, Section>> = {
     word: 'name',
     keys: { name: oneOf(['dense', 'factored']), ...factoredOptions },
   },
+  attention: {
+    keys: { scale: finite, softcap: positive, queryKeyNorm: oneOf(queryKeyNorms), sinks: flag },
+  },
   position: {
     word: 'method',
     keys: {
       method: oneOf(positionNames),
       base: positive,
       scaling: plainObject,
+      rotary: wholeFrom(2),
+      exponent: positive,
+      factor: positive,
+      rounding: oneOf(['bf16']),
       buckets: wholeFrom(2),
       maxDistance: wholeFrom(2),
       ...ofRelative,
@@ -98,10 +107,16 @@ export const sections: Readonly<Record<string, Section>> = {
       activation: oneOf(Object.keys(activations)),
       gated: flag,
       chunk: wholeFrom(0),
+      bias: flag,
     },
   },
-  norm: { keys: { kind: oneOf(['layer', 'rms']), place: oneOf(['pre', 'post']), epsilon: positive } },
-  residual: { word: 'kind', keys: { kind: oneOf(residualKinds), every: wholeFrom(0) } },
+  norm: {
+    keys: { kind: oneOf(['layer', 'rms']), place: oneOf(normPlaces), epsilon: positive, bias: flag, centred: flag },
+  },
+  residual: {
+    word: 'kind',
+    keys: { kind: oneOf(residualKinds), every: wholeFrom(0), parallel: oneOf(parallels) },
+  },
   head: { keys: headSection },
   memory: { keys: { length: wholeFrom(0), compressed: wholeFrom(0), ratio: wholeFrom(1) } },
 };

@@ -9,7 +9,13 @@ import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
 import { headOf } from './head.js';
-import { layerSections, type LayerConfig, type ModelConfig, type ModelKind } from './model-config.js';
+import {
+  layerSections,
+  type LayerConfig,
+  type ModelConfig,
+  type ModelKind,
+  type ScoringConfig,
+} from './model-config.js';
 import { projectionOf, projectionReasons } from './config-projection.js';
 import { rowCounts, type RowChange } from './row-counts.js';
 
@@ -147,6 +153,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     ...(json['mixer'] !== undefined && { mixer: mixerOf({ name: '', options: {}, ...given['mixer'] }) }),
     ...(json['pooling'] !== undefined && { pooling: poolingOf(given['pooling']!) }),
     ...(json['projection'] !== undefined && { projection: projectionOf(given['projection']!, heads) }),
+    ...(json['attention'] !== undefined && { attention: given['attention'] as ScoringConfig }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
     feedForward: feedForwardSection(width, given['feedForward']!),
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },

@@ -10,7 +10,7 @@ export {
   type ResidualKind,
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
-export type { PoolingConfig, ProjectionConfig } from './model-config.js';
+export type { PoolingConfig, ProjectionConfig, ScoringConfig } from './model-config.js';
 export { preset, presetOf, presets, type Preset, type PresetName } from './presets.js';
 export { pools, type HeadConfig, type Pool } from './head.js';
 export { createModel, openSession } from './create.js';

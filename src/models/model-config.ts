@@ -1,5 +1,14 @@
 import type { FactoredOptions } from '../nn/factored.js';
-import type { ActivationName, NormKind, PositionOptions, RowPooling } from '../nn/index.js';
+import type {
+  ActivationName,
+  BiasPlace,
+  NormKind,
+  NormPlace,
+  Parallel,
+  PositionOptions,
+  QueryKeyNormKind,
+  RowPooling,
+} from '../nn/index.js';
 
 import type { HeadConfig } from './head.js';
 
@@ -44,6 +53,8 @@ export interface ModelConfig {
   readonly pooling?: PoolingConfig;
   /** How attention makes queries, keys and values of rows; absent where it is by a matrix. */
   readonly projection?: ProjectionConfig;
+  /** How attention compares queries with keys, where otherwise than plainly. */
+  readonly attention?: ScoringConfig;
   /** Of a layer whose weights are those of a layer before: its number, from 0. All else is as there. */
   readonly as?: number;
   readonly position: PositionOptions;
@@ -58,16 +69,29 @@ export interface ModelConfig {
     readonly gated: boolean;
     /** Tokens whose hidden activations live at a time; 0: all. */
     readonly chunk: number;
+    /** Whether its products have biases; absent: as its papers have them. */
+    readonly bias?: boolean;
   };
-  readonly norm: { readonly kind: NormKind; readonly place: 'pre' | 'post'; readonly epsilon: number };
+  readonly norm: {
+    readonly kind: NormKind;
+    /** See `NormPlace`. */
+    readonly place: NormPlace;
+    readonly epsilon: number;
+    /** Whether a `'layer'` norm adds a bias; absent: true. */
+    readonly bias?: boolean;
+    /** Whether its parameter is what is added to 1, as in Gemma; absent: false. */
+    readonly centred?: boolean;
+  };
   readonly residual: {
     readonly kind: ResidualKind;
     /** Layers of a group whose input alone is kept, for `checkpointed`; 0: by the memory limit, else 1. */
     readonly every: number;
+    /** Whether both branches of a layer read the stream before it, normalised once or each by itself; absent: one after the other. */
+    readonly parallel?: Parallel;
   };
   readonly dropout: number;
-  /** Whether projections of attention have biases. */
-  readonly bias: boolean;
+  /** Whether projections of attention have biases, or which of them alone. */
+  readonly bias: boolean | BiasPlace;
   /** Whether logits are taken with the table of embeddings. */
   readonly tied: boolean;
   /** Tokens whose logits live at a time in the loss; 0: all. */
@@ -85,6 +109,7 @@ export const layerSections = [
   'mixer',
   'pooling',
   'projection',
+  'attention',
   'as',
   'position',
   'feedForward',
@@ -94,6 +119,18 @@ export const layerSections = [
 
 /** `factored`: by few weights, see `FactoredProjection`. */
 export type ProjectionConfig = { readonly name: 'dense' } | ({ readonly name: 'factored' } & FactoredOptions);
+
+/** Of attention; see `AttentionOptions`. */
+export interface ScoringConfig {
+  /** Factor of q·k; absent: 1/√headDim. */
+  readonly scale?: number;
+  /** Scores s become `softcap · tanh(s / softcap)`. */
+  readonly softcap?: number;
+  /** What queries and keys are normalised over, by norms of the layer's kind. */
+  readonly queryKeyNorm?: QueryKeyNormKind;
+  /** Whether each head has a further key of value 0 whose score is learned. */
+  readonly sinks?: boolean;
+}
 
 /** `restore`: before the layer each row stands as often as it stands for tokens, and the stream before the first pooling is added. */
 export type PoolingConfig = RowPooling | { readonly kind: 'restore' };

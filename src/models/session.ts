@@ -229,7 +229,8 @@ export class Session implements TextSession {
     const attend = (mixer: Mixer, stream: Tensor): Tensor => {
       const attention = mixer as Attention;
       const { q, k, v, inputs } = attention.project(stream, { offset });
-      return attention.combine(this.#decoders.get(attention)!.step(q, k, v, { inputs, rows }).out);
+      const { out, logsumexp } = this.#decoders.get(attention)!.step(q, k, v, { inputs, rows });
+      return attention.combine(out, logsumexp);
     };
     const out = noGradient(() => stack.forward(this.#model.embed(tokens, offset), { attend }).stream);
     this.#lengths = this.#lengths.map((length, row) => (rows.includes(row) ? length + count : length));

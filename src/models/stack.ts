@@ -89,8 +89,8 @@ export class Stack extends Module {
     this.latest = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.latest);
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
-    const { kind, place, epsilon } = layers.at(-1)!.norm;
-    this.#norm = place === 'pre' ? this.child('norm', normOf(kind, width, epsilon)) : undefined;
+    const { kind, place, epsilon, ...parts } = layers.at(-1)!.norm;
+    this.#norm = place === 'post' ? undefined : this.child('norm', normOf(kind, width, epsilon, parts));
   }
 
   /** Whether the rows after the last layer stand for the latest of those that it is given, where they are fewer. */
@@ -275,6 +275,8 @@ function partsOf(
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
+  const { kind: norm, place: normPlace, ...ofNorm } = layer.norm;
+  const { queryKeyNorm, ...scoring } = layer.attention ?? {};
   const attention = (): Attention =>
     new Attention(width, {
       ...common,
@@ -285,6 +287,8 @@ function partsOf(
       settings: layer.mechanism.options,
       ...(pooling && { pooling }),
       ...(projection && { projection }),
+      ...scoring,
+      ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }),
     });
   return {
     mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),
@@ -292,6 +296,6 @@ function partsOf(
       cross: new Attention(width, { ...common, causal: false, mechanism: mechanism('flash'), separate: true }),
     }),
     feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
-    residual: { norm: layer.norm.kind, normPlace: layer.norm.place, epsilon: layer.norm.epsilon, dropout },
+    residual: { norm, normPlace, ...ofNorm, dropout, parallel: layer.residual.parallel },
   };
 }

@@ -1,11 +1,27 @@
 import type { AnyOptions, AttentionShape, ForwardResult, Initialiser, Mechanism } from '../attention/index.js';
+import { constantOf, learned } from '../attention/parameters.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
-import { callable, checkValues, flag, having, made, plainObject, wholeFrom } from '../core/requirements.js';
+import { memoised } from '../core/memo.js';
+import {
+  callable,
+  checkValues,
+  finite,
+  flag,
+  having,
+  made,
+  oneOf,
+  plainObject,
+  positive,
+  wholeFrom,
+} from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { reshape, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
 import type { BothSidesParameters } from '../positions/both-sides.js';
+import { softcap, type Score } from '../scores/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
+import { checkFactored, checkHeads, checkPooling, checkSinks } from './attention-checks.js';
+import { withSinks } from './attention-sinks.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { FactoredProjection, type FactoredOptions } from './factored.js';
 import { Linear } from './linear.js';
@@ -13,8 +29,9 @@ import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
 import { offsets, Positions } from './positions.js';
+import { headsOf, QueryKeyNorm, type QueryKeyNormOptions } from './query-key-norm.js';
 import { relativeParameters, relativeTo } from './relative.js';
-import { pooled, pooledRows, rowPooling, type RowPooling } from './row-pooling.js';
+import { pooled, pooledRows, type RowPooling } from './row-pooling.js';
 import { stepSeed } from './step-seed.js';
 
 export interface AttentionOptions {
@@ -38,11 +55,23 @@ export interface AttentionOptions {
   readonly pooling?: RowPooling;
   /** Makes queries, keys and values by few weights (`FactoredProjection`), for as many of each as features; default by a matrix. */
   readonly projection?: FactoredOptions;
-  /** Whether the projections have biases; default false. */
-  readonly bias?: boolean;
+  /** Whether the projections have biases, or which of them alone; default false. */
+  readonly bias?: boolean | BiasPlace;
+  /** Factor of q·k; default 1/√headDim. */
+  readonly scale?: number | undefined;
+  /** Scores s become `softcap · tanh(s / softcap)` (Gemma 2, arXiv 2408.00118), before positions change them; default none. */
+  readonly softcap?: number | undefined;
+  /** Default none. */
+  readonly queryKeyNorm?: QueryKeyNormOptions | undefined;
+  /** Whether each head has a further key of value 0 whose score is learned; default false. */
+  readonly sinks?: boolean | undefined;
   /** Of the output projection; default that of `Linear`. */
   readonly outInit?: Initialiser;
 }
+
+/** Queries, keys and values, or the output. */
+export const biasPlaces = ['qkv', 'out'] as const;
+export type BiasPlace = (typeof biasPlaces)[number];
 
 const extent = wholeFrom(1);
 const requirements = {
@@ -58,7 +87,11 @@ const requirements = {
   separate: flag,
   pooling: plainObject,
   projection: plainObject,
-  bias: flag,
+  bias: oneOf([true, false, ...biasPlaces]),
+  scale: finite,
+  softcap: positive,
+  queryKeyNorm: plainObject,
+  sinks: flag,
   outInit: callable,
 };
 
@@ -99,6 +132,10 @@ export class Attention extends Module implements Mixer {
   readonly #further: readonly (readonly [name: string, of: 'q' | 'k' | 'v', projection: Linear])[];
   readonly #own: Readonly<Record<string, Parameter>>;
   readonly #relative: Readonly<Record<string, Parameter>> | undefined;
+  readonly #norms: QueryKeyNorm | undefined;
+  readonly #scale: number | undefined;
+  readonly #softcap: number | undefined;
+  readonly #sinks: Parameter | undefined;
 
   constructor(
     readonly features: number,
@@ -107,10 +144,11 @@ export class Attention extends Module implements Mixer {
     super();
     checkValues('Attention', options, requirements, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
-    const { projection } = options;
+    const { projection, scale, softcap: cap, queryKeyNorm, sinks = false } = options;
     const { settings = {}, length, pooling, separate = pooling !== undefined, bias = false, outInit } = options;
     checkHeads(features, heads, kvHeads, headDim);
     if (projection) checkFactored(features, options, separate);
+    if (sinks) checkSinks(mechanism);
     [this.mechanism, this.heads, this.kvHeads, this.headDim, this.causal] = [
       mechanism,
       heads,
@@ -132,24 +170,34 @@ export class Attention extends Module implements Mixer {
     const { values } = mechanism.settle(shape, {
       ...settings,
       causal,
-      ...(positions?.changesScores && { score: alibi() }),
+      ...((positions?.changesScores || cap !== undefined) && { score: alibi() }),
     });
+    [this.#scale, this.#softcap] = [scale, cap];
     this.#settings = values;
+    const within = bias === true || bias === 'qkv';
     const query = heads * headDim;
     const keyValue = 2 * kvHeads * headDim;
-    this.#query = separate ? this.child('query', new Linear(features, query, { bias })) : undefined;
+    this.#query = separate ? this.child('query', new Linear(features, query, { bias: within })) : undefined;
     this.#projection = separate
-      ? this.child('keyValue', new Linear(features, keyValue, { bias }))
+      ? this.child('keyValue', new Linear(features, keyValue, { bias: within }))
       : this.child(
           'qkv',
-          projection ? new FactoredProjection(features, projection) : new Linear(features, query + keyValue, { bias }),
+          projection
+            ? new FactoredProjection(features, projection)
+            : new Linear(features, query + keyValue, { bias: within }),
         );
     this.#further = Object.entries(definition.inputs ?? {}).map(([name, of]) => {
       const columns = of === 'q' ? query : keyValue / 2;
-      return [name, of, this.child(name, new Linear(features, columns, { bias }))] as const;
+      return [name, of, this.child(name, new Linear(features, columns, { bias: within }))] as const;
     });
-    this.#out = this.child('out', new Linear(query, features, { bias, ...(outInit && { init: outInit }) }));
+    this.#out = this.child(
+      'out',
+      new Linear(query, features, { bias: bias === true || bias === 'out', ...(outInit && { init: outInit }) }),
+    );
     this.#own = this.#mechanismParameters(shape, values);
+    this.#norms =
+      queryKeyNorm && this.child('queryKeyNorm', new QueryKeyNorm({ heads, kvHeads, headDim }, queryKeyNorm));
+    this.#sinks = sinks ? this.parameter('sinks', learned([heads], constantOf(0))) : undefined;
     if (positions?.method === 'transformer-xl') {
       const specs = Object.entries(relativeParameters(this));
       this.#relative = Object.fromEntries(specs.map(([name, spec]) => [name, this.parameter(name, spec)]));
@@ -185,12 +233,12 @@ export class Attention extends Module implements Mixer {
     }
     return scope(() => {
       const [rows, source] = this.#pooling ? [pooled(x, this.#pooling, lengths), x] : [x, context.source];
-      const { out, losses, state, updates } = this.#attend(this.project(rows, { source, offset }), context);
+      const { out, logsumexp, losses, state, updates } = this.#attend(this.project(rows, { source, offset }), context);
       return {
         ...(losses && { losses }),
         ...(state && { state }),
         ...(updates && { updates: new Map(Object.entries(updates).map(([name, next]) => [this.#own[name]!, next!])) }),
-        stream: this.combine(out),
+        stream: this.combine(out, logsumexp),
       };
     });
   }
@@ -210,9 +258,8 @@ export class Attention extends Module implements Mixer {
     return scope(() => {
       const keyRows = source ?? x;
       const projected = this.#projection.forward(keyRows);
-      const [q, k, v] = this.#query
-        ? [...splitHeads(this.#query.forward(x), [heads]), ...splitHeads(projected, [kvHeads, kvHeads])]
-        : splitHeads(projected, [heads, kvHeads, kvHeads]);
+      const queries = this.#query?.forward(x);
+      const [q, k, v] = this.#norms?.forward(projected, queries) ?? headsOf(projected, queries, this);
       const ahead = this.#query && !this.causal ? 0 : keyRows.shape[1]! - x.shape[1]!;
       const first = typeof offset === 'number' ? offset + ahead : offset.map((one) => one + ahead);
       const places = this.positions?.places(this.#pooling !== undefined);
@@ -225,26 +272,42 @@ export class Attention extends Module implements Mixer {
         return [name, placed(of, split!)];
       });
       return {
-        q: placed('q', q!),
-        k: placed('k', k!),
-        v: v!,
+        q: placed('q', q),
+        k: placed('k', k),
+        v,
         inputs: Object.fromEntries(inputs) as Record<string, Tensor>,
       };
     });
   }
 
-  /** Heads `[B, H, L, D]` side by side, projected: `[B, L, features]`. */
-  combine(out: Tensor): Tensor {
-    commonDevice('Attention', [out]);
+  /**
+   * Heads `[B, H, L, D]` side by side, projected: `[B, L, features]`. Where heads have sinks, `logsumexp` `[B, H, L]` of their scores says how
+   * much goes to those.
+   */
+  combine(out: Tensor, logsumexp?: Tensor): Tensor {
+    commonDevice('Attention', logsumexp === undefined ? [out] : [out, logsumexp]);
+    if (this.#sinks && logsumexp === undefined) {
+      throw new OptionError(`Attention ${this.path}: combine: with sinks it takes logsumexp beside out; got none.`);
+    }
     const [B, H, L, D] = out.shape as [number, number, number, number];
-    return scope(() => this.#out.forward(reshape(transpose(out, [0, 2, 1, 3]), [B, L, H * D])));
+    return scope(() => {
+      const heads = this.#sinks ? withSinks(out, logsumexp!, this.#sinks.value) : out;
+      return this.#out.forward(reshape(transpose(heads, [0, 2, 1, 3]), [B, L, H * D]));
+    });
   }
 
   /** Everything a call of the mechanism takes beside tensors of the tokens: also what its decoder is made with. */
   callOptions(): AnyOptions {
     const parameters = Object.fromEntries(Object.entries(this.#own).map(([name, { value }]) => [name, value]));
-    const score = this.positions?.score();
-    return { ...this.#settings, causal: this.causal, ...(score && { score }), parameters };
+    const [cap, own] = [this.#softcap, this.positions?.score()];
+    const score = cap === undefined ? own : capped(cap, own);
+    return {
+      ...this.#settings,
+      causal: this.causal,
+      ...(this.#scale !== undefined && { scale: this.#scale }),
+      ...(score && { score }),
+      parameters,
+    };
   }
 
   #attend(projected: Projected, { lengths, mask, state, losses, types }: BranchContext): ForwardResult {
@@ -272,32 +335,7 @@ export class Attention extends Module implements Mixer {
   }
 }
 
-/** @throws OptionError where pooled queries cannot be. */
-function checkPooling({ mechanism, causal, separate }: Attention, pooling: RowPooling): void {
-  checkValues('Attention: pooling', pooling, rowPooling, Object.keys(rowPooling));
-  if (causal || !separate) throw new OptionError('Attention: pooled queries take attention that is not causal.');
-  if (mechanism.definition.exactness === 'exact') return;
-  throw new OptionError(`Attention: pooled queries attend to all rows; got ${mechanism.name}. Use flash.`);
-}
-
-/** @throws OptionError where a projection by few weights cannot be. */
-function checkFactored(features: number, options: AttentionOptions, separate: boolean): void {
-  const { heads, kvHeads = heads, headDim = features / heads } = options;
-  if (!separate && kvHeads === heads && heads * headDim === features) return;
-  throw new OptionError(
-    `Attention: projection factored is of rows that are queries and keys alike, as many of each as features ${features}; got ${heads} heads of ${headDim}, ` +
-      `${kvHeads} of keys${separate ? ', of other rows' : ''}.`,
-  );
-}
-
-function checkHeads(features: number, heads: number, kvHeads: number, headDim: number): void {
-  const reasons: string[] = [];
-  if (!Number.isInteger(heads) || heads < 1) reasons.push(`heads must be a whole number of at least 1; got ${heads}`);
-  if (!Number.isInteger(headDim) || headDim < 1) {
-    reasons.push(`headDim must be a whole number of at least 1, by default features / heads; got ${headDim}`);
-  }
-  if (!Number.isInteger(kvHeads) || kvHeads < 1 || heads % kvHeads !== 0) {
-    reasons.push(`kvHeads must divide heads; got ${kvHeads} of ${heads}`);
-  }
-  if (reasons.length > 0) throw new OptionError(`Attention: ${reasons.join('; ')} (features ${features}).`);
-}
+// the same change for all layers, so that they share what was planned for it
+const capped = memoised((cap: number, own?: Score): Score => (own ? softcap(cap).andThen(own) : softcap(cap)), {
+  by: (cap, own) => (own ? [own, cap] : [cap]),
+});

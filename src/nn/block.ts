@@ -1,13 +1,14 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { checkValues, having, made, plainObject } from '../core/requirements.js';
-import { cast } from '../ops/index.js';
+import { add, cast } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Attention } from './attention.js';
 import { branchContext, checkContext, type Context, type FeedForward, type Mixer } from './layer.js';
 import { Module } from './module.js';
 import { observed } from './observe.js';
-import { besideOf, type Outcome } from './outcome.js';
+import { besideOf, outcomeOf, type Outcome } from './outcome.js';
+import { Dropout } from './dropout.js';
 import { Residual, type ResidualOptions } from './residual.js';
 
 export interface BlockOptions {
@@ -37,7 +38,10 @@ export class Block extends Module {
   readonly feedForward: FeedForward;
   readonly #mixing: Residual;
   readonly #crossing: Residual | undefined;
-  readonly #feeding: Residual;
+  readonly #feeding: Residual | undefined;
+  /** Of a branch that reads what the norm of the mixing one gives. */
+  readonly #dropout: Dropout | undefined;
+  readonly #parallel: boolean;
 
   constructor(features: number, options: BlockOptions) {
     super();
@@ -50,7 +54,18 @@ export class Block extends Module {
       this.#crossing = around('crossResidual');
       this.cross = this.child('cross', cross);
     }
-    this.#feeding = around('feedForwardResidual');
+    const { parallel, dropout, normPlace } = residual;
+    this.#parallel = parallel !== undefined;
+    if (
+      this.#parallel &&
+      (cross !== undefined || normPlace !== 'pre' || mixer.resize || mixer.restores !== undefined)
+    ) {
+      throw new OptionError(
+        'Block: parallel branches take normPlace "pre", no attention to an encoder, and a mixer that gives as many rows as it takes.',
+      );
+    }
+    if (parallel === 'one') this.#dropout = this.child('feedForwardDropout', new Dropout(dropout));
+    else this.#feeding = around('feedForwardResidual');
     this.feedForward = this.child('feedForward', feedForward);
   }
 
@@ -66,16 +81,40 @@ export class Block extends Module {
 
   forward(x: Tensor, context: Context = {}): Outcome {
     this.#check(x, context);
+    if (this.#parallel) return this.#beside(x, context);
     return scope(() => {
       const mixed = this.#mixed(x, context);
       const crossed = this.#crossing?.forward(mixed.stream, (rows) => this.#cross(rows, context), context.precision);
-      const fed = this.#feeding.forward(
+      const fed = this.#feeding!.forward(
         (crossed ?? mixed).stream,
         (rows) => this.feedForward.forward(rows, branchContext(context)),
         context.precision,
       );
       return { ...besideOf([mixed, crossed ?? {}, fed]), stream: observed(this.path, fed.stream) };
     });
+  }
+
+  /** `x + f(norm(x)) + g(norm(x))`. */
+  #beside(x: Tensor, context: Context): Outcome {
+    const { precision } = context;
+    return scope(() => {
+      const shared = this.#feeding ? undefined : this.#mixing.given(x, precision);
+      const mixed = shared
+        ? this.#mixing.added(this.#mix(shared, x, context))
+        : this.#mixing.branch(x, (rows) => this.#mix(rows, x, context), precision);
+      observed(this.mixer.path, mixed.stream);
+      const feed = (rows: Tensor): Tensor | Outcome => this.feedForward.forward(rows, branchContext(context));
+      const fed = shared ? this.#dropped(feed(shared)) : this.#feeding!.branch(x, feed, precision);
+      return {
+        ...besideOf([mixed, fed]),
+        stream: observed(this.path, add(x, add(mixed.stream, fed.stream))),
+      };
+    });
+  }
+
+  #dropped(given: Tensor | Outcome): Outcome {
+    const outcome = outcomeOf('Block: feedForward', given);
+    return { ...outcome, stream: this.#dropout!.forward(outcome.stream) };
   }
 
   #mixed(x: Tensor, context: Context): Outcome {
@@ -97,6 +136,7 @@ export class Block extends Module {
   /** What the mixing branch adds to the stream: f of a reversible layer. */
   mix(x: Tensor, context: Context = {}): Outcome {
     this.#check(x, context);
+    if (this.#parallel) throw new OptionError(`Block ${this.path}: parallel branches are not reversible.`);
     const mixed = this.#mixing.branch(x, (rows) => this.#mix(rows, x, context), context.precision);
     observed(this.mixer.path, mixed.stream);
     return mixed;
@@ -105,7 +145,8 @@ export class Block extends Module {
   /** What the branch of single tokens adds to the stream: g of a reversible layer. */
   feed(x: Tensor, context: Context = {}): Outcome {
     this.#check(x, context);
-    const fed = this.#feeding.branch(
+    if (this.#parallel) throw new OptionError(`Block ${this.path}: parallel branches are not reversible.`);
+    const fed = this.#feeding!.branch(
       x,
       (rows) => this.feedForward.forward(rows, branchContext(context)),
       context.precision,

@@ -1,5 +1,5 @@
 export { activate, activations, gate, type ActivationName } from './activation.js';
-export { Attention, type AttentionOptions, type Projected } from './attention.js';
+export { Attention, biasPlaces, type AttentionOptions, type BiasPlace, type Projected } from './attention.js';
 export { BatchNorm, type BatchNormOptions } from './batch-norm.js';
 export { Block, type BlockOptions } from './block.js';
 export { checkpointed, type CheckpointedLayer } from './checkpointed.js';
@@ -16,19 +16,31 @@ export type { Beside, NamedTensors, Outcome } from './outcome.js';
 export { Parameter } from './parameter.js';
 export {
   Positions,
+  type AlibiOptions,
   type Offset,
   type PositionOptions,
   type PositionSizes,
   type RelativePositions,
   type SegmentRule,
 } from './positions.js';
+export { queryKeyNorms, type QueryKeyNormKind, type QueryKeyNormOptions } from './query-key-norm.js';
 export type { Places } from '../positions/both-sides.js';
 export type { Kind, KindDefinition } from './kind.js';
 export type { FactoredOptions } from './factored.js';
 export { recompute } from './recompute.js';
 export { reversible, type ReversibleLayer } from './reversible.js';
 export type { RowPooling } from './row-pooling.js';
-export { normOf, Residual, type NormKind, type ResidualOptions } from './residual.js';
+export {
+  normOf,
+  normPlaces,
+  parallels,
+  Residual,
+  type NormKind,
+  type NormParts,
+  type NormPlace,
+  type Parallel,
+  type ResidualOptions,
+} from './residual.js';
 export type { LoadOptions } from './state.js';
 export { chain, joined, parted, reordered, reshaped, same, transposed, type Change } from './weight-change.js';
 export { weightMap, type Names, type WeightMap, type WeightMapOptions, type WeightRule } from './weight-map.js';

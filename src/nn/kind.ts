@@ -61,6 +61,8 @@ export function kindFaults(
 interface SizesRule<S> {
   /** Of every size. */
   readonly sizes: Requirements;
+  /** Those among them that need not be given. */
+  readonly optional?: readonly string[];
   /** What defaults of options see. */
   readonly shapeOf: (sizes: S) => AttentionShape;
   /** What cannot be at such sizes, whatever the options. */
@@ -83,8 +85,13 @@ export class Kind<S extends object, O extends OptionSpecs, D extends KindDefinit
 
   /** @throws OptionError or CapabilityError with every reason. */
   settle(sizes: S, given: Readonly<Record<string, unknown>> = {}): OptionValues<O> {
-    const { sizes: ofSizes, shapeOf, incapable } = this.#rule;
-    checkValues(this.name, sizes, ofSizes, Object.keys(ofSizes));
+    const { sizes: ofSizes, optional = [], shapeOf, incapable } = this.#rule;
+    checkValues(
+      this.name,
+      sizes,
+      ofSizes,
+      Object.keys(ofSizes).filter((name) => !optional.includes(name)),
+    );
     checkValue(this.name, 'options', given, plainObject);
     const { options, refuse } = this.definition;
     const { values, refused } = resolveOptions(options, given, shapeOf(sizes));

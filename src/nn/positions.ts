@@ -1,4 +1,5 @@
 import { learned, normalOf } from '../attention/parameters.js';
+import { fromBf16, toBf16 } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import {
   checkValue,
@@ -27,7 +28,7 @@ import {
   type RopeScaling,
 } from '../positions/index.js';
 import type { Places } from '../positions/both-sides.js';
-import type { Score } from '../scores/index.js';
+import { alibiSlopes, type Score, type SlopeOptions } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
 import { commonDevice, keep, scope, someDevice, tensor, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
@@ -35,9 +36,16 @@ import type { Parameter } from './parameter.js';
 
 /** How a model knows where its tokens are; see `positionMethods`. */
 export type PositionOptions =
-  | { readonly method: 'none' | 'sinusoidal' | 'learned' | 'alibi' }
+  | { readonly method: 'none' | 'sinusoidal' | 'learned' }
+  | ({ readonly method: 'alibi' } & AlibiOptions)
   | RelativePositions
-  | { readonly method: 'rope'; readonly base?: number; readonly scaling?: RopeScaling }
+  | {
+      readonly method: 'rope';
+      readonly base?: number;
+      readonly scaling?: RopeScaling;
+      /** Components of a head that turn, the first ones; even, default all. */
+      readonly rotary?: number;
+    }
   | { readonly method: 't5'; readonly buckets?: number; readonly maxDistance?: number };
 
 /** Terms of distances in the scores; each layer has weights of its own. */
@@ -69,6 +77,13 @@ const ofSegments: Requirements = { types: wholeFrom(2), class: wholeFrom(0) };
 /** What is wrong with a rule of segments. */
 export const segmentReasons = (rule: unknown): readonly string[] =>
   rule === undefined ? [] : reasonsAgainst(rule as SegmentRule, ofSegments, ['types'], 'position.segments');
+
+export interface AlibiOptions extends SlopeOptions {
+  /** What the slopes are multiplied by: 1/√headDim in Falcon, which adds them before it scales the scores. Default 1. */
+  readonly factor?: number;
+  /** Whether the slopes are rounded to bfloat16, as Falcon has them; default: they are not. */
+  readonly rounding?: 'bf16';
+}
 
 /** Position of the first token: of every sequence, or a list, one for each. */
 export type Offset = number | readonly number[];
@@ -102,9 +117,9 @@ const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
   none: {},
   sinusoidal: {},
   learned: {},
-  alibi: {},
+  alibi: { exponent: positive, factor: positive, rounding: oneOf(['bf16']) },
   'transformer-xl': ofRelative,
-  rope: { base: positive, scaling: plainObject },
+  rope: { base: positive, scaling: plainObject, rotary: wholeFrom(2) },
   t5: { buckets: wholeFrom(2), maxDistance: wholeFrom(2) },
 };
 const methods = oneOf(Object.keys(takes));
@@ -134,11 +149,16 @@ export class Positions extends Module {
     checkValues('Positions', sizes, ofSizes, Object.keys(needed));
     if (options.method === 'transformer-xl') refuse('Positions', segmentReasons(options.segments));
     const { features, heads, headDim, length } = sizes;
-    if (options.method === 'rope' && headDim % 2 !== 0) {
-      throw new OptionError(`Positions: rope turns pairs of components; headDim must be even; got ${headDim}.`);
+    if (options.method === 'rope') {
+      const { rotary = headDim } = options;
+      if (rotary % 2 !== 0 || rotary > headDim) {
+        throw new OptionError(
+          `Positions: rope turns pairs of components; ${options.rotary === undefined ? 'headDim' : 'rotary'} must be even and at most headDim ${headDim}; got ${rotary}.`,
+        );
+      }
+      // refused now, not at the first rotation
+      ropeFrequencies(this.#rope);
     }
-    // refused now, not at the first rotation
-    if (options.method === 'rope') ropeFrequencies({ rotaryDim: headDim, ...this.#rope });
     if (options.method === 'learned') {
       this.#table = this.parameter('table', learned([length, features], normalOf(0.02)));
     } else if (options.method === 't5') {
@@ -198,9 +218,9 @@ export class Positions extends Module {
     if (this.method !== 'rope') return x;
     const rule = this.#rope;
     const length = x.shape[2]!;
-    const own = { rotaryDim: this.sizes.headDim, device: x.device, ...rule };
+    const own = { device: x.device, ...rule };
     if (typeof offset !== 'number') {
-      const shape = [offset.length, length, this.sizes.headDim];
+      const shape = [offset.length, length, rule.rotaryDim];
       const all = offset.map((one) => one + first);
       const made = (): Tensor => scope(() => reshape(ropeAngles(each(length, all, stride), own), shape));
       return rotatePairs(x, this.#remember(`angles ${all.join()} each, ${length}, ${stride}`, x.device, made));
@@ -216,7 +236,7 @@ export class Positions extends Module {
   /** The change of the scores, if the method is one. */
   score(): Score | undefined {
     const { options, sizes } = this;
-    if (options.method === 'alibi') return (this.#fixedScore ??= alibi());
+    if (options.method === 'alibi') return (this.#fixedScore ??= alibiOf(options, sizes.heads));
     if (options.method !== 't5') return undefined;
     const { buckets = 32, maxDistance = 128 } = options;
     return t5Bias(this.#table!.value, { buckets, maxDistance, bidirectional: !sizes.causal });
@@ -230,20 +250,20 @@ export class Positions extends Module {
       return `the model learned ${sizes.length} positions, so a text has at most ${sizes.length} tokens`;
     }
     const { scaling } = this.#rope;
-    if (scaling?.type !== 'dynamic' || scaling.length !== undefined || !(maxLength > scaling.originalLength))
-      return undefined;
+    const grows = scaling?.type === 'dynamic' || scaling?.type === 'longrope';
+    if (!grows || scaling.length !== undefined || !(maxLength > scaling.originalLength)) return undefined;
     return (
-      `dynamic scaling turns all tokens anew at each length beyond ${scaling.originalLength}, and those before are kept as they were; ` +
+      `${scaling.type} scaling turns all tokens anew at each length beyond ${scaling.originalLength}, and those before are kept as they were; ` +
       `set position.scaling.length, take another scaling, or a maxLength of at most ${scaling.originalLength}`
     );
   }
 
   /** The options of rotary positions; none for another method. */
-  get #rope(): { readonly base?: number; readonly scaling?: RopeScaling } {
-    const { options } = this;
-    if (options.method !== 'rope') return {};
-    const { base, scaling } = options;
-    return { ...(base !== undefined && { base }), ...(scaling && { scaling }) };
+  get #rope(): { readonly rotaryDim: number; readonly base?: number; readonly scaling?: RopeScaling } {
+    const { options, sizes } = this;
+    if (options.method !== 'rope') return { rotaryDim: sizes.headDim };
+    const { base, scaling, rotary: rotaryDim = sizes.headDim } = options;
+    return { rotaryDim, ...(base !== undefined && { base }), ...(scaling && { scaling }) };
   }
 
   override dispose(): void {
@@ -263,6 +283,14 @@ export class Positions extends Module {
     this.#made.set(name, made);
     return made;
   }
+}
+
+/** The official change where nothing of it is changed. */
+function alibiOf({ exponent, factor = 1, rounding }: AlibiOptions, heads: number): Score {
+  if (exponent === undefined && factor === 1 && rounding === undefined) return alibi();
+  const slopes = alibiSlopes(heads, { ...(exponent !== undefined && { exponent }) });
+  const rounded = rounding === undefined ? slopes : slopes.map((slope) => fromBf16(toBf16(slope)));
+  return alibi(rounded.map((slope) => slope * factor));
 }
 
 /** Training and evaluation use one length each. */

@@ -1,5 +1,5 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { anything, callable, checkValue, checkValues, oneOf } from '../core/requirements.js';
+import { anything, callable, checkValue, checkValues, flag, oneOf } from '../core/requirements.js';
 import { add, cast } from '../ops/index.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
 import { scope, type Tensor } from '../tensor/index.js';
@@ -12,22 +12,62 @@ export type NormKind = 'layer' | 'rms';
 
 const norms = oneOf(['layer', 'rms']);
 
-/** @throws OptionError for another kind; as `LayerNorm`. */
-export function normOf(kind: NormKind, features: number, epsilon = NORM_EPSILON): LayerNorm | RmsNorm {
-  checkValue('normOf', 'kind', kind, norms);
-  return kind === 'layer' ? new LayerNorm(features, { epsilon }) : new RmsNorm(features, { epsilon });
+export interface NormParts {
+  /** Whether a `'layer'` norm adds a bias; default true. An `'rms'` norm never does. */
+  readonly bias?: boolean | undefined;
+  /** Whether the parameter is what is added to 1; default false. */
+  readonly centred?: boolean | undefined;
 }
 
-export interface ResidualOptions {
+const ofNorm = { bias: flag, centred: flag };
+
+/** @throws OptionError for another kind; as `LayerNorm`. */
+export function normOf(
+  kind: NormKind,
+  features: number,
+  epsilon = NORM_EPSILON,
+  options: NormParts = {},
+): LayerNorm | RmsNorm {
+  checkValue('normOf', 'kind', kind, norms);
+  checkValues('normOf', options, ofNorm);
+  const { bias = true, centred = false } = options;
+  return kind === 'layer'
+    ? new LayerNorm(features, { epsilon, bias, centred })
+    : new RmsNorm(features, { epsilon, centred });
+}
+
+/**
+ * Where the norm of a branch f is: `'pre'`: `x + f(norm(x))` (Xiong et al. 2020, arXiv 2002.04745); `'post'`: `norm(x + f(x))` as in the
+ * first Transformer; `'branch'`: `x + norm(f(x))` (OLMo 2, 2025, arXiv 2501.00656); `'both'`: `x + outNorm(f(norm(x)))` (Gemma 2, 2024,
+ * arXiv 2408.00118).
+ */
+export type NormPlace = (typeof normPlaces)[number];
+export const normPlaces = ['pre', 'post', 'branch', 'both'] as const;
+
+export interface ResidualOptions extends NormParts {
   readonly norm: NormKind;
-  /** `'pre'`: `x + f(norm(x))` (Xiong et al. 2020, arXiv 2002.04745); `'post'`: `norm(x + f(x))` as in the first Transformer. */
-  readonly normPlace: 'pre' | 'post';
+  readonly normPlace: NormPlace;
   readonly epsilon?: number | undefined;
   /** Rate at which what the branch adds is dropped in training. */
   readonly dropout: number;
+  /**
+   * Whether both branches of a layer read the stream before it, `x + f(norm(x)) + g(norm(x))`: `'one'` norm for both (GPT-J, Falcon), or
+   * `'two'`, each its own (GPT-NeoX). Default: one branch after the other.
+   */
+  readonly parallel?: Parallel | undefined;
 }
 
-const requirements = { norm: norms, normPlace: oneOf(['pre', 'post']), epsilon: anything, dropout: anything };
+export const parallels = ['one', 'two'] as const;
+export type Parallel = (typeof parallels)[number];
+
+const requirements = {
+  norm: norms,
+  normPlace: oneOf(normPlaces),
+  epsilon: anything,
+  dropout: anything,
+  parallel: oneOf(parallels),
+  ...ofNorm,
+};
 
 /** What a residual connection goes around. */
 type Branch = (rows: Tensor) => Tensor | Outcome;
@@ -38,25 +78,28 @@ type Branch = (rows: Tensor) => Tensor | Outcome;
  */
 export class Residual extends Module {
   readonly #norm: LayerNorm | RmsNorm;
+  readonly #outNorm: LayerNorm | RmsNorm | undefined;
   readonly #dropout: Dropout;
-  readonly #place: 'pre' | 'post';
+  readonly #place: NormPlace;
 
   constructor(features: number, options: ResidualOptions) {
     super();
     checkValues('Residual', options, requirements, ['norm', 'normPlace', 'dropout']);
-    const { norm, normPlace, epsilon, dropout } = options;
+    const { norm, normPlace, epsilon, dropout, bias, centred } = options;
     this.#place = normPlace;
-    this.#norm = this.child('norm', normOf(norm, features, epsilon));
+    const made = (): LayerNorm | RmsNorm => normOf(norm, features, epsilon, { bias, centred });
+    this.#norm = this.child('norm', made());
+    this.#outNorm = normPlace === 'both' ? this.child('outNorm', made()) : undefined;
     this.#dropout = this.child('dropout', new Dropout(dropout));
   }
 
   /**
-   * `x + f(norm(x))`, or `norm(x + f(x))`. `base` stands for x in the sum where f gives another number of rows.
+   * `x + f(norm(x))`, or as the place of the norm has it. `base` stands for x in the sum where f gives another number of rows.
    */
   forward(x: Tensor, f: Branch, precision: FloatDtype = 'f32', base = x): Outcome {
     checkValue('Residual', 'f', f, callable);
     return scope(() => {
-      if (this.#place === 'pre') {
+      if (this.#place !== 'post') {
         const branch = this.branch(x, f, precision);
         return { ...branch, stream: add(base, branch.stream) };
       }
@@ -69,14 +112,26 @@ export class Residual extends Module {
   given(x: Tensor, precision: FloatDtype = 'f32'): Tensor {
     return scope(() => {
       const rows = cast(x, precision);
-      return this.#place === 'pre' ? this.#norm.forward(rows) : rows;
+      return this.#place === 'pre' || this.#place === 'both' ? this.#norm.forward(rows) : rows;
     });
   }
 
-  /** `f(norm(x))`: what is added to a stream elsewhere, as in reversible layers. */
+  /** `f(norm(x))`, or as the place has it: what is added to a stream elsewhere, as in reversible layers. */
   branch(x: Tensor, f: Branch, precision: FloatDtype = 'f32'): Outcome {
     checkValue('Residual', 'f', f, callable);
-    return scope(() => this.#dropped(f(this.#norm.forward(cast(x, precision)))));
+    return scope(() => {
+      const rows = cast(x, precision);
+      return this.added(f(this.#place === 'branch' ? rows : this.#norm.forward(rows)));
+    });
+  }
+
+  /** What is added to a stream for what f gave: normalised where the norm comes after f, and dropped from in training. @internal */
+  added(given: Tensor | Outcome): Outcome {
+    return scope(() => {
+      const outcome = outcomeOf('Residual', given);
+      const after = this.#place === 'branch' ? this.#norm : this.#outNorm;
+      return this.#dropped(after ? { ...outcome, stream: after.forward(outcome.stream) } : outcome);
+    });
   }
 
   #dropped(given: Tensor | Outcome): Outcome {

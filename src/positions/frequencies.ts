@@ -1,6 +1,15 @@
 import { OptionError } from '../core/errors.js';
 import { anything, checkValues, wholeFrom, type Requirement } from '../core/requirements.js';
-import { checkScaling, yarnMagnitude, yarnRange, type RopeScaling, type YarnScaling } from './scaling.js';
+import {
+  checkScaling,
+  llama3Frequencies,
+  longRopeFrequencies,
+  longRopeMagnitude,
+  yarnMagnitude,
+  yarnRange,
+  type RopeScaling,
+  type YarnScaling,
+} from './scaling.js';
 
 export interface FrequencyOptions {
   /** R, the number of components that turn; even. */
@@ -8,7 +17,7 @@ export interface FrequencyOptions {
   /** Default 10000. */
   readonly base?: number;
   readonly scaling?: RopeScaling;
-  /** The length at hand, which dynamic scaling reads unless it has its own; default its trained length. */
+  /** The length at hand, which dynamic scaling and LongRoPE read unless they have their own; default the trained length. */
   readonly length?: number;
 }
 
@@ -31,7 +40,7 @@ const requirements = {
 export interface RopeFrequencies {
   /** The angle of each of the R/2 pairs at position 1, in radians. */
   readonly frequencies: Float64Array;
-  /** What cosines and sines are multiplied by; 1 except for YaRN. */
+  /** What cosines and sines are multiplied by; 1 except for YaRN and LongRoPE. */
   readonly magnitude: number;
 }
 
@@ -70,6 +79,12 @@ export function frequenciesOf(who: string, options: FrequencyOptions): RopeFrequ
     }
     case 'yarn':
       return { frequencies: mixed(plain, scaling, base), magnitude: yarnMagnitude(scaling) };
+    case 'llama3':
+      return { frequencies: llama3Frequencies(plain, scaling), magnitude: 1 };
+    case 'longrope': {
+      const n = scaling.length ?? length ?? scaling.originalLength;
+      return { frequencies: longRopeFrequencies(who, plain, scaling, n), magnitude: longRopeMagnitude(scaling) };
+    }
   }
 }
 

@@ -64,7 +64,7 @@ export const positionMethods = {
       layout: 'which components are pairs: half (GPT-NeoX, Llama) or interleaved (GPT-J); default half',
       base: 'longest wavelength over 2π; default 10000',
       rotaryDim: 'components that turn; default all',
-      scaling: 'for lengths beyond training: linear, ntk, dynamic or yarn; default none',
+      scaling: 'for lengths beyond training: linear, ntk, dynamic, yarn, llama3 or longrope; default none',
     },
     apply: rope,
   },

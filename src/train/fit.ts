@@ -1,7 +1,7 @@
 import { OutOfMemoryError } from '../core/errors.js';
 import { checkValue } from '../core/requirements.js';
 import { checkConfig } from '../models/config.js';
-import { everyLayer, inChunksOf } from '../models/config-layers.js';
+import { everyLayer, inChunksOf, layersOf } from '../models/config-layers.js';
 import type { ModelConfig, ResidualKind } from '../models/index.js';
 import { checkRehearsal, rehearseTraining, type RehearseTrainingOptions, type TrainingCost } from './rehearse.js';
 
@@ -72,7 +72,7 @@ function changesOf(config: ModelConfig, batchSize: number): readonly Change[] {
     kind === 'decoder'
       ? [
           ['residual checkpointed', residual('checkpointed', Math.ceil(Math.sqrt(layers)))],
-          ...(norm.place === 'pre'
+          ...(norm.place !== 'post' && !layersOf(config).some((layer) => layer.residual.parallel)
             ? ([
                 ['residual reversible', reversible],
                 ['residual reversible with feed-forward and loss in chunks', inChunks],

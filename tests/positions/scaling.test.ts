@@ -102,7 +102,7 @@ describe('yarn', () => {
 
 describe('bad input gets one sentence', () => {
   it.each<[string, object, RegExp]>([
-    ['a kind nobody knows', { type: 'longrope', factor: 2 }, /"linear", "ntk", "dynamic" or "yarn"; got "longrope"/],
+    ['a kind nobody knows', { type: 'stretched', factor: 2 }, /"yarn", "llama3" or "longrope"; got "stretched"/],
     ['a factor below 1', { type: 'linear', factor: 0.5 }, /scaling.factor must be a number of at least 1; got 0\.5/],
     ['no factor', { type: 'ntk' }, /scaling.factor is missing; it must be a number of at least 1/],
     [

@@ -23,6 +23,8 @@ export interface FeedForwardSizes {
   readonly gated: boolean;
   /** Tokens whose hidden activations live at a time; 0: all. */
   readonly chunk: number;
+  /** Whether its products have biases; default as the papers have it. */
+  readonly bias?: boolean;
   /** Rows of a sequence that it is made for. */
   readonly length: number;
   /** Whether no row may see a later one. */
@@ -32,10 +34,10 @@ export interface FeedForwardSizes {
 }
 
 /** What a configuration says of every feed-forward layer, unless its kind has no use for it. */
-export const sectionSizes = ['hidden', 'activation', 'gated', 'chunk'] as const;
+export const sectionSizes = ['hidden', 'activation', 'gated', 'chunk', 'bias'] as const;
 export type SectionSize = (typeof sectionSizes)[number];
 
-/** What one can do, and which sizes it has a use for. Default: all but `chunk`. */
+/** What one can do, and which sizes it has a use for. Default: all but `chunk` and `bias`. */
 export type FeedForwardSupports = Readonly<Partial<Record<'causal' | SectionSize, boolean>>>;
 
 export interface FeedForwardDefinition<O extends OptionSpecs = OptionSpecs> extends KindDefinition<
@@ -56,6 +58,7 @@ const ofSizes: Requirements = {
   activation: oneOf(Object.keys(activations)),
   gated: flag,
   chunk: wholeFrom(0),
+  bias: flag,
   length: extent,
   causal: flag,
   share: { must: 'a number above 0', holds: (value) => Number.isFinite(value) && (value as number) > 0 },
@@ -81,6 +84,7 @@ export class FeedForwardKind<O extends OptionSpecs = OptionSpecs> extends Kind<
   constructor(definition: FeedForwardDefinition<O>) {
     super(definition, {
       sizes: ofSizes,
+      optional: ['bias'],
       shapeOf,
       incapable: (sizes) =>
         [
@@ -92,7 +96,7 @@ export class FeedForwardKind<O extends OptionSpecs = OptionSpecs> extends Kind<
 
   /** Whether it can, or has a use for it. */
   supports(what: keyof FeedForwardSupports): boolean {
-    return this.definition.supports?.[what] ?? what !== 'chunk';
+    return this.definition.supports?.[what] ?? (what !== 'chunk' && what !== 'bias');
   }
 
   /** The branch of a layer, without values yet. @throws as `settle`. */

@@ -103,13 +103,14 @@ export const dense = defineFeedForward({
   },
   formula: 'activation(x·W₁ + b₁)·W₂ + b₂, or gated (activation(x·W_g) ⊙ x·W₁)·W₂',
   options: {},
-  supports: { chunk: true },
+  supports: { chunk: true, bias: true },
   cost: ({ features, hidden, gated, length }) => ({ multiplyAdds: (gated ? 3 : 2) * length * features * hidden }),
-  create: ({ features, hidden, activation, gated, chunk, share }) =>
+  create: ({ features, hidden, activation, gated, chunk, share, bias }) =>
     new DenseFeedForward(features, hidden, {
       activation,
       gated,
       ...(chunk > 0 && { chunk }),
+      ...(bias !== undefined && { bias }),
       outInit: normalOf(share / Math.sqrt(hidden)),
     }),
 });

@@ -79,7 +79,11 @@ const attentionOptions = options(
     separate: flag(false),
     pooling: value(undefined),
     projection: value(undefined),
-    bias: flag(),
+    bias: either(flag(), word('qkv', 'out')),
+    scale: number(),
+    softcap: number(),
+    queryKeyNorm: value({ over: 'heads', kind: 'rms' }),
+    sinks: flag(),
     outInit: init,
   },
   ['heads', 'causal', 'mechanism', 'length'],
@@ -87,8 +91,16 @@ const attentionOptions = options(
 const own = (kind: Kind): Kind => ({ ...kind, options: undefined as never });
 const feedForward = { activation, gated: flag(), bias: flag(), dropout: number(0.1), chunk: positive(2) };
 const residual = { norm: 'rms', normPlace: 'pre', dropout: 0.1 } as const;
+const ofNorm = { bias: flag(), centred: flag(false) };
 const residualOptions = options(
-  { norm: word('rms', 'layer'), normPlace: word('pre', 'post'), epsilon: number(), dropout: number() },
+  {
+    norm: word('rms', 'layer'),
+    normPlace: word('pre', 'post', 'branch', 'both'),
+    epsilon: number(),
+    dropout: number(),
+    parallel: word('one', 'two'),
+    ...ofNorm,
+  },
   ['norm', 'normPlace', 'dropout'],
 );
 const none = value(undefined);
@@ -171,6 +183,7 @@ const feedForwardSizes = options(
     activation,
     gated: flag(),
     chunk: whole(0),
+    bias: flag(),
     length: positive(8),
     causal: flag(),
     share: number(1),
@@ -199,7 +212,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   Attention: make(positive(4), attentionOptions),
   'Attention.forward': ofAttention('forward', x, branch),
   'Attention.project': ofAttention('project', x, options(over)),
-  'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2)),
+  'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2), optional(floats(1, 2, 3))),
   'Attention.callOptions': ofAttention('callOptions'),
   Block: make(
     positive(4),
@@ -317,9 +330,9 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'Module.dispose': ofLinear('dispose'),
   BatchNorm: make(positive(4), options({ epsilon: number(), momentum: number(), past: flag() })),
   'BatchNorm.forward': ofModule(() => new BatchNorm(4))('forward', x, optional(numbers([3]))),
-  LayerNorm: make(positive(4), options({ epsilon: number(), bias: flag() })),
+  LayerNorm: make(positive(4), options({ epsilon: number(), ...ofNorm })),
   'LayerNorm.forward': ofModule(() => new LayerNorm(4))('forward', x),
-  RmsNorm: make(positive(4), options({ epsilon: number() })),
+  RmsNorm: make(positive(4), options({ epsilon: number(), centred: flag() })),
   'RmsNorm.forward': ofModule(() => new RmsNorm(4))('forward', x),
   Parameter: plain('made by a module; its constructor is internal'),
   'Parameter.set': {
@@ -372,11 +385,12 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
     call: (f: typeof recompute, args) => f(...(args as Parameters<typeof recompute>)),
   },
   reversible: call(list(value(reversible), 1), x, x, optional(list(x, 0))),
-  normOf: call(word('layer', 'rms'), positive(4), optional(number())),
+  normOf: call(word('layer', 'rms'), positive(4), optional(number()), options(ofNorm)),
   Residual: make(positive(4), residualOptions),
   'Residual.forward': ofResidual('forward', x, same, precision),
   'Residual.given': ofResidual('given', x, precision),
   'Residual.branch': ofResidual('branch', x, same, precision),
+  'Residual.added': plain('internal: what a block gives it is what its branches gave'),
   chain: call(change, change),
   ...ways('chain', chain(transposed, transposed), [floats(4, 2)], [floats(4, 2)]),
   joined: call(whole(0), shape(1, 3)),
