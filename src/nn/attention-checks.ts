@@ -2,7 +2,6 @@ import { attendWithin } from '../attention/definition.js';
 import type { Mechanism } from '../attention/index.js';
 import { OptionError } from '../core/errors.js';
 import { checkValues } from '../core/requirements.js';
-import type { Attention, AttentionOptions } from './attention.js';
 import { rowPooling, type RowPooling } from './row-pooling.js';
 
 /** @throws OptionError where there is no sum of exponentials that a sink could be added to. */
@@ -14,7 +13,14 @@ export function checkSinks({ name, definition: { forward = attendWithin } }: Mec
 }
 
 /** @throws OptionError where pooled queries cannot be. */
-export function checkPooling({ mechanism, causal, separate }: Attention, pooling: RowPooling): void {
+export function checkPooling(
+  {
+    mechanism,
+    causal,
+    separate,
+  }: { readonly mechanism: Mechanism; readonly causal: boolean; readonly separate: boolean },
+  pooling: RowPooling,
+): void {
   checkValues('Attention: pooling', pooling, rowPooling, Object.keys(rowPooling));
   if (causal || !separate) throw new OptionError('Attention: pooled queries take attention that is not causal.');
   if (mechanism.definition.exactness === 'exact') return;
@@ -22,7 +28,11 @@ export function checkPooling({ mechanism, causal, separate }: Attention, pooling
 }
 
 /** @throws OptionError where a projection by few weights cannot be. */
-export function checkFactored(features: number, options: AttentionOptions, separate: boolean): void {
+export function checkFactored(
+  features: number,
+  options: { readonly heads: number; readonly kvHeads?: number; readonly headDim?: number },
+  separate: boolean,
+): void {
   const { heads, kvHeads = heads, headDim = features / heads } = options;
   if (!separate && kvHeads === heads && heads * headDim === features) return;
   throw new OptionError(
