@@ -5,6 +5,7 @@ import { codeOf, reasonOf } from '../core/system-errors.js';
 import { printable, printed, type Style, styleFor } from './ansi.js';
 import { bench } from './commands/bench.js';
 import { compare } from './commands/compare.js';
+import { convert } from './commands/convert.js';
 import { doctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
 import { extrapolate } from './commands/extrapolate.js';
@@ -29,6 +30,7 @@ const commands: Readonly<Record<string, Command>> = {
   evaluate,
   extrapolate,
   generate,
+  convert,
   bench,
   doctor,
 };

@@ -11,6 +11,10 @@ export interface AdaptOptions {
   readonly batches: BatchSource;
   readonly steps: number;
   readonly seed: number;
+  /** Whether all weights are trained, and not only what makes tokens see each other; default false. */
+  readonly all?: boolean;
+  /** Highest rate; default 5e-4. */
+  readonly rate?: number;
   readonly onStep?: ((step: number) => void) | undefined;
 }
 
@@ -25,7 +29,7 @@ const RATE = 5e-4;
  */
 export async function adapt(
   model: LanguageModel,
-  { device, batches, steps, seed, onStep }: AdaptOptions,
+  { device, batches, steps, seed, all = false, rate = RATE, onStep }: AdaptOptions,
 ): Promise<void> {
   const blocks = model.modules().filter((one) => one instanceof Block);
   const mixing = new Set(
@@ -35,11 +39,11 @@ export async function adapt(
     device,
     model,
     optimiser: (parameters) => adamW(parameters, { beta2: 0.99 }),
-    schedule: cosine({ peak: RATE, floor: RATE / 10, steps, warmUp: Math.floor(steps / 10) }),
+    schedule: cosine({ peak: rate, floor: rate / 10, steps, warmUp: Math.floor(steps / 10) }),
     batches,
     clip: 1,
     seed,
-    only: (name) => mixing.has(name),
+    only: (name) => all || mixing.has(name),
   });
   try {
     for (let step = 1; step <= steps; step++) {
