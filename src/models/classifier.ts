@@ -1,10 +1,10 @@
 import { constantOf, learned } from '../attention/parameters.js';
-import { OptionError, ShapeError } from '../core/errors.js';
-import { checkValues, listOfNumbers } from '../core/requirements.js';
-import { show } from '../core/shape.js';
+import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
+import { checkValues, listOfNumbers, type Requirements } from '../core/requirements.js';
+import { sameShape, show } from '../core/shape.js';
 import { Dropout, Linear, Module, type Context, type Outcome, type Parameter } from '../nn/index.js';
 import { add, argmax, cast, crossEntropy, matmul, reshape, softmax } from '../ops/index.js';
-import { commonDevice, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, noGradient, scope, someTensor, tensor, type Tensor } from '../tensor/index.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import {
   checkBatch,
@@ -15,24 +15,33 @@ import {
   type LossOptions,
   type TokenBatch,
 } from './model.js';
+import { IGNORED } from './loss.js';
+import { Transform } from './transform.js';
 import { Stack } from './stack.js';
-import { Ends } from './transformer.js';
+import { Ends } from './ends.js';
+
+/** What a call reads beside the tokens. */
+type Given = Pick<Context, 'lengths' | 'precision' | 'types'>;
+const given: Requirements = { lengths: listOfNumbers, precision: precisions, types: someTensor };
 
 /**
- * An encoder or decoder that tells classes of texts: `logits = W·pool(h) + b`, h being the rows after the last layer. The pool of the n real
- * rows is their mean, the first, the last, or `Σ softmax_i(q·h_i)·h_i` with a learned q, which begins as the mean.
+ * An encoder or decoder that tells classes of texts: `logits = W·dense(pool(h)) + b`, h being the rows after the last layer. The pool of the
+ * n real rows is their mean, the first, the last, or `Σ softmax_i(q·h_i)·h_i` with a learned q, which begins as the mean; pool `none` keeps
+ * them, and each has classes of its own. `dense` is a layer of the configuration's `head`, absent from most: the pooler of BERT.
  */
 export class Classifier extends Module implements LanguageModel {
   readonly ends: Ends;
   readonly stack: Stack;
-  readonly head: Linear;
+  /** Absent from a model that gives what is pooled. */
+  readonly head: Linear | undefined;
+  readonly #dense: Transform | undefined;
   readonly #dropout: Dropout;
   readonly #query: Parameter | undefined;
 
   constructor(readonly config: ModelConfig) {
     super();
     checkConfig('Classifier', config);
-    const { head, width, dropout, kind } = config;
+    const { head, width, dropout, kind, norm } = config;
     if (head === undefined) {
       throw new OptionError('Classifier: takes a configuration with a head, such as { "head": { "classes": 2 } }.');
     }
@@ -40,7 +49,10 @@ export class Classifier extends Module implements LanguageModel {
     this.ends = this.child('ends', new Ends({ ...config, tied: true }));
     this.stack = this.child('stack', new Stack(config, { causal: kind === 'decoder', cross: false }));
     this.#dropout = this.child('dropout', new Dropout(dropout));
-    this.head = this.child('head', new Linear(width, head.classes));
+    const { classes, dense: activation, denseBias: bias } = head;
+    const options = activation && { activation, bias, norm: head.norm ? norm : undefined };
+    this.#dense = options && this.child('dense', new Transform(width, width, options));
+    this.head = classes === undefined ? undefined : this.child('head', new Linear(width, classes));
     this.#query = head.pool === 'attention' ? this.parameter('query', learned([width], constantOf(0))) : undefined;
   }
 
@@ -52,51 +64,80 @@ export class Classifier extends Module implements LanguageModel {
     return this.config.length;
   }
 
-  /** `[B, classes]` of tokens `[B, L]`, f32. */
-  logits(tokens: Tensor, context: Pick<Context, 'lengths' | 'precision'> = {}): Tensor {
+  /** `[B, L, width]` of tokens `[B, L]`: the rows after the last layer. */
+  hidden(tokens: Tensor, context: Given = {}): Tensor {
+    return this.#rows(tokens, context).stream;
+  }
+
+  /** What classes are read from, `[B, width]`, or `[B, L, width]` of pool `none`; f32. */
+  pooled(tokens: Tensor, context: Given = {}): Tensor {
+    return scope(() => this.#read(this.hidden(tokens, context), context));
+  }
+
+  /** `[B, classes]` of tokens `[B, L]`, or `[B, L, classes]` of pool `none`; f32. @throws CapabilityError for a model without classes. */
+  logits(tokens: Tensor, context: Given = {}): Tensor {
     return this.#run(tokens, context).logits;
   }
 
-  /** The batch's targets are the classes, `[B]`. */
+  /** The batch's targets are the classes, `[B]`; of pool `none` those of each token, `[B, L]`, −100 where none is asked for. */
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
-    checkBatch(batch, { lengths: listOfNumbers });
+    checkBatch(batch, { lengths: listOfNumbers, types: someTensor });
     checkLossOptions('model.loss', options);
-    const { tokens, targets, lengths } = batch;
+    const { tokens, targets, lengths, types } = batch;
     const { reduction = 'mean', predictions = false, precision } = options;
     commonDevice('model', [tokens, targets]);
-    if (targets.rank !== 1 || targets.shape[0] !== tokens.shape[0]) {
-      throw new ShapeError(
-        `model: targets must be [B], a class for each text; got tokens=${show(tokens.shape)}, targets=${show(targets.shape)}.`,
-      );
-    }
     return scope(() => {
-      const { logits, beside } = this.#run(tokens, { precision, lengths });
+      const { logits, beside } = this.#run(tokens, { precision, lengths, types });
+      const wanted = logits.shape.slice(0, -1);
+      if (!sameShape(targets.shape, wanted)) {
+        const each = wanted.length === 1 ? '[B], a class for each text' : `${show(wanted)}, a class for each row`;
+        throw new ShapeError(
+          `model: targets must be ${each}; got tokens=${show(tokens.shape)}, targets=${show(targets.shape)}.`,
+        );
+      }
+      const ignored = wanted.length > 1 && { ignoreIndex: IGNORED };
       return {
         ...beside,
-        loss: crossEntropy(logits, targets, { reduction }),
-        ...(predictions && { predictions: noGradient(() => argmax(logits, { axis: 1 })) }),
+        loss: crossEntropy(logits, targets, { reduction, ...ignored }),
+        ...(predictions && { predictions: noGradient(() => argmax(logits, { axis: wanted.length })) }),
       };
     });
   }
 
-  #run(tokens: Tensor, context: Context): { readonly logits: Tensor; readonly beside: Omit<Outcome, 'stream'> } {
-    checkValues('model', context, { lengths: listOfNumbers, precision: precisions });
-    commonDevice('model', [tokens]);
+  #run(tokens: Tensor, context: Given): { readonly logits: Tensor; readonly beside: Omit<Outcome, 'stream'> } {
     return scope(() => {
-      const places = this.stack.positions.embed(tokens.shape[1] ?? 1, 0, tokens.device);
-      const { stream, ...beside } = this.stack.forward(this.ends.embed(tokens, places), context);
+      if (this.head === undefined) {
+        throw new CapabilityError(
+          'model: tells no classes, since its head has none; take pooled, or set head.classes.',
+        );
+      }
+      const { stream, ...beside } = this.#rows(tokens, context);
       // a state is for the text after this one, and there is none
       const { state: _, ...rest } = beside;
-      const lengths = context.lengths?.map((length) => this.stack.rowsFor(length));
-      return {
-        logits: this.head.forward(this.#dropout.forward(this.#pooled(cast(stream, 'f32'), lengths))),
-        beside: rest,
-      };
+      return { logits: this.head.forward(this.#dropout.forward(this.#read(stream, context))), beside: rest };
     });
   }
 
-  /** `[B, L, width]` → `[B, width]`: the rows by weights `[B, 1, L]`, 0 behind the real ones. */
+  #rows(tokens: Tensor, context: Given): Outcome {
+    checkValues('model', context, given);
+    commonDevice('model', [tokens]);
+    return scope(() => {
+      const places = this.stack.positions.embedTokens(tokens, 0);
+      return this.stack.forward(this.ends.embed(tokens, places, context.types), context);
+    });
+  }
+
+  #read(stream: Tensor, context: Given): Tensor {
+    const rows = cast(stream, 'f32');
+    const lengths = context.lengths?.map((length) => this.stack.rowsFor(length));
+    const pooled = this.#pooled(rows, lengths);
+    return this.#dense?.forward(pooled) ?? pooled;
+  }
+
+  /** `[B, L, width]` → `[B, width]`, unless the pool is `none`: the rows by weights `[B, 1, L]`, 0 behind the real ones. */
   #pooled(rows: Tensor, lengths: readonly number[] | undefined): Tensor {
+    const { pool } = this.config.head!;
+    if (pool === 'none') return rows;
     const [B, L, width] = rows.shape as [number, number, number];
     const real = (row: number): number => lengths?.[row] ?? L;
     const each = (of: (place: number, length: number) => number): Tensor =>
@@ -108,7 +149,7 @@ export class Classifier extends Module implements LanguageModel {
         },
       );
     const weights = (): Tensor => {
-      switch (this.config.head!.pool) {
+      switch (pool) {
         case 'mean':
           return each((place, length) => (place < length ? 1 / length : 0));
         case 'first':
@@ -127,7 +168,7 @@ export class Classifier extends Module implements LanguageModel {
           );
         }
         default:
-          return this.config.head!.pool satisfies never;
+          return pool satisfies never;
       }
     };
     return scope(() => reshape(matmul(weights(), rows), [B, width]));

@@ -4,6 +4,7 @@ import { sectionSizes } from '../nn/feed-forward/define.js';
 import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
 import { mixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
 import { segmentReasons, type RelativePositions } from '../nn/positions.js';
+import { endReasons } from './config-ends.js';
 import { pooledRows } from '../nn/row-pooling.js';
 import { feedForwardSizes, mixerSizes } from './config-layers.js';
 import { ofOneLayer, poolsBy } from './config-pooling.js';
@@ -24,6 +25,9 @@ const ofMethod: Readonly<Record<string, string>> = {
   clamp: 'transformer-xl',
   components: 'transformer-xl',
   segments: 'transformer-xl',
+  first: 'learned',
+  rows: 'learned',
+  padding: 'learned',
 };
 
 /** Choices that contradict each other. */
@@ -33,6 +37,7 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     vocabulary,
     outputs = vocabulary,
     width,
+    embedding: { width: embedded = width } = {},
     heads,
     kvHeads,
     headDim,
@@ -45,12 +50,15 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
   const faults = [
     ...ofOneLayer(config),
     ...headReasons(config),
+    ...endReasons(config),
     outputs > vocabulary && `outputs must be at most vocabulary ${vocabulary}; got ${outputs}`,
     !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
     headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,
     heads % kvHeads !== 0 && `kvHeads ${kvHeads} must divide heads ${heads}`,
     ...ropeReasons(config),
-    position.method === 'sinusoidal' && width % 2 === 1 && `position sinusoidal needs an even width; got ${width}`,
+    position.method === 'sinusoidal' &&
+      embedded % 2 === 1 &&
+      `position sinusoidal needs an even width; got ${embedded}`,
     residual.kind === 'reversible' && norm.place === 'post' && 'residual reversible needs norm.place "pre"',
     residual.kind === 'reversible' &&
       kind === 'encoder-decoder' &&

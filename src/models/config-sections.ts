@@ -44,6 +44,8 @@ export const top: Requirements = {
   attention: plainObject,
   as: wholeFrom(0),
   position: worded,
+  embedding: plainObject,
+  prediction: plainObject,
   feedForward: worded,
   norm: plainObject,
   residual: worded,
@@ -94,6 +96,22 @@ export const sections: Readonly<Record<string, Section>> = {
       buckets: wholeFrom(2),
       maxDistance: wholeFrom(2),
       ...ofRelative,
+      first: wholeFrom(0),
+      rows: wholeFrom(1),
+      padding: wholeFrom(0),
+    },
+  },
+  embedding: {
+    keys: { width: wholeFrom(1), scale: positive, norm: oneOf(['layer', 'rms']), types: wholeFrom(1) },
+  },
+  prediction: {
+    keys: {
+      transform: oneOf(Object.keys(activations)),
+      transformBias: flag,
+      norm: oneOf(['layer', 'rms', 'none']),
+      bias: flag,
+      scale: positive,
+      softcap: positive,
     },
   },
   feedForward: {

@@ -154,6 +154,8 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     ...(json['pooling'] !== undefined && { pooling: poolingOf(given['pooling']!) }),
     ...(json['projection'] !== undefined && { projection: projectionOf(given['projection']!, heads) }),
     ...(json['attention'] !== undefined && { attention: given['attention'] as ScoringConfig }),
+    ...(json['embedding'] !== undefined && { embedding: given['embedding']! }),
+    ...(json['prediction'] !== undefined && { prediction: given['prediction']! }),
     position: { method: recurrent ? 'transformer-xl' : 'rope', ...given['position'] },
     feedForward: feedForwardSection(width, given['feedForward']!),
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },

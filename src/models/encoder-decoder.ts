@@ -18,7 +18,7 @@ import {
   type TokenBatch,
 } from './model.js';
 import { Stack } from './stack.js';
-import { Ends } from './transformer.js';
+import { Ends } from './ends.js';
 
 export interface SourceOptions {
   /** Real tokens of each source; those beyond are padding. */
@@ -63,6 +63,8 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
 
   /** `[B, S, width]` of a source `[B, S]`. */
   encode(source: Tensor, context: Context = {}): Tensor {
+    commonDevice('model', [source]);
+    checkContext('model.encode', source, context);
     return this.#run(this.encoder, source, context).stream;
   }
 
@@ -112,8 +114,8 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
   #run(stack: Stack, tokens: Tensor, context: Context): Outcome {
     commonDevice('model', [tokens]);
     return scope(() => {
-      const rows = stack.positions.embed(tokens.shape[1] ?? 1, 0, tokens.device);
-      return stack.forward(this.ends.embed(tokens, rows), context);
+      const rows = stack.positions.embedTokens(tokens, 0);
+      return stack.forward(this.ends.embed(tokens, rows, context.types), context);
     });
   }
 }

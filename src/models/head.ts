@@ -1,4 +1,5 @@
-import { oneOf, wholeFrom, type Requirements } from '../core/requirements.js';
+import { flag, oneOf, wholeFrom, type Requirements } from '../core/requirements.js';
+import { activations, type ActivationName } from '../nn/index.js';
 
 /** What of the rows of a text its class is read from. */
 export const pools = ['mean', 'first', 'last', 'attention'] as const;
@@ -6,10 +7,24 @@ export type Pool = (typeof pools)[number];
 
 /** Of the section `head` of a configuration. */
 export interface HeadConfig {
-  readonly classes: number;
-  readonly pool: Pool;
+  /** How many there are; absent from a model that gives what is pooled itself. */
+  readonly classes?: number;
+  /** `none`: each row has a class of its own. */
+  readonly pool: Pool | 'none';
+  /** Activation of a layer, width to width, between the pool and the classes; default no such layer. */
+  readonly dense?: ActivationName;
+  /** Whether that layer has a bias; default true. */
+  readonly denseBias?: boolean;
+  /** Whether the model's norm comes after it; default false. */
+  readonly norm?: boolean;
 }
-export const headSection: Requirements = { classes: wholeFrom(2), pool: oneOf(pools) };
+export const headSection: Requirements = {
+  classes: wholeFrom(2),
+  pool: oneOf([...pools, 'none']),
+  dense: oneOf(Object.keys(activations)),
+  denseBias: flag,
+  norm: flag,
+};
 
 /** A decoder has seen the whole text at its last token. */
 export const headOf = (kind: string, given: Readonly<Record<string, unknown>>): HeadConfig =>
@@ -27,5 +42,10 @@ export const headReasons = ({
     ? []
     : [
         kind !== 'encoder' && kind !== 'decoder' && `head is for kinds encoder and decoder; got kind ${kind}`,
-        head.classes === undefined && 'head.classes is missing; it must be how many classes there are',
+        head.classes === undefined &&
+          head.dense === undefined &&
+          'head.classes is missing; it must be how many classes there are, or leave it out beside head.dense for what is pooled itself',
+        head.dense === undefined &&
+          (head.denseBias ?? head.norm) !== undefined &&
+          'head.denseBias and head.norm are of the layer that head.dense names; leave them out',
       ];

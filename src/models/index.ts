@@ -10,7 +10,13 @@ export {
   type ResidualKind,
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
-export type { PoolingConfig, ProjectionConfig, ScoringConfig } from './model-config.js';
+export type {
+  EmbeddingConfig,
+  PoolingConfig,
+  PredictionConfig,
+  ProjectionConfig,
+  ScoringConfig,
+} from './model-config.js';
 export { preset, presetOf, presets, type Preset, type PresetName } from './presets.js';
 export { pools, type HeadConfig, type Pool } from './head.js';
 export { createModel, openSession } from './create.js';
@@ -31,7 +37,8 @@ export { feedForward, feedForwards, registerFeedForward } from '../nn/feed-forwa
 export { synthesizerMixer } from '../nn/mixers/synthesizer.js';
 export { Stack, type StackOptions } from './stack.js';
 export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';
-export { Ends, Transformer } from './transformer.js';
+export { Ends } from './ends.js';
+export { Transformer } from './transformer.js';
 export { generate, generateRows, type GenerateOptions, type GenerateRowsOptions } from './generate.js';
 export { sample, type SampleOptions } from './sample.js';
 export type { SegmentModel, SegmentSession } from './segment-session.js';

@@ -58,6 +58,10 @@ export interface ModelConfig {
   /** Of a layer whose weights are those of a layer before: its number, from 0. All else is as there. */
   readonly as?: number;
   readonly position: PositionOptions;
+  /** What tokens are before the first layer; absent: rows of a table, with positions added. */
+  readonly embedding?: EmbeddingConfig;
+  /** How logits are made of the rows after the last layer; absent: by a table alone. */
+  readonly prediction?: PredictionConfig;
   readonly feedForward: {
     /** Default `'dense'`. */
     readonly name: string;
@@ -100,6 +104,32 @@ export interface ModelConfig {
   readonly head?: HeadConfig;
   /** Of models with memory: tokens of the segments before, and those kept compressed. */
   readonly memory: { readonly length: number; readonly compressed: number; readonly ratio: number };
+}
+
+/** `project(norm(scale·E[token] + T[type] + P[position]))`, of what is given. */
+export interface EmbeddingConfig {
+  /** Of the tables and the norm; then `width` is made of it by a matrix and a bias. Default: the model's, without a matrix. */
+  readonly width?: number;
+  /** Of the table's rows; default √width beside sinusoidal positions, else 1. */
+  readonly scale?: number;
+  /** After the sum, with the model's `norm.epsilon`; default none. */
+  readonly norm?: NormKind;
+  /** Number of token types, which batches name as `types`; all tokens of others are of type 0. */
+  readonly types?: number;
+}
+
+/** `cap(scale·norm(activation(h·W + b))·Eᵀ + bias)`, of what is given; `cap(x) = softcap·tanh(x/softcap)`. */
+export interface PredictionConfig {
+  /** Activation of a layer that rows pass first, from the model's width to the embedding's; default no such layer. */
+  readonly transform?: ActivationName;
+  /** Whether that layer has a bias; default true. */
+  readonly transformBias?: boolean;
+  /** Norm behind it; default the model's. */
+  readonly norm?: NormKind | 'none';
+  /** Whether each token has a bias; default false. */
+  readonly bias?: boolean;
+  readonly scale?: number;
+  readonly softcap?: number;
 }
 
 /** What may differ from layer to layer. */

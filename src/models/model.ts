@@ -71,6 +71,8 @@ export interface TokenBatch {
    * a row apart. Give each last token of a text a target of −100.
    */
   readonly mask?: Mask;
+  /** `[B, L]`, i32: the type of each token, for a model that has types; default 0. */
+  readonly types?: Tensor;
 }
 
 /**

@@ -66,7 +66,9 @@ export class Stack extends Module {
       // what is added to the embeddings is of tokens
       const stride = position.method === 'rope' || position.method === 'transformer-xl' ? rows : 1;
       const key = JSON.stringify([position, stride]);
-      const sizes = { features: width, heads, headDim, length, causal: options.causal, stride };
+      const added = position.method === 'learned' || position.method === 'sinusoidal';
+      const features = added ? (config.embedding?.width ?? width) : width;
+      const sizes = { features, heads, headDim, length, causal: options.causal, stride };
       const positions = made.get(key) ?? new Positions(position, { ...sizes, ...(separateClass && { separateClass }) });
       made.set(key, positions);
       return positions;

@@ -19,7 +19,7 @@ import { RecurrentLayer } from './recurrent-layer.js';
 import { SegmentSession } from './segment-session.js';
 import { Stack, type StackOptions } from './stack.js';
 import type { SessionOptions } from './text-session.js';
-import { Ends } from './transformer.js';
+import { Ends } from './ends.js';
 
 export interface SegmentOptions {
   /** What the segment before gave; undefined at the start of a text. */

@@ -1,18 +1,15 @@
-import { ShapeError } from '../core/errors.js';
-import { checkValues, flag, plainObject } from '../core/requirements.js';
-import { show } from '../core/shape.js';
-import { Dropout, Embedding, Linear, Module, type Context, type Offset, type Outcome } from '../nn/index.js';
-import { observed } from '../nn/observe.js';
-import { add, cast, gatherRows, mul, reshape } from '../ops/index.js';
+import { plainObject } from '../core/requirements.js';
+import { Module, type Context, type Offset, type Outcome } from '../nn/index.js';
+import { checkContext } from '../nn/layer.js';
+import { cast } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
-import { checkConfig, type ModelConfig } from './config.js';
+import type { ModelConfig } from './config.js';
+import { Ends } from './ends.js';
 import { atLast, lastTargets } from './last-targets.js';
-import { likeliest, tokenLoss } from './loss.js';
 import {
   checkBatch,
   checkLossOptions,
   padded,
-  reductions,
   type LanguageModel,
   type Loss,
   type LossOptions,
@@ -22,71 +19,6 @@ import { Session } from './session.js';
 import { Stack } from './stack.js';
 import type { SessionOptions, TextSession } from './text-session.js';
 import { WholeSession } from './whole-session.js';
-
-/** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
-export class Ends extends Module {
-  readonly embedding: Embedding;
-  readonly #dropout: Dropout;
-  readonly #head: Linear | undefined;
-  readonly #scale: number;
-
-  constructor(readonly config: ModelConfig) {
-    super();
-    checkConfig('model', config);
-    const { vocabulary, outputs = vocabulary, width, tied, dropout, position } = config;
-    this.embedding = this.child('embedding', new Embedding(vocabulary, width));
-    this.#dropout = this.child('dropout', new Dropout(dropout));
-    this.#head = tied ? undefined : this.child('head', new Linear(width, outputs, { bias: false }));
-    // beside rows of sines, as in section 3.4 of the paper (Vaswani et al. 2017)
-    this.#scale = position.method === 'sinusoidal' ? Math.sqrt(width) : 1;
-  }
-
-  /** `[B, L, width]` of tokens `[B, L]`, with `rows [L, width]` of positions added. */
-  embed(tokens: Tensor, rows: Tensor | undefined): Tensor {
-    commonDevice('model', rows === undefined ? [tokens] : [tokens, rows]);
-    if (tokens.rank !== 2) throw new ShapeError(`model: tokens must be [B,L]; got ${show(tokens.shape)}.`);
-    return scope(() => {
-      const plain = this.embedding.forward(tokens);
-      const scaled = this.#scale === 1 ? plain : mul(plain, this.#scale);
-      return observed(this.path, this.#dropout.forward(rows ? add(scaled, rows) : scaled));
-    });
-  }
-
-  /** Logits of rows `[..., width]`, of the tokens that are predicted. */
-  logits(rows: Tensor): Tensor {
-    return this.#head?.forward(rows) ?? this.embedding.logits(rows, this.config.outputs);
-  }
-
-  /** The loss at `hidden [B, L, width]` for `targets [B, L]`, or for those of `places`, `[B, N]`; and predictions where asked for. */
-  loss(
-    hidden: Tensor,
-    asked: Pick<TokenBatch, 'targets' | 'places'>,
-    options: Pick<LossOptions, 'reduction' | 'predictions'> = {},
-  ): Pick<Loss, 'loss' | 'predictions'> {
-    checkValues('model', asked, { targets: someTensor, places: someTensor }, ['targets']);
-    checkValues('model', options, { reduction: reductions, predictions: flag });
-    const { targets, places } = asked;
-    const { reduction = 'mean', predictions = false } = options;
-    commonDevice('model', [hidden, targets, ...(places ? [places] : [])]);
-    const [B, L, width] = hidden.shape as [number, number, number];
-    const N = places === undefined ? L : (places.shape[1] ?? 0);
-    if (targets.rank !== 2 || targets.shape[1] !== N) {
-      const what = places === undefined ? `the layers give ${L} rows` : `places are ${show(places.shape)}`;
-      throw new ShapeError(`model: ${what}, so targets must be [B,${N}]; got ${show(targets.shape)}.`);
-    }
-    return scope(() => {
-      const picked = places === undefined ? hidden : gatherRows(hidden, places);
-      const rows = reshape(picked, [B * N, width]);
-      const head = (some: Tensor): Tensor => this.logits(some);
-      const how = { head, modules: [this], chunk: this.config.lossChunk, reduction };
-      const loss = tokenLoss(rows, reshape(targets, [B * N]), how);
-      return {
-        loss: reduction === 'none' ? reshape(loss, [B, N]) : loss,
-        ...(predictions && { predictions: reshape(likeliest(rows, how), [B, N]) }),
-      };
-    });
-  }
-}
 
 /**
  * A Transformer over tokens: a decoder, where each token sees those before it, or an encoder, where each sees all. Any mechanism,
@@ -127,13 +59,15 @@ export class Transformer extends Module implements LanguageModel {
 
   /** What the last layer gives, normalised, and what the layers give beside it. */
   run(tokens: Tensor, context: Context = {}): Outcome {
-    return scope(() => this.stack.forward(this.embed(tokens, 0), context));
+    commonDevice('model', [tokens]);
+    checkContext('model', tokens, context);
+    return scope(() => this.stack.forward(this.embed(tokens, 0, context.types), context));
   }
 
-  /** Embeddings with positions from `offset` on. */
-  embed(tokens: Tensor, offset: Offset): Tensor {
+  /** Embeddings with positions from `offset` on, of tokens of the given types, default type 0 where the model has some. */
+  embed(tokens: Tensor, offset: Offset, types?: Tensor): Tensor {
     commonDevice('model', [tokens]);
-    return this.ends.embed(tokens, this.stack.positions.embed(tokens.shape[1] ?? 1, offset, tokens.device));
+    return scope(() => this.ends.embed(tokens, this.stack.positions.embedTokens(tokens, offset), types));
   }
 
   /** `[B, L, vocabulary]`, f32; of layers that change the number of rows, at those that the last one gives. */
@@ -151,12 +85,12 @@ export class Transformer extends Module implements LanguageModel {
   }
 
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
-    checkBatch(batch, { ...padded, places: someTensor });
+    checkBatch(batch, { ...padded, places: someTensor, types: someTensor });
     checkLossOptions('model.loss', options, { state: plainObject });
-    const { tokens, targets, places, lengths, mask } = batch;
+    const { tokens, targets, places, lengths, mask, types } = batch;
     const { reduction, predictions, precision, state } = options;
     return scope(() => {
-      const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, state });
+      const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, state, types });
       const [, L] = targets.shape as [number, number];
       const last = { rows: stream.shape[1]!, lengths };
       const asked = { reduction, predictions };

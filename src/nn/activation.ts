@@ -20,6 +20,8 @@ export const activations = {
   relu: reluOf,
   /** `max(x, 0)²` (So et al. 2021, "Primer", arXiv 2109.08668). */
   'relu-squared': (x) => square(reluOf(x)),
+  /** Hyperbolic tangent, as the pooler of BERT has it. */
+  tanh: (x) => x.tanh(),
 } as const satisfies Readonly<Record<string, (x: F32) => F32>>;
 
 export type ActivationName = keyof typeof activations;

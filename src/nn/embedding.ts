@@ -1,8 +1,8 @@
 import { learned, normalOf, type Initialiser } from '../attention/parameters.js';
 import { callable, checkValue, checkValues, wholeBetween } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
-import { embedding, matmul, slice } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { embedding, matmul, slice, type MatmulOptions } from '../ops/index.js';
+import { scope, someTensor, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 import { checkRows, rowsOf } from './rows.js';
@@ -41,16 +41,18 @@ export class Embedding extends Module {
   }
 
   /**
-   * `x·weightᵀ` of the first `tokens` rows of the table, default all: `[..., features] → [..., tokens]`, f32 whatever x is stored as.
+   * `x·weightᵀ + bias` of the first `tokens` rows of the table, default all: `[..., features] → [..., tokens]`, f32 whatever x is stored
+   * as. The bias, `[tokens]`, is of a model that has one.
    *
    * @throws ShapeError for another x; OptionError for more tokens than there are.
    */
-  logits(x: Tensor, tokens = this.tokens): Tensor {
+  logits(x: Tensor, tokens = this.tokens, options: Pick<MatmulOptions, 'bias'> = {}): Tensor {
     checkRows('Embedding', this, x, this.features);
+    checkValues('Embedding.logits', options, { bias: someTensor });
     checkValue('Embedding.logits', 'tokens', tokens, wholeBetween(1, this.tokens));
     return scope(() => {
       const table = tokens === this.tokens ? this.weight.value : slice(this.weight.value, { end: tokens });
-      return rowsOf(x, (rows) => matmul(rows, table, { transposeB: true }));
+      return rowsOf(x, (rows) => matmul(rows, table, { transposeB: true, ...options }));
     });
   }
 }

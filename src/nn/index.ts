@@ -17,6 +17,7 @@ export { Parameter } from './parameter.js';
 export {
   Positions,
   type AlibiOptions,
+  type LearnedPositions,
   type Offset,
   type PositionOptions,
   type PositionSizes,

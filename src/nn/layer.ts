@@ -86,6 +86,9 @@ function check(who: string, x: Tensor, context: Context, requirements: Requireme
   const given = [source, encoded, stream, earlier].filter((one) => one !== undefined);
   checkTensors(who, 'state', Object.values(state));
   commonDevice(who, [x, ...given, ...(types ? [types] : []), ...Object.values(state)]);
+  if (types !== undefined && types.dtype !== 'i32') {
+    throw new OptionError(`${who}: types must be i32; got ${types.dtype}.`);
+  }
   if (given.some((one) => !isFloat(one.dtype))) {
     throw new OptionError(`${who}: source, encoded, stream and earlier must be floats.`);
   }

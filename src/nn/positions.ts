@@ -15,7 +15,7 @@ import {
   type Requirement,
   type Requirements,
 } from '../core/requirements.js';
-import { reshape } from '../ops/index.js';
+import { add, cast, cumulativeSum, notEqual, reshape, where } from '../ops/index.js';
 import {
   alibi,
   learnedPositions,
@@ -30,14 +30,15 @@ import {
 import type { Places } from '../positions/both-sides.js';
 import { alibiSlopes, type Score, type SlopeOptions } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
-import { commonDevice, keep, scope, someDevice, tensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, keep, noGradient, scope, someDevice, tensor, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 
 /** How a model knows where its tokens are; see `positionMethods`. */
 export type PositionOptions =
-  | { readonly method: 'none' | 'sinusoidal' | 'learned' }
+  | { readonly method: 'none' | 'sinusoidal' }
   | ({ readonly method: 'alibi' } & AlibiOptions)
+  | ({ readonly method: 'learned' } & LearnedPositions)
   | RelativePositions
   | {
       readonly method: 'rope';
@@ -85,6 +86,16 @@ export interface AlibiOptions extends SlopeOptions {
   readonly rounding?: 'bf16';
 }
 
+/** Of a learned table. */
+export interface LearnedPositions {
+  /** Row that the first token reads; default 0. RoBERTa and Longformer: 2; BART: 2. */
+  readonly first?: number;
+  /** Rows of the table; default as many as the model's length needs. */
+  readonly rows?: number;
+  /** Token that has no position: it reads row `first − 1`, or 0, and those after it count as if it were not there. Default none. */
+  readonly padding?: number;
+}
+
 /** Position of the first token: of every sequence, or a list, one for each. */
 export type Offset = number | readonly number[];
 
@@ -112,18 +123,19 @@ export interface PositionSizes {
   readonly separateClass?: boolean;
 }
 
+const extent = wholeFrom(1);
+
 /** What each method takes beside its name. */
 const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
   none: {},
   sinusoidal: {},
-  learned: {},
   alibi: { exponent: positive, factor: positive, rounding: oneOf(['bf16']) },
+  learned: { first: wholeFrom(0), rows: extent, padding: wholeFrom(0) },
   'transformer-xl': ofRelative,
   rope: { base: positive, scaling: plainObject, rotary: wholeFrom(2) },
   t5: { buckets: wholeFrom(2), maxDistance: wholeFrom(2) },
 };
 const methods = oneOf(Object.keys(takes));
-const extent = wholeFrom(1);
 const needed = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
 const ofSizes = { ...needed, stride: extent, separateClass: flag };
 
@@ -160,7 +172,8 @@ export class Positions extends Module {
       ropeFrequencies(this.#rope);
     }
     if (options.method === 'learned') {
-      this.#table = this.parameter('table', learned([length, features], normalOf(0.02)));
+      const { first = 0, rows = first + length } = options;
+      this.#table = this.parameter('table', learned([rows, features], normalOf(0.02)));
     } else if (options.method === 't5') {
       this.#table = this.parameter('table', learned([options.buckets ?? 32, heads], normalOf(0.02)));
     }
@@ -182,9 +195,37 @@ export class Positions extends Module {
     checkValue('Positions', 'device', device, someDevice);
     if (this.method !== 'learned' && this.method !== 'sinusoidal') return undefined;
     if (typeof offset !== 'number') return this.#embedEach(length, offset, device);
-    if (this.method === 'learned') return learnedPositions(this.#table!.value, length, { offset });
+    if (this.method === 'learned')
+      return learnedPositions(this.#table!.value, length, { offset: offset + this.#first });
     return this.#remember(`rows ${offset} ${length}`, device, () =>
       sinusoidal(length, this.sizes.features, { offset, device }),
+    );
+  }
+
+  /**
+   * The same for tokens `[B, L]`, i32, where the method asks for what they are: learned positions that leave `padding` out.
+   *
+   * @throws OptionError for a position that the table does not have.
+   */
+  embedTokens(tokens: Tensor, offset: Offset): Tensor | undefined {
+    commonDevice('Positions', [tokens]);
+    const { padding } = this.#learned;
+    const [, L = 1] = tokens.shape;
+    if (padding === undefined) return this.embed(L, offset, tokens.device);
+    checkValue('Positions', 'offset', offset, offsets);
+    return scope(() => learnedPositions(this.#table!.value, this.#counted(tokens, padding, [offset].flat())));
+  }
+
+  /** Rows of the table `[B, L]`: from the first on for what is not padding. */
+  #counted(tokens: Tensor, padding: number, before: readonly number[]): Tensor {
+    return noGradient(() =>
+      scope(() => {
+        const real = cast(notEqual(tokens, padding), 'f32');
+        const past = tensor(Float32Array.from(before), [before.length, 1], { device: tokens.device });
+        // whole numbers below 2²⁴, which f32 holds
+        const rows = add(add(cumulativeSum(real, { axis: 1 }), past), this.#first - 1);
+        return cast(where(real, rows, Math.max(0, this.#first - 1)), 'i32');
+      }),
     );
   }
 
@@ -194,7 +235,7 @@ export class Positions extends Module {
     const shape = [offset.length, length];
     return scope(() =>
       this.method === 'learned'
-        ? learnedPositions(this.#table!.value, tensor(positions, shape, { device }))
+        ? learnedPositions(this.#table!.value, tensor(positions, shape, { device }), { offset: this.#first })
         : reshape(sinusoidal(positions, this.sizes.features, { device }), [...shape, this.sizes.features]),
     );
   }
@@ -246,8 +287,9 @@ export class Positions extends Module {
   against(maxLength: number): string | undefined {
     checkValue('Positions', 'maxLength', maxLength, extent);
     const { options, sizes } = this;
-    if (options.method === 'learned' && maxLength > sizes.length) {
-      return `the model learned ${sizes.length} positions, so a text has at most ${sizes.length} tokens`;
+    const reach = (this.#learned.rows ?? sizes.length + this.#first) - this.#first;
+    if (options.method === 'learned' && maxLength > reach) {
+      return `the model learned ${reach} positions, so a text has at most ${sizes.length} tokens`;
     }
     const { scaling } = this.#rope;
     const grows = scaling?.type === 'dynamic' || scaling?.type === 'longrope';
@@ -256,6 +298,15 @@ export class Positions extends Module {
       `${scaling.type} scaling turns all tokens anew at each length beyond ${scaling.originalLength}, and those before are kept as they were; ` +
       `set position.scaling.length, take another scaling, or a maxLength of at most ${scaling.originalLength}`
     );
+  }
+
+  get #learned(): LearnedPositions {
+    return this.options.method === 'learned' ? this.options : {};
+  }
+
+  /** Row of a learned table that position 0 reads. */
+  get #first(): number {
+    return this.#learned.first ?? 0;
   }
 
   /** The options of rotary positions; none for another method. */

@@ -55,8 +55,8 @@ export class ModelOracle {
   }
 
   /** What the last layer gives, normalised. */
-  hidden(tokens: readonly number[]): Matrix {
-    return this.finished(this.layers(this.embedded(tokens)));
+  hidden(tokens: readonly number[], types?: readonly number[]): Matrix {
+    return this.finished(this.layers(this.embedded(tokens, types && [...types])));
   }
 
   /** The norm after the last layer. */
@@ -65,6 +65,26 @@ export class ModelOracle {
   }
 
   logitsAt(hidden: Matrix): Matrix {
+    const { g, config, parameter } = this;
+    const { scale, softcap, bias } = config.prediction ?? {};
+    const made = this.transformed(hidden);
+    const rows = scale === undefined ? made : g.scale(made, scale);
+    const plain = this.scoredTokens(rows);
+    const logits = bias ? g.add(plain, parameter('ends.bias')) : plain;
+    return softcap === undefined ? logits : g.scale(activated(g, 'tanh', g.scale(logits, 1 / softcap)), softcap);
+  }
+
+  /** What rows pass before logits are made of them. */
+  transformed(hidden: Matrix): Matrix {
+    const { g, config, parameter } = this;
+    const { transform, transformBias = true, norm = config.norm.kind } = config.prediction ?? {};
+    if (transform === undefined) return hidden;
+    const bias = transformBias ? parameter('ends.transform.dense.bias') : undefined;
+    const rows = activated(g, transform, affine(g, hidden, parameter('ends.transform.dense.weight'), bias));
+    return this.norm('ends.transform.norm', rows, norm !== 'none', norm === 'layer');
+  }
+
+  scoredTokens(hidden: Matrix): Matrix {
     const { g, config, parameter } = this;
     if (!config.tied) return g.matmul(hidden, parameter('ends.head.weight'));
     const table = parameter('ends.embedding.weight');
@@ -86,22 +106,39 @@ export class ModelOracle {
     return g.scale(g.columnSum(likelihood), -1 / targets.length);
   }
 
-  embedded(tokens: readonly number[]): Matrix {
+  embedded(tokens: readonly number[], types = tokens.map(() => 0)): Matrix {
+    const { g, config, parameter } = this;
+    const { width, norm } = config.embedding ?? {};
+    const typed = config.embedding?.types
+      ? g.add(this.placed(tokens), g.gatherRows(parameter('ends.entry.types.weight'), types))
+      : this.placed(tokens);
+    const normed = this.norm('ends.entry.norm', typed, norm !== undefined, norm === 'layer');
+    if (width === undefined) return normed;
+    return affine(g, normed, parameter('ends.entry.projection.weight'), parameter('ends.entry.projection.bias'));
+  }
+
+  /** Rows of tokens with those of their positions. */
+  placed(tokens: readonly number[]): Matrix {
     const { g, config } = this;
-    const rows = g.gatherRows(this.parameter('ends.embedding.weight'), tokens);
-    const { method } = config.position;
-    if (method === 'learned')
-      return g.add(rows, g.rows(this.parameter(`${this.stack}.positions.table`), 0, tokens.length));
-    if (method !== 'sinusoidal') return rows;
-    const angle = (p: number, c: number): number => p / 10000 ** ((c - (c % 2)) / config.width);
+    const { width = config.width, scale } = config.embedding ?? {};
+    const plain = g.gatherRows(this.parameter('ends.embedding.weight'), tokens);
+    const rows = scale === undefined ? plain : g.scale(plain, scale);
+    if (config.position.method === 'learned') {
+      const { first = 0, padding } = config.position;
+      let seen = 0;
+      const places = tokens.map((token) => (token === padding ? Math.max(0, first - 1) : first + seen++));
+      return g.add(rows, g.gatherRows(this.parameter(`${this.stack}.positions.table`), places));
+    }
+    if (config.position.method !== 'sinusoidal') return rows;
+    const angle = (p: number, c: number): number => p / 10000 ** ((c - (c % 2)) / width);
     const sines = g.input(
       tokens.flatMap((_, p) =>
-        Array.from({ length: config.width }, (__, c) => (c % 2 === 0 ? Math.sin : Math.cos)(angle(p, c))),
+        Array.from({ length: width }, (__, c) => (c % 2 === 0 ? Math.sin : Math.cos)(angle(p, c))),
       ),
       tokens.length,
-      config.width,
+      width,
     );
-    return g.add(g.scale(rows, Math.sqrt(config.width)), sines);
+    return g.add(scale === undefined ? g.scale(rows, Math.sqrt(width)) : rows, sines);
   }
 
   layers(x: Matrix): Matrix {
@@ -178,10 +215,9 @@ export class ModelOracle {
     return this.g.add(x, f(this.stored(this.norm(norm, this.given(x)))));
   }
 
-  norm(name: string, x: Matrix, there = true): Matrix {
+  norm(name: string, x: Matrix, there = true, layer = this.config.norm.kind === 'layer'): Matrix {
     if (!there) return x;
     const { g, config } = this;
-    const layer = config.norm.kind === 'layer';
     const scaled = g.mul(normalised(g, x, layer, config.norm.epsilon), this.parameter(`${name}.weight`));
     return layer ? g.add(scaled, this.parameter(`${name}.bias`)) : scaled;
   }

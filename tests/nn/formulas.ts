@@ -35,6 +35,7 @@ export const formulas: Readonly<Record<ActivationName, readonly [Elementwise, El
     },
   ],
   relu: [relu, (x) => Number(x > 0)],
+  tanh: [(x, r) => r(Math.tanh(x)), (x, r) => r(1 - r(r(Math.tanh(x)) ** 2))],
   'relu-squared': [(x, r) => r(Math.max(0, x) ** 2), (x, r, i, j) => r(2 * relu(x, r, i, j))],
 };
 

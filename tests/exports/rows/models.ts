@@ -58,6 +58,7 @@ const context = options({
   lengths,
   precision,
   attend: { ...callback(() => undefined), valid: () => undefined },
+  types: absent,
   encoded: absent,
   encodedLengths: absent,
   state: value({}, (given) => Object.keys(Object(given)).length === 0),
@@ -65,6 +66,8 @@ const context = options({
   stream: absent,
   earlier: absent,
 });
+/** What a classifier is given. */
+const given = options({ lengths, precision, types: absent });
 const state = made(
   ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
   (given) => JSON.stringify(given) === '{}',
@@ -105,10 +108,12 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   createModel: call(value(decoder)),
   EncoderDecoder: make(value(both)),
   Classifier: make(value(classifier)),
-  'Classifier.logits': ofClassifier('logits', tokens, options({ lengths, precision })),
+  'Classifier.hidden': ofClassifier('hidden', tokens, given),
+  'Classifier.pooled': ofClassifier('pooled', tokens, given),
+  'Classifier.logits': ofClassifier('logits', tokens, given),
   'Classifier.loss': ofClassifier(
     'loss',
-    options({ tokens, targets: indices([1], [1]), lengths }, ['tokens', 'targets']),
+    options({ tokens, targets: indices([1], [1]), lengths, types: absent }, ['tokens', 'targets']),
     options({ reduction, precision, predictions: flag() }),
   ),
   'EncoderDecoder.encode': ofBoth('encode', tokens, context),
@@ -143,7 +148,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     options({ causal: flag(), cross: flag(), separate: flag(), layer: absent }, ['causal', 'cross']),
   ),
   'Stack.rowsFor': ofStack('rowsFor', positive(4)),
-  'Stack.forward': ofStack('forward', x, context),
+  'Stack.forward': ofStack('forward', x, options({ ...context.options, types: tokens })),
   'Stack.finish': ofStack('finish', x),
   TransformerXl: make(value(xl)),
   'TransformerXl.segment': ofXl('segment', tokens, segment),
@@ -155,7 +160,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     options({ reduction, precision, predictions: flag(), state }),
   ),
   Ends: make(value(decoder)),
-  'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4))),
+  'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4)), optional(absent)),
   'Ends.logits': ofEnds('logits', x),
   'Ends.loss': ofEnds(
     'loss',
@@ -167,11 +172,11 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.hidden': ofDecoder('hidden', tokens, context),
   'Transformer.run': ofDecoder('run', tokens, context),
   'Transformer.predicts': ofDecoder('predicts', positive(4)),
-  'Transformer.embed': ofDecoder('embed', tokens, whole(0)),
+  'Transformer.embed': ofDecoder('embed', tokens, whole(0), optional(absent)),
   'Transformer.logits': ofDecoder('logits', tokens, context),
   'Transformer.loss': ofDecoder(
     'loss',
-    options({ ...pair, places, lengths, mask }, ['tokens', 'targets']),
+    options({ ...pair, places, lengths, mask, types: absent }, ['tokens', 'targets']),
     options({ reduction, precision, predictions: flag(), state }),
   ),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
