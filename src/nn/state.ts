@@ -43,20 +43,31 @@ export function fitting(
 
 const sameNames = weightMap([['{*}', '{*}']]);
 
-function fittingOurs(
-  who: string,
+/** All that a state, mapped to our names, has against parameters. */
+export function misfits(
   parameters: Parameters,
   { tensors: state, origins, reasons: unmapped }: Mapped,
-  options: Omit<LoadOptions, 'map'>,
-): Map<string, Tensor> {
+  options: Omit<LoadOptions, 'map'> = {},
+): string[] {
   const { transposed = () => false, missing: absent = 'refuse', unexpected: other = 'refuse' } = options;
-  const taken = [...state].filter(([name]) => parameters.has(name));
-  const reasons = [
+  return [
     ...unmapped.filter((reason) => other === 'refuse' || !reason.startsWith('unexpected')),
     ...missing(parameters, state, origins, absent),
     ...(other === 'refuse' ? unexpected(parameters, state, origins) : []),
     ...misshapen(parameters, state, origins, transposed),
   ];
+}
+
+function fittingOurs(
+  who: string,
+  parameters: Parameters,
+  found: Mapped,
+  options: Omit<LoadOptions, 'map'>,
+): Map<string, Tensor> {
+  const { transposed = () => false } = options;
+  const { tensors: state } = found;
+  const taken = [...state].filter(([name]) => parameters.has(name));
+  const reasons = misfits(parameters, found, options);
   if (reasons.length === 0 && taken.length === 0 && parameters.size > 0) {
     reasons.push(`none of ${state.size} has the name of a parameter, such as ${[...parameters.keys()][0]}`);
   }

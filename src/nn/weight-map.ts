@@ -27,6 +27,13 @@ export interface Mapped {
   readonly reasons: readonly string[];
 }
 
+/** Tensors of theirs that together make some of ours. */
+export interface MapPart {
+  readonly theirs: readonly string[];
+  readonly ours: readonly string[];
+  readonly change: Change;
+}
+
 type State = ReadonlyMap<string, Tensor>;
 
 /**
@@ -62,12 +69,27 @@ export class WeightMap {
 
   /** Our tensors of theirs, in the current scope; those that are as they were are the same ones. @internal */
   toOurs(state: State): Mapped {
-    const left = new Map(
-      [...state].filter(
-        ([name]) => ![...this.#ties.flatMap(({ from }) => from), ...this.#ignored].some((one) => one.match(name)),
-      ),
-    );
+    const left = new Map([...state].filter(([name]) => this.reads(name)));
     return mapped(left, this.#rules, (change, tensors) => change.toOurs(tensors));
+  }
+
+  /** Whether a name of theirs is neither tied to another nor ignored. @internal */
+  reads(name: string): boolean {
+    return ![...this.#ties.flatMap(({ from }) => from), ...this.#ignored].some((one) => one.match(name));
+  }
+
+  /**
+   * Which of their names are read together, so that a file can be read part by part. A part may name tensors that are not among them,
+   * and no part has those that no rule knows: `toOurs` says so. @internal
+   */
+  parts(names: readonly string[]): readonly MapPart[] {
+    const taken = new Set<string>();
+    return names.flatMap((name) => {
+      const found = taken.has(name) || !this.reads(name) ? undefined : partOf(name, this.#rules);
+      if (found === undefined) return [];
+      found.from.forEach((one) => taken.add(one));
+      return [{ theirs: found.from, ours: found.to, change: found.change }];
+    });
   }
 
   /**
@@ -165,6 +187,18 @@ function patternOf(text: string): Pattern {
   };
 }
 
+/** What the first rule that knows a name takes and makes. */
+function partOf(
+  name: string,
+  rules: readonly Rule[],
+): { readonly from: readonly string[]; readonly to: readonly string[]; readonly change: Change } | undefined {
+  for (const { from, to, change } of rules) {
+    const values = from.map((one) => one.match(name)).find((one) => one !== undefined);
+    if (values) return { from: from.map((one) => one.fill(values)), to: to.map((one) => one.fill(values)), change };
+  }
+  return undefined;
+}
+
 function mapped(
   state: State,
   rules: readonly Rule[],
@@ -176,12 +210,7 @@ function mapped(
   const taken = new Set<string>();
   for (const name of state.keys()) {
     if (taken.has(name)) continue;
-    const found = rules.flatMap(({ from, to, change }) => {
-      const values = from.map((one) => one.match(name)).find((one) => one !== undefined);
-      return values
-        ? [{ from: from.map((one) => one.fill(values)), to: to.map((one) => one.fill(values)), change }]
-        : [];
-    })[0];
+    const found = partOf(name, rules);
     if (found === undefined) {
       const known = rules.flatMap(({ from }) => from.map(({ text }) => text));
       reasons.push(`unexpected ${name} ${show(state.get(name)!.shape)}${didYouMean(name, known)}`);

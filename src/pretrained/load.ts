@@ -6,14 +6,16 @@ import { isPlainObject } from '../core/describe.js';
 import type { Device } from '../devices/device.js';
 import { createModel, readConfig } from '../models/index.js';
 import { weightMap } from '../nn/index.js';
-import { disposeAll, scope, someDevice, type Tensor } from '../tensor/index.js';
-import { readTensors } from '../train/read-tensors.js';
+import { someDevice } from '../tensor/index.js';
+import { checkFinite } from '../train/diagnose.js';
 import type { Family, PublishedClass } from './family.js';
 import { readFields, type Theirs } from './fields.js';
+import { loadWeights } from './load-weights.js';
 import type { Pretrained } from './loaded.js';
 import { matching } from './names.js';
 import { familyOf } from './registry.js';
 import { sourceOf, type ModelSource, type PretrainedSource } from './source.js';
+import { openWeights } from './weight-files.js';
 
 export interface LoadPretrainedOptions {
   readonly device: Device;
@@ -46,24 +48,21 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
   const { values, unread, reasons } = readFields(published, family.fields, ignoreFields);
   refuse(`${who}: config.json of ${family.title}`, reasons);
   const theirs = values as Theirs;
-  const file = await source.weights('model.safetensors');
+  const files = await openWeights(who, source);
   try {
-    const names = [...file.entries.keys()];
+    const names = [...files.entries.keys()];
     const cls = classOf(who, family, { published, names, as, theirs });
     const config = readConfig(family.config(theirs, cls));
     const { rules, unused = [], ignored = [], ties } = family.map(theirs, cls, config);
     const map = weightMap(rules, { ignored: [...ignored, ...unused], ...(ties && { ties }) });
     const left = matching(names, unused);
     const model = createModel(config);
-    let tensors: Map<string, Tensor> | undefined;
     try {
-      tensors = await readTensors(file, { device, names: (name) => (left.includes(name) ? undefined : name) });
-      scope(() => model.load(tensors!, { map }));
+      await loadWeights(who, model, files, { device, map });
+      await checkFinite(who, model);
     } catch (error) {
       model.dispose();
       throw error;
-    } finally {
-      disposeAll(tensors);
     }
     model.eval();
     const notes = [
@@ -74,7 +73,7 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
     ];
     return { model, config, published, family, cls, theirs, map, notes };
   } finally {
-    await file.close();
+    await files.close();
   }
 }
 

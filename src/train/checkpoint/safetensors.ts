@@ -1,6 +1,6 @@
 import { FormatError, OptionError } from '../../core/errors.js';
 import { unknown } from '../../core/names.js';
-import { checkValue, having, text } from '../../core/requirements.js';
+import { checkValue, having, made, text, wholeFrom } from '../../core/requirements.js';
 import { type ByteSource, inMemory } from './bytes.js';
 import { type Header, LONGEST_HEADER, parseHeader, PREFIX, type TensorEntry } from './header.js';
 
@@ -62,15 +62,36 @@ export class Safetensors {
    */
   async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
     checkValue('Safetensors.read', 'name', name, text);
-    const entry = this.entries.get(name);
-    if (entry === undefined) {
-      const known = [...this.entries.keys()];
-      const reason = unknown('tensor', [name], known, `it has ${known.length} tensors`);
-      throw new OptionError(`safetensors "${this.name}": ${reason}.`);
-    }
-    const bytes = new Uint8Array(entry.end - entry.begin);
-    await fill(`safetensors "${this.name}"`, this.#source, bytes, this.#dataStart + entry.begin);
+    const { begin, end } = this.#entry(name);
+    const bytes = new Uint8Array(end - begin);
+    await this.readInto(name, bytes);
     return bytes;
+  }
+
+  /**
+   * The stored bits of a part of one tensor, from its byte `from` on: as many as `into` takes.
+   *
+   * @throws OptionError for a name the file does not have, or bytes beyond the tensor.
+   */
+  async readInto(name: string, into: Uint8Array, from = 0): Promise<void> {
+    checkValue('Safetensors.readInto', 'name', name, text);
+    checkValue('Safetensors.readInto', 'into', into, made('a Uint8Array', Uint8Array));
+    checkValue('Safetensors.readInto', 'from', from, wholeFrom(0));
+    const { begin, end } = this.#entry(name);
+    if (begin + from + into.length > end) {
+      throw new OptionError(
+        `safetensors "${this.name}": ${name} has ${end - begin} bytes; got ${into.length} from byte ${from} on.`,
+      );
+    }
+    await fill(`safetensors "${this.name}"`, this.#source, into, this.#dataStart + begin + from);
+  }
+
+  #entry(name: string): TensorEntry {
+    const entry = this.entries.get(name);
+    if (entry !== undefined) return entry;
+    const known = [...this.entries.keys()];
+    const reason = unknown('tensor', [name], known, `it has ${known.length} tensors`);
+    throw new OptionError(`safetensors "${this.name}": ${reason}.`);
   }
 
   close(): Promise<void> {

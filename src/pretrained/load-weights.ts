@@ -1,0 +1,151 @@
+import { bytesPerElement, fromBf16, fromF16, isFloat, type Dtype } from '../core/dtype.js';
+import { ShapeError } from '../core/errors.js';
+import { memoised } from '../core/memo.js';
+import { show, sizeOf } from '../core/shape.js';
+import { RehearsalDevice, type Device } from '../devices/index.js';
+import type { LanguageModel } from '../models/index.js';
+import { same, type WeightMap } from '../nn/index.js';
+import { misfits } from '../nn/state.js';
+import type { MapPart } from '../nn/weight-map.js';
+import { argument } from '../ops/map.js';
+import { runElementwise } from '../tensor/elementwise.js';
+import { empty, noGradient, scope, tensor, writable, type Tensor } from '../tensor/index.js';
+import { hostTensor } from '../train/checkpoint/index.js';
+import type { WeightFiles } from './weight-files.js';
+
+export interface LoadWeightsOptions {
+  readonly device: Device;
+  readonly map: WeightMap;
+  /** Parameters that the file lacks: `'refuse'`, or `'keep'` what they were drawn with. */
+  readonly missing?: 'refuse' | 'keep';
+}
+
+/** Bytes that are on their way from a file to the device at a time. */
+const CHUNK = 2 ** 23;
+/** Parts whose tensors are changed on the way, and are larger than this, come first: what they took is used again by those after. */
+const LARGE = 2 ** 24;
+
+/**
+ * The weights of files as the parameters of a model, part by part of the map: beside the parameters only what one part needs is held.
+ *
+ * @throws ShapeError naming every tensor that is missing, unexpected or of another shape, before any is read.
+ */
+export async function loadWeights(
+  who: string,
+  model: LanguageModel,
+  files: WeightFiles,
+  options: LoadWeightsOptions,
+): Promise<void> {
+  const { device, map } = options;
+  refuseMisfits(who, model, files, options);
+  const parameters = model.namedParameters();
+  const parts = map.parts([...files.entries.keys()]);
+  const size = ({ theirs, change }: MapPart): number => {
+    const bytes = theirs.reduce((sum, name) => sum + sizeOf(files.entries.get(name)!.shape) * 4, 0);
+    return change === same || bytes < LARGE ? 0 : bytes;
+  };
+  for (const { theirs, ours, change } of [...parts].sort((a, b) => size(b) - size(a))) {
+    const read: Tensor[] = [];
+    try {
+      for (const name of theirs) {
+        read.push(await readTensor(who, name, { files, device, last: change === same }));
+      }
+      scope(() => {
+        noGradient(() => change.toOurs(read)).forEach((value, i) => parameters.get(ours[i]!)!.set(asParameter(value)));
+      });
+    } finally {
+      for (const one of read) one.dispose();
+    }
+  }
+}
+
+/** A tensor as a parameter keeps it. */
+function asParameter(value: Tensor): Tensor {
+  if (value.dtype === 'f32' && value.buffer.category === 'parameter') return value;
+  const copy = empty(value.shape, 'f32', value.device, 'parameter');
+  runElementwise(argument(0), [value], copy);
+  return copy;
+}
+
+interface Reading {
+  readonly files: WeightFiles;
+  readonly device: Device;
+  /** Whether it becomes a parameter as it is: floats are then widened on the way. */
+  readonly last: boolean;
+}
+
+/** In no scope: the caller disposes of it. */
+async function readTensor(who: string, name: string, { files, device, last }: Reading): Promise<Tensor> {
+  const { dtype, shape, begin, end } = files.entries.get(name)!;
+  const own = storedAs(dtype);
+  if (own !== dtype) {
+    const bytes = new Uint8Array(end - begin);
+    await files.readInto(name, bytes);
+    const { data, dtype: made } = hostTensor(`${who}: tensor ${name}`, bytes, dtype);
+    return tensor(data, shape, { device, dtype: made });
+  }
+  const widened = last && (own === 'f16' || own === 'bf16') ? own : undefined;
+  const out = last && isFloat(own) ? empty(shape, 'f32', device, 'parameter') : empty(shape, own, device);
+  try {
+    const buffer = writable(out);
+    const chunk = new Uint8Array(Math.min(CHUNK, end - begin));
+    for (let at = 0; at < end - begin; at += CHUNK) {
+      const part = chunk.subarray(0, Math.min(CHUNK, end - begin - at));
+      await files.readInto(name, part, at);
+      if (widened === undefined) device.write(buffer, part, at);
+      else device.write(buffer, wide(new Uint16Array(part.buffer, 0, part.length / 2), widened), 2 * at);
+    }
+    return out;
+  } catch (error) {
+    out.dispose();
+    throw error;
+  }
+}
+
+const wideBits = memoised((dtype: 'f16' | 'bf16') =>
+  Float32Array.from({ length: 2 ** 16 }, (_, bits) => (dtype === 'f16' ? fromF16(bits) : fromBf16(bits))),
+);
+
+/** Stored floats of 16 bits as f32. */
+function wide(halves: Uint16Array, dtype: 'f16' | 'bf16'): Float32Array {
+  const all = wideBits(dtype);
+  const out = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) out[i] = all[halves[i]!]!;
+  return out;
+}
+
+/** What a stored dtype becomes. */
+function storedAs(dtype: string): Dtype | undefined {
+  if (Object.hasOwn(bytesPerElement, dtype)) return dtype as Dtype;
+  if (dtype === 'f64') return 'f32';
+  if (dtype === 'bool') return 'u8';
+  return /^[iu](8|16|32|64)$/.test(dtype) ? 'i32' : undefined;
+}
+
+/** Looks at the shapes alone, on a device that does not compute. */
+function refuseMisfits(
+  who: string,
+  model: LanguageModel,
+  { entries }: WeightFiles,
+  { device, map, missing }: LoadWeightsOptions,
+): void {
+  const rehearsal = new RehearsalDevice({ like: device.info, countPairs: false });
+  const read = [...entries.values()].filter(({ name }) => map.reads(name));
+  const foreign = read.filter(({ dtype, shape }) => storedAs(dtype) === undefined || shape.includes(0));
+  const reasons = scope(() => {
+    const state = new Map(
+      read
+        .filter((entry) => !foreign.includes(entry))
+        .map(({ name, dtype, shape }) => [name, empty(shape, storedAs(dtype)!, rehearsal)] as const),
+    );
+    return misfits(model.namedParameters(), map.toOurs(state), { ...(missing && { missing }) });
+  });
+  const strange = foreign.map(
+    ({ name, dtype, shape }) => `${name} ${show(shape)} is of dtype ${dtype}, which is not read`,
+  );
+  if (reasons.length + strange.length === 0) return;
+  throw new ShapeError(
+    `${who}: ${reasons.length + strange.length} tensors do not fit config.json: ${[...strange, ...reasons].join('; ')}. ` +
+      'Take the config.json that was saved with them.',
+  );
+}
