@@ -30,11 +30,13 @@ export class FixedCache implements Memory {
     const mask = tokens === 1 ? this.#masks.one : this.#masks.many;
     this.#room.write({ k, v }, 0, start, tokens);
     if (mask !== null || score !== undefined) this.#room.look(v);
+    this.#room.reach(start + tokens);
     return attendCached({
       q,
       k: this.#room.k,
       v: this.#room.v,
       length: start + tokens,
+      lengths: this.#room.lengths,
       mask,
       score,
       scale,

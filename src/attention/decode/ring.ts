@@ -112,14 +112,18 @@ export class RingCache implements Memory {
       this.#place.device.write(writable(this.#place), Int32Array.of(newest, newest + 1 - length));
     }
     const shape = { ...whole, L: tokens, S: length };
+    this.#room.reach(length);
     return attendCached({
       q: queries,
       k: rows.k,
       v: rows.v,
       length,
+      lengths: this.#room.lengths,
       mask: one ? null : this.#seen.expression(shape),
       score: one ? this.#scores?.slots : this.#scores?.ordered,
       scale,
+      // of slots, while the ring is being filled too
+      ...(one && { positions: { ...whole, L: 1, S: this.#room.capacity } }),
       flags: this.#room.flags,
     });
   }

@@ -4,7 +4,7 @@ import type { Device } from '../../devices/device.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import { noFlags, raiseNonFinite } from '../../ops/attend/non-finite.js';
 import { runCopy } from '../../tensor/copy.js';
-import { empty, type Tensor } from '../../tensor/index.js';
+import { empty, writable, type Tensor } from '../../tensor/index.js';
 import type { AttentionShape } from '../options.js';
 
 /** Keys `[B, G, C, D]` and values `[B, G, C, E]`. */
@@ -80,6 +80,8 @@ export class Room implements Rows {
   readonly v: Tensor;
   /** As of `nonFinite`, of the values that were looked at. */
   readonly flags: Tensor;
+  /** Slots that are attended to, i32 `[B]`. */
+  readonly lengths: Tensor;
 
   /** For `capacity` tokens; belongs to the current scope. */
   constructor(
@@ -90,17 +92,23 @@ export class Room implements Rows {
     this.k = roomFor(device, sizes, sizes.D, capacity);
     this.v = roomFor(device, sizes, sizes.E, capacity);
     this.flags = empty([flagCount], 'i32', device, 'cache');
+    this.lengths = empty([sizes.B], 'i32', device, 'cache');
     this.clear();
   }
 
   get tensors(): readonly Tensor[] {
-    return [this.k, this.v, this.flags];
+    return [this.k, this.v, this.flags, this.lengths];
   }
 
   /** Copies `count` tokens from `from` of a step to slot `to`. */
   write({ k, v }: Rows, from: number, to: number, count: number): void {
     copyRows(k, from, this.k, to, count);
     copyRows(v, from, this.v, to, count);
+  }
+
+  /** Is called with the number of slots before attention reads them. */
+  reach(slots: number): void {
+    this.lengths.device.write(writable(this.lengths), new Int32Array(this.lengths.size).fill(slots));
   }
 
   /** Is called with all values before attention reads them. */

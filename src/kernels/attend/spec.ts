@@ -129,6 +129,10 @@ export class Expressions {
   score(at: Position, score: VF): VF {
     return this.spec.score ? (lowerVector(this.k, this.spec.score, this.#environment(at, score)) as VF) : score;
   }
+  /** The same in a plan of one residue class, with queries or keys along the lanes. */
+  changed({ b, h, q, k }: MaskPosition, score: VF): VF {
+    return this.spec.score ? (lowerVector(this.k, this.spec.score, this.#bound({ b, h, q, k, score })) as VF) : score;
+  }
   /** undefined where the slope is 1. */
   slope(at: Position, score: VF): VF | undefined {
     return this.spec.slope && (lowerVector(this.k, this.spec.slope, this.#environment(at, score)) as VF);
