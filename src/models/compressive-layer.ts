@@ -16,7 +16,7 @@ export class CompressiveLayer extends RecurrentLayer {
     /** f_c, which belongs to the model. */
     protected readonly compression: Linear,
   ) {
-    super(features, options, sizes.length);
+    super(features, options, sizes);
   }
 
   override get uses(): readonly Module[] {

@@ -10,7 +10,7 @@ import { feedForwardSizes, mixerSizes } from './config-layers.js';
 import { ofOneLayer, poolsBy } from './config-pooling.js';
 import { feedForwardSection, type Given } from './config-sections.js';
 import { headReasons } from './head.js';
-import { positionNames, type ModelConfig } from './model-config.js';
+import { positionNames, remembers, seesBothSides, type ModelConfig } from './model-config.js';
 
 /** Keys of `position` that one method alone takes. */
 const ofMethod: Readonly<Record<string, string>> = {
@@ -46,7 +46,7 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     residual,
     memory,
   } = config;
-  const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
+  const recurrent = remembers(config);
   const faults = [
     ...ofOneLayer(config),
     ...headReasons(config),
@@ -76,11 +76,13 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     position.method === 'transformer-xl' &&
       kind === 'encoder-decoder' &&
       'position transformer-xl is not for attention to an encoder: take a decoder or an encoder',
-    position.method === 'transformer-xl' &&
-      kind === 'encoder' &&
-      position.clamp !== undefined &&
-      'position.clamp is for decoders: distances to both sides have no table',
-    ...(position.method === 'transformer-xl' ? relativeReasons(position, kind) : []),
+    !recurrent &&
+      (memory.initial ?? memory.reuse) !== undefined &&
+      'memory.initial and reuse are for kinds with memory',
+    kind === 'compressive-transformer' &&
+      (memory.initial ?? memory.reuse) !== undefined &&
+      'memory.initial and reuse are not for what is compressed',
+    ...(position.method === 'transformer-xl' ? relativeReasons(config, position) : []),
   ].filter((fault) => fault !== false);
   for (const [key, method] of Object.entries(ofMethod)) {
     if (given['position']![key] !== undefined && position.method !== method) {
@@ -91,9 +93,14 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
 }
 
 /** What is wrong with terms of distances. */
-const relativeReasons = ({ segments }: RelativePositions, kind: ModelConfig['kind']): readonly string[] => [
+const relativeReasons = (config: ModelConfig, { clamp, segments }: RelativePositions): readonly string[] => [
   ...segmentReasons(segments),
-  ...(segments !== undefined && kind !== 'encoder' ? ['position.segments are for encoders'] : []),
+  ...(segments !== undefined && config.kind !== 'encoder' && !remembers(config)
+    ? ['position.segments are for encoders, and kinds with memory']
+    : []),
+  ...(clamp !== undefined && (segments !== undefined || seesBothSides(config))
+    ? ['position.clamp is for decoders without segments: distances to both sides have no table']
+    : []),
 ];
 
 function ropeReasons({ position, headDim }: ModelConfig): readonly (string | false)[] {
@@ -132,7 +139,7 @@ function scoringReasons({ attention, mixer, position }: ModelConfig): readonly (
 
 /** What the mechanism has against the model. */
 export function mechanismReasons(config: ModelConfig): string[] {
-  const { kind, heads, kvHeads, headDim, length, position } = config;
+  const { heads, kvHeads, headDim, length, position } = config;
   const { name, options, plugin } = config.mechanism;
   const missing = reasonAgainstMechanism(name, plugin);
   if (missing !== undefined) return [missing];
@@ -143,7 +150,7 @@ export function mechanismReasons(config: ModelConfig): string[] {
   if (pools && exactness !== 'exact') {
     reasons.push(`pooled queries attend to all rows, and ${name} is ${exactness}; take flash`);
   }
-  const causal = kind !== 'encoder' && kind !== 'encoder-decoder';
+  const causal = !seesBothSides(config);
   const relative = position.method === 'transformer-xl';
   if (relative && !causal && (inputs || !exactness.startsWith('exact'))) {
     reasons.push(
@@ -184,8 +191,8 @@ export function mixerReasons(
   { name, options, plugin }: NonNullable<ModelConfig['mixer']>,
 ): string[] {
   const { kind, residual, length } = config;
-  const sizes = mixerSizes(config, kind !== 'encoder' && kind !== 'encoder-decoder');
-  if (kind === 'transformer-xl' || kind === 'compressive-transformer') {
+  const sizes = mixerSizes(config, !seesBothSides(config));
+  if (remembers(config)) {
     return [`kind ${kind} attends to its memory, so it takes a mechanism and no mixer`];
   }
   const missing = reasonAgainstMixer(name, plugin);
@@ -214,7 +221,7 @@ export function feedForwardReasons(config: ModelConfig): string[] {
   const usual = feedForwardSection(config.width, { name: own.name });
   const unused = sectionSizes.filter((size) => !kind.supports(size) && own[size] !== usual[size]);
   if (unused.length > 0) return [`feedForward: ${own.name} has no use for ${unused.join(' and ')}; leave it out`];
-  const causal = config.kind !== 'encoder' && config.kind !== 'encoder-decoder';
+  const causal = !seesBothSides(config);
   try {
     kind.settle(feedForwardSizes(config, config, causal), own.options);
     return [];

@@ -136,7 +136,15 @@ export const sections: Readonly<Record<string, Section>> = {
     keys: { kind: oneOf(residualKinds), every: wholeFrom(0), parallel: oneOf(parallels) },
   },
   head: { keys: headSection },
-  memory: { keys: { length: wholeFrom(0), compressed: wholeFrom(0), ratio: wholeFrom(1) } },
+  memory: {
+    keys: {
+      length: wholeFrom(0),
+      compressed: wholeFrom(0),
+      ratio: wholeFrom(1),
+      initial: oneOf(['zeros']),
+      reuse: wholeFrom(1),
+    },
+  },
 };
 
 /** What a section is given, its word written out; what is wrong with it goes to `reasons`. */

@@ -11,6 +11,8 @@ import { feedForwardSection, readSection, sections, top, type Given } from './co
 import { headOf } from './head.js';
 import {
   layerSections,
+  remembers,
+  seesBothSides,
   type LayerConfig,
   type ModelConfig,
   type ModelKind,
@@ -82,7 +84,7 @@ function withRows(who: string, config: ModelConfig): ModelConfig {
   const layers = layersOf(config);
   const reasons = poolingReasons(layers);
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
-  const causal = config.kind !== 'encoder' && config.kind !== 'encoder-decoder';
+  const causal = !seesBothSides(config);
   const changes = layers.map(({ mixer: own, pooling }): RowChange => {
     if (own) return mixer(own.name).create(mixerSizes(config, causal), own.options);
     return poolingChange(pooling);
@@ -131,7 +133,7 @@ function readAlike(who: string, json: Given): ModelConfig {
 function complete(json: Given, given: Readonly<Record<string, Given>>): ModelConfig {
   const rest = Object.fromEntries(Object.entries(json).filter(([name]) => !Object.hasOwn(sections, name)));
   const kind = (rest['kind'] ?? 'decoder') as ModelKind;
-  const recurrent = kind === 'transformer-xl' || kind === 'compressive-transformer';
+  const recurrent = remembers({ kind });
   const width = (rest['width'] ?? 128) as number;
   const heads = (rest['heads'] ?? 4) as number;
   const length = (rest['length'] ?? 256) as number;

@@ -5,10 +5,12 @@ import { Classifier } from './classifier.js';
 import { CompressiveTransformer } from './compressive.js';
 import { EncoderDecoder } from './encoder-decoder.js';
 import { checkConfig, type ModelConfig } from './config.js';
+import { seesBothSides } from './model-config.js';
 import type { LanguageModel } from './model.js';
 import type { SessionOptions, TextSession } from './text-session.js';
 import { TransformerXl } from './transformer-xl.js';
 import { Transformer } from './transformer.js';
+import { XlNet } from './xlnet.js';
 
 /**
  * The model that a configuration describes, without values yet: `initialise` or `load` it. An encoder is trained on what its batches hide or
@@ -27,6 +29,8 @@ export function createModel(config: ModelConfig): LanguageModel {
       return new TransformerXl(config);
     case 'compressive-transformer':
       return new CompressiveTransformer(config);
+    case 'xlnet':
+      return new XlNet(config);
     case 'encoder-decoder':
       return new EncoderDecoder(config);
     default:
@@ -34,9 +38,7 @@ export function createModel(config: ModelConfig): LanguageModel {
   }
 }
 
-/** Whether a model sees what comes after a token, too, so that what it predicts has to be hidden from it. */
-export const seesBothSides = ({ kind }: Pick<ModelConfig, 'kind'>): boolean =>
-  kind === 'encoder' || kind === 'encoder-decoder';
+export { seesBothSides } from './model-config.js';
 
 /** @throws CapabilityError for a kind that sees the tokens it would predict, or a source: no text is its own target for it. */
 export function checkNextToken(config: ModelConfig): void {

@@ -12,8 +12,23 @@ import type {
 
 import type { HeadConfig } from './head.js';
 
-export const kinds = ['decoder', 'encoder', 'encoder-decoder', 'transformer-xl', 'compressive-transformer'] as const;
+export const kinds = [
+  'decoder',
+  'encoder',
+  'encoder-decoder',
+  'transformer-xl',
+  'compressive-transformer',
+  'xlnet',
+] as const;
 export type ModelKind = (typeof kinds)[number];
+
+/** Whether a model sees what comes after a token, too, so that what it predicts has to be hidden from it. */
+export const seesBothSides = ({ kind }: { readonly kind: ModelKind }): boolean =>
+  kind === 'encoder' || kind === 'encoder-decoder' || kind === 'xlnet';
+
+/** Whether the layers of a model keep a memory of the segments before. */
+export const remembers = ({ kind }: { readonly kind: ModelKind }): boolean =>
+  kind === 'transformer-xl' || kind === 'compressive-transformer' || kind === 'xlnet';
 export const positionNames = ['none', 'sinusoidal', 'learned', 'rope', 'alibi', 't5', 'transformer-xl'] as const;
 export const residualKinds = ['plain', 'reversible', 'checkpointed'] as const;
 export type ResidualKind = (typeof residualKinds)[number];
@@ -103,7 +118,15 @@ export interface ModelConfig {
   /** Of a model that tells classes: how many there are, and what of the text they are read from. */
   readonly head?: HeadConfig;
   /** Of models with memory: tokens of the segments before, and those kept compressed. */
-  readonly memory: { readonly length: number; readonly compressed: number; readonly ratio: number };
+  readonly memory: {
+    readonly length: number;
+    readonly compressed: number;
+    readonly ratio: number;
+    /** What there is before the first segment; absent: nothing. */
+    readonly initial?: 'zeros';
+    /** Rows of a segment, its first ones, that the memory takes; absent: all. */
+    readonly reuse?: number;
+  };
 }
 
 /** `project(norm(scale·E[token] + T[type] + P[position]))`, of what is given. */

@@ -3,7 +3,8 @@ import { Block, type BlockOptions, type Context, type NamedTensors, type Outcome
 import { branchContext } from '../nn/layer.js';
 import { besideOf } from '../nn/outcome.js';
 import { cast, concat, detach } from '../ops/index.js';
-import { scope, type Tensor } from '../tensor/index.js';
+import { scope, zeros, type Tensor } from '../tensor/index.js';
+import type { ModelConfig } from './model-config.js';
 import { countRows, rowsBetween, rowsOf, type LayerMemory } from './memory.js';
 
 /** What a layer has of the text after a segment, and a loss of its own. */
@@ -20,8 +21,7 @@ export class RecurrentLayer extends Block {
   constructor(
     features: number,
     options: BlockOptions,
-    /** Rows that are kept as they were. */
-    protected readonly memory: number,
+    protected readonly memory: ModelConfig['memory'],
   ) {
     super(features, options);
   }
@@ -41,8 +41,10 @@ export class RecurrentLayer extends Block {
         const past = rowsOf(before).map((one) => this.given(one, precision));
         return past.length === 0 ? rows : concat([...past, rows], { axis: 1 });
       };
-      const attend: Context['attend'] = (mixer, rows) =>
-        mixer.forward(rows, { ...branchContext(context), lengths: undefined, source: source(rows) });
+      const attend: Context['attend'] = (mixer, rows) => {
+        const types = context.types && withMemory(context.types, countRows(rowsOf(before)));
+        return mixer.forward(rows, { ...branchContext(context), lengths: undefined, source: source(rows), types });
+      };
       const kept = Object.entries(memory).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
       const { stream, ...beside } = super.forward(x, { ...context, attend });
       return { ...besideOf([beside, { ...(losses && { losses }), state: Object.fromEntries(kept) }]), stream };
@@ -51,7 +53,15 @@ export class RecurrentLayer extends Block {
 
   /** What it has after rows x of the stream came to what it had before; both are without gradient, in the precision of the call. */
   protected carry({ recent }: LayerMemory, x: Tensor, _context: Context): Carried {
+    const { length, reuse = Infinity } = this.memory;
     const parts = [recent, x];
-    return { memory: { recent: rowsBetween(parts, countRows(parts) - this.memory) } };
+    const end = countRows([recent]) + Math.min(reuse, x.shape[1]!);
+    return { memory: { recent: rowsBetween(parts, end - length, end) } };
   }
 }
+
+/** The types of rows of the memory, which are 0, before those of a segment. */
+const withMemory = (types: Tensor, rows: number): Tensor =>
+  rows === 0
+    ? types
+    : concat([zeros([types.shape[0]!, rows], { device: types.device, dtype: 'i32' }), types], { axis: 1 });

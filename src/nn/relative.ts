@@ -27,7 +27,7 @@ export function relativeParameters(layer: RelativeLayer): Readonly<Record<string
   const zeros = learned([heads, headDim], constantOf(0));
   const drawn = learned([heads, headDim], normalOf(1 / Math.sqrt(headDim)));
   // of distances on both sides, what a query makes of its position is beside its content: by default at most 256 together
-  const M = components ?? (causal ? features : 2 * Math.floor(Math.min(features, 254 - headDim) / 2));
+  const M = components ?? (causal && !segments ? features : 2 * Math.floor(Math.min(features, 254 - headDim) / 2));
   return {
     weight: learned([heads * headDim, M], normalOf(1 / Math.sqrt(features))),
     contentBias: zeros,
@@ -54,7 +54,8 @@ export function relativeTo(
   { q, k, pooled, types }: RelativeCall,
 ): { readonly q: Tensor; readonly k?: Tensor; readonly score?: Score } {
   const { clamp, segments } = positions!.options as RelativePositions;
-  if (!causal) {
+  // a table of distances is less work where they are as many as keys; two terms in one take longer keys
+  if (!causal || segments) {
     const { separateClass = false, stride = 1 } = positions!.sizes;
     const places = positions!.places(pooled);
     const [L, S] = [q.shape[2]!, k.shape[2]!];
@@ -92,15 +93,12 @@ function checkRelative({ mechanism, causal, positions }: RelativeLayer): void {
   const { supports, pattern, exactness, inputs } = mechanism.definition;
   const exact = exactness === 'exact' || (pattern && exactness === 'exact on its support');
   const { clamp, segments } = positions!.options as RelativePositions;
-  if (clamp !== undefined && !causal) {
+  if (clamp !== undefined && (!causal || segments)) {
     throw new OptionError(
-      'Attention: position transformer-xl of attention to both sides takes no clamp; leave it out.',
+      'Attention: position transformer-xl of attention to both sides, or with segments, takes no clamp; leave it out.',
     );
   }
-  if (segments !== undefined && causal) {
-    throw new OptionError('Attention: position.segments are for attention to both sides; leave them out.');
-  }
-  if (exact && !inputs && (supports.score || !causal)) return;
+  if (exact && !inputs && (supports.score || !causal || segments)) return;
   throw new OptionError(
     `Attention: position transformer-xl takes attention that is exact on its pairs, with no projections but q, k and v; got ${mechanism.name}. ` +
       'Use flash or sliding-window, or another position.',

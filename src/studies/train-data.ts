@@ -18,6 +18,7 @@ import { LabelledBatches } from '../data/labelled/buckets.js';
 import type { DeviceInfo } from '../devices/index.js';
 import { unpaired } from '../models/config-pooling.js';
 import { readConfig, type ModelConfig } from '../models/index.js';
+import { remembers } from '../models/model-config.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { BatchSource } from '../train/micro-batch.js';
 import { lastBatches } from '../data/last-batches.js';
@@ -69,7 +70,7 @@ export async function openData(
   checkVocabulary(tokens[0]!, model, objective.name === 'spans' ? specialTokens(objective, model.length) : 0);
   if (tokens.some(({ size }) => size <= length)) throw new OptionError(`training: ${tooShort(tokens, length)}.`);
   // a model with memory reads on where it stopped
-  const recurrent = model.kind === 'transformer-xl' || model.kind === 'compressive-transformer';
+  const recurrent = remembers(model);
   const { documents } = data;
   const [source, held] = tokens;
   const { batch: batchSize, seed } = train;

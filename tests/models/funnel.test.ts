@@ -172,7 +172,10 @@ test.each([
   [{ position: { method: 'transformer-xl', clamp: 4 } }, 'position.clamp is for decoders'],
   [{ position: { method: 'transformer-xl', components: 5 } }, 'position.components must be an even number'],
   [{ position: { method: 'transformer-xl', segments: {} } }, 'position.segments.types is missing'],
-  [{ kind: 'decoder', position: { method: 'transformer-xl', segments: { types: 2 } } }, 'segments are for encoders'],
+  [
+    { kind: 'decoder', position: { method: 'transformer-xl', segments: { types: 2 } } },
+    'segments are for encoders, and kinds with memory',
+  ],
   [{ position: { method: 'rope', segments: { types: 2 } } }, 'position.segments is for method "transformer-xl"'],
   [{ position: 'transformer-xl', mechanism: 'performer' }, 'exact on its pairs; performer is not'],
 ])('%j is refused', (config, why) => {

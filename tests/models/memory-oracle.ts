@@ -18,8 +18,16 @@ export interface OracleSegment {
 
 /** Segments of one text through the formulas of Transformer-XL and of the Compressive Transformer. */
 export class MemoryOracle extends ModelOracle {
-  segment(tokens: readonly number[], targets: readonly number[], memories: readonly RowsBefore[] = []): OracleSegment {
-    const { g } = this;
+  /** The type of each token of the segment; of the memory they are 0. */
+  types: readonly number[] | undefined;
+
+  segment(tokens: readonly number[], targets: readonly number[], given: readonly RowsBefore[] = []): OracleSegment {
+    const { g, config } = this;
+    const { initial, length } = config.memory;
+    const zeros = (): RowsBefore => ({
+      recent: g.constant(new Array<number>(length * config.width).fill(0), length, config.width),
+    });
+    const memories = initial && given.length === 0 ? Array.from({ length: config.layers }, zeros) : given;
     let x = this.embedded(tokens);
     let auxiliary: Matrix | undefined;
     const next: RowsBefore[] = [];
@@ -46,30 +54,49 @@ export class MemoryOracle extends ModelOracle {
   /** `softmax(((q + u)·k + (q + v)·(W_R R_t)) / √D)·v`, t the distance, in every head. */
   #attention(layer: number, rows: Matrix, source: Matrix): Matrix {
     const { g, config } = this;
-    const { headDim, width, position, bias, mechanism } = config;
+    const { headDim, position, bias, mechanism } = config;
     const name = `${this.at(layer)}.attention`;
     const [L, S] = [rows.rows, source.rows];
     const most = position.method === 'transformer-xl' ? (position.clamp ?? Infinity) : Infinity;
     const radius = mechanism.name === 'sliding-window' ? Number(mechanism.options['radius']) : Infinity;
-    const half = width / 2;
+    const both = config.kind === 'xlnet';
+    const M = this.parameter(`${name}.weight`).columns;
+    const half = M / 2;
     const wave = (t: number, c: number): number =>
       (c < half ? Math.sin : Math.cos)(Math.min(t, most) / 10000 ** ((c % half) / half));
+    // from the farthest key after a query to the farthest before one
+    const after = both ? L - 1 : 0;
     const distances = g.constant(
-      Array.from({ length: S * width }, (_, n) => wave(Math.floor(n / width), n % width)),
-      S,
-      width,
+      Array.from({ length: (S + after) * M }, (_, n) => wave(Math.floor(n / M) - after, n % M)),
+      S + after,
+      M,
     );
+    const own = this.types;
+    const typeOf = (row: number): number => own![row - (S - L)] ?? 0;
     const outs = this.projected(name, rows, source).map(([q, k, v], h) => {
       const of = (which: string): Matrix => g.rows(this.parameter(`${name}.${which}`), h, h + 1);
-      const own = g.rows(this.parameter(`${name}.weight`), h * headDim, (h + 1) * headDim);
+      const waves = g.rows(this.parameter(`${name}.weight`), h * headDim, (h + 1) * headDim);
       const content = g.matmulT(g.add(q, of('contentBias')), k);
-      const along = g.matmulT(g.add(q, of('positionBias')), g.matmulT(distances, own));
+      const along = g.matmulT(g.add(q, of('positionBias')), g.matmulT(distances, waves));
       const placed = Array.from({ length: L }, (_, i) => {
-        const each = Array.from({ length: S }, (__, j) => i + S - L - j);
+        const each = Array.from({ length: S }, (__, j) => Math.max(0, i + S - L - j + after));
         return g.transpose(g.gatherRows(g.transpose(g.rows(along, i, i + 1)), each));
       });
-      const scores = g.scale(g.add(content, g.concatRows(placed)), 1 / Math.sqrt(headDim));
-      const weights = g.softmax(scores, (i, j) => j <= i + S - L && i + S - L - j <= radius);
+      const share = (which: string, alike: boolean): Matrix =>
+        g.mul(
+          g.matmul(g.matmulT(g.add(q, of('othersBias')), of(which)), g.constant(new Array<number>(S).fill(1), 1, S)),
+          g.constant(
+            Array.from({ length: L * S }, (_, n) =>
+              Number((typeOf(Math.floor(n / S) + S - L) === typeOf(n % S)) === alike),
+            ),
+            L,
+            S,
+          ),
+        );
+      const apart = own ? [share('others', true), share('different', false)] : [];
+      const sums = [g.concatRows(placed), ...apart].reduce((sum, one) => g.add(sum, one), content);
+      const scores = g.scale(sums, 1 / Math.sqrt(headDim));
+      const weights = g.softmax(scores, (i, j) => both || (j <= i + S - L && i + S - L - j <= radius));
       return g.matmul(weights, v);
     });
     const out = bias ? this.parameter(`${name}.out.bias`) : undefined;
@@ -79,8 +106,9 @@ export class MemoryOracle extends ModelOracle {
   /** What a layer has after the segment, and how badly what left can be told from what was compressed. */
   #remembered(layer: number, before: RowsBefore, x: Matrix): [RowsBefore, Matrix | undefined] {
     const { g } = this;
-    const { length, compressed: most, ratio } = this.config.memory;
-    const all = before.recent ? g.concatRows([before.recent, x]) : x;
+    const { length, compressed: most, ratio, reuse = x.rows } = this.config.memory;
+    const rows = g.rows(x, 0, Math.min(reuse, x.rows));
+    const all = before.recent ? g.concatRows([before.recent, rows]) : rows;
     const excess = Math.max(0, all.rows - length);
     const leaving = most === 0 ? excess : excess - (excess % ratio);
     const recent = leaving < all.rows ? g.detach(g.rows(all, leaving, all.rows)) : undefined;

@@ -39,6 +39,7 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
     { norm: { place: 'post', kind: 'layer' }, bias: true, position: { method: 'transformer-xl', clamp: 4 } },
   ],
   ['a window over memory and segment', { mechanism: { name: 'sliding-window', options: { radius: 3 } } }],
+  ['a memory that begins as zeros', { memory: { length: 5, initial: 'zeros' } }],
   ['no memory', { memory: { length: 0 } }],
 ];
 

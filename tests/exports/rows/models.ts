@@ -13,7 +13,9 @@ import {
   type registerMixer,
   Stack,
   Transformer,
+  RecurrentModel,
   TransformerXl,
+  XlNet,
 } from '../../../src/models/index.js';
 import {
   callback,
@@ -38,6 +40,7 @@ import { sessions } from './sessions.js';
 const sizes = { vocabulary: 8, length: 4, layers: 1, width: 4, heads: 2, feedForward: { hidden: 4 } };
 const decoder = readConfig(sizes);
 const xl = readConfig({ ...sizes, kind: 'transformer-xl' });
+const xlnet = readConfig({ ...sizes, kind: 'xlnet' });
 const compressive = readConfig({ ...sizes, kind: 'compressive-transformer', memory: { compressed: 2, ratio: 2 } });
 const both = readConfig({ ...sizes, kind: 'encoder-decoder' });
 const classifier = readConfig({ ...sizes, kind: 'encoder', head: { classes: 2 } });
@@ -65,6 +68,7 @@ const context = options({
   losses: flag(),
   stream: absent,
   earlier: absent,
+  types: absent,
 });
 /** What a classifier is given. */
 const given = options({ lengths, precision, types: absent });
@@ -78,10 +82,13 @@ const ofEnds = ofModule(() => new Ends(decoder));
 const ofClassifier = ofModule(() => new Classifier(classifier));
 const ofBoth = ofModule(() => new EncoderDecoder(both));
 const ofXl = ofModule(() => new TransformerXl(xl));
+const ofRecurrentModel = ofModule(() => new RecurrentModel(xl));
+const ofXlNet = ofModule(() => new XlNet(xlnet));
+const ofRecurrent = options({ reduction, precision, predictions: flag(), state });
 const ofCompressive = ofModule(() => new CompressiveTransformer(compressive));
 /** A batch of tokens. */
 const pair = { tokens, targets: tokens };
-const segment = options({ state, precision });
+const segment = options({ state, precision, types: absent });
 const protectedMethod = plain('for subclasses');
 
 export const models: Readonly<Record<string, Row | Plain>> = {
@@ -154,11 +161,19 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'TransformerXl.segment': ofXl('segment', tokens, segment),
   'TransformerXl.carry': protectedMethod,
   'TransformerXl.logits': ofXl('logits', tokens, segment),
-  'TransformerXl.loss': ofXl(
+  'TransformerXl.loss': ofXl('loss', options({ ...pair, places, types: absent }, ['tokens', 'targets']), ofRecurrent),
+  RecurrentModel: make(value(xl)),
+  'RecurrentModel.segment': ofRecurrentModel('segment', tokens, segment),
+  'RecurrentModel.logits': ofRecurrentModel('logits', tokens, segment),
+  'RecurrentModel.loss': ofRecurrentModel(
     'loss',
-    options(pair, ['tokens', 'targets']),
-    options({ reduction, precision, predictions: flag(), state }),
+    options({ ...pair, places, types: absent }, ['tokens', 'targets']),
+    ofRecurrent,
   ),
+  XlNet: make(value(xlnet)),
+  'XlNet.segment': ofXlNet('segment', tokens, segment),
+  'XlNet.logits': ofXlNet('logits', tokens, segment),
+  'XlNet.loss': ofXlNet('loss', options({ ...pair, places, types: absent }, ['tokens', 'targets']), ofRecurrent),
   Ends: make(value(decoder)),
   'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4)), optional(absent)),
   'Ends.logits': ofEnds('logits', x),

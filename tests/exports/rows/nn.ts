@@ -116,6 +116,7 @@ const branch = options({
   losses: flag(),
   stream: none,
   earlier: none,
+  types: none,
 });
 const context = options({
   ...over,
@@ -131,6 +132,7 @@ const context = options({
   losses: flag(),
   stream: none,
   earlier: none,
+  types: none,
 });
 const sizes = { features: 4, heads: 2, headDim: 2, length: 8, causal: true };
 const reversible = { modules: [], f: (rows: Tensor) => rows, g: (rows: Tensor) => rows };
