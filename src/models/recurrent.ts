@@ -69,7 +69,7 @@ export class RecurrentModel extends Module implements LanguageModel {
     checkValues('model.segment', options, { state: plainObject, precision: precisions, types: someTensor });
     const { precision = 'f32', types } = options;
     return scope(() => {
-      const x = this.ends.embed(tokens, undefined);
+      const x = this.ends.embed(tokens, undefined, types);
       const { kind, layers, width } = this.config;
       const state = options.state ?? this.#initial(x);
       checkState(kind, state, { names: this.kept, layers, batch: x.shape[0]!, width });

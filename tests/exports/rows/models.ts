@@ -68,7 +68,6 @@ const context = options({
   losses: flag(),
   stream: absent,
   earlier: absent,
-  types: absent,
 });
 /** What a classifier is given. */
 const given = options({ lengths, precision, types: absent });

@@ -116,7 +116,6 @@ const branch = options({
   losses: flag(),
   stream: none,
   earlier: none,
-  types: none,
 });
 const context = options({
   ...over,
@@ -132,7 +131,6 @@ const context = options({
   losses: flag(),
   stream: none,
   earlier: none,
-  types: none,
 });
 const sizes = { features: 4, heads: 2, headDim: 2, length: 8, causal: true };
 const reversible = { modules: [], f: (rows: Tensor) => rows, g: (rows: Tensor) => rows };
