@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createModel, openSession, readConfig, XlNet, type ModelState } from '../../src/models/index.js';
+import { createModel, openSession, readConfig, type ModelState, type XlNet } from '../../src/models/index.js';
 import { onEveryDevice } from '../support/devices.js';
 import { checkModel, tokensOf } from './check.js';
 import { MemoryOracle, type RowsBefore } from './memory-oracle.js';
