@@ -24,11 +24,15 @@ const whole: Requirement = {
   holds: (value) => wholeFrom(1).holds((Object(value) as ModelConfig).layers),
 };
 
-/** The configuration with something changed in every layer. */
-export const everyLayer = (config: ModelConfig, change: (layer: LayerConfig) => Partial<LayerConfig>): ModelConfig => ({
+/** The configuration with something changed in every layer, of the decoder too. */
+export const everyLayer = <C extends Layers>(config: C, change: (layer: LayerConfig) => Partial<LayerConfig>): C => ({
   ...changed(config, change(config)),
   ...(config.pattern && { pattern: config.pattern.map((layer) => changed(layer, change(layer))) }),
+  ...(config.decoder && { decoder: everyLayer(config.decoder, change) }),
 });
+
+/** What has layers: a model, or the decoder of one. */
+type Layers = LayerConfig & Pick<ModelConfig, 'pattern' | 'decoder'>;
 
 const changed = <T extends LayerConfig>(layer: T, change: Partial<LayerConfig>): T => ({
   ...mixerGone(layer, change),
@@ -135,6 +139,11 @@ function scheduled(who: string, rest: Given, schedules: unknown): Given[] {
 /** The JSON of a model all of whose layers are as one of its pattern. @throws OptionError for keys that a layer does not have. */
 export function withLayer(who: string, rest: Given, entry: Given): Given {
   checkValues(who, entry, Object.fromEntries(layerSections.map((name) => [name, anything])));
+  return overlaid(rest, entry);
+}
+
+/** JSON with the sections of an entry over its own. */
+export function overlaid(rest: Given, entry: Given): Given {
   const own = Object.entries(entry).map(([key, value]) => [key, changedSection(key, rest[key], value)]);
   return { ...mixerGone(rest, entry), ...(Object.fromEntries(own) as Given) };
 }

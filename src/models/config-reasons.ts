@@ -138,7 +138,7 @@ function scoringReasons({ attention, mixer, position }: ModelConfig): readonly (
 }
 
 /** What the mechanism has against the model. */
-export function mechanismReasons(config: ModelConfig): string[] {
+export function mechanismReasons(config: ModelConfig, causal: boolean): string[] {
   const { heads, kvHeads, headDim, length, position } = config;
   const { name, options, plugin } = config.mechanism;
   const missing = reasonAgainstMechanism(name, plugin);
@@ -150,7 +150,6 @@ export function mechanismReasons(config: ModelConfig): string[] {
   if (pools && exactness !== 'exact') {
     reasons.push(`pooled queries attend to all rows, and ${name} is ${exactness}; take flash`);
   }
-  const causal = !seesBothSides(config);
   const relative = position.method === 'transformer-xl';
   if (relative && !causal && (inputs || !exactness.startsWith('exact'))) {
     reasons.push(
@@ -189,9 +188,10 @@ export function mechanismReasons(config: ModelConfig): string[] {
 export function mixerReasons(
   config: ModelConfig,
   { name, options, plugin }: NonNullable<ModelConfig['mixer']>,
+  causal: boolean,
 ): string[] {
   const { kind, residual, length } = config;
-  const sizes = mixerSizes(config, !seesBothSides(config));
+  const sizes = mixerSizes(config, causal);
   if (remembers(config)) {
     return [`kind ${kind} attends to its memory, so it takes a mechanism and no mixer`];
   }
@@ -213,7 +213,7 @@ export function mixerReasons(
 }
 
 /** What the feed-forward layer has against the model. */
-export function feedForwardReasons(config: ModelConfig): string[] {
+export function feedForwardReasons(config: ModelConfig, causal: boolean): string[] {
   const own = config.feedForward;
   const missing = reasonAgainstFeedForward(own.name, own.plugin);
   if (missing !== undefined) return [missing];
@@ -221,7 +221,6 @@ export function feedForwardReasons(config: ModelConfig): string[] {
   const usual = feedForwardSection(config.width, { name: own.name });
   const unused = sectionSizes.filter((size) => !kind.supports(size) && own[size] !== usual[size]);
   if (unused.length > 0) return [`feedForward: ${own.name} has no use for ${unused.join(' and ')}; leave it out`];
-  const causal = !seesBothSides(config);
   try {
     kind.settle(feedForwardSizes(config, config, causal), own.options);
     return [];

@@ -55,6 +55,7 @@ export const top: Requirements = {
   lossChunk: wholeFrom(0),
   memory: plainObject,
   head: plainObject,
+  decoder: plainObject,
 };
 
 /** What a section takes. `word` is the key that a word alone stands for: it must be given, unless it has a default. */

@@ -6,6 +6,7 @@ import { mixer, pluginOfMixer } from '../nn/mixers/registry.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
 import { layersOf, mixerSizes, splitLayers, withLayer } from './config-layers.js';
 import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
+import { decoderJson, decoderSection, type HalfJson } from './config-decoder.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
 import { headOf } from './head.js';
@@ -32,20 +33,36 @@ export {
 
 /**
  * A complete configuration from JSON: what is left out gets its default, and `"rope"` may stand for `{ "method": "rope" }`. Layers
- * that are not all alike are listed by `layers`, `pattern` or `schedules`; a layer inherits what it does not set from the model.
+ * that are not all alike are listed by `layers`, `pattern` or `schedules`; a layer inherits what it does not set from the model. Of an
+ * encoder–decoder all this is of both, but for what `decoder` sets of the second.
  *
  * @throws OptionError with every reason at once: keys that are unknown, values out of range, choices that contradict each other.
  */
 export function readConfig(json: unknown): ModelConfig {
   const who = 'model configuration';
   if (!isObject(json)) throw new OptionError(`${who}: must be an object, such as { "width": 128 }.`);
-  const { rest, pattern } = splitLayers(who, json);
-  const config = readAlike(who, rest);
+  const { decoder, ...own } = json;
+  const half = splitLayers(who, own);
+  const config = readHalf(who, half);
+  if (config.kind !== 'encoder-decoder') {
+    if (decoder === undefined) return config;
+    throw new OptionError(`${who}: decoder is of kind "encoder-decoder"; got kind "${config.kind}".`);
+  }
+  const ofDecoder = `${who}: decoder`;
+  const other = readHalf(ofDecoder, decoderJson(ofDecoder, half, decoder, Object.keys(top)), true);
+  return decoder === undefined ? config : { ...config, decoder: decoderSection(other) };
+}
+
+/** The layers of a model; of an encoder–decoder, those of one of the two. */
+function readHalf(who: string, { rest, pattern }: HalfJson, causal?: boolean): ModelConfig {
+  const config = readAlike(who, rest, causal);
   const stray = ['pooling', 'as'].filter((name) => rest[name] !== undefined);
   if (stray.length > 0) throw new OptionError(`${who}: ${stray.join(' and ')} is of a layer: give it in layers.`);
-  if (pattern === undefined) return withRows(who, config);
+  if (pattern === undefined) return withRows(who, config, causal);
   const layers: LayerConfig[] = [];
-  pattern.forEach((entry, i) => layers.push(readLayer(`${who}: layer ${i} of the pattern`, rest, entry, layers)));
+  pattern.forEach((entry, i) => {
+    layers.push(readLayer(`${who}: layer ${i} of the pattern`, rest, entry, layers, causal));
+  });
   const added = (method: string): boolean => method === 'sinusoidal' || method === 'learned';
   const other = layers.find(({ position }) => added(position.method) && position.method !== config.position.method);
   if (other !== undefined) {
@@ -53,12 +70,18 @@ export function readConfig(json: unknown): ModelConfig {
       `${who}: position ${other.position.method} is added before the first layer, so it is the model's, not a layer's.`,
     );
   }
-  return withRows(who, { ...config, pattern: layers });
+  return withRows(who, { ...config, pattern: layers }, causal);
 }
 
 /** What a layer is, of the layers before it. */
-function readLayer(who: string, rest: Given, entry: Given, before: readonly LayerConfig[]): LayerConfig {
-  const own = readAlike(who, withLayer(who, rest, entry));
+function readLayer(
+  who: string,
+  rest: Given,
+  entry: Given,
+  before: readonly LayerConfig[],
+  causal?: boolean,
+): LayerConfig {
+  const own = readAlike(who, withLayer(who, rest, entry), causal);
   const { as } = own;
   if (as === undefined) {
     const named = layerSections.map((name) => [name, own[name]] as const);
@@ -80,11 +103,10 @@ const isStrange = (value: unknown, same: LayerConfig | undefined, name: string):
   JSON.stringify(value) !== JSON.stringify((same as Given | undefined)?.[name]);
 
 /** @throws OptionError where a layer is given other rows than it takes. */
-function withRows(who: string, config: ModelConfig): ModelConfig {
+function withRows(who: string, config: ModelConfig, causal = !seesBothSides(config)): ModelConfig {
   const layers = layersOf(config);
   const reasons = poolingReasons(layers);
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
-  const causal = !seesBothSides(config);
   const changes = layers.map(({ mixer: own, pooling }): RowChange => {
     if (own) return mixer(own.name).create(mixerSizes(config, causal), own.options);
     return poolingChange(pooling);
@@ -112,17 +134,18 @@ export function checkConfig(who: string, config: ModelConfig): void {
 }
 
 /** Of a model whose layers are all alike. */
-function readAlike(who: string, json: Given): ModelConfig {
+function readAlike(who: string, json: Given, asDecoder?: boolean): ModelConfig {
   const reasons = [...reasonsAgainst(json, top)];
-  const given = Object.fromEntries(
+  const own = Object.fromEntries(
     Object.entries(sections).map(([name, of]) => [name, readSection(name, of, json, reasons)]),
   );
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
-  const config = complete(json, given);
+  const config = complete(json, own);
+  const causal = asDecoder ?? !seesBothSides(config);
   const contradictions = [
-    ...contradictionsOf(config, given),
-    ...(config.mixer ? mixerReasons(config, config.mixer) : mechanismReasons(config)),
-    ...feedForwardReasons(config),
+    ...contradictionsOf(config, own),
+    ...(config.mixer ? mixerReasons(config, config.mixer, causal) : mechanismReasons(config, causal)),
+    ...feedForwardReasons(config, causal),
     ...projectionReasons(config),
   ];
   if (contradictions.length > 0) throw new OptionError(`${who}: ${contradictions.join('; ')}.`);

@@ -1,11 +1,12 @@
-import { OptionError } from '../core/errors.js';
+import { CapabilityError, OptionError } from '../core/errors.js';
 import { checkValues, listOfNumbers, plainObject } from '../core/requirements.js';
-import { Module, type Context, type NamedTensors, type Outcome } from '../nn/index.js';
+import { Module, type Context, type NamedTensors, type Offset, type Outcome } from '../nn/index.js';
 import type { Mask } from '../masks/index.js';
 import { checkContext, someMask } from '../nn/layer.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { cast } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
+import { decoderOf, encoderOf } from './config-decoder.js';
 import type { ModelConfig } from './config.js';
 import {
   checkBatch,
@@ -17,7 +18,9 @@ import {
   type Model,
   type TokenBatch,
 } from './model.js';
+import { Session } from './session.js';
 import { Stack } from './stack.js';
+import type { SessionOptions, TextSession } from './text-session.js';
 import { Ends } from './ends.js';
 
 export interface SourceOptions {
@@ -39,7 +42,7 @@ const ofSource = { sourceLengths: listOfNumbers, sourceMask: someMask, crossMask
 
 /**
  * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
- * configuration's layers, and one table of embeddings. (Vaswani et al. 2017, arXiv 1706.03762.)
+ * configuration's layers, but for what its section `decoder` says, and one table of embeddings. (Vaswani et al. 2017, arXiv 1706.03762.)
  */
 export class EncoderDecoder extends Module implements Model<PairBatch>, LanguageModel {
   readonly ends: Ends;
@@ -49,8 +52,8 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
   constructor(readonly config: ModelConfig) {
     super();
     this.ends = this.child('ends', new Ends(config));
-    this.encoder = this.child('encoder', new Stack(config, { causal: false, cross: false }));
-    this.decoder = this.child('decoder', new Stack(config, { causal: true, cross: true }));
+    this.encoder = this.child('encoder', new Stack(encoderOf(config), { causal: false, cross: false }));
+    this.decoder = this.child('decoder', new Stack(decoderOf(config), { causal: true, cross: true }));
   }
 
   get vocabulary(): number {
@@ -59,6 +62,16 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
 
   get length(): number {
     return this.config.length;
+  }
+
+  /** The layers that go on with a text. */
+  get stack(): Stack {
+    return this.decoder;
+  }
+
+  /** Of the tokens that the decoder is given, with positions from `offset` on. */
+  embed(tokens: Tensor, offset: Offset): Tensor {
+    return this.#embed(this.decoder, tokens, { offset });
   }
 
   /** `[B, S, width]` of a source `[B, S]`. */
@@ -112,11 +125,32 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
   }
 
   #run(stack: Stack, tokens: Tensor, context: Context): Outcome {
+    return scope(() => stack.forward(this.#embed(stack, tokens, { offset: 0, types: context.types }), context));
+  }
+
+  #embed(
+    stack: Stack,
+    tokens: Tensor,
+    { offset, types }: { readonly offset: Offset; readonly types?: Tensor | undefined },
+  ): Tensor {
     commonDevice('model', [tokens]);
     return scope(() => {
-      const rows = stack.positions.embedTokens(tokens, 0);
-      return stack.forward(this.ends.embed(tokens, rows, context.types), context);
+      const rows = stack.positions.embedTokens(tokens, offset);
+      return this.ends.embed(tokens, rows, types, stack === this.decoder ? 'decoder' : 'encoder');
     });
+  }
+
+  /**
+   * Texts that follow sources, one for each row.
+   *
+   * @throws as `Session`; CapabilityError where layers of the decoder share weights.
+   */
+  session(options: SessionOptions): TextSession {
+    const { layers } = this.decoder;
+    if (new Set(layers).size === layers.length) return new Session(this, options);
+    throw new CapabilityError(
+      'session: layers of the decoder share weights, so they have no caches; run it on whole texts.',
+    );
   }
 }
 

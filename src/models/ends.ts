@@ -1,6 +1,6 @@
 import { constantOf, learned } from '../attention/parameters.js';
 import { OptionError, ShapeError } from '../core/errors.js';
-import { checkValues, flag } from '../core/requirements.js';
+import { checkValue, checkValues, flag, oneOf } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { Dropout, Embedding, Linear, Module, type Parameter } from '../nn/index.js';
 import { add, gatherRows, matmul, mul, reshape, tanh } from '../ops/index.js';
@@ -14,10 +14,14 @@ import { likeliest, tokenLoss } from './loss.js';
 import { reductions, type Loss, type LossOptions, type TokenBatch } from './model.js';
 import { Transform, type TransformOptions } from './transform.js';
 
+const halves = oneOf(['encoder', 'decoder']);
+
 /** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
 export class Ends extends Module {
   readonly embedding: Embedding;
   readonly #entry: Entry | undefined;
+  /** Of the second half of an encoder–decoder. */
+  readonly #decoderEntry: Entry | undefined;
   readonly #dropout: Dropout;
   readonly #transform: Transform | undefined;
   readonly #head: Linear | undefined;
@@ -31,6 +35,9 @@ export class Ends extends Module {
     const own = embedding.width ?? width;
     this.embedding = this.child('embedding', new Embedding(vocabulary, own));
     this.#entry = config.embedding && this.child('entry', new Entry(config));
+    if (config.embedding && config.kind === 'encoder-decoder') {
+      this.#decoderEntry = this.child('decoderEntry', new Entry(config));
+    }
     this.#dropout = this.child('dropout', new Dropout(dropout));
     this.#transform = prediction?.transform && this.child('transform', new Transform(width, own, transformOf(config)));
     const given = this.#transform ? own : width;
@@ -42,23 +49,25 @@ export class Ends extends Module {
 
   /**
    * `[B, L, width]` of tokens `[B, L]`, with `rows [L, width]` of positions added, and of `types [B, L]`, where there are some; default
-   * all of type 0.
+   * all of type 0. Of an encoder–decoder, `half` says whose tokens they are.
    */
-  embed(tokens: Tensor, rows: Tensor | undefined, types?: Tensor): Tensor {
+  embed(tokens: Tensor, rows: Tensor | undefined, types?: Tensor, half: 'encoder' | 'decoder' = 'encoder'): Tensor {
+    checkValue('Ends.embed', 'half', half, halves);
+    const entry = half === 'decoder' ? this.#decoderEntry : this.#entry;
     commonDevice('model', [tokens, ...(rows === undefined ? [] : [rows]), ...(types === undefined ? [] : [types])]);
     if (tokens.rank !== 2) throw new ShapeError(`model: tokens must be [B,L]; got ${show(tokens.shape)}.`);
     return scope(() => {
       const plain = this.embedding.forward(tokens);
       const scaled = this.#scale === 1 ? plain : mul(plain, this.#scale);
-      const typed = this.#typed(scaled, types);
+      const typed = this.#typed(scaled, types, entry);
       const placed = rows ? add(typed, rows) : typed;
-      const dropped = this.#dropout.forward(this.#entry?.normalised(placed) ?? placed);
-      return observed(this.path, this.#entry?.projected(dropped) ?? dropped);
+      const dropped = this.#dropout.forward(entry?.normalised(placed) ?? placed);
+      return observed(this.path, entry?.projected(dropped) ?? dropped);
     });
   }
 
-  #typed(rows: Tensor, types: Tensor | undefined): Tensor {
-    if (this.config.embedding?.types !== undefined) return this.#entry!.typed(rows, types);
+  #typed(rows: Tensor, types: Tensor | undefined, entry: Entry | undefined): Tensor {
+    if (this.config.embedding?.types !== undefined) return entry!.typed(rows, types);
     const read = layersOf(this.config).some(({ position }) => 'segments' in position);
     if (types === undefined || read) return rows;
     throw new OptionError('model: has no token types; leave types out, or set embedding.types.');

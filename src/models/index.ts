@@ -11,6 +11,7 @@ export {
 } from './config.js';
 export { layersOf, type LayerConfig } from './config-layers.js';
 export type {
+  DecoderConfig,
   EmbeddingConfig,
   PoolingConfig,
   PredictionConfig,
@@ -46,4 +47,5 @@ export { sample, type SampleOptions } from './sample.js';
 export type { SegmentModel, SegmentSession } from './segment-session.js';
 export { Session, type DecodingModel } from './session.js';
 export type { SessionHeader, SessionState } from './session-state.js';
+export type { SourcesHeader } from './sources.js';
 export type { SessionOptions, TextSession } from './text-session.js';

@@ -127,9 +127,11 @@ export interface ModelConfig {
     /** Rows of a segment, its first ones, that the memory takes; absent: all. */
     readonly reuse?: number;
   };
+  /** What the decoder of an encoder–decoder is, where it is not as the encoder. */
+  readonly decoder?: DecoderConfig;
 }
 
-/** `project(norm(scale·E[token] + T[type] + P[position]))`, of what is given. */
+/** `project(norm(scale·E[token] + T[type] + P[position]))`, of what is given; E is shared by both halves of an encoder–decoder, all else is not. */
 export interface EmbeddingConfig {
   /** Of the tables and the norm; then `width` is made of it by a matrix and a bias. Default: the model's, without a matrix. */
   readonly width?: number;
@@ -154,6 +156,23 @@ export interface PredictionConfig {
   readonly scale?: number;
   readonly softcap?: number;
 }
+
+/** All of a decoder that may differ from its encoder. Both have streams of one width, and one table of embeddings. */
+export type DecoderConfig = Omit<
+  ModelConfig,
+  | 'kind'
+  | 'vocabulary'
+  | 'outputs'
+  | 'width'
+  | 'dropout'
+  | 'tied'
+  | 'embedding'
+  | 'prediction'
+  | 'lossChunk'
+  | 'memory'
+  | 'head'
+  | 'decoder'
+>;
 
 /** What may differ from layer to layer. */
 export type LayerConfig = Pick<ModelConfig, (typeof layerSections)[number]>;

@@ -16,8 +16,7 @@ export interface TokenRule {
  * @throws OptionError for no tokens, more than there is room for, and the first that is none of the vocabulary.
  */
 function nextTokens(who: string, tokens: unknown, { vocabulary, length, maxLength }: TokenRule): Int32Array {
-  const given = lengthOf(tokens);
-  const count = Number.isSafeInteger(given) ? (given as number) : 0;
+  const count = countOf(tokens);
   if (count < 1) {
     throw new OptionError(`${who}: a step takes a list of at least one token.`);
   }
@@ -26,6 +25,13 @@ function nextTokens(who: string, tokens: unknown, { vocabulary, length, maxLengt
       `${who}: ${length} tokens and ${count} more exceed its maxLength of ${maxLength}; make one with more.`,
     );
   }
+  return tokensOf(who, tokens, vocabulary);
+}
+
+/** @throws OptionError for an empty list, and the first that is none of the vocabulary. */
+export function tokensOf(who: string, tokens: unknown, vocabulary: number): Int32Array {
+  const count = countOf(tokens);
+  if (count < 1) throw new OptionError(`${who}: must be a list of at least one token.`);
   const all = new Int32Array(count);
   for (let i = 0; i < count; i++) {
     const token = (tokens as ArrayLike<unknown>)[i];
@@ -38,6 +44,12 @@ function nextTokens(who: string, tokens: unknown, { vocabulary, length, maxLengt
     all[i] = token as number;
   }
   return all;
+}
+
+/** Tokens of a list; 0 of what is none. */
+function countOf(tokens: unknown): number {
+  const given = lengthOf(tokens);
+  return Number.isSafeInteger(given) ? (given as number) : 0;
 }
 
 const lengthOf = (list: unknown): unknown =>

@@ -5,6 +5,7 @@ import type { Module } from '../nn/index.js';
 import { cast, concat, reshape, slice } from '../ops/index.js';
 import { noGradient, scope, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './model-config.js';
+import type { SourcesHeader } from './sources.js';
 
 /**
  * What a session has of its tokens: named tensors, and a header that JSON can hold. They are what a checkpoint keeps:
@@ -25,6 +26,8 @@ export interface SessionHeader {
   readonly lengths: readonly number[];
   /** What each layer's decoder has, its tensors being named `layers.0.…`; of a model with memory, none. */
   readonly layers?: readonly DecoderHeader[];
+  /** What each row of an encoder–decoder reads, its tensors being named `sources.0.…`. */
+  readonly sources?: SourcesHeader;
   /** The shapes of the memory's tensors. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }

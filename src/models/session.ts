@@ -2,13 +2,14 @@ import { Module, type Attention, type Embedding, type Mixer, type Offset } from 
 import type { Decoder } from '../attention/index.js';
 import { checkParts, lengthsBelow } from '../attention/decode/state.js';
 import { CapabilityError, FormatError, OptionError } from '../core/errors.js';
-import { checkValue, checkValues, type Requirement } from '../core/requirements.js';
+import { anything, checkValue, checkValues, type Requirement } from '../core/requirements.js';
 import { cast, reshape, slice } from '../ops/index.js';
 import { commonDevice, noGradient, scope, type Tensor } from '../tensor/index.js';
 import { layerOf } from './config-layers.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
 import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
+import { Sources, type SourceReader } from './sources.js';
 import { Stack } from './stack.js';
 import { sessionOptions, type SessionOptions, type TextSession } from './text-session.js';
 
@@ -18,6 +19,8 @@ export interface DecodingModel extends Module {
   readonly stack: Stack;
   readonly ends: { readonly embedding: Embedding; logits(rows: Tensor): Tensor };
   embed(tokens: Tensor, offset: Offset): Tensor;
+  /** `[B, S, width]` of sources `[B, S]`, of a model whose layers read what an encoder gives. */
+  encode?(source: Tensor): Tensor;
 }
 
 const aModel: Requirement = {
@@ -27,9 +30,18 @@ const aModel: Requirement = {
 
 type Decoders = ReadonlyMap<Attention, Decoder>;
 
+/** What a session has of its texts. */
+interface State {
+  readonly decoders: Decoders;
+  readonly lengths: readonly number[];
+  readonly sources: Sources | undefined;
+}
+
 /**
  * Texts that a decoder goes on with, token by token: caches for each layer, allocated once. What `step` gives equals `logits` of the
  * whole text at its last token, up to rounding, where the cache keeps all that the mechanism sees.
+ *
+ * Of an encoder–decoder each row follows a source, which is encoded once: what each layer reads of it is kept, once for all rows of that source.
  *
  * Rows are not padded: prompts of different lengths go through the layers apart, tokens of all rows together, and attention runs
  * over each row's own cache.
@@ -41,14 +53,19 @@ export class Session implements TextSession {
   readonly #model: DecodingModel;
   readonly #options: SessionOptions;
   #decoders: Decoders;
+  /** Absent where the model reads none, or they are yet to be imported. */
+  #sources: Sources | undefined;
   #lengths: readonly number[];
   #disposed = false;
 
   constructor(model: DecodingModel, options: SessionOptions) {
     checkValue('session', 'model', model, aModel);
-    checkValues('session', options, sessionOptions);
-    const { rows = 1, maxLength } = options;
-    const { kind } = model.config;
+    checkValues('session', options, { ...sessionOptions, sources: anything });
+    const { rows = 1, maxLength, sources, ...rest } = options;
+    const { kind } = model.stack.config;
+    if (sources !== undefined && model.encode === undefined) {
+      throw new OptionError('session: sources are for an encoder–decoder; this model reads none.');
+    }
     for (const attention of attentionsOf(model)) {
       const method = attention.positions?.method;
       if (kind !== 'decoder' || method === 'transformer-xl') {
@@ -60,12 +77,13 @@ export class Session implements TextSession {
       if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${maxLength}.`);
     }
     this.#model = model;
-    this.#options = { ...options, rows };
+    this.#options = { ...rest, maxLength, rows };
     this.#lengths = new Array<number>(rows).fill(0);
     this.#decoders = this.#makeDecoders();
     for (const [{ heads, kvHeads, headDim }, decoder] of this.#decoders) {
       decoder.expect({ B: rows, H: heads, G: kvHeads, D: headDim, E: headDim });
     }
+    if (sources !== undefined) this.#sources = Sources.read(model as SourceReader, crossOf(model), { sources, rows });
   }
 
   get rows(): number {
@@ -82,7 +100,12 @@ export class Session implements TextSession {
 
   step(tokens: ArrayLike<number> | readonly ArrayLike<number>[]): Tensor {
     this.#refuseGone();
-    const { ends, config } = this.#model;
+    const { ends, config, encode } = this.#model;
+    if (encode && this.#sources === undefined) {
+      throw new OptionError(
+        'session: this model follows a source; open the session with sources, a list of tokens for each row.',
+      );
+    }
     const { vocabulary } = config;
     const before = this.#lengths;
     const { maxLength } = this.#options;
@@ -117,10 +140,8 @@ export class Session implements TextSession {
     try {
       for (const [attention, decoder] of this.#decoders) forked.set(attention, decoder.fork(rows));
       const other = new Session(this.#model, { ...this.#options, rows: rows.length });
-      other.#become(
-        forked,
-        rows.map((row) => this.#lengths[row]!),
-      );
+      const lengths = rows.map((row) => this.#lengths[row]!);
+      other.#become({ decoders: forked, lengths, sources: this.#sources?.fork(rows) });
       return other;
     } catch (error) {
       for (const decoder of forked.values()) decoder.dispose();
@@ -146,8 +167,16 @@ export class Session implements TextSession {
       const tensors = layers.flatMap((layer, i) =>
         [...layer.tensors].map(([name, x]) => [`layers.${i}.${name}`, x] as const),
       );
-      const rest = { lengths: this.#lengths, layers: layers.map(({ header }) => header) };
-      return { header: headerOf({ config: this.#model.config, weights }, rest), tensors: new Map(tensors) };
+      const sources = this.#sources?.export();
+      const rest = {
+        lengths: this.#lengths,
+        layers: layers.map(({ header }) => header),
+        ...(sources && { sources: sources.header }),
+      };
+      return {
+        header: headerOf({ config: this.#model.config, weights }, rest),
+        tensors: new Map([...tensors, ...(sources?.tensors ?? [])]),
+      };
     });
   }
 
@@ -158,8 +187,10 @@ export class Session implements TextSession {
     commonDevice('session: import', [this.#model.ends.embedding.weight.value, ...tensors.values()]);
     const weights = await markOf(this.#model);
     this.#refuseGone();
-    const { layers = [], lengths } = checkSession(header, { config: this.#model.config, weights }, this.rows);
+    const saved = checkSession(header, { config: this.#model.config, weights }, this.rows);
+    const { layers = [], lengths } = saved;
     const decoders = this.#makeDecoders();
+    let sources: Sources | undefined;
     if (layers.length !== decoders.size) {
       throw new FormatError(`session: import: the state has ${layers.length} layers and the model ${decoders.size}.`);
     }
@@ -172,11 +203,14 @@ export class Session implements TextSession {
           tensors: new Map(own.map(([name, x]) => [name.slice(prefix.length), x])),
         });
       });
+      if (this.#model.encode) {
+        sources = Sources.import(crossOf(this.#model), this.rows, { header: saved.sources, tensors });
+      }
     } catch (error) {
       for (const decoder of decoders.values()) decoder.dispose();
       throw error;
     }
-    this.#become(decoders, lengths);
+    this.#become({ decoders, lengths, sources });
   }
 
   /** Forgets the texts and keeps the memory. */
@@ -187,6 +221,7 @@ export class Session implements TextSession {
 
   dispose(): void {
     for (const decoder of this.#decoders.values()) decoder.dispose();
+    this.#sources?.dispose();
     this.#disposed = true;
   }
 
@@ -203,10 +238,12 @@ export class Session implements TextSession {
     );
   }
 
-  #become(decoders: Decoders, lengths: readonly number[]): void {
+  #become({ decoders, lengths, sources }: State): void {
     for (const decoder of this.#decoders.values()) decoder.dispose();
+    this.#sources?.dispose();
     this.#decoders = decoders;
     this.#lengths = lengths;
+    this.#sources = sources;
   }
 
   /** What the layers give for the last of the next tokens of some rows, as many for each, `[rows, 1, width]`. */
@@ -228,6 +265,7 @@ export class Session implements TextSession {
     const offset = offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets;
     const attend = (mixer: Mixer, stream: Tensor): Tensor => {
       const attention = mixer as Attention;
+      if (!this.#decoders.has(attention)) return this.#sources!.attend(attention, stream, rows);
       const { q, k, v, inputs } = attention.project(stream, { offset });
       const { out, logsumexp } = this.#decoders.get(attention)!.step(q, k, v, { inputs, rows });
       return attention.combine(out, logsumexp);
@@ -238,8 +276,12 @@ export class Session implements TextSession {
   }
 }
 
+/** What reads an encoder, of all layers. */
+const crossOf = ({ stack }: DecodingModel): Attention[] =>
+  stack.layers.map(({ cross }) => cross).filter((cross) => cross !== undefined);
+
 /** The mixers of all layers. @throws CapabilityError for one that is not an attention. */
-const attentionsOf = ({ stack, config }: DecodingModel): Attention[] =>
+const attentionsOf = ({ stack }: DecodingModel): Attention[] =>
   stack.layers.map(({ attention, mixer }, layer) => {
     if (attention?.convolves) {
       throw new CapabilityError(
@@ -248,7 +290,7 @@ const attentionsOf = ({ stack, config }: DecodingModel): Attention[] =>
       );
     }
     if (attention) return attention;
-    const name = layerOf(config, layer).mixer?.name ?? mixer.path;
+    const name = layerOf(stack.config, layer).mixer?.name ?? mixer.path;
     throw new CapabilityError(
       `session: mixer ${name} of layer ${layer} does not decode step by step; run it on the whole sequence.`,
     );

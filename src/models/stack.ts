@@ -278,7 +278,8 @@ function partsOf(
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
   const { kind: norm, place: normPlace, ...ofNorm } = layer.norm;
-  const { queryKeyNorm, ...scoring } = layer.attention ?? {};
+  const { queryKeyNorm, ...scores } = layer.attention ?? {};
+  const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
   const attention = (): Attention =>
     new Attention(width, {
       ...common,
@@ -290,12 +291,17 @@ function partsOf(
       ...(pooling && { pooling }),
       ...(projection && { projection }),
       ...scoring,
-      ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }),
     });
   return {
     mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),
     ...(cross && {
-      cross: new Attention(width, { ...common, causal: false, mechanism: mechanism('flash'), separate: true }),
+      cross: new Attention(width, {
+        ...common,
+        causal: false,
+        mechanism: mechanism('flash'),
+        separate: true,
+        ...scoring,
+      }),
     }),
     feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
     residual: { norm, normPlace, ...ofNorm, dropout, parallel: layer.residual.parallel },

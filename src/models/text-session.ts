@@ -12,6 +12,8 @@ export interface SessionOptions {
   readonly cache?: CacheKind;
   readonly window?: number;
   readonly sinks?: number;
+  /** Of an encoder–decoder: the tokens of what each row's text follows. They are encoded when the session is opened. */
+  readonly sources?: readonly ArrayLike<number>[];
 }
 
 /** As many as a tensor has. */

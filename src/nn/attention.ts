@@ -15,7 +15,7 @@ import {
   wholeFrom,
 } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { reshape, splitHeads, transpose } from '../ops/index.js';
+import { reshape, split, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
 import type { BothSidesParameters } from '../positions/both-sides.js';
 import { softcap, type Score } from '../scores/index.js';
@@ -278,6 +278,37 @@ export class Attention extends Module implements Mixer {
         inputs: Object.fromEntries(inputs) as Record<string, Tensor>,
       };
     });
+  }
+
+  /** Queries `[B, H, L, D]` alone, of an attention to other rows whose `keys` are kept. */
+  queries(x: Tensor): Tensor {
+    const query = this.#apart('queries', x);
+    return scope(() => {
+      const rows = query.forward(x);
+      return this.#norms?.queries(rows) ?? splitHeads(rows, [this.heads])[0]!;
+    });
+  }
+
+  /** Keys and values `[B, G, S, D]` alone of the rows `[B, S, features]` that it attends to. */
+  keys(source: Tensor): Pick<Projected, 'k' | 'v'> {
+    this.#apart('keys', source);
+    return scope(() => {
+      const { kvHeads, headDim } = this;
+      const rows = this.#projection.forward(source);
+      const [k, v] = split(rows, [kvHeads * headDim, kvHeads * headDim], { axis: 2 }) as [Tensor, Tensor];
+      return { k: this.#norms?.keys(k) ?? splitHeads(k, [kvHeads])[0]!, v: splitHeads(v, [kvHeads])[0]! };
+    });
+  }
+
+  #apart(what: string, x: Tensor): Linear {
+    commonDevice('Attention', [x]);
+    if (x.rank !== 3 || x.shape[2] !== this.features) {
+      throw new ShapeError(`Attention ${this.path}: ${what}: takes [B,L,${this.features}]; got ${show(x.shape)}.`);
+    }
+    if (this.#query && !this.positions && this.#further.length === 0) return this.#query;
+    throw new OptionError(
+      `Attention ${this.path}: ${what}: is for attention to other rows, without positions: made with { separate: true }.`,
+    );
   }
 
   /**

@@ -167,7 +167,9 @@ export class Block extends Module {
     return context.attend?.(this.mixer, rows) ?? this.mixer.forward(rows, { ...branchContext(context), stream });
   }
 
-  #cross(rows: Tensor, { encoded, encodedLengths: lengths, encodedMask: mask, state, losses }: Context): Outcome {
+  #cross(rows: Tensor, context: Context): Tensor | Outcome {
+    const { attend, encoded, encodedLengths: lengths, encodedMask: mask, state, losses } = context;
+    if (attend) return attend(this.cross!, rows);
     if (encoded === undefined) throw new OptionError(`Block ${this.path}: takes the encoder's output; got none.`);
     return this.cross!.forward(rows, { source: cast(encoded, rows.dtype), lengths, mask, state, losses });
   }

@@ -42,7 +42,7 @@ export interface BranchContext {
 export interface Context extends BranchContext {
   /** How what is inside a branch is stored; the stream between the layers stays f32. Default `'f32'`. */
   readonly precision?: FloatDtype | undefined;
-  /** What is computed in place of `mixer.forward(rows, context)`, such as a step with a cache. */
+  /** What is computed in place of `mixer.forward(rows, context)`, such as a step with a cache; so for attention to an encoder. */
   readonly attend?: ((mixer: Mixer, rows: Tensor) => Tensor | Outcome) | undefined;
   /** An encoder's output, `[B, S, features]`, and its real rows. */
   readonly encoded?: Tensor | undefined;

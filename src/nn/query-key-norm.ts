@@ -1,6 +1,6 @@
 import { anything, checkValues, oneOf } from '../core/requirements.js';
 import { split, splitHeads } from '../ops/index.js';
-import type { Tensor } from '../tensor/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { LayerNorm, RmsNorm } from './norm.js';
 import { normOf, type NormKind, type NormParts } from './residual.js';
@@ -71,8 +71,22 @@ export class QueryKeyNorm extends Module {
         ? [queries, ...split(projected, [keys, keys], { axis: 2 })]
         : split(projected, [heads * headDim, keys, keys], { axis: 2 })
     ) as [Tensor, Tensor, Tensor];
-    const as = (rows: Tensor, count: number): Tensor => splitHeads(rows, [count])[0]!;
-    return [as(this.query.forward(q), heads), as(this.key.forward(k), kvHeads), as(v, kvHeads)];
+    return [this.queries(q), this.keys(k), splitHeads(v, [kvHeads])[0]!];
+  }
+
+  /** `q` of queries `[B, L, H·D]` alone. */
+  queries(rows: Tensor): Tensor {
+    return this.#normalised(this.query, rows, this.sizes.heads);
+  }
+
+  /** `k` of keys `[B, S, G·D]` alone. */
+  keys(rows: Tensor): Tensor {
+    return this.#normalised(this.key, rows, this.sizes.kvHeads);
+  }
+
+  #normalised(norm: LayerNorm | RmsNorm, rows: Tensor, count: number): Tensor {
+    const heads = (x: Tensor): Tensor => splitHeads(x, [count])[0]!;
+    return scope(() => (this.over === 'heads' ? norm.forward(heads(rows)) : heads(norm.forward(rows))));
   }
 }
 

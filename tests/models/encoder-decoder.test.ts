@@ -6,12 +6,10 @@ import { createModel, EncoderDecoder, readConfig } from '../../src/models/index.
 import { disposeAll, gradients, noGradient, scope, type Tensor } from '../../src/tensor/index.js';
 import { centred } from '../attention/centred.js';
 import { fill } from '../nn/check.js';
-import { affine } from '../nn/formulas.js';
-import type { Matrix } from '../oracles/graph.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { checkModel, exactly, parametersOf, tokensOf } from './check.js';
-import { ModelOracle, type Parameter } from './oracle.js';
+import { decoderBehind } from './cross-oracle.js';
 
 const source = [2, 7, 1, 8, 2, 8, 1];
 const tokens = [3, 1, 4, 1, 5];
@@ -26,39 +24,6 @@ const base = {
   feedForward: { hidden: 10 },
 };
 
-/** A decoder whose layers also read what an encoder gave: its keys and values have no positions and no order. */
-class CrossOracle extends ModelOracle {
-  constructor(
-    g: ModelOracle['g'],
-    config: ModelOracle['config'],
-    parameter: Parameter,
-    readonly encoded: Matrix,
-  ) {
-    super(g, config, parameter, 'decoder', true);
-  }
-
-  override layers(x: Matrix): Matrix {
-    let rows = x;
-    for (let layer = 0; layer < this.config.layers; layer++) {
-      const norm = (of: string): string => `${this.at(layer)}.${of}Residual.norm`;
-      rows = this.residual(norm('attention'), rows, (y) => this.attention(layer, y));
-      rows = this.residual(norm('cross'), rows, (y) => this.#cross(layer, y));
-      rows = this.residual(norm('feedForward'), rows, (y) => this.feedForward(layer, y));
-    }
-    return rows;
-  }
-
-  #cross(layer: number, x: Matrix): Matrix {
-    const { g, config } = this;
-    const name = `${this.at(layer)}.cross`;
-    const outs = this.projected(name, x, this.encoded).map(([q, k, v]) =>
-      g.matmul(g.softmax(g.scale(g.matmulT(q, k), 1 / Math.sqrt(config.headDim))), v),
-    );
-    const bias = config.bias ? this.parameter(`${name}.out.bias`) : undefined;
-    return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias);
-  }
-}
-
 const models: readonly (readonly [name: string, config: Record<string, unknown>])[] = [
   ['rope', {}],
   [
@@ -72,6 +37,23 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
   ],
   ['t5, grouped heads, another head than the table', { position: 't5', kvHeads: 1, tied: false }],
   ['learned, computed again', { position: 'learned', residual: 'checkpointed' }],
+  [
+    'a decoder of its own',
+    {
+      position: 'learned',
+      bias: true,
+      pattern: [{ mechanism: { name: 'sliding-window', options: { radius: 1 } } }, {}],
+      decoder: {
+        layers: 1,
+        length: 5,
+        heads: 1,
+        headDim: 4,
+        mechanism: 'flash',
+        norm: { place: 'post' },
+        feedForward: { hidden: 6, gated: true, activation: 'silu' },
+      },
+    },
+  ],
 ];
 
 const modelOf = (own: Record<string, unknown> = {}): EncoderDecoder =>
@@ -96,8 +78,7 @@ onEveryDevice((on) => {
             return [model.loss({ source: from, tokens: to, targets: of }).loss];
           },
           oracle: (g, parameter) => {
-            const encoded = new ModelOracle(g, model.config, parameter, 'encoder', false).hidden(source);
-            return [new CrossOracle(g, model.config, parameter, encoded).loss(tokens, targets)];
+            return [decoderBehind(g, model.config, parameter, source).loss(tokens, targets)];
           },
         });
         model.dispose();
@@ -122,8 +103,7 @@ onEveryDevice((on) => {
             [source, tokens],
             [short, targets],
           ].map(([from, to]) => {
-            const encoded = new ModelOracle(g, model.config, parameter, 'encoder', false).hidden(from!);
-            const decoder = new CrossOracle(g, model.config, parameter, encoded);
+            const decoder = decoderBehind(g, model.config, parameter, from!);
             return decoder.logitsAt(decoder.hidden(to!));
           });
           return g.concatRows(rows);

@@ -71,8 +71,12 @@ export function putRows(
 export type RoomSizes = Pick<AttentionShape, 'B' | 'G' | 'D' | 'E'>;
 
 /** Room for `capacity` rows of every head, `[B, G, capacity, columns]`; belongs to the current scope. */
-export const roomFor = (device: Device, { B, G }: RoomSizes, columns: number, capacity: number): Tensor =>
-  empty([B, G, capacity, columns], 'f32', device, 'cache');
+export const roomFor = (
+  device: Device,
+  { B, G }: Pick<RoomSizes, 'B' | 'G'>,
+  columns: number,
+  capacity: number,
+): Tensor => empty([B, G, capacity, columns], 'f32', device, 'cache');
 
 /** Room for keys and values, taken once. Remembers whether values that came in were NaN or Inf. */
 export class Room implements Rows {

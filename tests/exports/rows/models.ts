@@ -122,6 +122,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     options({ tokens, targets: indices([1], [1]), lengths, types: absent }, ['tokens', 'targets']),
     options({ reduction, precision, predictions: flag() }),
   ),
+  'EncoderDecoder.embed': ofBoth('embed', tokens, whole(0)),
   'EncoderDecoder.encode': ofBoth('encode', tokens, context),
   'EncoderDecoder.decode': ofBoth(
     'decode',
@@ -174,7 +175,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'XlNet.logits': ofXlNet('logits', tokens, segment),
   'XlNet.loss': ofXlNet('loss', options({ ...pair, places, types: absent }, ['tokens', 'targets']), ofRecurrent),
   Ends: make(value(decoder)),
-  'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4)), optional(absent)),
+  'Ends.embed': ofEnds('embed', tokens, optional(floats(4, 4)), optional(absent), optional(word('encoder', 'decoder'))),
   'Ends.logits': ofEnds('logits', x),
   'Ends.loss': ofEnds(
     'loss',

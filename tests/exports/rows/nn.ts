@@ -159,6 +159,7 @@ class Part extends Module {}
 const ofLinear = ofModule(() => new Linear(4, 2));
 const ofEmbedding = ofModule(() => new Embedding(8, 4));
 const ofAttention = ofModule(() => new Attention(4, attention));
+const ofCross = ofModule(() => new Attention(4, { ...attention, separate: true }));
 const parts = () => ({ mixer: new Attention(4, attention), feedForward: new DenseFeedForward(4, 8), residual });
 const ofBlock = ofModule(() => new Block(4, parts()));
 const ofResidual = ofModule(() => new Residual(4, residual));
@@ -214,6 +215,8 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   Attention: make(positive(4), attentionOptions),
   'Attention.forward': ofAttention('forward', x, branch),
   'Attention.project': ofAttention('project', x, options(over)),
+  'Attention.queries': ofCross('queries', x),
+  'Attention.keys': ofCross('keys', x),
   'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2), optional(floats(1, 2, 3))),
   'Attention.callOptions': ofAttention('callOptions'),
   Block: make(

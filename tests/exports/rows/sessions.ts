@@ -1,5 +1,6 @@
 import { Tensor } from '../../../src/index.js';
 import {
+  EncoderDecoder,
   readConfig,
   Transformer,
   TransformerXl,
@@ -29,8 +30,9 @@ import type { Row } from '../row.js';
 
 const sizes = { vocabulary: 8, length: 4, layers: 1, width: 4, heads: 2, feedForward: { hidden: 4 } };
 const decoder = (): Transformer => new Transformer(readConfig(sizes));
+const both = (): EncoderDecoder => new EncoderDecoder(readConfig({ ...sizes, kind: 'encoder-decoder' }));
 const recurrent = (): TransformerXl => new TransformerXl(readConfig({ ...sizes, kind: 'transformer-xl' }));
-type Model = Transformer | TransformerXl;
+type Model = Transformer | TransformerXl | EncoderDecoder;
 
 /** In place of what each call makes. */
 const [aModel, aSession, aHeader, theTensors] = [
@@ -74,7 +76,7 @@ const own = { maxLength: positive(8), rows: positive(2) };
 const none = value(undefined);
 const given = (of: Kind): Kind => ({ ...of, valid: () => undefined });
 const cached = options(
-  { ...own, cache: word('fixed', 'ring', 'sink'), window: given(positive()), sinks: given(positive()) },
+  { ...own, cache: word('fixed', 'ring', 'sink'), window: given(positive()), sinks: given(positive()), sources: none },
   ['maxLength'],
 );
 const memory = options({ ...own, cache: none, window: none, sinks: none }, ['maxLength']);
@@ -140,6 +142,10 @@ export const sessions: Readonly<Record<string, Row>> = {
   'Transformer.session': {
     signature: [cached],
     call: (_, [how], world) => withModel(decoder, world, (model) => closed(model.session(how as never))),
+  },
+  'EncoderDecoder.session': {
+    signature: [options({ ...cached.options, sources: list(numbers([1])) }, ['maxLength'])],
+    call: (_, [how], world) => withModel(both, world, (model) => closed(model.session(how as never))),
   },
   'TransformerXl.session': {
     signature: [memory],
