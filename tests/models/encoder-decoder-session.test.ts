@@ -1,11 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { FormatError, OptionError } from '../../src/core/errors.js';
-import { createModel, generateRows, openSession, readConfig, type TextSession } from '../../src/models/index.js';
-import { disposeAll, liveTensors } from '../../src/tensor/index.js';
+import {
+  createModel,
+  generateRows,
+  openSession,
+  readConfig,
+  type EncoderDecoder,
+  type TextSession,
+} from '../../src/models/index.js';
+import { disposeAll, liveTensors, noGradient, scope } from '../../src/tensor/index.js';
 import { fill } from '../nn/check.js';
-import { expectClose, expectSameBits } from '../support/compare.js';
+import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
-import { exactly, parametersOf } from './check.js';
+import { exactly, parametersOf, tokensOf } from './check.js';
 import { decoderBehind } from './cross-oracle.js';
 
 const vocabulary = 11;
@@ -169,6 +176,25 @@ onEveryDevice((on) => {
       refused(() => openSession(decoder, { maxLength, sources: [[1]] }), 'sources are for an encoder–decoder');
       decoder.dispose();
       model.dispose();
+    });
+
+    test('norms of queries and keys, and sinks, are those of the whole pass', async () => {
+      const { model } = modelOf({ attention: { scale: 1, queryKeyNorm: 'all', sinks: true, softcap: 3 } });
+      const session = openSession(model, { maxLength, rows: 2, sources: [sources[0]!, sources[0]!] });
+      const got = await numbersOf(session, [texts[0]!, texts[1]!]);
+      const logits = noGradient(() =>
+        scope(() =>
+          (model as EncoderDecoder).logits(
+            tokensOf(on.device, [...sources[0]!, ...sources[0]!], 2),
+            tokensOf(on.device, [...texts[0]!, ...texts[1]!], 2),
+          ),
+        ),
+      );
+      const whole = (await logits.data()) as Float32Array;
+      const last = [6, 13].flatMap((row) => [...rowOf(whole, row)]);
+      // two ways to sum the same numbers
+      expectClose('last tokens', got, last, { budget: 64 * budgetOf(last) });
+      for (const one of [session, logits, model]) one.dispose();
     });
 
     test('generates rows of several sources', async () => {
