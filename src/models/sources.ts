@@ -3,14 +3,18 @@ import type { ForwardResult } from '../attention/definition.js';
 import { isPlainObject } from '../core/describe.js';
 import { FormatError, OptionError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
-import type { Attention } from '../nn/index.js';
+import type { Attention, Embedding } from '../nn/index.js';
 import { gather, reshape, transpose } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, share, tensor, type Tensor } from '../tensor/index.js';
+import type { ModelConfig } from './model-config.js';
 import { inOrder, rowsBy, tokensBetween, tokensOf } from './next-tokens.js';
-import type { DecodingModel } from './session.js';
 
 /** What encodes sources. */
-export type SourceReader = Pick<DecodingModel, 'config' | 'ends'> & Required<Pick<DecodingModel, 'encode'>>;
+export interface SourceReader {
+  readonly config: Pick<ModelConfig, 'vocabulary'>;
+  readonly ends: { readonly embedding: Embedding };
+  encode(source: Tensor): Tensor;
+}
 
 /** What each layer reads of some sources of one length, `[sources, G, S, D]`. */
 type Kept = readonly { readonly k: Tensor; readonly v: Tensor }[];
