@@ -10,6 +10,7 @@ import { checkBranch, type BranchContext, type FeedForward } from '../../layer.j
 import { Linear } from '../../linear.js';
 import { Module } from '../../module.js';
 import { RmsNorm } from '../../norm.js';
+import { observed } from '../../observe.js';
 import type { Outcome } from '../../outcome.js';
 import type { Parameter } from '../../parameter.js';
 import { stepSeed } from '../../step-seed.js';
@@ -17,7 +18,7 @@ import { storedAs } from '../../stored.js';
 import type { FeedForwardSizes } from '../define.js';
 import { DenseFeedForward } from '../dense.js';
 import { Groups, type GroupOptions } from './groups.js';
-import { route, type Order, type RoutePolicy } from './route.js';
+import { route, type Order, type Route, type RoutePolicy } from './route.js';
 import { lossesOf, statisticsOf, type RouterLosses } from './says.js';
 
 /** Tokens that an expert takes, as a multiple of its even share. */
@@ -100,6 +101,7 @@ export class Experts extends Module implements FeedForward {
       const rows = groups.rows(before ? this.#denseNorm!.forward(add(clean, before)) : clean);
       const logits = this.#logits(rows, groups);
       const routed = route(logits, groups, this.#policy(), stepSeed(this, 'route'));
+      this.#show(logits, routed);
       const mixed = weighRows(routed.weights, this.#through(rows, routed.order), routed.order.places, {
         sparse: false,
       });
@@ -113,6 +115,11 @@ export class Experts extends Module implements FeedForward {
         }),
       };
     });
+  }
+
+  /** What it decided, to whoever is observing: logits, the experts of each token, their weights, and how many chose an expert. */
+  #show(logits: Tensor, { indices, weights, chosen }: Route): void {
+    for (const [name, x] of Object.entries({ logits, indices, weights, chosen })) observed(`${this.path}.router.${name}`, x);
   }
 
   /** `[G, S, E]`, f32 whatever the rows are stored as. */

@@ -43,6 +43,8 @@ export type LaterPolicy = (typeof laterPolicies)[number];
 export interface Route {
   /** `[G, S, E]` */
   readonly probabilities: Tensor;
+  /** The experts of each token, `[G, S, k]`. */
+  readonly indices: Tensor;
   /** Of each choice, 0 where it was dropped, `[G·S, k]`. */
   readonly weights: Tensor;
   /** Tokens that chose an expert first, and at all, whether or not there was room: `[G, E]`. */
@@ -77,7 +79,7 @@ export function route(logits: Tensor, groups: Groups, policy: RoutePolicy, train
     return [own, found.kept, found.first, found.chosen, found.taken, ...orderOf(own, found.kept, E)];
   }) as unknown as readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
   const weights = reshape(mul(gatesOf(probabilities, indices, policy), kept), [G * S, k]);
-  return { probabilities, weights, first, chosen, taken, order: { tokens, places, ends } };
+  return { probabilities, indices, weights, first, chosen, taken, order: { tokens, places, ends } };
 }
 
 /** What the output of each chosen expert is multiplied by, before any is dropped: `[G, S, k]`. */

@@ -1,0 +1,62 @@
+import { counts, count, yes } from '../fields.js';
+import { gatedRules, layersByType, llamaLike, ours } from '../llama-like.js';
+import { activationOf } from '../activations.js';
+import { linear } from '../projections.js';
+import { runExperts } from '../routers.js';
+import { gatedExperts } from './olmoe.js';
+import { qwenTypes, qwenWindows } from './qwen2.js';
+
+/** Experts beside a layer that all tokens go through, times a gate of each token; some layers may be dense. */
+export const qwen2Moe = llamaLike({
+  modelType: 'qwen2_moe',
+  title: 'Qwen2-MoE',
+  paper: { authors: 'Yang et al.', title: 'Qwen2 Technical Report', year: 2024, arxiv: '2407.10671' },
+  stem: 'Qwen2Moe',
+  fields: {
+    ...qwenWindows,
+    qkv_bias: yes(true),
+    decoder_sparse_step: count(1),
+    mlp_only_layers: counts([]),
+    moe_intermediate_size: count(1408),
+    shared_expert_intermediate_size: count(5632),
+    num_experts: count(60),
+    num_experts_per_tok: count(4),
+    norm_topk_prob: yes(false),
+  },
+  config: (theirs) => {
+    const { decoder_sparse_step: step, mlp_only_layers: dense } = theirs;
+    const experts = {
+      name: 'mixtral',
+      hidden: theirs.moe_intermediate_size,
+      options: {
+        experts: theirs.num_experts,
+        active: theirs.num_experts_per_tok,
+        renormalise: theirs.norm_topk_prob,
+        shared: theirs.shared_expert_intermediate_size,
+        sharedGate: true,
+      },
+    };
+    const plain = {
+      hidden: theirs.intermediate_size,
+      activation: activationOf(theirs.hidden_act),
+      gated: true,
+    };
+    return {
+      bias: theirs.qkv_bias ? 'qkv' : false,
+      ...layersByType(qwenTypes(theirs), theirs.sliding_window, (_, i) => ({
+        feedForward: !dense.includes(i) && (i + 1) % step === 0 ? experts : plain,
+      })),
+    };
+  },
+  map: ({ num_experts: experts, hidden_size: width, moe_intermediate_size: hidden }) => ({
+    feedForward: (layer) => [
+      ...gatedExperts(layer, { experts, width, hidden }),
+      ...['gate', 'up', 'down'].flatMap((name) =>
+        linear(`${layer}.mlp.shared_expert.${name}_proj`, `${ours}.feedForward.shared.${name}`).slice(0, 1),
+      ),
+      ...linear(`${layer}.mlp.shared_expert_gate`, `${ours}.feedForward.sharedGate`).slice(0, 1),
+      ...gatedRules(layer),
+    ],
+  }),
+  run: runExperts,
+});
