@@ -64,6 +64,13 @@ export const classesOf = (stem: string): Readonly<Record<string, ClassDefinition
   [`${stem}Model`]: { task: 'base' },
 });
 
+/** A gated layer, as JSON. */
+export const gatedOf = (theirs: Pick<LlamaTheirs, 'intermediate_size' | 'hidden_act'>): object => ({
+  hidden: theirs.intermediate_size,
+  activation: activationOf(theirs.hidden_act),
+  gated: true,
+});
+
 /** What a decoder with Llama's fields is, as JSON; a family's own keys stand beside it. */
 export const llamaConfig = (
   theirs: LlamaTheirs,
@@ -82,7 +89,7 @@ export const llamaConfig = (
     headDim,
     tied: tiedIn(theirs, cls),
     position: ropeOf(theirs, { headDim, ...usual }),
-    feedForward: { hidden: theirs.intermediate_size, activation: activationOf(theirs.hidden_act), gated: true },
+    feedForward: gatedOf(theirs),
     norm: { kind: 'rms', epsilon: theirs.rms_norm_eps },
   };
 };

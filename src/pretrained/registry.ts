@@ -2,9 +2,43 @@ import { CapabilityError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
 import type { Family } from './family.js';
 import { gpt2 } from './families/gpt2.js';
+import { bloom } from './families/bloom.js';
+import { falcon } from './families/falcon.js';
+import { gemma2 } from './families/gemma2.js';
+import { gemma3 } from './families/gemma3.js';
+import { gptNeo } from './families/gpt-neo.js';
+import { gptNeox } from './families/gpt-neox.js';
+import { llama } from './families/llama.js';
+import { mistral } from './families/mistral.js';
+import { mixtral } from './families/mixtral.js';
+import { mpt } from './families/mpt.js';
+import { olmo2 } from './families/olmo2.js';
+import { olmoe } from './families/olmoe.js';
+import { phi3 } from './families/phi3.js';
+import { qwen2 } from './families/qwen2.js';
+import { qwen2Moe } from './families/qwen2-moe.js';
+import { qwen3 } from './families/qwen3.js';
 
 /** All families, in the order of the README's table. */
-export const families: readonly Family[] = [gpt2];
+export const families: readonly Family[] = [
+  gpt2,
+  gptNeo,
+  gptNeox,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma2,
+  gemma3,
+  phi3,
+  olmo2,
+  bloom,
+  mpt,
+  falcon,
+  mixtral,
+  olmoe,
+  qwen2Moe,
+];
 
 /** The family of a `model_type`. @throws CapabilityError for one that is not here, with the nearest. */
 export function familyOf(who: string, modelType: unknown): Family {

@@ -1,5 +1,5 @@
 import { yes } from '../fields.js';
-import { llamaConfig, llamaLike } from '../llama-like.js';
+import { gatedOf, llamaLike } from '../llama-like.js';
 
 export const llama = llamaLike({
   modelType: 'llama',
@@ -12,5 +12,8 @@ export const llama = llamaLike({
   },
   stem: 'Llama',
   fields: { attention_bias: yes(false), mlp_bias: yes(false) },
-  config: ({ attention_bias: bias, mlp_bias }) => ({ bias, ...(mlp_bias && { feedForward: { bias: true } }) }),
+  config: (theirs) => ({
+    bias: theirs.attention_bias,
+    feedForward: { ...gatedOf(theirs), ...(theirs.mlp_bias && { bias: true }) },
+  }),
 });

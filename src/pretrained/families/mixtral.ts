@@ -1,6 +1,6 @@
 import { transposed } from '../../nn/index.js';
 import { count, real } from '../fields.js';
-import { llamaLike, ours, windowFields } from '../llama-like.js';
+import { gatedOf, llamaLike, ours, windowFields } from '../llama-like.js';
 import { expertsRule, runExperts } from '../routers.js';
 import { seen } from '../windows.js';
 
@@ -20,7 +20,7 @@ export const mixtral = llamaLike({
     ...seen(theirs.sliding_window),
     feedForward: {
       name: 'mixtral',
-      hidden: theirs.intermediate_size,
+      ...gatedOf(theirs),
       options: { experts: theirs.num_local_experts, active: theirs.num_experts_per_tok },
     },
   }),

@@ -1,6 +1,6 @@
 import { transposed, type WeightRule } from '../../nn/index.js';
 import { count, only, real, yes } from '../fields.js';
-import { llamaLike, noBias, ours } from '../llama-like.js';
+import { gatedOf, llamaLike, noBias, ours } from '../llama-like.js';
 import { expertsRule, runExperts } from '../routers.js';
 
 /** The router and its experts, as OLMoE and Qwen call them. */
@@ -44,7 +44,7 @@ export const olmoe = llamaLike({
     attention: { queryKeyNorm: 'all' },
     feedForward: {
       name: 'mixtral',
-      hidden: theirs.intermediate_size,
+      ...gatedOf(theirs),
       options: {
         experts: theirs.num_experts,
         active: theirs.num_experts_per_tok,

@@ -1,6 +1,5 @@
 import { counts, count, yes } from '../fields.js';
-import { gatedRules, layersByType, llamaLike, ours } from '../llama-like.js';
-import { activationOf } from '../activations.js';
+import { gatedOf, gatedRules, layersByType, llamaLike, ours } from '../llama-like.js';
 import { linear } from '../projections.js';
 import { runExperts } from '../routers.js';
 import { gatedExperts } from './olmoe.js';
@@ -27,7 +26,7 @@ export const qwen2Moe = llamaLike({
     const { decoder_sparse_step: step, mlp_only_layers: dense } = theirs;
     const experts = {
       name: 'mixtral',
-      hidden: theirs.moe_intermediate_size,
+      ...gatedOf({ ...theirs, intermediate_size: theirs.moe_intermediate_size }),
       options: {
         experts: theirs.num_experts,
         active: theirs.num_experts_per_tok,
@@ -36,15 +35,10 @@ export const qwen2Moe = llamaLike({
         sharedGate: true,
       },
     };
-    const plain = {
-      hidden: theirs.intermediate_size,
-      activation: activationOf(theirs.hidden_act),
-      gated: true,
-    };
     return {
       bias: theirs.qkv_bias ? 'qkv' : false,
       ...layersByType(qwenTypes(theirs), theirs.sliding_window, (_, i) => ({
-        feedForward: !dense.includes(i) && (i + 1) % step === 0 ? experts : plain,
+        feedForward: !dense.includes(i) && (i + 1) % step === 0 ? experts : gatedOf(theirs),
       })),
     };
   },
