@@ -1,6 +1,6 @@
 import type { WeightRule } from '../nn/index.js';
 import { chain, joined, reshaped, transposed } from '../nn/index.js';
-import { Transformer } from '../models/index.js';
+import type { Transformer } from '../models/index.js';
 import { add, cast, mul, reshape, softmax, sum } from '../ops/index.js';
 import type { Tensor } from '../tensor/index.js';
 import type { Outputs, RunCall } from './family.js';

@@ -1,7 +1,6 @@
-import { activationNames } from '../activations.js';
+import { activationNames, activationOf } from '../activations.js';
 import { count, real, word, yes } from '../fields.js';
 import { gatedRules, layersByType, llamaLike, noBias, windowFields, type NormNames } from '../llama-like.js';
-import { activationOf } from '../activations.js';
 import type { LayerType } from '../windows.js';
 
 /** Fields of both Gemmas that are here. */

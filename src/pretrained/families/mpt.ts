@@ -15,7 +15,8 @@ const understood: Attention = {
   attn_uses_sequence_id: false,
   alibi: true,
 };
-const changesNothing = ['attn_pdrop', 'attn_impl', 'model_type', 'softmax_scale', 'alibi_bias_max'];
+/** What is read, and what changes nothing. */
+const others = new Set(['attn_pdrop', 'attn_impl', 'model_type', 'softmax_scale', 'alibi_bias_max']);
 
 /** ALiBi, and no biases anywhere. */
 export const mpt = defineFamily({
@@ -48,8 +49,7 @@ export const mpt = defineFamily({
   config: (theirs, cls) => {
     const attention = theirs.attn_config;
     const wrong = Object.keys(attention).filter(
-      (name) =>
-        !changesNothing.includes(name) && attention[name] !== null && attention[name] !== (understood[name] ?? null),
+      (name) => !others.has(name) && attention[name] !== null && attention[name] !== (understood[name] ?? null),
     );
     if (wrong.length > 0) {
       throw new OptionError(
