@@ -119,7 +119,8 @@ export class Experts extends Module implements FeedForward {
 
   /** What it decided, to whoever is observing: logits, the experts of each token, their weights, and how many chose an expert. */
   #show(logits: Tensor, { indices, weights, chosen }: Route): void {
-    for (const [name, x] of Object.entries({ logits, indices, weights, chosen })) observed(`${this.path}.router.${name}`, x);
+    for (const [name, x] of Object.entries({ logits, indices, weights, chosen }))
+      observed(`${this.path}.router.${name}`, x);
   }
 
   /** `[G, S, E]`, f32 whatever the rows are stored as. */
