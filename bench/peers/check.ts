@@ -1,3 +1,4 @@
+import { encoded } from './encoder.js';
 import type { AttendCase, Case, MatmulCase } from './job.js';
 
 export interface Verdict {
@@ -14,11 +15,11 @@ const EPSILON = 2 ** -24;
  * `2·(error of plain float32 code + ε·max|reference|)`, over the same rows.
  */
 export function checker(work: Case, rows = 16): (result: Float32Array) => Verdict {
-  const [total, width] = work.op === 'matmul' ? [work.n, work.n] : [work.heads * work.length, work.headDim];
+  const [total, width] = extentOf(work);
   const sample = Array.from({ length: rows }, (_, i) => Math.round((i * (total - 1)) / (rows - 1)));
-  const row = (index: number, round: (x: number) => number) =>
-    work.op === 'matmul' ? matmulRow(work, index, round) : attendRow(work, index, round);
-  const reference = sample.map((index) => row(index, (x) => x));
+  const row = rowsOf(work);
+  const exactly = (x: number): number => x;
+  const reference = sample.map((index) => Array.from(row(index, exactly)));
   let plainError = 0;
   let largest = 0;
   sample.forEach((index, s) => {
@@ -41,6 +42,36 @@ export function checker(work: Case, rows = 16): (result: Float32Array) => Verdic
     });
     return { ok, error, budget };
   };
+}
+
+/** Rows of a result, and their numbers. */
+function extentOf(work: Case): readonly [rows: number, width: number] {
+  switch (work.op) {
+    case 'matmul':
+      return [work.n, work.n];
+    case 'attend':
+      return [work.heads * work.length, work.headDim];
+    case 'encoder':
+      return [work.length, work.width];
+  }
+}
+
+function rowsOf(work: Case): (index: number, round: (x: number) => number) => ArrayLike<number> {
+  switch (work.op) {
+    case 'matmul':
+      return (index, round) => matmulRow(work, index, round);
+    case 'attend':
+      return (index, round) => attendRow(work, index, round);
+    case 'encoder': {
+      // a row after the second layer needs all rows after the first
+      const whole = new Map<unknown, Float64Array>();
+      return (index, round) => {
+        const rows = whole.get(round) ?? encoded(work, round);
+        whole.set(round, rows);
+        return rows.subarray(index * work.width, (index + 1) * work.width);
+      };
+    }
+  }
 }
 
 function matmulRow({ n, a, b }: MatmulCase, i: number, round: (x: number) => number): number[] {

@@ -1,3 +1,4 @@
+import { encoderCase, type EncoderCase } from './encoder.js';
 import type { Case, Peer } from './job.js';
 import { plainLoops } from './peers/loops.js';
 import { onnxruntimeNode, onnxruntimeWeb } from './peers/onnxruntime.js';
@@ -7,6 +8,8 @@ import { tfjsWasm } from './peers/tfjs.js';
 export interface Contest {
   readonly title: string;
   readonly work: Case;
+  /** What results are held to the reference on; default the work, which may be too much for a reference in float64. */
+  readonly heldOn?: Case;
   readonly entrants: readonly Entrant[];
   readonly rival: string;
 }
@@ -42,6 +45,12 @@ export function contests(): Contest[] {
     return [
       { title: `attend, ${machine}`, work: attend[4096], ...common },
       { title: `matmul, ${machine}`, work: matmul, ...common },
+      ...[512, 4096].map((length) => ({
+        title: `encoder, ${machine}`,
+        work: encoder(length, 12),
+        heldOn: encoder(96, 2),
+        ...common,
+      })),
     ];
   });
   return [
@@ -57,6 +66,19 @@ function attendCase(heads: number, length: number, headDim: number): Case {
   const [q, k, v] = [1, 2, 3].map((seed) => normals(heads * length * headDim, seed));
   return { op: 'attend', heads, length, headDim, q: q!, k: k!, v: v! };
 }
+
+/** As large as BERT-base. Made once: twelve layers are 340 MB. */
+function encoder(length: number, layers: number): Case {
+  let seed = 10;
+  const made =
+    encoders.get(layers) ?? encoderCase({ ...BASE, length: LONGEST, layers }, (count) => normals(count, seed++));
+  encoders.set(layers, made);
+  return { ...made, length, x: made.x.subarray(0, length * BASE.width) };
+}
+
+const BASE = { width: 768, heads: 12, hidden: 3072 };
+const LONGEST = 4096;
+const encoders = new Map<number, EncoderCase>();
 
 function matmulCase(n: number): Case {
   return { op: 'matmul', n, a: normals(n * n, 4), b: normals(n * n, 5) };

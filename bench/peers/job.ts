@@ -1,3 +1,5 @@
+import { encoderFlops, type EncoderCase } from './encoder.js';
+
 /** `q`, `k`, `v` as `[heads, length, headDim]`, batch 1, keys as many as queries. */
 export interface AttendCase {
   readonly op: 'attend';
@@ -17,13 +19,13 @@ export interface MatmulCase {
   readonly b: Float32Array;
 }
 
-export type Case = AttendCase | MatmulCase;
+export type Case = AttendCase | MatmulCase | EncoderCase;
 
 /** Work that is ready to run: inputs converted, session built. Only `run` is timed. */
 export interface Job {
   /** Resolves when the result exists in memory; converts nothing. */
   run(): Promise<void>;
-  /** The result of the latest run, as `[heads, length, headDim]` or `[n, n]`. */
+  /** The result of the latest run, as `[heads, length, headDim]`, `[n, n]` or `[length, width]`. */
   result(): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
@@ -36,6 +38,7 @@ export interface Peer {
 
 /** Multiply-adds count as two; attention forward is `4·n²·D` per head, the row statistics are free. */
 export function flops(work: Case): number {
+  if (work.op === 'encoder') return encoderFlops(work);
   return work.op === 'matmul' ? 2 * work.n ** 3 : 4 * work.heads * work.length ** 2 * work.headDim;
 }
 

@@ -80,13 +80,15 @@ async function hold(contest: Contest, rounds: number): Promise<Row[]> {
   const entries: Entry[] = [];
   const failed: Row[] = [];
   const base = { contest: contest.title, shape: shapeOf(contest.work) };
-  const check = checker(contest.work);
+  const { work, heldOn = work } = contest;
+  const check = checker(heldOn);
   for (const entrant of contest.entrants) {
     try {
       const peer = await entrant.load();
-      const job = await peer.prepare(contest.work);
+      const verdict = await verdictOf(peer, heldOn, check);
+      const job = await peer.prepare(work);
       await job.run();
-      entries.push({ peer, job, verdict: check(await job.result()), times: [] });
+      entries.push({ peer, job, verdict, times: [] });
     } catch (error) {
       const note = error instanceof Error ? error.message.split('\n')[0]! : String(error);
       failed.push({ ...base, peer: entrant.name, checked: false, note });
@@ -118,6 +120,16 @@ async function hold(contest: Contest, rounds: number): Promise<Row[]> {
   return [...rows, ...failed];
 }
 
+async function verdictOf(peer: Peer, work: Case, check: (result: Float32Array) => Verdict): Promise<Verdict> {
+  const job = await peer.prepare(work);
+  try {
+    await job.run();
+    return check(await job.result());
+  } finally {
+    await job.dispose();
+  }
+}
+
 function print({ title, work, rival }: Contest, rows: readonly Row[]): void {
   const shape = Object.entries(shapeOf(work)).map(([name, size]) => `${name}=${size}`);
   console.log(`${title} (${shape.join(' ')})`);
@@ -134,7 +146,14 @@ function print({ title, work, rival }: Contest, rows: readonly Row[]): void {
 }
 
 function shapeOf(work: Case): Record<string, number> {
-  return work.op === 'matmul' ? { n: work.n } : { heads: work.heads, length: work.length, headDim: work.headDim };
+  switch (work.op) {
+    case 'matmul':
+      return { n: work.n };
+    case 'attend':
+      return { heads: work.heads, length: work.length, headDim: work.headDim };
+    case 'encoder':
+      return { layers: work.layers.length, width: work.width, heads: work.heads, length: work.length };
+  }
 }
 
 function median(times: readonly number[]): number {

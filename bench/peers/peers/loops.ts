@@ -6,6 +6,7 @@ export async function plainLoops(): Promise<Peer> {
 }
 
 function prepare(work: Case): Job {
+  if (work.op === 'encoder') throw new Error('plain loops: no encoder here');
   let out = new Float32Array(0);
   return {
     async run() {

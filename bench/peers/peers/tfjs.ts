@@ -14,6 +14,7 @@ export async function tfjsWasm(): Promise<Peer> {
 }
 
 function prepare(tf: typeof import('@tensorflow/tfjs-core'), work: Case): Job {
+  if (work.op === 'encoder') throw new Error('tfjs wasm: no encoder here');
   const tensors =
     work.op === 'matmul'
       ? [work.a, work.b].map((x) => tf.tensor2d(x, [work.n, work.n]))
