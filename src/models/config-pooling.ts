@@ -29,6 +29,9 @@ export function ofOneLayer({ kind, mixer, residual, pooling }: ModelConfig): str
     kind !== 'encoder' && 'pooling changes the number of rows, so it is for encoders',
     residual.kind === 'reversible' && 'pooling changes the number of rows, so residual "reversible" is not for it',
     own && mixer && `pooling is of the queries of attention; leave mixer ${mixer.name} out`,
+    own?.asPublished &&
+      !(own.separateClass && own.truncate) &&
+      'pooling.asPublished is for separateClass and truncate, as published models have both',
     !own &&
       Object.keys(pooling).length > 1 &&
       'pooling "restore" is as the layers pooled that it gives back; leave its options out',
@@ -58,11 +61,14 @@ export function poolingReasons(layers: readonly LayerConfig[]): string[] {
   const pools = layers.map(({ pooling }) => poolsBy(pooling)).filter((one) => one !== undefined);
   if (pools.length === 0) return [];
   const differ = pools.some(
-    ({ separateClass, truncate }) => separateClass !== pools[0]!.separateClass || truncate !== pools[0]!.truncate,
+    ({ separateClass, truncate, asPublished = false }) =>
+      separateClass !== pools[0]!.separateClass ||
+      truncate !== pools[0]!.truncate ||
+      asPublished !== (pools[0]!.asPublished ?? false),
   );
   const scored = layers.find(({ position: { method } }) => method === 'alibi' || method === 't5');
   return [
-    differ && 'layers pool with the same separateClass and truncate',
+    differ && 'layers pool with the same separateClass, truncate and asPublished',
     scored &&
       `position ${scored.position.method} counts rows and not tokens where layers pool; take rope or transformer-xl`,
   ].filter((reason) => typeof reason === 'string');

@@ -75,7 +75,7 @@ export const sections: Readonly<Record<string, Section>> = {
   },
   pooling: {
     word: 'kind',
-    keys: { kind: oneOf(['mean', 'max', 'restore']), separateClass: flag, truncate: flag },
+    keys: { kind: oneOf(['mean', 'max', 'restore']), separateClass: flag, truncate: flag, asPublished: flag },
   },
   projection: {
     word: 'name',

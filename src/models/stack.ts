@@ -49,6 +49,7 @@ export class Stack extends Module {
   readonly layers: readonly Block[];
   readonly #runs: readonly Run[];
   readonly #changes: readonly RowChange[];
+  readonly #asPublished: boolean;
   readonly #norm;
 
   constructor(
@@ -61,7 +62,9 @@ export class Stack extends Module {
     const { width, heads, headDim, length } = config;
     const made = new Map<string, Positions>();
     const layers = layersOf(config);
-    const separateClass = layers.map(({ pooling }) => poolsBy(pooling)).find((one) => one)?.separateClass;
+    const pooling = layers.map((layer) => poolsBy(layer.pooling)).find((one) => one);
+    const { separateClass } = pooling ?? {};
+    this.#asPublished = pooling?.asPublished ?? false;
     const positionsOf = ({ position }: Pick<ModelConfig, 'position'>, rows: number): Positions => {
       // what is added to the embeddings is of tokens
       const stride = position.method === 'rope' || position.method === 'transformer-xl' ? rows : 1;
@@ -122,7 +125,8 @@ export class Stack extends Module {
         const { index: first } = run.layers[0]!;
         const { resize, restores, unpools } = this.#changes[first]!;
         if (unpools) {
-          const before = lengths?.map((one) => one[first]!);
+          // the published code knows no row that was left out
+          const before = this.#asPublished ? undefined : lengths?.map((one) => one[first]!);
           const grown = observed(
             `${this.path}.restored`,
             unpooledStream(stream, earlier.splice(0), this.positions.sizes, before),

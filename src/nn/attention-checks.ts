@@ -2,7 +2,7 @@ import { attendWithin } from '../attention/definition.js';
 import type { Mechanism } from '../attention/index.js';
 import { OptionError } from '../core/errors.js';
 import { checkValues } from '../core/requirements.js';
-import { rowPooling, type RowPooling } from './row-pooling.js';
+import { neededOfPooling, rowPooling, type RowPooling } from './row-pooling.js';
 
 /** @throws OptionError where there is no sum of exponentials that a sink could be added to. */
 export function checkSinks({ name, definition: { forward = attendWithin } }: Mechanism): void {
@@ -21,7 +21,7 @@ export function checkPooling(
   }: { readonly mechanism: Mechanism; readonly causal: boolean; readonly separate: boolean },
   pooling: RowPooling,
 ): void {
-  checkValues('Attention: pooling', pooling, rowPooling, Object.keys(rowPooling));
+  checkValues('Attention: pooling', pooling, rowPooling, neededOfPooling);
   if (causal || !separate) throw new OptionError('Attention: pooled queries take attention that is not causal.');
   if (mechanism.definition.exactness === 'exact') return;
   throw new OptionError(`Attention: pooled queries attend to all rows; got ${mechanism.name}. Use flash.`);

@@ -69,8 +69,8 @@ export interface AttentionOptions {
   readonly outInit?: Initialiser;
 }
 
-/** Queries, keys and values, or the output. */
-export const biasPlaces = ['qkv', 'out'] as const;
+/** Queries, keys and values; the output; or all but the queries, which are then projected apart. */
+export const biasPlaces = ['qkv', 'out', 'kv-out'] as const;
 export type BiasPlace = (typeof biasPlaces)[number];
 
 const extent = wholeFrom(1);
@@ -145,7 +145,8 @@ export class Attention extends Module implements Mixer {
     checkValues('Attention', options, requirements, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
     const { projection, scale, softcap: cap, queryKeyNorm, sinks = false } = options;
-    const { settings = {}, length, pooling, separate = pooling !== undefined, bias = false, outInit } = options;
+    const { settings = {}, length, pooling, bias = false, outInit } = options;
+    const { separate = pooling !== undefined || bias === 'kv-out' } = options;
     checkHeads(features, heads, kvHeads, headDim);
     if (projection) checkFactored(features, options, separate);
     if (sinks) checkSinks(mechanism);
@@ -174,10 +175,14 @@ export class Attention extends Module implements Mixer {
     });
     [this.#scale, this.#softcap] = [scale, cap];
     this.#settings = values;
-    const within = bias === true || bias === 'qkv';
+    if (bias === 'kv-out' && !separate) {
+      throw new OptionError('Attention: bias kv-out is of queries that are projected apart; leave separate out.');
+    }
+    const ofQueries = bias === true || bias === 'qkv';
+    const within = ofQueries || bias === 'kv-out';
     const query = heads * headDim;
     const keyValue = 2 * kvHeads * headDim;
-    this.#query = separate ? this.child('query', new Linear(features, query, { bias: within })) : undefined;
+    this.#query = separate ? this.child('query', new Linear(features, query, { bias: ofQueries })) : undefined;
     this.#projection = separate
       ? this.child('keyValue', new Linear(features, keyValue, { bias: within }))
       : this.child(
@@ -188,11 +193,15 @@ export class Attention extends Module implements Mixer {
         );
     this.#further = Object.entries(definition.inputs ?? {}).map(([name, of]) => {
       const columns = of === 'q' ? query : keyValue / 2;
-      return [name, of, this.child(name, new Linear(features, columns, { bias: within }))] as const;
+      const own = of === 'q' ? ofQueries : within;
+      return [name, of, this.child(name, new Linear(features, columns, { bias: own }))] as const;
     });
     this.#out = this.child(
       'out',
-      new Linear(query, features, { bias: bias === true || bias === 'out', ...(outInit && { init: outInit }) }),
+      new Linear(query, features, {
+        bias: bias === true || bias === 'out' || bias === 'kv-out',
+        ...(outInit && { init: outInit }),
+      }),
     );
     this.#own = this.#mechanismParameters(shape, values);
     this.#norms =

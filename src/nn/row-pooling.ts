@@ -10,9 +10,15 @@ export interface RowPooling {
   readonly separateClass: boolean;
   /** Whether a last row that has no partner behind a class row is left out, so that lengths are halved; else it stands alone. */
   readonly truncate: boolean;
+  /**
+   * As the published code has it: the partner of a row may be padding, and the last row of an odd number is left out as that of an even
+   * number is; so padding changes what a text gives. Default false.
+   */
+  readonly asPublished?: boolean;
 }
 
-export const rowPooling = { kind: oneOf(['mean', 'max']), separateClass: flag, truncate: flag };
+export const rowPooling = { kind: oneOf(['mean', 'max']), separateClass: flag, truncate: flag, asPublished: flag };
+export const neededOfPooling = ['kind', 'separateClass', 'truncate'];
 
 /** Rows that pooling gives for so many: `⌈n/2⌉`, or `⌈(n+1)/2⌉` where a class row is apart and none is left out. */
 export const pooledRows = (rows: number, { separateClass, truncate }: RowPooling): number =>
@@ -23,16 +29,17 @@ export const pooledRows = (rows: number, { separateClass, truncate }: RowPooling
  * padding stands alone, so that padding changes nothing.
  *
  * (Dai et al. 2020, "Funnel-Transformer", arXiv 2006.03236. Relative to the released code: it leaves the last row of the batch out at odd
- * lengths too, where its partner is there; here only one that has none.)
+ * lengths too, where its partner is there, and takes padding for a partner: so does `asPublished`.)
  */
 export function pooled(x: Tensor, pooling: RowPooling, lengths?: readonly number[]): Tensor {
   const L = x.shape[1]!;
   const rows = pooledRows(L, pooling);
+  const { asPublished = false } = pooling;
   const shift = Number(pooling.separateClass);
   const first = (row: number): number => Math.max(0, 2 * row - shift);
   const second = (row: number, real: number): number => {
     const partner = 2 * row + 1 - shift;
-    return partner < real ? partner : first(row);
+    return partner < (asPublished ? L - Number(pooling.truncate) : real) ? partner : first(row);
   };
   return scope(() => {
     const pick = (of: (row: number, real: number) => number): Tensor =>

@@ -1,6 +1,7 @@
 import { CapabilityError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
 import type { Family } from './family.js';
+import { funnel } from './families/funnel.js';
 import { gpt2 } from './families/gpt2.js';
 import { bloom } from './families/bloom.js';
 import { falcon } from './families/falcon.js';
@@ -21,6 +22,7 @@ import { qwen3 } from './families/qwen3.js';
 
 /** All families, in the order of the README's table. */
 export const families: readonly Family[] = [
+  funnel,
   gpt2,
   gptNeo,
   gptNeox,

@@ -123,7 +123,7 @@ export function hiddenStates(
   name: string,
   of: { readonly seen: readonly Seen[]; readonly stack: string; readonly last?: Tensor },
 ): Outputs {
-  const layer = new RegExp(`^${of.stack}\\.layers\\.\\d+$`);
+  const layer = new RegExp(`^${of.stack}\\.(layers\\.\\d+|restored)$`);
   const outputs = of.seen.filter(({ path }) => path === 'ends' || layer.test(path)).map(({ output }) => output);
   if (of.last !== undefined && family.lastHidden !== 'stream') outputs[outputs.length - 1] = of.last;
   return Object.fromEntries(outputs.map((output, i) => [`${name}.${i}`, output]));

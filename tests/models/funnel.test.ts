@@ -159,7 +159,7 @@ test.each([
   [{ position: 'alibi', layers: [{}, { pooling: 'mean' }] }, 'position alibi counts rows and not tokens'],
   [
     { layers: [{ pooling: 'mean' }, { pooling: { kind: 'mean', truncate: false } }] },
-    'with the same separateClass and truncate',
+    'with the same separateClass, truncate and asPublished',
   ],
   [{ layers: [{ pooling: 'mean' }, { pooling: { kind: 'restore', truncate: true } }] }, 'leave its options out'],
   [
