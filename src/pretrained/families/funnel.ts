@@ -5,8 +5,8 @@ import { count, counts, only, real, word, yes } from '../fields.js';
 import { integersOf } from '../inputs.js';
 
 /** Classes that read the shortened rows; all others have a decoder behind them. */
-const withoutDecoder = ['FunnelForSequenceClassification', 'FunnelBaseModel'];
-const decodes = ({ name }: PublishedClass): boolean => !withoutDecoder.includes(name);
+const withoutDecoder = new Set(['FunnelForSequenceClassification', 'FunnelBaseModel']);
+const decodes = ({ name }: PublishedClass): boolean => !withoutDecoder.has(name);
 
 interface Sizes {
   readonly block_sizes: readonly number[];
