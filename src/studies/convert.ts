@@ -2,7 +2,8 @@ import type { Mechanism } from '../attention/index.js';
 import { OptionError } from '../core/errors.js';
 import { checkValue, wholeFrom } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { everyLayer, layersOf } from '../models/config-layers.js';
+import { decoderSection } from '../models/config-decoder.js';
+import { everyLayer, layersOf, type LayerConfig } from '../models/config-layers.js';
 import { readConfig, type ModelConfig } from '../models/config.js';
 import type { LanguageModel } from '../models/model.js';
 import { Attention, Positions } from '../nn/index.js';
@@ -22,7 +23,7 @@ export interface Converted extends Swapped {
 
 /**
  * A trained model for longer texts: its layers of exact attention attend by another mechanism, and what that has no trained values for is
- * copied from what is there. A table of P learned positions repeats, `new[t] = old[t mod P]`, and projections of the mechanism's own begin
+ * copied from what is there. A table of P learned positions repeats, `new[t] = old[t mod P]` behind rows that stand for no token, and projections of the mechanism's own begin
  * as those of queries, keys and values. (Beltagy, Peters, Cohan 2020, arXiv 2004.05150, section 5.) Where the mechanism sees all pairs of
  * a text that is no longer than the trained length, the new model is the old one.
  *
@@ -62,8 +63,22 @@ function lengthened(
     );
   }
   const own = { name: mechanism.name, options: settings };
-  const changed = everyLayer(config, (layer) => (isExact(layer) ? { mechanism: own } : {}));
-  return readConfig({ ...changed, length });
+  // what reads an encoder stays as it is: its source is what gets longer
+  const { decoder, ...first } = config;
+  const changed = everyLayer(first, (layer) => (isExact(layer) ? { mechanism: own } : {}));
+  const rows = (layer: LayerConfig): Partial<LayerConfig> => ({ position: withoutRows(layer.position) });
+  return readConfig({
+    ...everyLayer(changed, rows),
+    length,
+    ...(config.kind === 'encoder-decoder' && { decoder: decoder ?? decoderSection(config) }),
+  });
+}
+
+/** A table of learned positions is as long as the model again. */
+function withoutRows(position: LayerConfig['position']): LayerConfig['position'] {
+  if (position.method !== 'learned') return position;
+  const { rows: _, ...rest } = position;
+  return rest;
 }
 
 const isExact = ({ mixer, mechanism }: Pick<ModelConfig, 'mixer' | 'mechanism'>): boolean =>
@@ -85,7 +100,8 @@ function copyInto(model: LanguageModel, trained: LanguageModel): readonly string
       const name = `${one.path}.table`;
       const table = before.get(name);
       const rows = next.get(name)!.shape[0]!;
-      if (table !== undefined && table.shape[0]! < rows) copy(name, repeated(table, rows));
+      const { first = 0 } = one.options as { readonly first?: number };
+      if (table !== undefined && table.shape[0]! < rows) copy(name, repeated(table, first, rows));
     } else if (one instanceof Attention) {
       for (const [name, of] of Object.entries(one.mechanism.definition.inputs ?? {})) {
         for (const part of ['weight', 'bias']) {
@@ -101,16 +117,11 @@ function copyInto(model: LanguageModel, trained: LanguageModel): readonly string
   return copied;
 }
 
-/** The table again and again, `[rows, features]`. */
-function repeated(table: Tensor, rows: number): Tensor {
-  const times = Math.ceil(rows / table.shape[0]!);
-  return slice(
-    concat(
-      Array.from({ length: times }, () => table),
-      { axis: 0 },
-    ),
-    { end: rows },
-  );
+/** The table, and again and again its rows from the first token's on, `[rows, features]`. */
+function repeated(table: Tensor, first: number, rows: number): Tensor {
+  const period = slice(table, { start: first });
+  const times = Math.ceil((rows - table.shape[0]!) / period.shape[0]!);
+  return slice(concat([table, ...Array.from({ length: times }, () => period)], { axis: 0 }), { end: rows });
 }
 
 /** The weight or bias by which queries, keys or values are made. */

@@ -75,6 +75,37 @@ onWebAssemblyFirst((on) => {
     model.dispose();
   });
 
+  test('rows before the first token stay, those behind repeat without them', async () => {
+    const { model, config } = trained({ position: { method: 'learned', first: 2 } });
+    const found = convert(model, config, to('sliding-window', { radius: 4 }));
+    const name = 'stack.positions.table';
+    const [before, after] = await Promise.all(
+      [model, found.model].map(async (one) => (await one.stateDict().get(name)!.data()) as Float32Array),
+    );
+    const rows = (table: Float32Array): number[] => Array.from({ length: table.length / 12 }, (_, i) => table[12 * i]!);
+    const own = rows(before!);
+    expect(own).toHaveLength(LENGTH + 2);
+    const expected = [...own, ...own.slice(2), ...own.slice(2)];
+    expect(rows(after!)).toEqual(expected.slice(0, 3 * LENGTH + 1));
+    found.model.dispose();
+    model.dispose();
+  });
+
+  test('the decoder of an encoder–decoder stays as it is', () => {
+    for (const decoder of [undefined, { layers: 1 }]) {
+      const { model, config } = trained({ kind: 'encoder-decoder', ...(decoder && { decoder }) });
+      const found = convert(model, config, to('sliding-window', { radius: 4 }));
+      expect(found.config).toMatchObject({
+        mechanism: { name: 'sliding-window' },
+        length: 3 * LENGTH - 1,
+        decoder: { mechanism: { name: 'flash' }, length: LENGTH, layers: decoder?.layers ?? 2 },
+      });
+      expect(found.drawn).toEqual([]);
+      found.model.dispose();
+      model.dispose();
+    }
+  });
+
   test('layers that are no exact attention stay; a model without one, or a shorter length, is refused', () => {
     const { model, config } = trained({ layers: [{}, { mechanism: 'sliding-window' }, { mixer: 'fnet' }] });
     const found = convert(model, config, to('bigbird', { blockSize: 4 }));
