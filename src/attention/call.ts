@@ -34,6 +34,8 @@ export type CommonOptions<P extends string = string, I extends string = string, 
   readonly lengths?: readonly number[];
   /** Pairs that may see each other, of those that the mechanism and causality allow, such as `document(ids)`; default all. */
   readonly mask?: Mask;
+  /** Positions of the global tokens, a list for each batch row, for mechanisms that have such; default those of its options. */
+  readonly globalTokens?: readonly (readonly number[])[];
   /** What drawn parameters and random patterns depend on; default 0. */
   readonly seed?: number;
   /** Learned and drawn tensors by name; those left out are drawn from the seed. */
@@ -54,6 +56,7 @@ export const commonOptions: readonly string[] = [
   'score',
   'lengths',
   'mask',
+  'globalTokens',
   'seed',
   'parameters',
   'inputs',
@@ -169,13 +172,24 @@ function collect<O extends OptionSpecs>(
   const { values, refused } = resolveOptions(options, ownOptions(given), shape);
   option.push(...refused);
   const { causal = supports.causal === 'only', scale, score, lengths, mask, seed = 0 } = given;
-  const { losses, training, state = {} } = given;
+  const { losses, training, globalTokens, state = {} } = given;
   option.push(...reasonsAgainst({ causal, scale, score, mask, seed, losses, training }, common));
   for (const [name, x] of Object.entries(state as Given)) {
     if (!(x instanceof Tensor)) option.push(`state.${name} must be a tensor; got ${describe(x)}`);
   }
   if (lengths !== undefined && !areLengths(lengths, B, S)) {
     option.push(`lengths must be ${B} whole numbers from 1 to ${S}, one a batch row; got ${describe(lengths)}`);
+  }
+  if (globalTokens !== undefined && !arePositions(globalTokens, B, S)) {
+    option.push(
+      `globalTokens must be ${B} lists of different whole numbers from 0 to ${S - 1}, one a batch row; got ${describe(globalTokens)}`,
+    );
+  }
+  if (globalTokens !== undefined && supports.globalTokens !== true) {
+    capability.push('it has no global tokens that a call names: leave globalTokens out, or take longformer');
+  }
+  if (globalTokens !== undefined && causal === true) {
+    capability.push('global tokens that a call names are for attention to both sides');
   }
   if (causal === true && supports.causal === false) capability.push('it has no causal form');
   if (causal === false && supports.causal === 'only') capability.push('it has a causal form only');
@@ -197,6 +211,16 @@ const areLengths = (lengths: unknown, B: number, S: number): boolean =>
   Array.isArray(lengths) &&
   lengths.length === B &&
   lengths.every((length) => Number.isInteger(length) && length >= 1 && length <= S);
+
+const arePositions = (lists: unknown, B: number, S: number): boolean =>
+  Array.isArray(lists) &&
+  lists.length === B &&
+  lists.every(
+    (list: unknown) =>
+      Array.isArray(list) &&
+      new Set(list).size === list.length &&
+      list.every((one) => Number.isInteger(one) && one >= 0 && one < S),
+  );
 
 /** Parameters and further projections that the caller gave. */
 function checkTensors<O extends OptionSpecs>(

@@ -48,6 +48,7 @@ const supports: Requirements = {
   padding: flag,
   score: flag,
   mask: flag,
+  globalTokens: flag,
   groupedHeads: flag,
   decode: oneOf([false, 'cache', 'recurrent']),
 };
@@ -69,7 +70,7 @@ export function definitionFaults(given: AttentionDefinition): readonly string[] 
       reasonsAgainst(
         given.supports,
         supports,
-        Object.keys(supports).filter((name) => name !== 'mask'),
+        Object.keys(supports).filter((name) => name !== 'mask' && name !== 'globalTokens'),
       ),
     ),
     ...within('inputs', inputFaults(given.inputs)),

@@ -36,6 +36,8 @@ export interface Supports {
   readonly score: boolean;
   /** A mask of the caller's, such as that of packed documents: `forward` reads `call.mask`. Default: where it has no `forward`. */
   readonly mask?: boolean;
+  /** `globalTokens` of a call, for each batch row its own: `forward` reads `call.globalTokens`. Default false. */
+  readonly globalTokens?: boolean;
   /** Fewer key/value heads than query heads. */
   readonly groupedHeads: boolean;
   /** `'cache'`: steps attend to the keys so far; `'recurrent'`: a state of fixed size. */
@@ -67,6 +69,10 @@ export interface Call<O extends OptionSpecs = OptionSpecs, P extends string = st
   readonly seed: number;
   /** The pattern, the padding and the caller's mask, without causality; undefined where everything may be seen. */
   readonly mask: Mask | undefined;
+  /** The padding and the caller's mask alone. */
+  readonly allowed: Mask | undefined;
+  /** Positions of the global tokens of each batch row, in place of those of the options. */
+  readonly globalTokens: readonly (readonly number[])[] | undefined;
   readonly parameters: Readonly<Record<P, Tensor>>;
   /** Further projections; where the caller has none, the plain q, k or v. */
   readonly inputs: Readonly<Record<I, Tensor>>;

@@ -89,6 +89,7 @@ export class Mechanism<
   ): Call<O, P, I> {
     const { values, causal, seed } = settings;
     const { scale = 1 / Math.sqrt(shape.D), score, lengths, mask, state = {}, losses = false, training } = options;
+    const hidden = [lengths && paddingOf(lengths), mask].filter((one) => one !== undefined);
     const specs = this.#specs(shape, settings);
     const parameters = Object.entries(specs).map(([name, spec]) => [
       name,
@@ -99,7 +100,7 @@ export class Mechanism<
       name,
       options.inputs?.[name as I] ?? plain[of],
     ]);
-    const masks = [this.#mask(shape, settings), lengths && paddingOf(lengths), mask].filter((one) => one !== undefined);
+    const masks = [this.#mask(shape, settings), ...hidden].filter((one) => one !== undefined);
     return {
       ...plain,
       shape,
@@ -110,6 +111,8 @@ export class Mechanism<
       lengths,
       seed,
       mask: masks.length > 0 ? masks.reduce(both) : undefined,
+      allowed: hidden.length > 0 ? hidden.reduce(both) : undefined,
+      globalTokens: options.globalTokens,
       parameters: Object.fromEntries(parameters) as Record<P, Tensor>,
       inputs: Object.fromEntries(inputs) as Record<I, Tensor>,
       state,

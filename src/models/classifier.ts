@@ -9,6 +9,7 @@ import { checkConfig, type ModelConfig } from './config.js';
 import {
   checkBatch,
   checkLossOptions,
+  ofGlobals,
   precisions,
   type LanguageModel,
   type Loss,
@@ -21,8 +22,9 @@ import { Stack } from './stack.js';
 import { Ends } from './ends.js';
 
 /** What a call reads beside the tokens. */
-type Given = Pick<Context, 'lengths' | 'precision' | 'types'>;
-const given: Requirements = { lengths: listOfNumbers, precision: precisions, types: someTensor };
+type Given = Pick<Context, 'lengths' | 'globalTokens' | 'precision' | 'types'>;
+const inputs: Requirements = { lengths: listOfNumbers, ...ofGlobals, types: someTensor };
+const given: Requirements = { ...inputs, precision: precisions };
 
 /**
  * An encoder or decoder that tells classes of texts: `logits = W·dense(pool(h)) + b`, h being the rows after the last layer. The pool of the
@@ -81,13 +83,13 @@ export class Classifier extends Module implements LanguageModel {
 
   /** The batch's targets are the classes, `[B]`; of pool `none` those of each token, `[B, L]`, −100 where none is asked for. */
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
-    checkBatch(batch, { lengths: listOfNumbers, types: someTensor });
+    checkBatch(batch, inputs);
     checkLossOptions('model.loss', options);
-    const { tokens, targets, lengths, types } = batch;
+    const { tokens, targets, lengths, globalTokens, types } = batch;
     const { reduction = 'mean', predictions = false, precision } = options;
     commonDevice('model', [tokens, targets]);
     return scope(() => {
-      const { logits, beside } = this.#run(tokens, { precision, lengths, types });
+      const { logits, beside } = this.#run(tokens, { precision, lengths, globalTokens, types });
       const wanted = logits.shape.slice(0, -1);
       if (!sameShape(targets.shape, wanted)) {
         const each = wanted.length === 1 ? '[B], a class for each text' : `${show(wanted)}, a class for each row`;

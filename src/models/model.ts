@@ -2,7 +2,7 @@ import type { FloatDtype } from '../core/dtype.js';
 import { checkValues, flag, listOfNumbers, oneOf, type Requirements } from '../core/requirements.js';
 import type { Mask } from '../masks/index.js';
 import type { Module, NamedTensors } from '../nn/index.js';
-import { someMask } from '../nn/layer.js';
+import { someLists, someMask } from '../nn/layer.js';
 import type { Beside } from '../nn/outcome.js';
 import { someTensor, type Tensor } from '../tensor/index.js';
 import type { SessionOptions, TextSession } from './text-session.js';
@@ -24,6 +24,7 @@ export const checkBatch = (batch: TokenBatch, more: Requirements = {}, needed: r
 
 /** The inputs of models that take padding and masks. */
 export const padded = { lengths: listOfNumbers, mask: someMask };
+export const ofGlobals = { globalTokens: someLists };
 
 /** What the layers of a model carry from one segment of a text to the next: tensors by name, without gradients. */
 export type ModelState = NamedTensors;
@@ -71,6 +72,8 @@ export interface TokenBatch {
    * a row apart. Give each last token of a text a target of −100.
    */
   readonly mask?: Mask;
+  /** Positions of global tokens, a list for each row, for a mechanism that has such; default those of its options. */
+  readonly globalTokens?: readonly (readonly number[])[];
   /** `[B, L]`, i32: the type of each token, for a model that has types; default 0. */
   readonly types?: Tensor;
 }

@@ -9,6 +9,7 @@ import { atLast, lastTargets } from './last-targets.js';
 import {
   checkBatch,
   checkLossOptions,
+  ofGlobals,
   padded,
   type LanguageModel,
   type Loss,
@@ -85,12 +86,12 @@ export class Transformer extends Module implements LanguageModel {
   }
 
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
-    checkBatch(batch, { ...padded, places: someTensor, types: someTensor });
+    checkBatch(batch, { ...padded, ...ofGlobals, places: someTensor, types: someTensor });
     checkLossOptions('model.loss', options, { state: plainObject });
-    const { tokens, targets, places, lengths, mask, types } = batch;
+    const { tokens, targets, places, lengths, mask, globalTokens, types } = batch;
     const { reduction, predictions, precision, state } = options;
     return scope(() => {
-      const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, state, types });
+      const { stream, ...beside } = this.run(tokens, { precision, lengths, mask, globalTokens, state, types });
       const [, L] = targets.shape as [number, number];
       const last = { rows: stream.shape[1]!, lengths };
       const asked = { reduction, predictions };

@@ -350,7 +350,7 @@ export class Attention extends Module implements Mixer {
     };
   }
 
-  #attend(projected: Projected, { lengths, mask, state, losses, types }: BranchContext): ForwardResult {
+  #attend(projected: Projected, { lengths, mask, globalTokens, state, losses, types }: BranchContext): ForwardResult {
     const { q, k, v, inputs } = projected;
     const relative = this.#relativeTerms(projected, types);
     return this.mechanism.run(relative?.q ?? q, relative?.k ?? k, v, {
@@ -360,6 +360,7 @@ export class Attention extends Module implements Mixer {
       inputs,
       ...(lengths && { lengths }),
       ...(mask && { mask }),
+      ...(globalTokens && { globalTokens }),
       ...(state && { state }),
       ...(losses && { losses }),
       training: stepSeed(this, this.mechanism.name),

@@ -4,6 +4,7 @@ import {
   callable,
   checkValues,
   flag,
+  listOf,
   listOfNumbers,
   made,
   oneOf,
@@ -26,6 +27,8 @@ export interface BranchContext {
   readonly lengths?: readonly number[] | undefined;
   /** Pairs of rows that may see each other, such as `document(ids)` of packed texts; default all that the mixer lets. */
   readonly mask?: Mask | undefined;
+  /** Positions of global tokens, a list for each sequence, for a mechanism that has such; default those of its options. */
+  readonly globalTokens?: readonly (readonly number[])[] | undefined;
   /** `[B, L]`, i32: the type of each token, for scores that tell segments apart (`position.segments`); default: they do not. */
   readonly types?: Tensor | undefined;
   /** What the call before gave of this text (`Outcome.state`); absent at its start. */
@@ -54,11 +57,15 @@ export interface Context extends BranchContext {
 /** What hides pairs. */
 export const someMask = made('a mask, such as document(ids)', Mask);
 
+/** Lists of numbers, one for each sequence. */
+export const someLists = listOf('lists of whole numbers', listOfNumbers);
+
 const inBranch = {
   source: someTensor,
   offset: offsets,
   lengths: listOfNumbers,
   mask: someMask,
+  globalTokens: someLists,
   types: someTensor,
   state: plainObject,
   losses: flag,
@@ -100,6 +107,7 @@ export const branchContext = ({
   offset,
   lengths,
   mask,
+  globalTokens,
   types,
   state,
   losses,
@@ -109,6 +117,7 @@ export const branchContext = ({
   earlier,
   lengths,
   mask,
+  globalTokens,
   types,
   state,
   losses,

@@ -10,6 +10,7 @@ import {
 } from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import { Mask } from '../masks/index.js';
+import { someLists } from '../nn/layer.js';
 import { IGNORED } from '../models/loss.js';
 import type { Loss, Model, ModelState } from '../models/model.js';
 import type { NamedTensors, Parameter } from '../nn/index.js';
@@ -31,8 +32,8 @@ export interface HostInput {
 
 /** A batch for `model.loss(batch)`, whatever the model reads. */
 export interface HostBatch {
-  /** The batch by name; lists of numbers, such as lengths, and masks stay what they are. */
-  readonly inputs: Readonly<Record<string, HostInput | readonly number[] | Mask>>;
+  /** The batch by name; lists of numbers, such as lengths, lists of such lists, and masks stay what they are. */
+  readonly inputs: Readonly<Record<string, HostInput | readonly number[] | readonly (readonly number[])[] | Mask>>;
   /** Targets that count: what the model's mean is over, and so the weight of the batch in means over several. */
   readonly counted: number;
 }
@@ -90,7 +91,10 @@ const named: Requirement = {
     plainObject.holds(value) &&
     Object.values(value as object).every(
       (one) =>
-        listOfNumbers.holds(one) || one instanceof Mask || ArrayBuffer.isView((Object(one) as Partial<HostInput>).data),
+        listOfNumbers.holds(one) ||
+        someLists.holds(one) ||
+        one instanceof Mask ||
+        ArrayBuffer.isView((Object(one) as Partial<HostInput>).data),
     ),
 };
 const ofBatch = { inputs: named, counted: weight };

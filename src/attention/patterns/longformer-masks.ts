@@ -8,6 +8,8 @@ import { keysInSteps, sumOverRows } from './rows.js';
 export interface WindowOptions {
   readonly radius: number;
   readonly globals: readonly number[];
+  /** Global tokens of each batch row, where they differ: in place of `globals`. */
+  readonly each?: readonly (readonly number[])[] | undefined;
 }
 
 /** Heads start … end−1 that are computed together, with their dilations: one for all of them, or one for each. */
@@ -49,13 +51,31 @@ function windowOf(radius: number, dilations: readonly number[]): Mask {
  * the global ones have projections of their own.
  */
 export const longformerMask = memoised(
-  ({ radius, globals }: WindowOptions, dilations: readonly number[], rows: 'all' | 'local'): Mask => {
+  ({ radius, globals, each }: WindowOptions, dilations: readonly number[], rows: 'all' | 'local'): Mask => {
     const window = windowOf(radius, dilations);
-    if (rows === 'all') return window.or(global(globals));
-    const local = global(globals, { access: 'writeOnly' }).not();
-    return window.or(global(globals, { access: 'readOnly' })).and(local);
+    const [read, written] = each
+      ? globalOfRows(each)
+      : ([global(globals, { access: 'readOnly' }), global(globals, { access: 'writeOnly' })] as const);
+    if (rows === 'local') return window.or(read).and(written.not());
+    return window.or(each ? written.or(read) : global(globals));
   },
-  { by: ({ radius, globals }, dilations, rows) => [radius, globals, dilations, rows], most: 64 },
+  { by: ({ radius, globals, each = [] }, dilations, rows) => [radius, globals, each, dilations, rows], most: 64 },
+);
+
+/** Keys that all see, and queries that see all, where batch rows have their own. */
+function globalOfRows(each: readonly (readonly number[])[]): readonly [read: Mask, written: Mask] {
+  const isGlobal = (at: 'q' | 'k'): Mask =>
+    mask((place, { B, S }) => lookup(flagsOf(each, B, S), place.b, place[at]).ne(0));
+  return [isGlobal('k'), isGlobal('q')];
+}
+
+const flagsOf = memoised(
+  (each: readonly (readonly number[])[], B: number, S: number) => {
+    const flags = new Uint8Array(B * S);
+    each.forEach((row, b) => row.forEach((position) => (flags[b * S + position] = 1)));
+    return tableOf('global tokens', flags, [B, S]);
+  },
+  { most: 64 },
 );
 
 /** Pairs of one head of a dilation: `2gn − g²` and the window between tokens that are not global. */

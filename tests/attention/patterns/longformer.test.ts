@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { longformer } from '../../../src/attention/patterns/longformer.js';
+import { slidingWindow } from '../../../src/attention/patterns/sliding-window.js';
 import { dilationSchedule, windowSchedule } from '../../../src/attention/patterns/schedules.js';
 import { OptionError } from '../../../src/core/errors.js';
-import { causal as onlyPast, countPairs } from '../../../src/masks/index.js';
-import { attend } from '../../../src/ops/index.js';
+import { causal as onlyPast, countPairs, mask } from '../../../src/masks/index.js';
+import { attend, slice } from '../../../src/ops/index.js';
 import { alibi, score, t5Bias } from '../../../src/scores/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
@@ -174,6 +175,55 @@ onEveryDevice((on) => {
       disposeAll([shared.out, shared.logsumexp!, apart.out, apart.logsumexp!]);
     }
     disposeAll([q, k, v, ...copies]);
+  });
+
+  test('global tokens of each row: as each row alone with those in its options, and gradients too', async () => {
+    const globals = [[0, 7, 30], [5], []];
+    const lengths = [61, 20, 40];
+    const names = ['q', 'k', 'v', 'globalQ', 'globalK', 'globalV'] as const;
+    const leaves = names.map((_, i) => create(i + 1, [3, H, n, D]));
+    const cotangent = create(9, [3, H, n, D]);
+    const holes = mask(({ k, q }) => k.add(q).mod(5).ne(2));
+    const run = (of: readonly Tensor[], own: object, apart: boolean) => {
+      const [q, k, v, globalQ, globalK, globalV] = of as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+      const inputs = apart ? { globalQ, globalK, globalV } : {};
+      return longformer.run(q, k, v, { radius: 4, score: alibi(), mask: holes, inputs, ...own });
+    };
+    for (const apart of [true, false]) {
+      const found = scope(() => {
+        const all = run(leaves, { globalTokens: globals, lengths }, apart);
+        return [all.out, all.logsumexp!, ...gradients([all.out], leaves, [cotangent])];
+      });
+      const alone = globals.map((own, b) =>
+        scope(() => {
+          const row = leaves.map((x) => slice(x, { start: b, end: b + 1 }));
+          const one = run(row, { globals: own, lengths: [lengths[b]!] }, apart);
+          return [one.out, one.logsumexp!, ...gradients([one.out], row, [slice(cotangent, { start: b, end: b + 1 })])];
+        }),
+      );
+      for (const [i, x] of found.entries()) {
+        const parts = await Promise.all(alone.map((row) => row[i]!.data()));
+        const want = parts.flatMap((part) => [...part]);
+        const finite = want.map((one) => (Number.isFinite(one) ? one : 0));
+        expectClose(['out', 'logsumexp', ...names][i]!, await x.data(), want, { budget: reordered(finite) });
+      }
+      disposeAll([...found, ...alone.flat()]);
+    }
+    disposeAll([...leaves, cotangent]);
+  });
+
+  test('global tokens of rows that cannot be are refused', () => {
+    const [q, k, v] = [create(1), create(2), create(3)];
+    const run = (own: object) => () => longformer.run(q, k, v, own);
+    expect(run({ globalTokens: [[0]] })).toThrow(
+      /globalTokens must be 2 lists of different whole numbers from 0 to 60/,
+    );
+    expect(run({ globalTokens: [[0], [61]] })).toThrow(OptionError);
+    expect(run({ globalTokens: [[0], [1]], causal: true })).toThrow(/for attention to both sides/);
+    expect(() => slidingWindow.run(q, k, v, { globalTokens: [[0], [1]] })).toThrow(
+      /it has no global tokens that a call names/,
+    );
+    disposeAll([q, k, v]);
   });
 
   test('scores know where their row and head is, in dilated heads and in rows of global tokens', async () => {

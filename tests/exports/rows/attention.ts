@@ -37,6 +37,7 @@ const common = {
   scale: number(),
   score: aScore,
   lengths: numbers([3]),
+  globalTokens: value(undefined),
   seed: whole(1),
   parameters: value({}, (given) => isEmpty(given)),
   inputs: value({}, (given) => isEmpty(given)),

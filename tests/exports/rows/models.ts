@@ -62,6 +62,7 @@ const context = options({
   precision,
   attend: { ...callback(() => undefined), valid: () => undefined },
   types: absent,
+  globalTokens: absent,
   encoded: absent,
   encodedLengths: absent,
   state: value({}, (given) => Object.keys(Object(given)).length === 0),
@@ -70,7 +71,7 @@ const context = options({
   earlier: absent,
 });
 /** What a classifier is given. */
-const given = options({ lengths, precision, types: absent });
+const given = options({ lengths, precision, types: absent, globalTokens: absent });
 const state = made(
   ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
   (given) => JSON.stringify(given) === '{}',
@@ -119,7 +120,10 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Classifier.logits': ofClassifier('logits', tokens, given),
   'Classifier.loss': ofClassifier(
     'loss',
-    options({ tokens, targets: indices([1], [1]), lengths, types: absent }, ['tokens', 'targets']),
+    options({ tokens, targets: indices([1], [1]), lengths, types: absent, globalTokens: absent }, [
+      'tokens',
+      'targets',
+    ]),
     options({ reduction, precision, predictions: flag() }),
   ),
   'EncoderDecoder.embed': ofBoth('embed', tokens, whole(0)),
@@ -191,7 +195,7 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   'Transformer.logits': ofDecoder('logits', tokens, context),
   'Transformer.loss': ofDecoder(
     'loss',
-    options({ ...pair, places, lengths, mask, types: absent }, ['tokens', 'targets']),
+    options({ ...pair, places, lengths, mask, types: absent, globalTokens: absent }, ['tokens', 'targets']),
     options({ reduction, precision, predictions: flag(), state }),
   ),
   sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
