@@ -7,6 +7,7 @@ import { bench } from './commands/bench.js';
 import { compare } from './commands/compare.js';
 import { convert } from './commands/convert.js';
 import { doctor } from './commands/doctor.js';
+import { exportCommand } from './commands/export.js';
 import { evaluate } from './commands/evaluate.js';
 import { extrapolate } from './commands/extrapolate.js';
 import { generate } from './commands/generate.js';
@@ -14,6 +15,7 @@ import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
 import { show } from './commands/show.js';
 import { train } from './commands/train.js';
+import { verify } from './commands/verify.js';
 import type { Command } from './command.js';
 import { foldText } from './fold.js';
 import { renderHelp } from './help.js';
@@ -31,6 +33,8 @@ const commands: Readonly<Record<string, Command>> = {
   extrapolate,
   generate,
   convert,
+  verify,
+  export: exportCommand,
   bench,
   doctor,
 };

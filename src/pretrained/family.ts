@@ -46,6 +46,8 @@ export interface RunCall<T = Theirs> {
   readonly cls: PublishedClass;
   /** By their published names: `input_ids`, `attention_mask`, … */
   readonly inputs: Inputs;
+  /** Random numbers that the published code drew: `rand.NAME` of a golden file. */
+  readonly draws: Inputs;
   readonly device: Device;
   readonly family: Family;
 }
@@ -73,6 +75,8 @@ export interface FamilyDefinition<F extends Fields> {
    * no choice.
    */
   readonly lastHidden?: 'normalised' | 'stream';
+  /** Whether layers give fewer rows, those of a text in front: `golden.ts` compares these. */
+  readonly pooled?: boolean;
   /**
    * Inputs beside tokens and their padding, by their published names, and what each is to the layers: `token_type_ids`,
    * `global_attention_mask`. Of an encoder–decoder: to the encoder.

@@ -1,3 +1,4 @@
+export { exportPretrained, type ExportPretrainedOptions } from './export.js';
 export {
   defineFamily,
   tasks,
@@ -12,8 +13,10 @@ export {
 } from './family.js';
 export { commonFields, type Field, type Fields, type Theirs, type Values } from './fields.js';
 export type { HostArray, Inputs } from './inputs.js';
+export { readGolden, type Golden } from './golden.js';
 export { loadPretrained, type LoadPretrainedOptions } from './load.js';
 export type { Pretrained } from './loaded.js';
 export { families } from './registry.js';
-export { runPretrained } from './run.js';
+export { runPretrained, type RunPretrainedOptions } from './run.js';
 export type { PretrainedSource } from './source.js';
+export { verifyPretrained, type Verified, type VerifiedRow, type VerifyOptions } from './verify.js';

@@ -71,7 +71,8 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
       ...(left.length > 0 ? [`Tensors that ${cls.name} has no use for were left out: ${left.join(', ')}.`] : []),
       ...(family.notes?.(theirs, cls) ?? []),
     ];
-    return { model, config, published, family, cls, theirs, map, notes };
+    const stored = new Map([...files.entries.values()].map(({ name, dtype }) => [name, dtype]));
+    return { model, config, published, family, cls, theirs, map, stored, notes };
   } finally {
     await files.close();
   }

@@ -16,6 +16,8 @@ export interface Pretrained {
   readonly theirs: Theirs;
   /** Between the names of the file and the model's. */
   readonly map: WeightMap;
+  /** The dtypes of the tensors that the files have, by their names: `f32`, `bf16`, … */
+  readonly stored: ReadonlyMap<string, string>;
   /** What a user should know: fields that were not read, weights that were left out. One sentence each. */
   readonly notes: readonly string[];
 }

@@ -9,6 +9,11 @@ import type { Outputs, RunCall } from './family.js';
 import { integersOf, paddingOf, type Inputs } from './inputs.js';
 import type { Pretrained } from './loaded.js';
 
+export interface RunPretrainedOptions {
+  /** Random numbers that the published code drew, by name, for a family that takes them. */
+  readonly draws?: Inputs;
+}
+
 /**
  * The published results of a loaded model: `logits`, `last_hidden_state`, `hidden_states.0` (the embeddings) to
  * `hidden_states.N`; of an encoder–decoder `encoder_hidden_states.i`, `decoder_hidden_states.i`, `encoder_last_hidden_state`. Inputs are
@@ -16,10 +21,10 @@ import type { Pretrained } from './loaded.js';
  *
  * @throws OptionError for an input that the model does not take, or that is missing; ShapeError for one of another shape.
  */
-export function runPretrained(loaded: Pretrained, inputs: Inputs): Outputs {
+export function runPretrained(loaded: Pretrained, inputs: Inputs, { draws = {} }: RunPretrainedOptions = {}): Outputs {
   const { model, config, theirs, cls, family } = loaded;
   const { device } = [...model.stateDict().values()][0]!;
-  const call: RunCall = { model, config, theirs, cls, inputs, device, family };
+  const call: RunCall = { model, config, theirs, cls, inputs, draws, device, family };
   model.eval();
   return keep(scope(() => noGradient(() => (family.run ?? runModel)(call))));
 }

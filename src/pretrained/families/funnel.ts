@@ -160,6 +160,7 @@ export const funnel = defineFamily({
       ...(cls.name === 'FunnelForMaskedLM' && { ties: { 'lm_head.weight': word } }),
     };
   },
+  pooled: true,
   inputs: { token_type_ids: (given, { device }) => ({ types: integersOf('token_type_ids', given, device) }) },
   notes: ({ truncate_seq: truncate, separate_cls: apart }) =>
     truncate && apart

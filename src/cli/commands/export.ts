@@ -1,0 +1,97 @@
+import { copyFileSync, existsSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { checkExportFolder, exportPretrained } from '../../pretrained/export.js';
+import { loadPretrained } from '../../pretrained/load.js';
+import * as format from '../../report/format.js';
+import { printable, styleFor } from '../ansi.js';
+import { parseOptions } from '../arguments.js';
+import type { Command } from '../command.js';
+import { deviceOption, jsonOption, noPositionals, threadsOption, withDevice } from '../common-options.js';
+import type { HelpText } from '../help.js';
+import { type Io, UsageError } from '../io.js';
+import { jsonOutput } from '../json-output.js';
+import { publishedOptions } from '../published.js';
+import { Progress } from '../progress.js';
+
+const WHO = 'subquad export';
+
+const options = {
+  out: { takes: 'text', value: 'FOLDER', help: 'a new folder, for config.json, model.safetensors and the tokenizer' },
+  dtype: {
+    takes: 'choice',
+    choices: ['f32', 'f16', 'bf16'],
+    help: 'how weights are stored; default as in the file that they came from',
+  },
+  ...publishedOptions,
+  device: deviceOption,
+  threads: threadsOption,
+  json: { ...jsonOption, help: 'write what was written to FILE, or else to stdout instead' },
+} as const;
+
+const help: HelpText = {
+  usage: `${WHO} MODEL --out FOLDER [options]`,
+  about:
+    "A model as a folder that Python's transformers loads: AutoModel.from_pretrained(FOLDER). MODEL is a folder in Hugging Face layout.\n" +
+    'Names, layouts and config.json are the published ones; weights that were not trained come back bit by bit.',
+  options,
+  examples: [
+    [`${WHO} models/gpt2 --out mine`, 'one file under the published names'],
+    [`${WHO} models/gpt2 --out half --dtype bf16`, 'half as large'],
+  ],
+};
+
+/** What is copied as it is, where it is there. */
+const beside = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+  'spiece.model',
+  'sentencepiece.bpe.model',
+  'tokenizer.model',
+  'generation_config.json',
+  'preprocessor_config.json',
+];
+
+async function run(argv: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseOptions(WHO, options, argv);
+  const [name] = positionals;
+  noPositionals(WHO, positionals, 1);
+  if (name === undefined || values.out === undefined) {
+    throw new UsageError(`${WHO}: takes a model and --out FOLDER, such as ${WHO} models/gpt2 --out mine.`);
+  }
+  const [from, out] = [resolve(io.cwd, name), resolve(io.cwd, values.out)];
+  checkExportFolder(out);
+  const json = jsonOutput(WHO, values.json, io);
+  const progress = new Progress(io);
+  const found = await withDevice(WHO, values, async (device) => {
+    progress.show('loading the model');
+    const loaded = await loadPretrained(from, {
+      device,
+      ...(values.as && { as: values.as }),
+      ignoreFields: values['ignore-field'],
+    });
+    try {
+      await exportPretrained(out, loaded, { ...(values.dtype && { dtype: values.dtype as 'f32' }) });
+      const copied = beside.filter((file) => existsSync(join(from, file)));
+      for (const file of copied) copyFileSync(join(from, file), join(out, file));
+      const { cls, notes } = loaded;
+      return { folder: out, className: cls.name, bytes: statSync(join(out, 'model.safetensors')).size, copied, notes };
+    } finally {
+      loaded.model.dispose();
+    }
+  }).finally(() => progress.clear());
+  if (json?.standard !== true) {
+    const style = styleFor(io, io.outTerminal);
+    for (const note of found.notes) io.out(`${style.dim(printable(note))}\n`);
+    const rest = found.copied.length > 0 ? `, beside ${found.copied.join(', ')}` : '';
+    io.out(`wrote ${style.accent(printable(out))}: ${found.className}, ${format.bytes(found.bytes)}${rest}\n`);
+  }
+  json?.write(found);
+  return 0;
+}
+
+export const exportCommand: Command = { summary: "a model as a folder that Python's transformers loads", help, run };
