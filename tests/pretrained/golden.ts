@@ -2,7 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { loadPretrained, readGolden, runPretrained, type LoadPretrainedOptions } from '../../src/pretrained/index.js';
+import {
+  loadPretrained,
+  readGolden,
+  runPretrained,
+  type HostArray,
+  type LoadPretrainedOptions,
+} from '../../src/pretrained/index.js';
 import { realRows } from '../../src/pretrained/golden.js';
 import { disposeAll } from '../../src/tensor/index.js';
 import { inMemory, openSafetensors, Safetensors } from '../../src/train/checkpoint/index.js';
@@ -27,6 +33,15 @@ export interface GoldenOptions extends Omit<LoadPretrainedOptions, 'device'> {
    * half of what steps that stayed in float32 leave there.
    */
   readonly plain?: number;
+}
+
+/** The numbers of a golden file by name, `in.`, `out.` and `rand.` before it. */
+export async function goldenOf(folder: string): Promise<ReadonlyMap<string, HostArray>> {
+  const golden = await openSafetensors(join(folder, 'golden.safetensors'));
+  const { inputs, outputs, draws } = await readGolden(golden);
+  await golden.close();
+  const all = Object.entries({ in: Object.entries(inputs), out: [...outputs], rand: [...draws] });
+  return new Map(all.flatMap(([part, own]) => own.map(([name, x]) => [`${part}.${name}`, x as HostArray] as const)));
 }
 
 /**
