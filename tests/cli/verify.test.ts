@@ -9,7 +9,7 @@ import { cli, temporaryFolder } from './io.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 let cwd = '';
-let outputs: Record<string, Stored> = {};
+const outputs: Record<string, Stored> = {};
 const tokens: Stored = {
   dtype: 'I64',
   shape: [2, 3],
