@@ -91,12 +91,17 @@ export class Decoder {
    * step; CapabilityError, at the first step, for a pattern that a ring is too short for; what `run` throws.
    */
   step(q: Tensor, k: Tensor, v: Tensor, options: StepOptions = {}): AttentionResult {
+    return this.stepAt(q, k, v, options, {});
+  }
+
+  /** The same for one token, in a step that may be run again: see `Step.place`. @internal */
+  stepAt(q: Tensor, k: Tensor, v: Tensor, options: StepOptions, at: Pick<Step, 'place' | 'most'>): AttentionResult {
     const { mechanism, maxLength, options: own } = this.#setting;
     const { name } = mechanism;
     this.#refuseGone();
     checkValues(`${name}: step`, options, { inputs: byName, rows: anything });
     const inputs = Object.entries(options.inputs ?? {}).filter(([, x]) => x !== undefined);
-    const given = { q, k, v, inputs: Object.fromEntries(inputs) };
+    const given = { q, k, v, inputs: Object.fromEntries(inputs), ...at };
     const rows = this.#rowsOf(options.rows, q);
     this.#check(given, rows);
     const tokens = q.shape[2]!;
@@ -211,6 +216,16 @@ export class Decoder {
     }
   }
 
+  /** What steps of one token of all rows read and write, where these are alike but for their place; undefined where not. @internal */
+  get repeated(): object | undefined {
+    return this.#groups?.repeats(this.#rows ?? 0) ? this.#groups.memory : undefined;
+  }
+
+  /** Such a step was run again by whoever recorded it. @internal */
+  ranAgain(): void {
+    this.#groups!.ranAgain();
+  }
+
   /** Forgets all tokens and keeps the memory: for the next sequences. */
   reset(): void {
     this.#groups?.reset();
@@ -316,7 +331,7 @@ export class Decoder {
     const wide = (x: Tensor): Tensor => (x.dtype === 'f32' ? x : cast(x, 'f32'));
     const inputs = Object.fromEntries(Object.entries(given.inputs).map(([name, x]) => [name, wide(x)]));
     const { q } = given;
-    const step = { q: wide(q), k: wide(given.k), v: wide(given.v), inputs };
+    const step = { ...given, q: wide(q), k: wide(given.k), v: wide(given.v), inputs };
     const result = this.#take(step, rows);
     return q.dtype === 'f32' ? result : { ...result, out: cast(result.out, q.dtype) };
   }

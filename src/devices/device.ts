@@ -18,6 +18,17 @@ export interface RunOptions {
   readonly grain?: number;
 }
 
+/** A step of a computation that was noted while it ran. */
+export interface Recording {
+  /**
+   * Does the same again on the same memory: kernels with the same arguments, writes of the same bytes, checks of `guard`. What the host
+   * wrote since to buffers that were there before the step is what kernels find.
+   */
+  replay(): void;
+  /** Gives back the memory that the step took beside what is alive. Idempotent. */
+  dispose(): void;
+}
+
 /** What kernels did since the last reset. Kernel launchers add to it; nothing is sampled. */
 export interface Counters {
   dispatches: number;
@@ -68,6 +79,11 @@ export interface Device {
    */
   guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void;
   synchronise(): Promise<void>;
+  /**
+   * Runs `body` and notes the kernels that it runs, so that they may run again without the host working anything out anew: the body
+   * must take nothing from numbers of the host that change from step to step. Absent from a device that only runs what it is told.
+   */
+  record?(body: () => void): Recording;
   /** Stops the threads and returns the memory. Idempotent. */
   dispose(): Promise<void>;
 }

@@ -1,4 +1,5 @@
-import { Module, type Attention, type Embedding, type Mixer, type Offset } from '../nn/index.js';
+import { Module, type Attention, type Embedding, type Mixer, type Offset, type Parameter } from '../nn/index.js';
+import { isObserved } from '../nn/observe.js';
 import type { Decoder } from '../attention/index.js';
 import { checkParts, lengthsBelow } from '../attention/decode/state.js';
 import { CapabilityError, FormatError, OptionError } from '../core/errors.js';
@@ -8,6 +9,7 @@ import { commonDevice, noGradient, scope, type Tensor } from '../tensor/index.js
 import { layerOf } from './config-layers.js';
 import type { ModelConfig } from './model-config.js';
 import { inOrder, PREFILL, rowsBy, tokensBetween, tokensOfRows } from './next-tokens.js';
+import { RecordedStep, type StepOfOne } from './recorded-step.js';
 import { checkSession, headerOf, markOf, type SessionState } from './session-state.js';
 import { Sources, type SourceReader } from './sources.js';
 import { Stack } from './stack.js';
@@ -57,6 +59,10 @@ export class Session implements TextSession {
   #sources: Sources | undefined;
   #lengths: readonly number[];
   #disposed = false;
+  /** Steps of one token so far, and what was recorded of the last kind of them. */
+  #ones = 0;
+  #recorded: RecordedStep | undefined;
+  #parameters: readonly Parameter[] | undefined;
 
   constructor(model: DecodingModel, options: SessionOptions) {
     checkValue('session', 'model', model, aModel);
@@ -100,7 +106,7 @@ export class Session implements TextSession {
 
   step(tokens: ArrayLike<number> | readonly ArrayLike<number>[]): Tensor {
     this.#refuseGone();
-    const { ends, config, encode } = this.#model;
+    const { config, encode } = this.#model;
     if (encode && this.#sources === undefined) {
       throw new OptionError(
         'session: this model follows a source; open the session with sources, a list of tokens for each row.',
@@ -112,6 +118,8 @@ export class Session implements TextSession {
     const { lists, single } = tokensOfRows(tokens, { vocabulary, lengths: before, maxLength });
     try {
       return scope(() => {
+        const next = this.#one(lists);
+        if (next) return reshape(next, single ? [vocabulary] : [lists.length, vocabulary]);
         const groups = rowsBy(lists.length, (row) => lists[row]!.length);
         const last = inOrder(
           groups.map((rows) => ({
@@ -122,10 +130,7 @@ export class Session implements TextSession {
             ),
           })),
         );
-        return reshape(
-          noGradient(() => ends.logits(cast(last, 'f32'))),
-          single ? [vocabulary] : [lists.length, vocabulary],
-        );
+        return reshape(this.#logits(last), single ? [vocabulary] : [lists.length, vocabulary]);
       });
     } catch (error) {
       for (const decoder of this.#decoders.values()) decoder.rewind(before);
@@ -220,6 +225,7 @@ export class Session implements TextSession {
   }
 
   dispose(): void {
+    this.#forgetStep();
     for (const decoder of this.#decoders.values()) decoder.dispose();
     this.#sources?.dispose();
     this.#disposed = true;
@@ -239,11 +245,49 @@ export class Session implements TextSession {
   }
 
   #become({ decoders, lengths, sources }: State): void {
+    this.#forgetStep();
     for (const decoder of this.#decoders.values()) decoder.dispose();
     this.#sources?.dispose();
     this.#decoders = decoders;
     this.#lengths = lengths;
     this.#sources = sources;
+  }
+
+  /** Logits `[rows, 1, vocabulary]` of one token more of each row, where such steps are alike: recorded once and run again. */
+  #one(lists: readonly Int32Array[]): Tensor | undefined {
+    const { device } = this.#model.ends.embedding.weight.value;
+    const starts = this.#lengths;
+    const alike = lists.every(({ length }) => length === 1) && starts.every((start) => start === starts[0]);
+    if (!alike || starts[0] === 0 || device.record === undefined || isObserved() || this.#model.training)
+      return undefined;
+    const decoders = [...this.#decoders.values()];
+    const rooms = decoders.map(({ repeated }) => repeated);
+    // the first one may be the only one
+    if (rooms.includes(undefined) || ++this.#ones < 2) return undefined;
+    this.#parameters ??= [...this.#model.namedParameters().values()];
+    const reads = [...rooms, this.#sources, ...this.#parameters.map(({ value }) => value)];
+    const tokens = lists.map(([token]) => token!);
+    if (this.#recorded?.fits(starts, reads) !== true) {
+      this.#forgetStep();
+      const all = starts.map((_, row) => row);
+      const step: StepOfOne = (x, at) => this.#logits(this.#through(all, x, at));
+      this.#recorded = new RecordedStep(device, step, { starts, maxLength: this.#options.maxLength, reads });
+    }
+    const { logits, again } = this.#recorded!.run(starts, tokens);
+    if (again) {
+      for (const decoder of decoders) decoder.ranAgain();
+      this.#lengths = starts.map((start) => start + 1);
+    }
+    return logits;
+  }
+
+  #forgetStep(): void {
+    this.#recorded?.dispose();
+    this.#recorded = undefined;
+  }
+
+  #logits(rows: Tensor): Tensor {
+    return noGradient(() => this.#model.ends.logits(cast(rows, 'f32')));
   }
 
   /** What the layers give for the last of the next tokens of some rows, as many for each, `[rows, 1, width]`. */
@@ -258,16 +302,16 @@ export class Session implements TextSession {
   }
 
   /** The same for all of a piece, normalised. */
-  #through(rows: readonly number[], tokens: Tensor): Tensor {
+  #through(rows: readonly number[], tokens: Tensor, at: Parameters<StepOfOne>[1] | Record<string, never> = {}): Tensor {
     const { stack } = this.#model;
     const count = tokens.shape[1]!;
     const offsets = rows.map((row) => this.#lengths[row]!);
-    const offset = offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets;
+    const offset = at.place ?? (offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets);
     const attend = (mixer: Mixer, stream: Tensor): Tensor => {
       const attention = mixer as Attention;
       if (!this.#decoders.has(attention)) return this.#sources!.attend(attention, stream, rows);
       const { q, k, v, inputs } = attention.project(stream, { offset });
-      const { out, logsumexp } = this.#decoders.get(attention)!.step(q, k, v, { inputs, rows });
+      const { out, logsumexp } = this.#decoders.get(attention)!.stepAt(q, k, v, { inputs, rows }, at);
       return attention.combine(out, logsumexp);
     };
     const out = noGradient(() => stack.forward(this.#model.embed(tokens, offset), { attend }).stream);

@@ -19,7 +19,7 @@ import { reshape, split, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
 import type { BothSidesParameters } from '../positions/both-sides.js';
 import { softcap, type Score } from '../scores/index.js';
-import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
+import { commonDevice, scope, someTensor, TextPlace, type Tensor } from '../tensor/index.js';
 import { checkFactored, checkHeads, checkPooling, checkSinks } from './attention-checks.js';
 import { withSinks } from './attention-sinks.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
@@ -28,7 +28,7 @@ import { Linear } from './linear.js';
 import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
-import { offsets, Positions } from './positions.js';
+import { offsets, Positions, type Offset } from './positions.js';
 import { headsOf, QueryKeyNorm, type QueryKeyNormOptions } from './query-key-norm.js';
 import { relativeParameters, relativeTo } from './relative.js';
 import { pooled, pooledRows, type RowPooling } from './row-pooling.js';
@@ -105,6 +105,14 @@ export interface Projected {
   /** Further projections of the mechanism. */
   readonly inputs: Readonly<Record<string, Tensor>>;
 }
+
+/** The offset of rows that begin later. */
+const movedBy = (offset: Offset, rows: number): Offset => {
+  if (rows === 0) return offset;
+  if (offset instanceof TextPlace)
+    throw new OptionError('Attention: a place that moves on is of as many queries as keys.');
+  return typeof offset === 'number' ? offset + rows : offset.map((one) => one + rows);
+};
 
 /**
  * Multi-head attention by any mechanism: `[B, L, features] → [B, L, features]`, `heads(x·W_q), heads(x·W_k), heads(x·W_v)` attended
@@ -270,7 +278,7 @@ export class Attention extends Module implements Mixer {
       const queries = this.#query?.forward(x);
       const [q, k, v] = this.#norms?.forward(projected, queries) ?? headsOf(projected, queries, this);
       const ahead = this.#query && !this.causal ? 0 : keyRows.shape[1]! - x.shape[1]!;
-      const first = typeof offset === 'number' ? offset + ahead : offset.map((one) => one + ahead);
+      const first = movedBy(offset, ahead);
       const places = this.positions?.places(this.#pooling !== undefined);
       const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor => {
         if (of === 'v' || places === undefined) return heads;

@@ -21,3 +21,6 @@ export function observed(path: string, output: Tensor): Tensor {
   observer?.(path, output);
   return output;
 }
+
+/** Whether anybody sees outputs now. */
+export const isObserved = (): boolean => observer !== undefined;

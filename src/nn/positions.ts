@@ -27,10 +27,22 @@ import {
   t5Bias,
   type RopeScaling,
 } from '../positions/index.js';
+import { angleTable } from '../positions/angles.js';
 import type { Places } from '../positions/both-sides.js';
+import { sinusoidalRows } from '../positions/sinusoidal.js';
 import { alibiSlopes, type Score, type SlopeOptions } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
-import { commonDevice, keep, noGradient, scope, someDevice, tensor, type Tensor } from '../tensor/index.js';
+import {
+  commonDevice,
+  keep,
+  noGradient,
+  scope,
+  someDevice,
+  tensor,
+  TextPlace,
+  type Fed,
+  type Tensor,
+} from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 
@@ -96,13 +108,14 @@ export interface LearnedPositions {
   readonly padding?: number;
 }
 
-/** Position of the first token: of every sequence, or a list, one for each. */
-export type Offset = number | readonly number[];
+/** Position of the first token: of every sequence; a list, one for each; or a place that moves on, for steps of one token. */
+export type Offset = number | readonly number[] | TextPlace;
 
 export const offsets: Requirement = {
   must: 'a whole number of at least 0, or a list of them',
   holds: (value) =>
     wholeFrom(0).holds(value) ||
+    value instanceof TextPlace ||
     (Array.isArray(value) && value.length > 0 && value.every((one) => wholeFrom(0).holds(one))),
 };
 
@@ -194,6 +207,7 @@ export class Positions extends Module {
     checkValue('Positions', 'offset', offset, offsets);
     checkValue('Positions', 'device', device, someDevice);
     if (this.method !== 'learned' && this.method !== 'sinusoidal') return undefined;
+    if (offset instanceof TextPlace) return this.#embedAt(offset);
     if (typeof offset !== 'number') return this.#embedEach(length, offset, device);
     if (this.method === 'learned')
       return learnedPositions(this.#table!.value, length, { offset: offset + this.#first });
@@ -213,20 +227,53 @@ export class Positions extends Module {
     const [, L = 1] = tokens.shape;
     if (padding === undefined) return this.embed(L, offset, tokens.device);
     checkValue('Positions', 'offset', offset, offsets);
-    return scope(() => learnedPositions(this.#table!.value, this.#counted(tokens, padding, [offset].flat())));
+    return scope(() => learnedPositions(this.#table!.value, this.#counted(tokens, padding, offset)));
   }
 
   /** Rows of the table `[B, L]`: from the first on for what is not padding. */
-  #counted(tokens: Tensor, padding: number, before: readonly number[]): Tensor {
+  #counted(tokens: Tensor, padding: number, offset: Offset): Tensor {
     return noGradient(() =>
       scope(() => {
         const real = cast(notEqual(tokens, padding), 'f32');
-        const past = tensor(Float32Array.from(before), [before.length, 1], { device: tokens.device });
+        const past = this.#past(offset, tokens.device);
         // whole numbers below 2²⁴, which f32 holds
         const rows = add(add(cumulativeSum(real, { axis: 1 }), past), this.#first - 1);
         return cast(where(real, rows, Math.max(0, this.#first - 1)), 'i32');
       }),
     );
+  }
+
+  /** Tokens before, `[B, 1]`. */
+  #past(offset: Offset, device: Device): Tensor {
+    const asTensor = (starts: readonly number[]): Fed => ({
+      shape: [starts.length, 1],
+      dtype: 'f32',
+      data: (now) => Float32Array.from(now),
+    });
+    if (offset instanceof TextPlace) return offset.feed(this, 'past', () => asTensor(offset.starts));
+    const fed = asTensor([offset].flat());
+    return tensor(fed.data([offset].flat()), fed.shape, { device });
+  }
+
+  /** The same for one token of each text, `[B, 1, features]`. */
+  #embedAt(place: TextPlace): Tensor {
+    const B = place.starts.length;
+    const { features } = this.sizes;
+    if (this.method === 'sinusoidal') {
+      return place.feed(this, 'rows', () => ({
+        shape: [B, 1, features],
+        dtype: 'f32',
+        data: (starts) => sinusoidalRows(starts, features),
+      }));
+    }
+    const table = this.#table!.value;
+    const rows = place.feed(this, 'places', () => ({
+      shape: [B, 1],
+      dtype: 'i32',
+      data: (starts) => Int32Array.from(starts, (start) => start + this.#first),
+      below: table.shape[0]!,
+    }));
+    return learnedPositions(table, rows);
   }
 
   /** `[B, length, features]`. */
@@ -260,6 +307,19 @@ export class Positions extends Module {
     const rule = this.#rope;
     const length = x.shape[2]!;
     const own = { device: x.device, ...rule };
+    if (offset instanceof TextPlace) {
+      const angles = offset.feed(this, `angles ${first}`, () => ({
+        shape: [offset.starts.length, 1, rule.rotaryDim],
+        dtype: 'f32',
+        data: (starts) =>
+          angleTable(
+            'rope',
+            starts.map((start) => start + first),
+            rule,
+          ).table,
+      }));
+      return rotatePairs(x, angles);
+    }
     if (typeof offset !== 'number') {
       const shape = [offset.length, length, rule.rotaryDim];
       const all = offset.map((one) => one + first);

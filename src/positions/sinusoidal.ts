@@ -46,18 +46,28 @@ export function sinusoidal(length: number | ArrayLike<number>, dim: number, opti
   const { variant = 'paper', base = 10000, offset = 0, device } = options;
   // before anything that large is made
   if (typeof length === 'number' && length > 0 && Number.isInteger(dim)) checkShape('sinusoidal', [length, dim]);
-  const frequencies = frequenciesOf(variant, dim, base);
   const positions = positionsOf(length, offset);
+  const table = sinusoidalRows(positions, dim, { variant, base });
+  return tensor(table, [positions.length, dim], { ...(device && { device }) });
+}
+
+/** The same rows on the host. */
+export function sinusoidalRows(
+  positions: ArrayLike<number>,
+  dim: number,
+  { variant = 'paper', base = 10000 }: Pick<SinusoidalOptions, 'variant' | 'base'> = {},
+): Float32Array {
+  const frequencies = frequenciesOf(variant, dim, base);
   const half = frequencies.length;
   const table = new Float32Array(positions.length * dim);
-  positions.forEach((position, row) => {
+  Array.from(positions, (position, row) => {
     frequencies.forEach((frequency, i) => {
       const [sine, cosine] = variant === 'paper' ? [2 * i, 2 * i + 1] : [i, half + i];
       table[row * dim + sine] = Math.sin(position * frequency);
       table[row * dim + cosine] = Math.cos(position * frequency);
     });
   });
-  return tensor(table, [positions.length, dim], { ...(device && { device }) });
+  return table;
 }
 
 function frequenciesOf(variant: SinusoidalVariant, dim: number, base: number): Float64Array {

@@ -17,6 +17,7 @@ export {
   type GradientOptions,
   type Vjp,
 } from './tape.js';
+export { TextPlace, type Fed } from './text-place.js';
 export {
   checkTensors,
   commonDevice,

@@ -1,10 +1,12 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
+import { attendNewest } from '../../ops/attend/query.js';
 import { withCausal } from '../../masks/bands.js';
 import type { Device } from '../../devices/device.js';
 import { disposeAll, empty, keep, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
 import type { Memory, PlainAttention, Step } from './memory.js';
+import { atPlace, counted } from './place.js';
 import { copyOf, copyRows, putRows, Room, roomFor, takeEntries, type RoomSizes } from './room.js';
 
 /** All tokens in room that is taken once; attention reads them where they lie. */
@@ -24,24 +26,24 @@ export class FixedCache implements Memory {
     this.#room = new Room(device, whole, whole.S);
   }
 
-  step({ q, k, v, start }: Step): ForwardResult {
+  readonly repeats = true;
+
+  step(step: Step): ForwardResult {
+    const { q, k, v, start } = step;
     const { whole, scale, score } = this.#attention;
     const tokens = q.shape[2]!;
     const mask = tokens === 1 ? this.#masks.one : this.#masks.many;
-    this.#room.write({ k, v }, 0, start, tokens);
     if (mask !== null || score !== undefined) this.#room.look(v);
-    this.#room.reach(start + tokens);
-    return attendCached({
-      q,
-      k: this.#room.k,
-      v: this.#room.v,
-      length: start + tokens,
-      lengths: this.#room.lengths,
-      mask,
-      score,
-      scale,
-      positions: whole,
-      flags: this.#room.flags,
+    const room = { k: this.#room.k, v: this.#room.v, flags: this.#room.flags };
+    if (tokens > 1) {
+      this.#room.write({ k, v }, 0, start, tokens);
+      return attendCached({ ...room, q, length: start + tokens, mask, score, scale, positions: whole });
+    }
+    return atPlace(step, ({ place, most }) => {
+      const slots = place.feed(FixedCache, 'slots', () => counted(place, (at) => at));
+      const lengths = place.feed(FixedCache, 'lengths', () => counted(place, (at) => at + 1));
+      this.#room.writeAt({ k, v }, slots);
+      return attendNewest({ ...room, q, lengths, most, mask, score, scale, positions: whole });
     });
   }
 
@@ -87,6 +89,8 @@ export class CopiedCache implements Memory {
       names.map(([name, of]) => [name, roomFor(device, whole, columns(of), whole.S)] as const),
     );
   }
+
+  readonly repeats = false;
 
   step(step: Step): ForwardResult {
     const { q, inputs, start } = step;
@@ -142,6 +146,8 @@ export class RecurrentState implements Memory {
       state: Readonly<Record<string, Tensor>> | undefined,
     ) => ForwardResult & { readonly state: Readonly<Record<string, Tensor>> },
   ) {}
+
+  readonly repeats = false;
 
   step(step: Step): ForwardResult {
     const { state, ...result } = this.advance(step, this.#state);

@@ -68,6 +68,25 @@ export class Groups {
     }
   }
 
+  /** Whether steps of one token of all rows are alike but for their place: they share a memory that repeats. */
+  repeats(rows: number): boolean {
+    const [first, second] = this.#all;
+    if (first === undefined || second !== undefined || this.lost) return false;
+    return isAll(first.rows, rows) && first.memory.repeats;
+  }
+
+  /** What such steps read and write; another object after a change. */
+  get memory(): object | undefined {
+    return this.#all[0]?.memory;
+  }
+
+  /** A step of one token was run again, for the next one. */
+  ranAgain(): void {
+    const group = this.#all[0]!;
+    group.length++;
+    group.reached = Math.max(group.reached, group.length);
+  }
+
   /** Goes back to these lengths after a step, or is lost where it cannot. */
   undo(lengths: readonly number[]): void {
     for (const group of this.#all) this.#undo(group, group.length, lengths[group.rows[0]!]!);

@@ -1,6 +1,6 @@
 import type { F32 } from '../../codegen/expression/index.js';
 import type { Mask } from '../../masks/index.js';
-import type { Tensor } from '../../tensor/index.js';
+import type { TextPlace, Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
 import type { AttentionShape } from '../options.js';
 
@@ -12,12 +12,18 @@ export interface Step {
   /** Further projections of the same tokens, f32. */
   readonly inputs: Readonly<Record<string, Tensor>>;
   readonly start: number;
+  /** Of one token, where the step may be run again for later ones. */
+  readonly place?: TextPlace | undefined;
+  /** Tokens that such a step is for at most, this one included. */
+  readonly most?: number | undefined;
 }
 
 /** What a decoder has of the tokens so far. */
 export interface Memory {
   /** Takes the tokens in and attends from them to all that it has. */
   step(step: Step): ForwardResult;
+  /** Whether steps of one token are alike but for their place, and nothing is taken from `start`. */
+  readonly repeats: boolean;
   /** Whether, once it had `reached` tokens, those from `to` on are forgotten by writing others over them. */
   goesBack(reached: number, to: number): boolean;
   /** Copies of what it has of `length` tokens, by name, for some of its rows: `[rows.length, …]` each. */

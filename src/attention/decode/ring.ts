@@ -4,11 +4,14 @@ import { memoised } from '../../core/memo.js';
 import type { Device } from '../../devices/device.js';
 import { causal, countPairs, mask, within, type Mask } from '../../masks/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
+import { attendNewest } from '../../ops/attend/query.js';
 import { integerTable } from '../../scores/index.js';
+import { runCopy } from '../../tensor/copy.js';
 import { empty, writable, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
 import type { Memory, PlainAttention, Step } from './memory.js';
 import type { Kept } from './options.js';
+import { atPlace, counted } from './place.js';
 import { copyRows, Room, type Rows } from './room.js';
 
 type KeptInRing = Exclude<Kept, { readonly cache: 'fixed' }>;
@@ -64,22 +67,53 @@ export class RingCache implements Memory {
     };
   }
 
+  readonly repeats = true;
+
   step(step: Step): ForwardResult {
     const { k: keys, v: values, start } = step;
     const tokens = keys.shape[2]!;
     if (this.#scores || tokens > 1) this.#room.look(values);
+    if (tokens === 1) return this.#stepOne(step);
     if (start + tokens <= this.#room.capacity) {
       this.#keep(step);
       return this.#attend(step, this.#room, start + tokens);
-    }
-    if (tokens === 1) {
-      this.#keep(step);
-      return this.#attend(step, this.#room, this.#room.capacity);
     }
     const all = start === 0 ? { k: keys, v: values } : this.#inOrder(step);
     const result = this.#attend(step, all, all.k.shape[2]!);
     this.#keep(step);
     return result;
+  }
+
+  /** The newest token sees all slots that are filled. */
+  #stepOne(step: Step): ForwardResult {
+    const { whole, scale } = this.#attention;
+    const { window, sinks } = this.#kept;
+    const { capacity, k, v, flags } = this.#room;
+    return atPlace(step, ({ place, most }) => {
+      const name = `${window} ${sinks}`;
+      const slotOf = (at: number): number => (at < sinks ? at : sinks + ((at - sinks) % window));
+      const slots = place.feed(RingCache, `slots ${name}`, () => counted(place, slotOf));
+      const lengths = place.feed(RingCache, `lengths ${name}`, () =>
+        counted(place, (at) => Math.min(at + 1, capacity)),
+      );
+      if (this.#scores) {
+        const newest = place.feed(RingCache, 'newest', () => counted(place, (at) => at));
+        runCopy([1], newest, { offset: 0, steps: [1] }, this.#place, { offset: 0, steps: [1] });
+      }
+      this.#room.writeAt(step, slots);
+      return attendNewest({
+        q: step.q,
+        k,
+        v,
+        lengths,
+        most: Math.min(most, capacity),
+        mask: null,
+        score: this.#scores?.slots,
+        scale,
+        positions: { ...whole, L: 1, S: capacity },
+        flags,
+      });
+    });
   }
 
   /** A token lies where one was that it does not see: one step back nothing is missing. */
@@ -106,24 +140,19 @@ export class RingCache implements Memory {
   #attend({ q: queries, start }: Step, rows: Rows, length: number): ForwardResult {
     const { whole, scale } = this.#attention;
     const tokens = queries.shape[2]!;
-    const one = tokens === 1;
     if (this.#scores) {
       const newest = start + tokens - 1;
       this.#place.device.write(writable(this.#place), Int32Array.of(newest, newest + 1 - length));
     }
     const shape = { ...whole, L: tokens, S: length };
-    this.#room.reach(length);
     return attendCached({
       q: queries,
       k: rows.k,
       v: rows.v,
       length,
-      lengths: this.#room.lengths,
-      mask: one ? null : this.#seen.expression(shape),
-      score: one ? this.#scores?.slots : this.#scores?.ordered,
+      mask: this.#seen.expression(shape),
+      score: this.#scores?.ordered,
       scale,
-      // of slots, while the ring is being filled too
-      ...(one && { positions: { ...whole, L: 1, S: this.#room.capacity } }),
       flags: this.#room.flags,
     });
   }

@@ -1,6 +1,8 @@
 import { ShapeError } from '../../core/errors.js';
 import { sameShape, show, sizeOf } from '../../core/shape.js';
+import type { FloatDtype } from '../../core/dtype.js';
 import type { Device } from '../../devices/device.js';
+import { launchPutRows } from '../../kernels/put-rows.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import { noFlags, raiseNonFinite } from '../../ops/attend/non-finite.js';
 import { runCopy } from '../../tensor/copy.js';
@@ -13,11 +15,25 @@ export interface Rows {
   readonly v: Tensor;
 }
 
-/** Copies `count` rows of every head to rows of another tensor of as many heads and columns. */
-export function copyRows(source: Tensor, from: number, target: Tensor, to: number, count: number): void {
+/** Copies `count` rows of every head to rows of another tensor of as many heads and columns, those from `to` on, which `starts` moves. */
+export function copyRows(
+  source: Tensor,
+  from: number,
+  target: Tensor,
+  to: number,
+  count: number,
+  starts?: Tensor,
+): void {
   const [B, G, held, columns] = source.shape as [number, number, number, number];
-  const walk = (rows: number, first: number) => ({ offset: first * columns, steps: [rows * columns, columns, 1] });
-  runCopy([B * G, count, columns], source, walk(held, from), target, walk(target.shape[2]!, to));
+  launchPutRows(target.device, {
+    from: { buffer: source.buffer, dtype: source.dtype as FloatDtype, rows: held, first: from },
+    to: { buffer: writable(target), dtype: target.dtype as FloatDtype, rows: target.shape[2]!, first: to },
+    count,
+    columns,
+    batches: B,
+    heads: G,
+    starts: starts?.buffer,
+  });
 }
 
 /**
@@ -76,7 +92,8 @@ export const roomFor = (
   { B, G }: Pick<RoomSizes, 'B' | 'G'>,
   columns: number,
   capacity: number,
-): Tensor => empty([B, G, capacity, columns], 'f32', device, 'cache');
+  dtype: FloatDtype = 'f32',
+): Tensor => empty([B, G, capacity, columns], dtype, device, 'cache');
 
 /** Room for keys and values, taken once. Remembers whether values that came in were NaN or Inf. */
 export class Room implements Rows {
@@ -84,24 +101,21 @@ export class Room implements Rows {
   readonly v: Tensor;
   /** As of `nonFinite`, of the values that were looked at. */
   readonly flags: Tensor;
-  /** Slots that are attended to, i32 `[B]`. */
-  readonly lengths: Tensor;
-
   /** For `capacity` tokens; belongs to the current scope. */
   constructor(
     device: Device,
     sizes: RoomSizes,
     readonly capacity: number,
+    dtype: FloatDtype = 'f32',
   ) {
-    this.k = roomFor(device, sizes, sizes.D, capacity);
-    this.v = roomFor(device, sizes, sizes.E, capacity);
+    this.k = roomFor(device, sizes, sizes.D, capacity, dtype);
+    this.v = roomFor(device, sizes, sizes.E, capacity, dtype);
     this.flags = empty([flagCount], 'i32', device, 'cache');
-    this.lengths = empty([sizes.B], 'i32', device, 'cache');
     this.clear();
   }
 
   get tensors(): readonly Tensor[] {
-    return [this.k, this.v, this.flags, this.lengths];
+    return [this.k, this.v, this.flags];
   }
 
   /** Copies `count` tokens from `from` of a step to slot `to`. */
@@ -110,9 +124,10 @@ export class Room implements Rows {
     copyRows(v, from, this.v, to, count);
   }
 
-  /** Is called with the number of slots before attention reads them. */
-  reach(slots: number): void {
-    this.lengths.device.write(writable(this.lengths), new Int32Array(this.lengths.size).fill(slots));
+  /** Copies the only token of a step to the slots that a place says, i32 `[B]`. */
+  writeAt({ k, v }: Rows, slots: Tensor): void {
+    copyRows(k, 0, this.k, 0, 1, slots);
+    copyRows(v, 0, this.v, 0, 1, slots);
   }
 
   /** Is called with all values before attention reads them. */

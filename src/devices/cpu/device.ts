@@ -1,12 +1,13 @@
 import { memoised } from '../../core/memo.js';
 import { DeviceError, OptionError } from '../../core/errors.js';
 import { identityOf, type Kernel } from '../../codegen/kernel.js';
-import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from '../device.js';
+import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, Recording, RunOptions } from '../device.js';
 import { type Category, Ledger } from '../ledger.js';
 import { alignUp } from './allocator.js';
 import type { Backend } from './backend.js';
 import { Memory } from './memory.js';
 import { Pool, type CompiledKernel } from './pool.js';
+import { Recorder } from './recorder.js';
 
 /** A program is given this many 8-byte parameter slots at most. */
 const MAX_PARAMETERS = 512;
@@ -29,6 +30,7 @@ export class CpuDevice implements Device {
     by: (kernel) => [identityOf(kernel)],
   });
   #disposed = false;
+  #recorder: Recorder | undefined;
 
   private constructor(backend: Backend, threads: number, reasons: readonly string[], poison: boolean) {
     this.#backend = backend;
@@ -76,7 +78,9 @@ export class CpuDevice implements Device {
 
   write(buffer: DeviceBuffer, data: ArrayBufferView, byteOffset = 0): void {
     const target = this.#bytes(buffer, byteOffset, data.byteLength);
-    target.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.#recorder?.noteWrite(target, bytes);
+    target.set(bytes);
   }
 
   read(buffer: DeviceBuffer, byteOffset?: number, byteLength?: number): Promise<Uint8Array> {
@@ -112,11 +116,15 @@ export class CpuDevice implements Device {
     this.counters.dispatches++;
     const scratchStride = alignUp(options?.scratchBytes ?? 0);
     const work = { scratch: 0, scratchStride, tasks, grain };
-    if (scratchStride === 0) return this.#pool.run(program, work);
+    const start = (own: typeof work): void => {
+      this.#recorder?.noteRun(program, args.length, own);
+      this.#pool.run(program, own);
+    };
+    if (scratchStride === 0) return start(work);
     const threads = tasks <= grain ? 1 : this.info.threads;
     const scratch = this.#memory.allocate(scratchStride * threads, 'workspace');
     try {
-      this.#pool.run(program, { ...work, scratch: scratch.address });
+      start({ ...work, scratch: this.#memory.block(scratch, kernel.name).address });
     } finally {
       this.#memory.free(scratch);
     }
@@ -128,7 +136,34 @@ export class CpuDevice implements Device {
   }
 
   guard(buffer: DeviceBuffer, check: (bytes: Uint8Array) => void): void {
-    check(this.#bytes(buffer));
+    const bytes = this.#bytes(buffer);
+    this.#recorder?.noteCheck(() => check(bytes));
+    check(bytes);
+  }
+
+  record(body: () => void): Recording {
+    this.#assertUsable('record');
+    if (this.#recorder) throw new DeviceError('record: another step is being recorded; end that one first.');
+    const recorder = new Recorder({
+      memory: this.#memory,
+      pool: this.#pool,
+      words: this.#words,
+      counted: (dispatches) => {
+        this.#assertUsable('replay');
+        this.counters.dispatches += dispatches;
+      },
+    });
+    this.#recorder = recorder;
+    try {
+      body();
+      return recorder;
+    } catch (error) {
+      recorder.dispose();
+      throw error;
+    } finally {
+      this.#recorder = undefined;
+      recorder.end();
+    }
   }
 
   synchronise(): Promise<void> {

@@ -1,6 +1,7 @@
 import { DeviceError, OptionError, OutOfMemoryError } from '../../core/errors.js';
 import type { DeviceBuffer } from '../device.js';
 import type { Category, Ledger } from '../ledger.js';
+import { Holds, type Holder } from './holds.js';
 import { alignUp, type Allocator, type Block, coversRegion } from './allocator.js';
 
 /** Where address space comes from: the one memory of WebAssembly, or as many shared arrays as it takes. */
@@ -36,6 +37,7 @@ export class Memory {
   readonly #poison: boolean;
   readonly #live = new Map<DeviceBuffer, Block>();
   readonly #freed = new WeakSet<DeviceBuffer>();
+  readonly #holds = new Holds();
 
   constructor(source: MemorySource, ledger: Ledger, poison: boolean) {
     this.source = source;
@@ -71,6 +73,27 @@ export class Memory {
     this.#live.delete(buffer);
     this.#freed.add(buffer);
     this.#ledger.remove(buffer.category, buffer.byteLength);
+    if (this.#holds.keeps(block, buffer.byteLength)) this.#ledger.add('workspace', buffer.byteLength);
+    else this.#give(block);
+  }
+
+  /** From now on all blocks that are taken, or asked for by `block`, stay where they are until `letGo` of the same holder. */
+  beginHolding(holder: Holder): void {
+    this.#holds.begin(holder);
+  }
+
+  endHolding(): void {
+    this.#holds.end();
+  }
+
+  letGo(holder: Holder): void {
+    for (const [block, bytes] of this.#holds.release(holder)) {
+      this.#ledger.remove('workspace', bytes);
+      this.#give(block);
+    }
+  }
+
+  #give(block: Block): void {
     if (this.#poison) this.#fill(block);
     const free = this.source.allocator.give(block);
     if (coversRegion(free)) this.source.idle(free);
@@ -90,7 +113,10 @@ export class Memory {
   /** The block under a live buffer. @throws DeviceError for a buffer that was freed or comes from elsewhere. */
   block(buffer: DeviceBuffer, who: string): Block {
     const block = this.#live.get(buffer);
-    if (block) return block;
+    if (block) {
+      this.#holds.hold(block);
+      return block;
+    }
     const what = `this buffer (${buffer.byteLength} bytes, ${buffer.category})`;
     throw new DeviceError(
       this.#freed.has(buffer)
@@ -110,9 +136,12 @@ export class Memory {
 
   #take(byteLength: number, category: Category): Block {
     const { source } = this;
-    let block = source.allocator.take(byteLength);
+    const spare = this.#holds.reuse(alignUp(Math.max(1, byteLength)));
+    if (spare) this.#ledger.remove('workspace', spare.bytes);
+    let block = spare?.block ?? source.allocator.take(byteLength);
     if (!block && source.grow(alignUp(Math.max(1, byteLength)))) block = source.allocator.take(byteLength);
     if (!block) throw this.#outOfMemory(byteLength, category);
+    this.#holds.take(block);
     if (this.#poison) this.#fill(block);
     return block;
   }

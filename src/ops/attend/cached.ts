@@ -1,11 +1,12 @@
 import type { Expression } from '../../codegen/expression/index.js';
 import type { AttendShape } from '../../masks/index.js';
+import { cast } from '../cast.js';
+import { slice } from '../shape.js';
 import { scope } from '../../tensor/scope.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { forward, type AttendValues } from './forward.js';
 import { onDevice } from './on-device.js';
 import { planAttend } from './plan.js';
-import { attendNewest } from './query.js';
 
 export interface CachedCall {
   /** `[B, H, L, D]` */
@@ -15,8 +16,6 @@ export interface CachedCall {
   readonly v: Tensor;
   /** Rows of each head that are attended to, the first of its room. */
   readonly length: number;
-  /** The same for the kernel, i32 `[B]`; read where there is one query. */
-  readonly lengths: Tensor;
   /** Over b, h, q and k, as of `attend`: a query's position is its row + `length` − L. */
   readonly mask: Expression | null;
   readonly score: Expression | undefined;
@@ -28,17 +27,18 @@ export interface CachedCall {
 }
 
 /**
- * `attend` over the first rows of a larger room, where they lie. f32, without gradients; inputs are known to fit. One query a head
- * has a kernel of its own, which reads `lengths`.
+ * `attend` over the first rows of a larger room, where they lie if they are f32. Without gradients; inputs are known to fit. For one
+ * query a head there is `attendNewest`.
  */
 export function attendCached(call: CachedCall): AttendValues {
-  const { q, k, v, length, lengths, mask, score, scale, positions, flags } = call;
+  const { q, length, mask, score, scale, positions, flags } = call;
   const [B, H, L, D] = q.shape as [number, number, number, number];
-  const [, G, , E] = v.shape as [number, number, number, number];
+  const [, G, , E] = call.v.shape as [number, number, number, number];
   const shape = { B, H, G, L, S: length };
-  if (L === 1)
-    return attendNewest({ q, k, v, lengths, most: length, mask, score, scale, positions: positions ?? shape, flags });
   return scope(() => {
+    const [k, v] = [call.k, call.v].map((x) =>
+      x.dtype === 'f32' ? x : cast(slice(x, { axis: 2, end: length }), 'f32'),
+    ) as [Tensor, Tensor];
     const plan = planAttend(shape, mask, score, { D, E, dropout: false, ...(positions && { positions }) });
     const parts = onDevice(plan, q.device);
     return forward({ parts, scale, dropout: undefined, flags }, { q, k, v });
