@@ -1,6 +1,6 @@
 import { constantOf, learned } from '../attention/parameters.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
-import { checkValues, listOfNumbers, type Requirements } from '../core/requirements.js';
+import { checkValues, type Requirements } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { Dropout, Linear, Module, type Context, type Outcome, type Parameter } from '../nn/index.js';
 import { add, argmax, cast, crossEntropy, matmul, reshape, softmax } from '../ops/index.js';
@@ -10,6 +10,7 @@ import {
   checkBatch,
   checkLossOptions,
   ofGlobals,
+  padded,
   precisions,
   type LanguageModel,
   type Loss,
@@ -22,8 +23,8 @@ import { Stack } from './stack.js';
 import { Ends } from './ends.js';
 
 /** What a call reads beside the tokens. */
-type Given = Pick<Context, 'lengths' | 'globalTokens' | 'precision' | 'types'>;
-const inputs: Requirements = { lengths: listOfNumbers, ...ofGlobals, types: someTensor };
+type Given = Pick<Context, 'lengths' | 'mask' | 'globalTokens' | 'precision' | 'types'>;
+const inputs: Requirements = { ...padded, ...ofGlobals, types: someTensor };
 const given: Requirements = { ...inputs, precision: precisions };
 
 /**
@@ -73,7 +74,7 @@ export class Classifier extends Module implements LanguageModel {
 
   /** What classes are read from, `[B, width]`, or `[B, L, width]` of pool `none`; f32. */
   pooled(tokens: Tensor, context: Given = {}): Tensor {
-    return scope(() => this.#read(this.hidden(tokens, context), context));
+    return scope(() => this.read(this.hidden(tokens, context), context));
   }
 
   /** `[B, classes]` of tokens `[B, L]`, or `[B, L, classes]` of pool `none`; f32. @throws CapabilityError for a model without classes. */
@@ -85,11 +86,11 @@ export class Classifier extends Module implements LanguageModel {
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
     checkBatch(batch, inputs);
     checkLossOptions('model.loss', options);
-    const { tokens, targets, lengths, globalTokens, types } = batch;
+    const { tokens, targets, lengths, mask, globalTokens, types } = batch;
     const { reduction = 'mean', predictions = false, precision } = options;
     commonDevice('model', [tokens, targets]);
     return scope(() => {
-      const { logits, beside } = this.#run(tokens, { precision, lengths, globalTokens, types });
+      const { logits, beside } = this.#run(tokens, { precision, lengths, mask, globalTokens, types });
       const wanted = logits.shape.slice(0, -1);
       if (!sameShape(targets.shape, wanted)) {
         const each = wanted.length === 1 ? '[B], a class for each text' : `${show(wanted)}, a class for each row`;
@@ -116,7 +117,7 @@ export class Classifier extends Module implements LanguageModel {
       const { stream, ...beside } = this.#rows(tokens, context);
       // a state is for the text after this one, and there is none
       const { state: _, ...rest } = beside;
-      return { logits: this.head.forward(this.#dropout.forward(this.#read(stream, context))), beside: rest };
+      return { logits: this.head.forward(this.#dropout.forward(this.read(stream, context))), beside: rest };
     });
   }
 
@@ -129,7 +130,16 @@ export class Classifier extends Module implements LanguageModel {
     });
   }
 
-  #read(stream: Tensor, context: Given): Tensor {
+  /** The same of rows `[B, L, width]` that `hidden` gave. @throws CapabilityError where a mask leaves open which rows are real. */
+  read(stream: Tensor, context: Given = {}): Tensor {
+    checkValues('model', context, given);
+    commonDevice('model', [stream]);
+    const { pool } = this.config.head!;
+    if (context.mask !== undefined && pool !== 'none' && pool !== 'first') {
+      throw new CapabilityError(
+        `model: pool ${pool} is of the real rows of a text, and a mask of pairs does not tell which those are; take lengths, or pool "first" or "none".`,
+      );
+    }
     const rows = cast(stream, 'f32');
     const lengths = context.lengths?.map((length) => this.stack.rowsFor(length));
     const pooled = this.#pooled(rows, lengths);

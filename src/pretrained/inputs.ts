@@ -2,6 +2,7 @@ import { ShapeError } from '../core/errors.js';
 import { show, sizeOf } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
 import { document, type Mask } from '../masks/index.js';
+import type { Context } from '../nn/index.js';
 import { tensor, type Tensor } from '../tensor/index.js';
 
 /** Numbers on the host, in row-major order. */
@@ -18,6 +19,23 @@ export function integersOf(name: string, { data, shape }: HostArray, device: Dev
     throw new ShapeError(`pretrained: ${name} must be [B,L]; got ${show(shape)} of ${data.length} numbers.`);
   }
   return tensor(Int32Array.from(data), shape, { device });
+}
+
+/** Types of tokens, as `token_type_ids` names them. */
+export const typesOf = (given: HostArray, { device }: { readonly device: Device }): Context => ({
+  types: integersOf('token_type_ids', given, device),
+});
+
+/** Positions of each row where `global_attention_mask` is not 0. @throws ShapeError unless it is `[B, L]`. */
+export function globalsOf({ data, shape }: HostArray): Context {
+  const [B, L] = shape as [number, number];
+  if (shape.length !== 2 || sizeOf(shape) !== data.length) {
+    throw new ShapeError(
+      `pretrained: global_attention_mask must be [B,L]; got ${show(shape)} of ${data.length} numbers.`,
+    );
+  }
+  const rows = Array.from({ length: B }, () => Array.from({ length: L }, (_, i) => i));
+  return { globalTokens: rows.map((row, b) => row.filter((i) => data[b * L + i]! !== 0)) };
 }
 
 /** Which tokens are real: by the number of them where the others stand behind, else as a mask of pairs. Neither: all are. */

@@ -3,6 +3,8 @@ import { unknown } from '../core/names.js';
 import type { Family } from './family.js';
 import { funnel } from './families/funnel.js';
 import { gpt2 } from './families/gpt2.js';
+import { bert } from './families/bert.js';
+import { bigBird } from './families/big-bird.js';
 import { bloom } from './families/bloom.js';
 import { falcon } from './families/falcon.js';
 import { gemma2 } from './families/gemma2.js';
@@ -10,6 +12,7 @@ import { gemma3 } from './families/gemma3.js';
 import { gptNeo } from './families/gpt-neo.js';
 import { gptNeox } from './families/gpt-neox.js';
 import { llama } from './families/llama.js';
+import { longformer } from './families/longformer.js';
 import { mistral } from './families/mistral.js';
 import { mixtral } from './families/mixtral.js';
 import { mpt } from './families/mpt.js';
@@ -19,9 +22,14 @@ import { phi3 } from './families/phi3.js';
 import { qwen2 } from './families/qwen2.js';
 import { qwen2Moe } from './families/qwen2-moe.js';
 import { qwen3 } from './families/qwen3.js';
+import { roberta } from './families/roberta.js';
 
 /** All families, in the order of the README's table. */
 export const families: readonly Family[] = [
+  bert,
+  roberta,
+  longformer,
+  bigBird,
   funnel,
   gpt2,
   gptNeo,

@@ -3,7 +3,7 @@ import { unknown } from '../core/names.js';
 import { Classifier, EncoderDecoder, Transformer } from '../models/index.js';
 import type { Context } from '../nn/index.js';
 import { observing } from '../nn/observe.js';
-import { cast } from '../ops/index.js';
+import { cast, reshape, split } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, share, type Tensor } from '../tensor/index.js';
 import type { Outputs, RunCall } from './family.js';
 import { integersOf, paddingOf, type Inputs } from './inputs.js';
@@ -50,13 +50,20 @@ function runTransformer(call: RunCall, model: Transformer): Outputs {
 }
 
 function runClassifier(call: RunCall, model: Classifier): Outputs {
-  const { inputs, device } = call;
+  const { inputs, device, cls } = call;
   const more = contextOf(call, ['input_ids', 'attention_mask']);
   const tokens = integersOf('input_ids', needed(inputs, 'input_ids'), device);
-  const { lengths, mask } = paddingOf('attention_mask', inputs['attention_mask']);
-  if (mask !== undefined) throw new CapabilityError('pretrained: a classifier takes padding behind the tokens only.');
-  const { result, seen } = watched(() => model.logits(tokens, { lengths, ...more }));
-  return { logits: result, ...hiddenStates(call, 'hidden_states', { seen, stack: 'stack' }) };
+  const context = { ...paddingOf('attention_mask', inputs['attention_mask']), ...more };
+  if (cls.task === 'base') {
+    const { result, seen } = watched(() => model.hidden(tokens, context));
+    const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack', last: result });
+    return { last_hidden_state: result, pooler_output: model.read(result, context), ...hidden };
+  }
+  const { result, seen } = watched(() => model.logits(tokens, context));
+  const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack' });
+  if (cls.task !== 'answer') return { logits: result, ...hidden };
+  const [starts, stops] = split(result, [1, 1], { axis: 2 }).map((one) => reshape(one, one.shape.slice(0, 2)));
+  return { start_logits: starts!, end_logits: stops!, ...hidden };
 }
 
 function runPair(call: RunCall, model: EncoderDecoder): Outputs {

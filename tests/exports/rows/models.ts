@@ -71,7 +71,7 @@ const context = options({
   earlier: absent,
 });
 /** What a classifier is given. */
-const given = options({ lengths, precision, types: absent, globalTokens: absent });
+const given = options({ lengths, mask: absent, precision, types: absent, globalTokens: absent });
 const state = made(
   ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
   (given) => JSON.stringify(given) === '{}',
@@ -117,10 +117,11 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   Classifier: make(value(classifier)),
   'Classifier.hidden': ofClassifier('hidden', tokens, given),
   'Classifier.pooled': ofClassifier('pooled', tokens, given),
+  'Classifier.read': ofClassifier('read', x, given),
   'Classifier.logits': ofClassifier('logits', tokens, given),
   'Classifier.loss': ofClassifier(
     'loss',
-    options({ tokens, targets: indices([1], [1]), lengths, types: absent, globalTokens: absent }, [
+    options({ tokens, targets: indices([1], [1]), lengths, mask: absent, types: absent, globalTokens: absent }, [
       'tokens',
       'targets',
     ]),
