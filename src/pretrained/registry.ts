@@ -2,6 +2,7 @@ import { CapabilityError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
 import type { Family } from './family.js';
 import { funnel } from './families/funnel.js';
+import { xlnet } from './families/xlnet.js';
 import { gpt2 } from './families/gpt2.js';
 import { bert } from './families/bert.js';
 import { bigBird } from './families/big-bird.js';
@@ -31,6 +32,7 @@ export const families: readonly Family[] = [
   longformer,
   bigBird,
   funnel,
+  xlnet,
   gpt2,
   gptNeo,
   gptNeox,

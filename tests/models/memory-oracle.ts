@@ -22,6 +22,11 @@ export class MemoryOracle extends ModelOracle {
   types: readonly number[] | undefined;
 
   segment(tokens: readonly number[], targets: readonly number[], given: readonly RowsBefore[] = []): OracleSegment {
+    const { hidden, ...rest } = this.rows(tokens, given);
+    return { hidden, loss: this.lossAt(hidden, targets), ...rest };
+  }
+
+  rows(tokens: readonly number[], given: readonly RowsBefore[] = []): Omit<OracleSegment, 'loss'> {
     const { g, config } = this;
     const { initial, length } = config.memory;
     const zeros = (): RowsBefore => ({
@@ -44,7 +49,7 @@ export class MemoryOracle extends ModelOracle {
       x = this.residual(`${this.at(layer)}.feedForwardResidual.norm`, x, (y) => this.feedForward(layer, y));
     }
     const hidden = this.finished(x);
-    return { hidden, loss: this.lossAt(hidden, targets), auxiliary, memories: next };
+    return { hidden, auxiliary, memories: next };
   }
 
   #given(layer: number, rows: Matrix): Matrix {

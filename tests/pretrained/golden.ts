@@ -8,6 +8,7 @@ import {
   runPretrained,
   type HostArray,
   type LoadPretrainedOptions,
+  type Pretrained,
 } from '../../src/pretrained/index.js';
 import { realRows } from '../../src/pretrained/golden.js';
 import { disposeAll } from '../../src/tensor/index.js';
@@ -30,9 +31,15 @@ export interface GoldenOptions extends Omit<LoadPretrainedOptions, 'device'> {
   readonly without?: Readonly<Record<string, string>>;
   /**
    * Largest error of the published code in float32 against its float64, where meta.json (`float32_run_gap`) does not say it. Default: 5e-6,
-   * half of what steps that stayed in float32 leave there.
+   * half of what steps that stayed in float32 leave there. A function finds it by the formulas in plain float32.
    */
-  readonly plain?: number;
+  readonly plain?: number | ((golden: PlainCall) => Promise<number>);
+}
+
+/** What plain float32 code is run on. */
+export interface PlainCall {
+  readonly loaded: Pretrained;
+  readonly golden: ReadonlyMap<string, HostArray>;
 }
 
 /** The numbers of a golden file by name, `in.`, `out.` and `rand.` before it. */
@@ -55,6 +62,7 @@ export async function checkGolden(folder: string, { device }: OnDevice, options:
   await golden.close();
   const meta = JSON.parse(readFileSync(join(folder, 'meta.json'), 'utf8')) as { float32_run_gap?: number };
   const loaded = await loadPretrained(folder, { device, ...loading });
+  const found = typeof plain === 'function' ? await plain({ loaded, golden: await goldenOf(folder) }) : plain;
   const outputs = runPretrained(loaded, inputs, { draws: Object.fromEntries(draws) });
   for (const [name, want] of wanted) {
     if (name in without) continue;
@@ -62,7 +70,7 @@ export async function checkGolden(folder: string, { device }: OnDevice, options:
     if (got === undefined) throw new Error(`${folder}: ${name} is not among ${Object.keys(outputs).join(', ')}`);
     const real = realRows(name, want, inputs, loaded.family.pooled);
     const oracle = real(want);
-    const error = plain ?? meta.float32_run_gap ?? 5e-6;
+    const error = found ?? meta.float32_run_gap ?? 5e-6;
     const budget = budgetOf(oracle) + 2 * error;
     expectClose(`${loaded.cls.name} ${name}`, real({ data: await got.data(), shape: got.shape }), oracle, { budget });
   }
