@@ -50,7 +50,7 @@ export function realRows(
   inputs: Inputs,
   pooled = false,
 ): (from: HostArray) => readonly number[] {
-  const ofDecoder = inputs['decoder_input_ids'] !== undefined && !name.startsWith('encoder_');
+  const ofDecoder = inputs['decoder_input_ids'] !== undefined && !/^(router\.)?encoder[_.]/.test(name);
   const mask = inputs[ofDecoder ? 'decoder_attention_mask' : 'attention_mask'];
   const tokens = inputs[ofDecoder ? 'decoder_input_ids' : 'input_ids'] ?? inputs['inputs'];
   const [B, L] = tokens?.shape ?? [];

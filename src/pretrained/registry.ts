@@ -24,6 +24,8 @@ import { qwen2 } from './families/qwen2.js';
 import { qwen2Moe } from './families/qwen2-moe.js';
 import { qwen3 } from './families/qwen3.js';
 import { roberta } from './families/roberta.js';
+import { switchTransformers } from './families/switch-transformers.js';
+import { t5 } from './families/t5.js';
 
 /** All families, in the order of the README's table. */
 export const families: readonly Family[] = [
@@ -50,6 +52,8 @@ export const families: readonly Family[] = [
   mixtral,
   olmoe,
   qwen2Moe,
+  t5,
+  switchTransformers,
 ];
 
 /** The family of a `model_type`. @throws CapabilityError for one that is not here, with the nearest. */

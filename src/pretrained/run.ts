@@ -1,5 +1,6 @@
 import { CapabilityError, OptionError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
+import { lengths as lengthsMask } from '../masks/index.js';
 import { Classifier, EncoderDecoder, Transformer } from '../models/index.js';
 import type { Context } from '../nn/index.js';
 import { observing } from '../nn/observe.js';
@@ -66,7 +67,22 @@ function runClassifier(call: RunCall, model: Classifier): Outputs {
   return { start_logits: starts!, end_logits: stops!, ...hidden };
 }
 
-function runPair(call: RunCall, model: EncoderDecoder): Outputs {
+/** How an encoder–decoder is run where it is not as most. */
+export interface PairRun {
+  /**
+   * Whether rows of padding are computed too, as the published code does: then layers that count tokens, such as experts with room for so
+   * many, count them. Default false: layers know which rows are real.
+   */
+  readonly counted?: boolean;
+  /** Further results, of what layers gave on the way. */
+  readonly more?: (seen: Readonly<Record<'encoder' | 'decoder', readonly Seen[]>>) => Outputs;
+}
+
+export function runPair(
+  call: RunCall,
+  model: EncoderDecoder,
+  { counted = false, more: further }: PairRun = {},
+): Outputs {
   const { inputs, device, cls } = call;
   const more = contextOf(call, ['input_ids', 'attention_mask', 'decoder_input_ids', 'decoder_attention_mask']);
   const source = integersOf('input_ids', needed(inputs, 'input_ids'), device);
@@ -75,7 +91,9 @@ function runPair(call: RunCall, model: EncoderDecoder): Outputs {
   if (ofSource.mask !== undefined) {
     throw new CapabilityError('pretrained: a source takes padding behind its tokens only.');
   }
-  const encoded = watched(() => model.encode(source, { ...ofSource, ...more }));
+  const { lengths } = ofSource;
+  const padding = counted && lengths ? { mask: lengthsMask(lengths) } : ofSource;
+  const encoded = watched(() => model.encode(source, { ...padding, ...more }));
   const decoded = watched(() =>
     model.decode(tokens, encoded.result, {
       ...paddingOf('decoder_attention_mask', inputs['decoder_attention_mask']),
@@ -89,6 +107,7 @@ function runPair(call: RunCall, model: EncoderDecoder): Outputs {
     encoder_last_hidden_state: encoded.result,
     ...hiddenStates(call, 'encoder_hidden_states', { seen: encoded.seen, stack: 'encoder', last: encoded.result }),
     ...hiddenStates(call, 'decoder_hidden_states', { seen: decoded.seen, stack: 'decoder', last: decoded.result }),
+    ...further?.({ encoder: encoded.seen, decoder: decoded.seen }),
   };
 }
 

@@ -31,7 +31,7 @@ export class CrossOracle extends ModelOracle {
     const { g, config } = this;
     const name = `${this.at(layer)}.cross`;
     const outs = this.projected(name, x, this.encoded).map(([q, k, v]) =>
-      g.matmul(g.softmax(g.scale(g.matmulT(q, k), 1 / Math.sqrt(config.headDim))), v),
+      g.matmul(g.softmax(g.scale(g.matmulT(q, k), this.scale)), v),
     );
     const bias = config.bias ? this.parameter(`${name}.out.bias`) : undefined;
     return affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias);

@@ -248,11 +248,11 @@ export class ModelOracle {
 
   feedForward(layer: number, x: Matrix): Matrix {
     const { g, config } = this;
-    const { gated, activation } = config.feedForward;
+    const { gated, activation, bias = !gated } = config.feedForward;
     if (config.feedForward.name !== 'dense') return this.experts(layer, x);
     const name = `${this.at(layer)}.feedForward`;
     const linear = (of: string, y: Matrix): Matrix =>
-      affine(g, y, this.parameter(`${name}.${of}.weight`), gated ? undefined : this.parameter(`${name}.${of}.bias`));
+      affine(g, y, this.parameter(`${name}.${of}.weight`), bias ? this.parameter(`${name}.${of}.bias`) : undefined);
     const up = linear('up', x);
     const [value, slope] = formulas[activation];
     // a fused activation is of the sums, its derivative of what was stored of them
@@ -273,11 +273,16 @@ export class ModelOracle {
     const outs = Array.from({ length: heads }, (_, h) => {
       const group = Math.floor((h * kvHeads) / heads);
       const [q, k, v] = [this.turned(head(h)), this.turned(head(heads + group)), head(heads + kvHeads + group)];
-      const scores = this.scored(g.scale(g.matmulT(q, k), 1 / Math.sqrt(headDim)), h);
+      const scores = this.scored(g.scale(g.matmulT(q, k), this.scale), h);
       const weights = g.softmax(scores, (i, j) => (!this.causal || j <= i) && Math.abs(i - j) <= radius);
       return this.stored(g.matmul(weights, v));
     });
     return this.stored(affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out')));
+  }
+
+  /** Factor of q·k. */
+  get scale(): number {
+    return this.config.attention?.scale ?? 1 / Math.sqrt(this.config.headDim);
   }
 
   /** Queries of rows, and keys and values of others, of every head. */
@@ -331,7 +336,8 @@ export class ModelOracle {
       );
     }
     if (method !== 't5') return scores;
-    const rule = { buckets: 32, maxDistance: 128, bidirectional: !this.causal };
+    const { buckets = 32, maxDistance = 128 } = config.position as { buckets?: number; maxDistance?: number };
+    const rule = { buckets, maxDistance, bidirectional: !this.causal };
     const column = g.columns(this.parameter(`${this.stack}.positions.table`), h, h + 1);
     const rowOf = (i: number): Matrix =>
       g.transpose(
