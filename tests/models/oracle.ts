@@ -166,6 +166,7 @@ export class ModelOracle {
     const own = new ModelOracle(this.g, config, this.parameter, this.stack, this.causal);
     own.precision = this.precision;
     own.balances = this.balances;
+    own.routed = this.routed;
     return own;
   }
 
@@ -224,6 +225,8 @@ export class ModelOracle {
 
   /** Of routers, by layer: what they give beside the rows. */
   balances = new Map<number, Matrix>();
+  /** Their logits. */
+  routed = new Map<number, Matrix>();
 
   /** Experts with room for all tokens, of one text. */
   experts(layer: number, x: Matrix): Matrix {
@@ -231,8 +234,12 @@ export class ModelOracle {
     const { name, activation, options } = config.feedForward;
     const own = `${this.at(layer)}.feedForward`;
     const rule = name === 'switch' ? { active: 1, renormalise: false } : { active: 2, renormalise: true };
-    const probabilities = g.softmax(g.matmul(x, this.parameter(`${own}.router`)));
-    const decided = decide(probabilities, { ...rule, experts: Number(options['experts']), room: Infinity });
+    // room as published, for so many tokens whatever the length; else for all of one text
+    const room = options['evaluationCapacity'] === 0 ? Number(options['minCapacity']) : Infinity;
+    const logits = g.matmul(x, this.parameter(`${own}.router`));
+    this.routed.set(layer, logits);
+    const probabilities = g.softmax(logits);
+    const decided = decide(probabilities, { ...rule, experts: Number(options['experts']), room });
     const counts = name === 'mixtral' ? 'all' : 'first';
     this.balances.set(layer, g.scale(balance(g, probabilities, decided, counts), Number(options['balance'])));
     return mixture(g, weightsOf(g, probabilities, decided, rule.renormalise), (e) =>
