@@ -74,7 +74,7 @@ export class Classifier extends Module implements LanguageModel {
 
   /** What classes are read from, `[B, width]`, or `[B, L, width]` of pool `none`; f32. */
   pooled(tokens: Tensor, context: Given = {}): Tensor {
-    return scope(() => this.read(this.hidden(tokens, context), context));
+    return scope(() => this.#readOf(this.hidden(tokens, context), context));
   }
 
   /** `[B, classes]` of tokens `[B, L]`, or `[B, L, classes]` of pool `none`; f32. @throws CapabilityError for a model without classes. */
@@ -117,7 +117,7 @@ export class Classifier extends Module implements LanguageModel {
       const { stream, ...beside } = this.#rows(tokens, context);
       // a state is for the text after this one, and there is none
       const { state: _, ...rest } = beside;
-      return { logits: this.head.forward(this.#dropout.forward(this.read(stream, context))), beside: rest };
+      return { logits: this.head.forward(this.#dropout.forward(this.#readOf(stream, context))), beside: rest };
     });
   }
 
@@ -131,8 +131,8 @@ export class Classifier extends Module implements LanguageModel {
   }
 
   /** The same of rows `[B, L, width]` that `hidden` gave. @throws CapabilityError where a mask leaves open which rows are real. */
-  read(stream: Tensor, context: Given = {}): Tensor {
-    checkValues('model', context, given);
+  read(stream: Tensor, context: Pick<Context, 'lengths' | 'mask'> = {}): Tensor {
+    checkValues('model', context, padded);
     commonDevice('model', [stream]);
     const { pool } = this.config.head!;
     if (context.mask !== undefined && pool !== 'none' && pool !== 'first') {
@@ -144,6 +144,10 @@ export class Classifier extends Module implements LanguageModel {
     const lengths = context.lengths?.map((length) => this.stack.rowsFor(length));
     const pooled = this.#pooled(rows, lengths);
     return this.#dense?.forward(pooled) ?? pooled;
+  }
+
+  #readOf(stream: Tensor, { lengths, mask }: Given): Tensor {
+    return this.read(stream, { lengths, mask });
   }
 
   /** `[B, L, width]` → `[B, width]`, unless the pool is `none`: the rows by weights `[B, 1, L]`, 0 behind the real ones. */

@@ -65,6 +65,9 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
       'residual reversible is for stacks without cross-attention',
     ...parallelReasons(config),
     ...scoringReasons(config),
+    norm.mixing === false &&
+      (norm.place !== 'pre' || residual.parallel !== undefined) &&
+      'norm.mixing false is for layers of norm.place "pre" whose branches follow each other',
     norm.kind === 'rms' && norm.bias === true && 'norm.bias is for norms of kind "layer"',
     residual.every > 0 && residual.kind !== 'checkpointed' && `residual.every is for residual "checkpointed"`,
     recurrent && residual.kind !== 'plain' && `kind ${kind} takes residual "plain": its layers keep a memory`,

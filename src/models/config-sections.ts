@@ -130,7 +130,14 @@ export const sections: Readonly<Record<string, Section>> = {
     },
   },
   norm: {
-    keys: { kind: oneOf(['layer', 'rms']), place: oneOf(normPlaces), epsilon: positive, bias: flag, centred: flag },
+    keys: {
+      kind: oneOf(['layer', 'rms']),
+      place: oneOf(normPlaces),
+      epsilon: positive,
+      bias: flag,
+      centred: flag,
+      mixing: flag,
+    },
   },
   residual: {
     word: 'kind',

@@ -100,6 +100,8 @@ export interface ModelConfig {
     readonly bias?: boolean;
     /** Whether its parameter is what is added to 1, as in Gemma; absent: false. */
     readonly centred?: boolean;
+    /** Whether there is one before the mixing of tokens, as there is none in ModernBERT's first layer; absent: true. */
+    readonly mixing?: boolean;
   };
   readonly residual: {
     readonly kind: ResidualKind;

@@ -94,7 +94,7 @@ export class Stack extends Module {
     this.latest = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.latest);
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
-    const { kind, place, epsilon, ...parts } = layers.at(-1)!.norm;
+    const { kind, place, epsilon, mixing: _, ...parts } = layers.at(-1)!.norm;
     this.#norm = place === 'post' ? undefined : this.child('norm', normOf(kind, width, epsilon, parts));
   }
 
@@ -281,7 +281,7 @@ function partsOf(
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
-  const { kind: norm, place: normPlace, ...ofNorm } = layer.norm;
+  const { kind: norm, place: normPlace, mixing, ...ofNorm } = layer.norm;
   const { queryKeyNorm, ...scores } = layer.attention ?? {};
   const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
   const attention = (): Attention =>
@@ -309,5 +309,6 @@ function partsOf(
     }),
     feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
     residual: { norm, normPlace, ...ofNorm, dropout, parallel: layer.residual.parallel },
+    ...(mixing !== undefined && { normBeforeMixing: mixing }),
   };
 }

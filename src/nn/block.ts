@@ -1,6 +1,6 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
-import { checkValues, having, made, plainObject } from '../core/requirements.js';
+import { checkValues, flag, having, made, plainObject } from '../core/requirements.js';
 import { add, cast } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Attention } from './attention.js';
@@ -17,6 +17,8 @@ export interface BlockOptions {
   readonly cross?: Attention | undefined;
   readonly feedForward: FeedForward;
   readonly residual: ResidualOptions;
+  /** Whether the mixing branch has a norm; default true. */
+  readonly normBeforeMixing?: boolean;
 }
 
 const someModule = having('a module with forward', 'forward', 'namedParameters');
@@ -25,6 +27,7 @@ const requirements = {
   cross: made('Attention', Attention),
   feedForward: someModule,
   residual: plainObject,
+  normBeforeMixing: flag,
 };
 
 /**
@@ -47,8 +50,9 @@ export class Block extends Module {
     super();
     checkValues('Block', options, requirements, ['mixer', 'feedForward', 'residual']);
     const { mixer, cross, feedForward, residual } = options;
-    const around = (name: string): Residual => this.child(name, new Residual(features, residual));
-    this.#mixing = around('attentionResidual');
+    const around = (name: string, own: Partial<ResidualOptions> = {}): Residual =>
+      this.child(name, new Residual(features, { ...residual, ...own }));
+    this.#mixing = around('attentionResidual', options.normBeforeMixing === false ? { bare: true } : {});
     this.mixer = this.child(mixer instanceof Attention ? 'attention' : 'mixer', mixer);
     if (cross !== undefined) {
       this.#crossing = around('crossResidual');

@@ -55,6 +55,8 @@ export interface ResidualOptions extends NormParts {
    * `'two'`, each its own (GPT-NeoX). Default: one branch after the other.
    */
   readonly parallel?: Parallel | undefined;
+  /** Whether there is no norm at all: `x + f(x)`. Default false. */
+  readonly bare?: boolean | undefined;
 }
 
 export const parallels = ['one', 'two'] as const;
@@ -66,6 +68,7 @@ const requirements = {
   epsilon: anything,
   dropout: anything,
   parallel: oneOf(parallels),
+  bare: flag,
   ...ofNorm,
 };
 
@@ -77,7 +80,7 @@ type Branch = (rows: Tensor) => Tensor | Outcome;
  * are stored in the precision given.
  */
 export class Residual extends Module {
-  readonly #norm: LayerNorm | RmsNorm;
+  readonly #norm: LayerNorm | RmsNorm | undefined;
   readonly #outNorm: LayerNorm | RmsNorm | undefined;
   readonly #dropout: Dropout;
   readonly #place: NormPlace;
@@ -85,10 +88,10 @@ export class Residual extends Module {
   constructor(features: number, options: ResidualOptions) {
     super();
     checkValues('Residual', options, requirements, ['norm', 'normPlace', 'dropout']);
-    const { norm, normPlace, epsilon, dropout, bias, centred } = options;
+    const { norm, normPlace, epsilon, dropout, bias, centred, bare = false } = options;
     this.#place = normPlace;
     const made = (): LayerNorm | RmsNorm => normOf(norm, features, epsilon, { bias, centred });
-    this.#norm = this.child('norm', made());
+    this.#norm = bare ? undefined : this.child('norm', made());
     this.#outNorm = normPlace === 'both' ? this.child('outNorm', made()) : undefined;
     this.#dropout = this.child('dropout', new Dropout(dropout));
   }
@@ -104,7 +107,7 @@ export class Residual extends Module {
         return { ...branch, stream: add(base, branch.stream) };
       }
       const branch = this.#dropped(f(cast(x, precision)));
-      return { ...branch, stream: this.#norm.forward(add(base, branch.stream)) };
+      return { ...branch, stream: this.#normed(add(base, branch.stream)) };
     });
   }
 
@@ -112,7 +115,7 @@ export class Residual extends Module {
   given(x: Tensor, precision: FloatDtype = 'f32'): Tensor {
     return scope(() => {
       const rows = cast(x, precision);
-      return this.#place === 'pre' || this.#place === 'both' ? this.#norm.forward(rows) : rows;
+      return this.#place === 'pre' || this.#place === 'both' ? this.#normed(rows) : rows;
     });
   }
 
@@ -121,7 +124,7 @@ export class Residual extends Module {
     checkValue('Residual', 'f', f, callable);
     return scope(() => {
       const rows = cast(x, precision);
-      return this.added(f(this.#place === 'branch' ? rows : this.#norm.forward(rows)));
+      return this.added(f(this.#place === 'branch' ? rows : this.#normed(rows)));
     });
   }
 
@@ -132,6 +135,10 @@ export class Residual extends Module {
       const after = this.#place === 'branch' ? this.#norm : this.#outNorm;
       return this.#dropped(after ? { ...outcome, stream: after.forward(outcome.stream) } : outcome);
     });
+  }
+
+  #normed(rows: Tensor): Tensor {
+    return this.#norm?.forward(rows) ?? rows;
   }
 
   #dropped(given: Tensor | Outcome): Outcome {

@@ -8,6 +8,7 @@ import { bert } from './families/bert.js';
 import { bigBird } from './families/big-bird.js';
 import { bloom } from './families/bloom.js';
 import { falcon } from './families/falcon.js';
+import { fnet } from './families/fnet.js';
 import { gemma2 } from './families/gemma2.js';
 import { gemma3 } from './families/gemma3.js';
 import { gptNeo } from './families/gpt-neo.js';
@@ -16,7 +17,9 @@ import { llama } from './families/llama.js';
 import { longformer } from './families/longformer.js';
 import { mistral } from './families/mistral.js';
 import { mixtral } from './families/mixtral.js';
+import { modernbert } from './families/modernbert.js';
 import { mpt } from './families/mpt.js';
+import { nystromformer } from './families/nystromformer.js';
 import { olmo2 } from './families/olmo2.js';
 import { olmoe } from './families/olmoe.js';
 import { phi3 } from './families/phi3.js';
@@ -33,6 +36,9 @@ export const families: readonly Family[] = [
   roberta,
   longformer,
   bigBird,
+  nystromformer,
+  fnet,
+  modernbert,
   funnel,
   xlnet,
   gpt2,

@@ -58,7 +58,11 @@ function runClassifier(call: RunCall, model: Classifier): Outputs {
   if (cls.task === 'base') {
     const { result, seen } = watched(() => model.hidden(tokens, context));
     const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack', last: result });
-    return { last_hidden_state: result, pooler_output: model.read(result, context), ...hidden };
+    return {
+      last_hidden_state: result,
+      pooler_output: model.read(result, paddingOf('attention_mask', inputs['attention_mask'])),
+      ...hidden,
+    };
   }
   const { result, seen } = watched(() => model.logits(tokens, context));
   const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack' });

@@ -47,6 +47,10 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
       prediction: { bias: true, softcap: 5 },
     },
   ],
+  [
+    'a first layer without a norm before attention',
+    { norm: { kind: 'layer', place: 'pre' }, layers: [{ norm: { mixing: false } }, {}] },
+  ],
 ];
 
 onEveryDevice((on) => {
@@ -159,6 +163,9 @@ test('ends that contradict each other are refused, all reasons at once', () => {
   expect(all).toMatch(/position\.rows must be at least 9, for length 7 from row 2 on; got 8/);
   expect(all).toMatch(/position\.padding must be a token of the 10; got 10/);
   expect(refused({ prediction: { bias: true }, head: { classes: 2 } })).toMatch(/a model with a head tells classes/);
+  expect(refused({ norm: { place: 'post', mixing: false } })).toMatch(
+    /norm\.mixing false is for layers of norm\.place "pre"/,
+  );
   expect(refused({ head: { classes: 2, norm: true } })).toMatch(/head\.dense names/);
   expect(refused({ position: { method: 'rope', first: 2 } })).toMatch(/position\.first is for method "learned"/);
 });

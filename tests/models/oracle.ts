@@ -152,7 +152,11 @@ export class ModelOracle {
         rows = this.reversed(rows, run);
         continue;
       }
-      rows = own.residual(`${this.at(layer)}.attentionResidual.norm`, rows, (y) => own.attention(layer, y));
+      const bare = own.config.norm.mixing === false;
+      const mixing = (y: Matrix): Matrix => own.attention(layer, y);
+      rows = bare
+        ? this.g.add(rows, mixing(own.given(rows)))
+        : own.residual(`${this.at(layer)}.attentionResidual.norm`, rows, mixing);
       rows = own.residual(`${this.at(layer)}.feedForwardResidual.norm`, rows, (y) => own.feedForward(layer, y));
     }
     return rows;

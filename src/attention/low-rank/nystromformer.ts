@@ -22,9 +22,9 @@ import { repeatHeads } from '../../ops/repeat-heads.js';
 
 const options = {
   numLandmarks: integer({
-    min: 1,
+    min: 0,
     default: ({ L, S }) => Math.min(64, L, S),
-    help: 'segments of queries and of keys whose means stand for them',
+    help: 'segments of queries and of keys whose means stand for them; 0: as many as tokens, which is exact',
   }),
   iterations: integer({ min: 0, default: 6, help: 'steps of the iteration for the inverse; 20 converge' }),
   initial: choice(['exact', 'original'], {
@@ -107,7 +107,8 @@ export const nystromformer = defineAttention({
   },
 });
 
-const isExact = ({ L, S }: Pick<AttentionShape, 'L' | 'S'>, landmarks: number): boolean => L === S && landmarks === L;
+const isExact = ({ L, S }: Pick<AttentionShape, 'L' | 'S'>, landmarks: number): boolean =>
+  landmarks === 0 || (L === S && landmarks === L);
 
 function nystrom(
   { scale, shape: { H }, options: values }: Call<typeof options>,

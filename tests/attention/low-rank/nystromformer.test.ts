@@ -105,7 +105,7 @@ gate(nystromformer, {
   options: [{ numLandmarks: 5 }, { numLandmarks: 4, iterations: 3, convolution: 5 }, {}],
   // rows of the rebuilt weights may have negative numbers, and sum to 1 once the inverse has converged
   weights: 'signed',
-  exactWhen: [{ options: { numLandmarks: 17 } }, { shape: { L: 1, S: 1 } }],
+  exactWhen: [{ options: { numLandmarks: 17 } }, { options: { numLandmarks: 0 } }, { shape: { L: 1, S: 1 } }],
   draw: (next, { L, S }) => ({
     numLandmarks: 1 + Math.floor(next() * Math.min(8, L, S)),
     iterations: Math.floor(next() * 7),

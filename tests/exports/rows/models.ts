@@ -71,7 +71,8 @@ const context = options({
   earlier: absent,
 });
 /** What a classifier is given. */
-const given = options({ lengths, mask: absent, precision, types: absent, globalTokens: absent });
+const given = options({ lengths, mask, precision, types: absent, globalTokens: absent });
+const pooledFrom = options({ ...given.options, mask: absent });
 const state = made(
   ({ device }) => ({ 'recent.0': full([1, 2, 4], 0.5, { device }) }),
   (given) => JSON.stringify(given) === '{}',
@@ -116,9 +117,9 @@ export const models: Readonly<Record<string, Row | Plain>> = {
   EncoderDecoder: make(value(both)),
   Classifier: make(value(classifier)),
   'Classifier.hidden': ofClassifier('hidden', tokens, given),
-  'Classifier.pooled': ofClassifier('pooled', tokens, given),
-  'Classifier.read': ofClassifier('read', x, given),
-  'Classifier.logits': ofClassifier('logits', tokens, given),
+  'Classifier.pooled': ofClassifier('pooled', tokens, pooledFrom),
+  'Classifier.read': ofClassifier('read', x, options({ lengths, mask: absent })),
+  'Classifier.logits': ofClassifier('logits', tokens, pooledFrom),
   'Classifier.loss': ofClassifier(
     'loss',
     options({ tokens, targets: indices([1], [1]), lengths, mask: absent, types: absent, globalTokens: absent }, [

@@ -17,5 +17,8 @@ describe('published encoders', () => {
     testGolden('big_bird_full', on, { without: attentions });
     testGolden('big_bird_sparse_eval', on);
     testGolden('big_bird_odd_length', on);
+    testGolden('nystromformer', on);
+    testGolden('fnet', on);
+    testGolden('modernbert', on);
   });
 });
