@@ -9,6 +9,7 @@ const ring = { cache: 'ring', window: 8 } as const;
 const cases: readonly (readonly [name: string, config: object, options: object])[] = [
   ['flash', {}, {}],
   ['grouped heads', { kvHeads: 1, position: 'alibi' }, {}],
+  ['sinks, caps and normed heads', { attention: { sinks: true, softcap: 5, queryKeyNorm: 'heads' }, kvHeads: 1 }, {}],
   ['a ring', { position: 'alibi' }, ring],
   ['a mechanism that reads keys in its own way', { mechanism: 'strided' }, {}],
   ['a recurrence', { mechanism: 'performer' }, {}],

@@ -79,7 +79,7 @@ export class DecoderOracle {
 
   run(tokens: readonly number[]): { readonly states: readonly Matrix[]; readonly logits: Matrix } {
     const { g, rule } = this;
-    let x = g.gatherRows(this.#of(rule.table)!, tokens);
+    let x = g.gatherRows(this.matrix(rule.table)!, tokens);
     if (rule.scale !== undefined) x = g.scale(x, rule.scale);
     const states = [x];
     for (const layer of rule.layers) {
@@ -87,7 +87,7 @@ export class DecoderOracle {
       states.push(x);
     }
     const last = this.#norm(rule.finalNorm, x);
-    const logits = g.matmulT(last, this.#of(rule.head)!);
+    const logits = g.matmulT(last, this.matrix(rule.head)!);
     return {
       states: [...states.slice(0, -1), last],
       logits: rule.logitCap === undefined ? logits : this.#capped(logits, rule.logitCap),
@@ -144,7 +144,7 @@ export class DecoderOracle {
       const { window = Infinity } = layer;
       const sees = (i: number, j: number): boolean => j <= i && i - j < window;
       if (layer.sinks === undefined) return g.matmul(g.softmax(scores, sees), values[groupOf(h)]!);
-      const sink = g.columns(this.#of(layer.sinks)!, h, h + 1);
+      const sink = g.columns(this.matrix(layer.sinks)!, h, h + 1);
       const column = g.concatRows(Array.from({ length: x.rows }, () => sink));
       const weights = g.softmax(g.concatColumns([scores, column]), (i, j) => j === x.rows || sees(i, j));
       return g.matmul(g.columns(weights, 0, x.rows), values[groupOf(h)]!);
@@ -189,26 +189,26 @@ export class DecoderOracle {
     if (name === undefined) return x;
     const { g, rule } = this;
     const { mean, epsilon, plusOne = false } = rule.norm;
-    const weight = this.#of(`${name}.weight`)!;
+    const weight = this.matrix(`${name}.weight`)!;
     const factor = plusOne
       ? g.add(weight, g.input(new Float64Array(weight.columns).fill(1), 1, weight.columns))
       : weight;
     const scaled = g.mul(normalised(g, x, mean, epsilon), factor);
-    const bias = this.#of(`${name}.bias`);
+    const bias = this.matrix(`${name}.bias`);
     return bias ? g.add(scaled, bias) : scaled;
   }
 
   #linear({ name, row = 0, rows }: Part, x: Matrix): Matrix {
     const { g } = this;
-    const weight = this.#of(`${name}.weight`)!;
+    const weight = this.matrix(`${name}.weight`)!;
     const end = row + (rows ?? weight.rows);
     const product = g.matmulT(x, g.rows(weight, row, end));
-    const bias = this.#of(`${name}.bias`);
+    const bias = this.matrix(`${name}.bias`);
     return bias ? g.add(product, g.columns(bias, row, end)) : product;
   }
 
-  /** Vectors are one row. */
-  #of(name: string): Matrix | undefined {
+  /** A weight as it is read, vectors as one row; undefined where the file has none. */
+  matrix(name: string): Matrix | undefined {
     const given = this.weights.get(name);
     if (given === undefined) return undefined;
     const known = this.#matrices.get(name);

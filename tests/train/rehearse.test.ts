@@ -37,6 +37,22 @@ const cases: readonly Case[] = [
   ['longformer, bf16, grouped heads', { mechanism: longformer, kvHeads: 1, position: 't5' }, { precision: 'bf16' }],
   ['longformer, f16, dropout', { mechanism: longformer, dropout: 0.1, bias: true }, { precision: 'f16' }],
   ['longformer, two batches a step', { mechanism: longformer, position: 'alibi' }, { accumulate: 2 }],
+  [
+    'sinks, caps, norms over all heads and on both sides',
+    {
+      attention: { scale: 0.5, softcap: 3, queryKeyNorm: 'all', sinks: true },
+      norm: { place: 'both', centred: true },
+      position: { method: 'rope', rotary: 4 },
+      bias: 'qkv',
+      feedForward: { hidden: 32, gated: true, bias: true },
+    },
+    { precision: 'bf16' },
+  ],
+  [
+    'branches beside each other, computed again',
+    { residual: { kind: 'checkpointed', every: 1, parallel: 'one' }, attention: { queryKeyNorm: 'heads' }, dropout: 0.1 },
+    { accumulate: 2 },
+  ],
   ['gated', { feedForward: { hidden: 32, gated: true, chunk: 32 }, norm: { place: 'post' } }, {}],
   ['one unit of a block', { feedForward: { name: 'scaling', hidden: 32, options: { block: 8, quantProb: 1 } } }, {}],
   ['a memory of product keys', { feedForward: { name: 'product-key', options: { keys: 40, knn: 5 } } }, {}],
