@@ -14,6 +14,7 @@ export {
 export { commonFields, type Field, type Fields, type Theirs, type Values } from './fields.js';
 export type { HostArray, Inputs } from './inputs.js';
 export { readGolden, type Golden } from './golden.js';
+export { loadLlama2c, type Llama2c, type Llama2cOptions } from './llama2c.js';
 export { loadPretrained, type LoadPretrainedOptions } from './load.js';
 export type { Pretrained } from './loaded.js';
 export { families } from './registry.js';

@@ -39,8 +39,9 @@ export interface LayerRule {
   readonly cap?: number;
   /** Tokens that are seen, the query's own included. */
   readonly window?: number;
-  /** Angle of each pair at position 1, and what cosines and sines are multiplied by; component c is paired with c + n of n pairs. */
-  readonly turn?: { readonly angles: readonly number[]; readonly magnitude?: number } | undefined;
+  /** Angle of each pair at position 1, and what cosines and sines are multiplied by; component c is paired with c + n of n pairs, or 2c with 2c + 1. */
+  readonly turn?:
+    { readonly angles: readonly number[]; readonly magnitude?: number; readonly neighbours?: boolean } | undefined;
   /** Of head h, per token of distance. */
   readonly slope?: ((h: number) => number) | undefined;
   /** A number of each head, `[H]`, that stands among the scores and adds no value. */
@@ -163,7 +164,7 @@ export class DecoderOracle {
   #turned({ turn }: LayerRule, x: Matrix): Matrix {
     if (turn === undefined) return x;
     const { g } = this;
-    const { angles, magnitude = 1 } = turn;
+    const { angles, magnitude = 1, neighbours = false } = turn;
     const n = angles.length;
     const table = (f: (angle: number) => number): Matrix =>
       g.input(
@@ -172,7 +173,12 @@ export class DecoderOracle {
         n,
       );
     const [cos, sin] = [table(Math.cos), table(Math.sin)];
-    const [a, b] = [g.columns(x, 0, n), g.columns(x, n, 2 * n)];
+    const component = (which: 0 | 1): Matrix => {
+      const chosen = angles.map((_, c) => (neighbours ? 2 * c + which : c + which * n));
+      return g.transpose(g.gatherRows(g.transpose(x), chosen));
+    };
+    // where neighbours turn, queries and keys come out in another order, and their products are the same
+    const [a, b] = [component(0), component(1)];
     const rest = x.columns > 2 * n ? [g.columns(x, 2 * n, x.columns)] : [];
     return g.concatColumns([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin)), ...rest]);
   }

@@ -100,6 +100,53 @@ describe('yarn', () => {
   });
 });
 
+describe('scalings of published models', () => {
+  // wavelengths 2π·100^k; of a trained length of 8192, kept below 2048 and divided above 8192
+  const llama3 = { type: 'llama3', factor: 8, originalLength: 8192 } as const;
+
+  it('Llama 3.1 keeps what turns often, divides what turns rarely, mixes between', () => {
+    const plain = of(16);
+    const got = of(16, llama3);
+    const turns = plain.map((angle) => (8192 * angle) / (2 * Math.PI));
+    turns.forEach((often, i) => {
+      const share = often >= 4 ? 1 : often <= 1 ? 0 : (often - 1) / 3;
+      expect(got[i]! / plain[i]!).toBeCloseTo(share + (1 - share) / 8, 12);
+    });
+    expect(turns.filter((often) => often > 1 && often < 4)).toHaveLength(1);
+    expect(ropeFrequencies({ rotaryDim: 16, scaling: llama3 }).magnitude).toBe(1);
+    const narrow = of(16, { ...llama3, lowFrequency: 0.1, highFrequency: 0.2 });
+    expect(narrow.map((angle, i) => angle / plain[i]!)).toEqual([1, 1, 1, 1, 1, 1, 1, 1]);
+  });
+
+  const longrope = {
+    type: 'longrope',
+    factor: 32,
+    originalLength: 4096,
+    shortFactors: [1, 2],
+    longFactors: [4, 64],
+  } as const;
+
+  it('LongRoPE divides each pair by a number of its own, by the length at hand', () => {
+    close(of(4, longrope), [1, 0.005], 12);
+    close(of(4, longrope, 4096), [1, 0.005], 12);
+    close(of(4, longrope, 4097), [1 / 4, 0.01 / 64], 12);
+    close(of(4, { ...longrope, length: 8192 }, 5), [1 / 4, 0.01 / 64], 12);
+    const magnitude = (more: object): number =>
+      ropeFrequencies({ rotaryDim: 4, scaling: { ...longrope, ...more } }).magnitude;
+    // Phi-3's, of 131072 over 4096
+    expect(magnitude({})).toBeCloseTo(1.1902380714238083, 12);
+    expect(magnitude({ factor: 1 })).toBe(1);
+    expect(magnitude({ attentionFactor: 1.5 })).toBe(1.5);
+  });
+
+  it('refuses frequencies in the wrong order and lists of another length', () => {
+    expect(() => of(4, { ...llama3, highFrequency: 1 })).toThrow(/highFrequency must be above lowFrequency 1; got 1/);
+    expect(() => of(6, longrope)).toThrow(
+      /scaling.shortFactors must be 3 numbers, one a pair; got 2; scaling.longFactors must be 3/,
+    );
+  });
+});
+
 describe('bad input gets one sentence', () => {
   it.each<[string, object, RegExp]>([
     ['a kind nobody knows', { type: 'stretched', factor: 2 }, /"yarn", "llama3" or "longrope"; got "stretched"/],
