@@ -72,7 +72,7 @@ function perplexity(logits: ArrayLike<number>, tokens: readonly number[], vocabu
 
 describe('stories260K', () => {
   onEveryDevice((on) => {
-    (there ? test : test.skip)('tells its story token by token, with its logits', async () => {
+    test.skipIf(!there)('tells its story token by token, with its logits', async () => {
       const { device } = on;
       const { model, config, map } = await loadLlama2c(readFileSync(`${folder}stories260K.bin`), { device });
       expect(config).toMatchObject({ layers: 5, width: 64, heads: 8, kvHeads: 4, vocabulary: 512, length: 512 });
