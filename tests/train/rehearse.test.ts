@@ -50,7 +50,11 @@ const cases: readonly Case[] = [
   ],
   [
     'branches beside each other, computed again',
-    { residual: { kind: 'checkpointed', every: 1, parallel: 'one' }, attention: { queryKeyNorm: 'heads' }, dropout: 0.1 },
+    {
+      residual: { kind: 'checkpointed', every: 1, parallel: 'one' },
+      attention: { queryKeyNorm: 'heads' },
+      dropout: 0.1,
+    },
     { accumulate: 2 },
   ],
   ['gated', { feedForward: { hidden: 32, gated: true, chunk: 32 }, norm: { place: 'post' } }, {}],
