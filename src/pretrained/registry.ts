@@ -28,6 +28,8 @@ import { qwen2Moe } from './families/qwen2-moe.js';
 import { qwen3 } from './families/qwen3.js';
 import { roberta } from './families/roberta.js';
 import { switchTransformers } from './families/switch-transformers.js';
+import { led } from './families/led.js';
+import { bigBirdPegasus } from './families/bigbird-pegasus.js';
 import { t5 } from './families/t5.js';
 
 /** All families, in the order of the README's table. */
@@ -60,6 +62,8 @@ export const families: readonly Family[] = [
   qwen2Moe,
   t5,
   switchTransformers,
+  led,
+  bigBirdPegasus,
 ];
 
 /** The family of a `model_type`. @throws CapabilityError for one that is not here, with the nearest. */
