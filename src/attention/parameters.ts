@@ -14,12 +14,19 @@ export interface ParameterSpec {
   readonly init: Initialiser;
   /** Whether training changes it; otherwise it is drawn once from the seed and kept (random features, hash planes). */
   readonly learned: boolean;
+  /** Whether whatever reads it takes 16 bits too, so that a model may keep it so. Default false. */
+  readonly narrows?: boolean;
 }
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
 /** A tensor that training changes. */
 export const learned = (shape: readonly number[], init: Initialiser): ParameterSpec =>
   parameter('learned', shape, init, true);
+/** A matrix that training changes, and products or look-ups alone read, which widen 16 bits. */
+export const learnedMatrix = (shape: readonly number[], init: Initialiser): ParameterSpec => ({
+  ...learned(shape, init),
+  narrows: true,
+});
 /** A tensor that is drawn once from the seed and kept. */
 export const drawn = (shape: readonly number[], init: Initialiser): ParameterSpec =>
   parameter('drawn', shape, init, false);

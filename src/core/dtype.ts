@@ -4,7 +4,8 @@ import { checkValue, list } from './requirements.js';
 
 /** How an element is stored. Arithmetic is f32 (or i32); `f16` and `bf16` are storage. */
 export type Dtype = 'f32' | 'f16' | 'bf16' | 'i32' | 'u8';
-export type FloatDtype = 'f32' | 'f16' | 'bf16';
+export const floatDtypes = ['f32', 'f16', 'bf16'] as const;
+export type FloatDtype = (typeof floatDtypes)[number];
 
 /** What the host reads: f16 and bf16 are widened. */
 export type HostArray = Float32Array | Int32Array | Uint8Array;

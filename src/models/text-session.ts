@@ -1,4 +1,5 @@
 import type { CacheKind } from '../attention/index.js';
+import type { FloatDtype } from '../core/dtype.js';
 import { anything, int32From } from '../core/requirements.js';
 import type { Tensor } from '../tensor/index.js';
 import type { SessionState } from './session-state.js';
@@ -12,6 +13,8 @@ export interface SessionOptions {
   readonly cache?: CacheKind;
   readonly window?: number;
   readonly sinks?: number;
+  /** How keys and values are kept; `'f16'` and `'bf16'` take half the memory. Default `'f32'`. */
+  readonly cacheDtype?: FloatDtype;
   /** Of an encoder–decoder: the tokens of what each row's text follows. They are encoded when the session is opened. */
   readonly sources?: readonly ArrayLike<number>[];
 }
@@ -25,6 +28,7 @@ export const sessionOptions = {
   cache: anything,
   window: anything,
   sinks: anything,
+  cacheDtype: anything,
 };
 
 /**

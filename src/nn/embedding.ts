@@ -1,7 +1,7 @@
-import { learned, normalOf, type Initialiser } from '../attention/parameters.js';
+import { learnedMatrix, normalOf, type Initialiser } from '../attention/parameters.js';
 import { callable, checkValue, checkValues, wholeBetween } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
-import { embedding, matmul, slice, type MatmulOptions } from '../ops/index.js';
+import { cast, embedding, matmul, slice, type MatmulOptions } from '../ops/index.js';
 import { scope, someTensor, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
@@ -32,12 +32,14 @@ export class Embedding extends Module {
     super();
     checkValues('Embedding', options, { init: callable });
     checkShape('Embedding', [tokens, features]);
-    this.weight = this.parameter('weight', learned([tokens, features], options.init ?? normalOf(0.02)));
+    this.weight = this.parameter('weight', learnedMatrix([tokens, features], options.init ?? normalOf(0.02)));
   }
 
-  /** `[..., features]` of i32 tokens of any shape. @throws OptionError naming the first token that is not in the table. */
+  /** `[..., features]`, f32, of i32 tokens of any shape. @throws OptionError naming the first token that is not in the table. */
   forward(tokens: Tensor): Tensor {
-    return embedding(this.weight.value, tokens);
+    const { weight } = this;
+    if (weight.storage === 'f32') return embedding(weight.value, tokens);
+    return scope(() => cast(embedding(weight.value, tokens), 'f32'));
   }
 
   /**
@@ -52,7 +54,9 @@ export class Embedding extends Module {
     checkValue('Embedding.logits', 'tokens', tokens, wholeBetween(1, this.tokens));
     return scope(() => {
       const table = tokens === this.tokens ? this.weight.value : slice(this.weight.value, { end: tokens });
-      return rowsOf(x, (rows) => matmul(rows, table, { transposeB: true, ...options }));
+      return rowsOf(x, (rows) =>
+        matmul(rows, table, { transposeB: true, ...(table.dtype !== 'f32' && { dtype: 'f32' }), ...options }),
+      );
     });
   }
 }

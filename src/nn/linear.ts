@@ -1,4 +1,4 @@
-import { constantOf, learned, normalOf, type Initialiser } from '../attention/parameters.js';
+import { constantOf, learned, learnedMatrix, normalOf, type Initialiser } from '../attention/parameters.js';
 import { callable, checkValue, checkValues, flag } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
 import { matmul, type Scalar } from '../ops/index.js';
@@ -36,12 +36,12 @@ export class Linear extends Module {
     checkValues('Linear', options, { bias: flag, init: callable });
     checkShape('Linear', [inputs, outputs]);
     const { bias = true, init = normalOf(1 / Math.sqrt(inputs)) } = options;
-    this.weight = this.parameter('weight', learned([inputs, outputs], init));
+    this.weight = this.parameter('weight', learnedMatrix([inputs, outputs], init));
     this.bias = bias ? this.parameter('bias', learned([outputs], constantOf(0))) : undefined;
   }
 
   /**
-   * `activation(x·weight + bias)`; without an activation, the sums. Computed in f32 from the f32 weight and stored as x is.
+   * `activation(x·weight + bias)`; without an activation, the sums. Computed in f32 and stored as x is.
    *
    * @throws ShapeError unless x is `[..., in]`; OptionError for integers.
    */

@@ -1,5 +1,6 @@
 import { drawParameter, type ParameterSpec } from '../attention/parameters.js';
 import { describe } from '../core/describe.js';
+import { floatDtypes, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import {
   anything,
@@ -9,6 +10,7 @@ import {
   flag,
   listOf,
   made,
+  oneOf,
   reasonsAgainst,
   wholeFrom,
   type Requirement,
@@ -56,7 +58,11 @@ export abstract class Module {
   protected parameter(name: string, spec: ParameterSpec): Parameter {
     this.#checkName(name);
     const who = `parameter ${join(this.path, name)}`;
-    checkValues(who, spec, { shape: anything, init: callable, learned: flag }, ['shape', 'init', 'learned']);
+    checkValues(who, spec, { shape: anything, init: callable, learned: flag, narrows: flag }, [
+      'shape',
+      'init',
+      'learned',
+    ]);
     checkShape(who, spec.shape);
     const parameter = new Parameter(spec, () => join(this.path, name));
     this.#parameters.set(name, parameter);
@@ -133,20 +139,54 @@ export abstract class Module {
 
   /**
    * The tensors that training changes, by dotted name: what an optimiser takes, and whose gradients are asked for. What is
-   * drawn once and kept (Performer's features, Reformer's planes) is in `stateDict` only.
+   * drawn once and kept (Performer's features, Reformer's planes), or frozen, is in `stateDict` only.
    *
    * ```ts
    * const optimiser = adamW([...model.learnedTensors()]);
    * const found = gradients([loss], [...model.learnedTensors().values()]);
    * ```
+   *
+   * @throws OptionError where a matrix is stored in 16 bits and not frozen.
    */
   learnedTensors(): Map<string, Tensor> {
-    const learned = [...this.namedParameters()].filter(([, { spec }]) => spec.learned);
+    const learned = [...this.namedParameters()].filter(([, { spec, frozen }]) => spec.learned && !frozen);
+    const narrow = learned.find(([, { storage }]) => storage !== 'f32');
+    if (narrow !== undefined) {
+      throw new OptionError(
+        `model: parameter ${narrow[0]} is stored as ${narrow[1].storage}, in which small steps of training are lost; ` +
+          "store('f32') it, or freeze() it.",
+      );
+    }
     return new Map(learned.map(([name, { value }]) => [name, value]));
   }
 
   /**
-   * Copies a state, such as that of another module of this configuration. Floats of 16 bits are widened. The options are for states
+   * How matrices are kept from now on, those that are there and those that `load` or `initialise` will bring: with `'f16'` or `'bf16'` in
+   * half the memory, rounded to the nearest, and read at half the bandwidth. Products widen them and add up in f32; what is no matrix
+   * of a product stays f32. A model that is stored so is not trained, but for what is beside its matrices.
+   *
+   * @throws OptionError for another dtype.
+   */
+  store(dtype: FloatDtype): this {
+    checkValue('store', 'dtype', dtype, oneOf(floatDtypes));
+    for (const parameter of this.namedParameters().values())
+      if (parameter.spec.narrows) scope(() => parameter.store(dtype));
+    return this;
+  }
+
+  /**
+   * Whether training leaves parameters as they are: those whose dotted name from this module `which` is true of, by default all. They
+   * are not among `learnedTensors` then, and have no gradients; others stay as they were.
+   */
+  freeze(which: (name: string) => boolean = () => true, frozen = true): this {
+    checkValue('freeze', 'which', which, callable);
+    checkValue('freeze', 'frozen', frozen, flag);
+    for (const [name, parameter] of this.namedParameters()) if (which(name)) scope(() => parameter.freeze(frozen));
+    return this;
+  }
+
+  /**
+   * Copies a state, such as that of another module of this configuration. Floats are converted to how parameters are stored (`store`), f32 by default. The options are for states
    * from elsewhere: a part of a model, tensors too many, weights stored the other way round.
    *
    * ```ts

@@ -28,7 +28,7 @@ export interface LoadOptions {
 type Parameters = ReadonlyMap<string, Parameter>;
 type State = ReadonlyMap<string, Tensor>;
 
-/** f32 copies of the tensors that the parameters take. @throws ShapeError naming every one that does not fit. */
+/** Copies of the tensors that the parameters take, stored as these are. @throws ShapeError naming every one that does not fit. */
 export function fitting(
   who: string,
   parameters: Parameters,
@@ -83,7 +83,7 @@ function fittingOurs(
       new Map(
         taken.map(([name, tensor]) => {
           const whole = transposed(name) ? transpose(tensor) : tensor;
-          const copy = empty(whole.shape, 'f32', device, 'parameter');
+          const copy = empty(whole.shape, parameters.get(name)!.storage, device, 'parameter');
           runElementwise(argument(0), [whole], copy);
           return [name, copy];
         }),

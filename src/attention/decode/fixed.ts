@@ -2,6 +2,7 @@ import type { Expression } from '../../codegen/expression/index.js';
 import { attendCached } from '../../ops/attend/cached.js';
 import { attendNewest } from '../../ops/attend/query.js';
 import { withCausal } from '../../masks/bands.js';
+import type { FloatDtype } from '../../core/dtype.js';
 import type { Device } from '../../devices/device.js';
 import { disposeAll, empty, keep, type Tensor } from '../../tensor/index.js';
 import type { ForwardResult } from '../definition.js';
@@ -16,14 +17,14 @@ export class FixedCache implements Memory {
   /** Of steps of one token, which sees all before it, and of more. */
   readonly #masks: { readonly one: Expression | null; readonly many: Expression };
 
-  constructor(attention: PlainAttention, device: Device) {
+  constructor(attention: PlainAttention, device: Device, dtype?: FloatDtype) {
     const { whole, pattern } = attention;
     this.#attention = attention;
     this.#masks = {
       one: pattern?.expression(whole) ?? null,
       many: withCausal(true, pattern)!.expression(whole),
     };
-    this.#room = new Room(device, whole, whole.S);
+    this.#room = new Room(device, whole, whole.S, dtype);
   }
 
   readonly repeats = true;

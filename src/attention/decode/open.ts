@@ -109,7 +109,9 @@ function makeMemory(setting: Setting, whole: AttentionShape, device: Device, inp
       whole,
     );
   }
-  return kept.cache === 'fixed' ? new FixedCache(attention, device) : new RingCache(attention, kept, device);
+  return kept.cache === 'fixed'
+    ? new FixedCache(attention, device, kept.cacheDtype)
+    : new RingCache(attention, kept, device);
 }
 
 const b = variable('b', 'i32');

@@ -1,4 +1,5 @@
 import { describe, isPlainObject } from '../../core/describe.js';
+import { floatDtypes, type FloatDtype } from '../../core/dtype.js';
 import { CapabilityError } from '../../core/errors.js';
 import {
   anything,
@@ -33,6 +34,8 @@ export type DecoderOptions = {
   readonly window?: number;
   /** First tokens that a sink cache keeps besides. */
   readonly sinks?: number;
+  /** How keys and values are kept, default `'f32'`: `'f16'` and `'bf16'` round them and take half the memory. Of exact attention. */
+  readonly cacheDtype?: FloatDtype;
   /** Sequences; default as many as the first step has. */
   readonly rows?: number;
 };
@@ -48,12 +51,14 @@ const requirements = {
   cache: oneOf(kinds),
   window: extent,
   sinks: extent,
+  cacheDtype: oneOf(floatDtypes),
   rows: extent,
 } satisfies Readonly<Record<keyof DecoderOptions, unknown>>;
 
 /** Which tokens stay; a ring has no sinks. */
-export type Kept =
-  { readonly cache: 'fixed' } | { readonly cache: 'ring' | 'sink'; readonly window: number; readonly sinks: number };
+export type Kept = { readonly cacheDtype?: FloatDtype } & (
+  { readonly cache: 'fixed' } | { readonly cache: 'ring' | 'sink'; readonly window: number; readonly sinks: number }
+);
 
 /** What a decoder asks of its mechanism. */
 interface Decoded {
@@ -109,7 +114,7 @@ export function decoderOptions(
 ): Pick<Setting, 'maxLength' | 'kept' | 'options' | 'rows'> {
   const { name, supports } = definition;
   if (!isPlainObject(given)) refuse(`${name}: decoder`, [notOptions(given, Object.keys(requirements))]);
-  const { maxLength, cache = 'fixed', window, sinks, rows, ...rest } = given;
+  const { maxLength, cache = 'fixed', window, sinks, cacheDtype = 'f32', rows, ...rest } = given;
   if (supports.decode === false) {
     throw new CapabilityError(`${name}: it does not decode step by step; run it on the whole sequence.`);
   }
@@ -138,7 +143,14 @@ export function decoderOptions(
   if (ofRun.length > 0) faults.push(`it takes no ${ofRun.join(', ')}: those are of run`);
   refuse(`${name}: decoder`, faults);
   const options = { ...rest, ...shared, causal: true };
-  if (cache === 'fixed') return { maxLength, rows, kept: { cache }, options };
+  // absent where nothing is rounded, as in states that were exported before
+  const stored = cacheDtype === 'f32' ? {} : { cacheDtype };
+  if (cacheDtype !== 'f32' && !isPlain(definition)) {
+    throw new CapabilityError(
+      `${name}: it computes with what it keeps in f32; cacheDtype: "${cacheDtype}" takes exact attention under a pattern, such as flash or sliding-window.`,
+    );
+  }
+  if (cache === 'fixed') return { maxLength, rows, kept: { cache, ...stored }, options };
   if (supports.decode === 'recurrent') {
     throw new CapabilityError(`${name}: its state has a fixed size and forgets nothing; leave out cache: "${cache}".`);
   }
@@ -147,5 +159,10 @@ export function decoderOptions(
       `${name}: it computes with all keys in order; cache: "${cache}" takes exact attention under a pattern, such as flash or sliding-window.`,
     );
   }
-  return { maxLength, rows, kept: { cache, window: window!, sinks: cache === 'sink' ? sinks! : 0 }, options };
+  return {
+    maxLength,
+    rows,
+    kept: { cache, window: window!, sinks: cache === 'sink' ? sinks! : 0, ...stored },
+    options,
+  };
 }

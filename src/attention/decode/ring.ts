@@ -49,7 +49,7 @@ export class RingCache implements Memory {
     this.#kept = kept;
     this.#seen = seen(kept);
     const hides = checkPattern(attention, kept);
-    this.#room = new Room(device, attention.whole, kept.sinks + kept.window);
+    this.#room = new Room(device, attention.whole, kept.sinks + kept.window, kept.cacheDtype);
     this.#place = empty([2], 'i32', device, 'cache');
     const { score, pattern, whole } = attention;
     if (score === undefined && !hides) return;

@@ -5,8 +5,9 @@ import type { Device } from '../../devices/device.js';
 import { launchPutRows } from '../../kernels/put-rows.js';
 import { flagCount } from '../../kernels/attend/spec.js';
 import { noFlags, raiseNonFinite } from '../../ops/attend/non-finite.js';
+import { cast } from '../../ops/cast.js';
 import { runCopy } from '../../tensor/copy.js';
-import { empty, writable, type Tensor } from '../../tensor/index.js';
+import { empty, scope, writable, type Tensor } from '../../tensor/index.js';
 import type { AttentionShape } from '../options.js';
 
 /** Keys `[B, G, C, D]` and values `[B, G, C, E]`. */
@@ -132,7 +133,9 @@ export class Room implements Rows {
 
   /** Is called with all values before attention reads them. */
   look(v: Tensor): void {
-    raiseNonFinite(v, this.flags);
+    // as they are kept: what overflows there is Inf
+    const { dtype } = this.v;
+    scope(() => raiseNonFinite(dtype === 'f32' ? v : cast(cast(v, dtype), 'f32'), this.flags));
   }
 
   /** Copies of the first `count` slots of some rows. */

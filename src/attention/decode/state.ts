@@ -1,4 +1,5 @@
 import { describe, isList, isPlainObject } from '../../core/describe.js';
+import type { Dtype } from '../../core/dtype.js';
 import { FormatError, OptionError } from '../../core/errors.js';
 import { checkValue, plainObject } from '../../core/requirements.js';
 import { sameShape, show } from '../../core/shape.js';
@@ -99,10 +100,11 @@ export function lengthsBelow(
 
 /** What of the tensors does not have the shapes that the header says, `[1, …]` for each row that has tokens. */
 export function shapeReasons(
-  { shapes: given, lengths }: Pick<DecoderHeader, 'shapes' | 'lengths'>,
+  { shapes: given, lengths, of }: Pick<DecoderHeader, 'shapes' | 'lengths'> & Partial<Pick<DecoderHeader, 'of'>>,
   tensors: ReadonlyMap<string, Tensor>,
 ): string[] {
   const shapes: DecoderHeader['shapes'] = isPlainObject(given) ? given : {};
+  const dtype = (of?.['cacheDtype'] ?? 'f32') as Dtype;
   const reasons: string[] = [];
   const namesOf = (row: number): string =>
     Object.keys(shapes)
@@ -115,8 +117,10 @@ export function shapeReasons(
   });
   for (const [name, shape] of Object.entries(shapes)) {
     const found = tensors.get(name);
-    if (found?.dtype === 'f32' && sameShape(found.shape, shape) && found.shape[0] === 1) continue;
-    reasons.push(`${name} must be f32${show(shape)}; got ${found ? `${found.dtype}${show(found.shape)}` : 'none'}`);
+    if (found?.dtype === dtype && sameShape(found.shape, shape) && found.shape[0] === 1) continue;
+    reasons.push(
+      `${name} must be ${dtype}${show(shape)}; got ${found ? `${found.dtype}${show(found.shape)}` : 'none'}`,
+    );
   }
   return reasons;
 }

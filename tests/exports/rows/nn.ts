@@ -324,6 +324,8 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'Module.initialise': ofLinear('initialise', options({ device, seed: whole(1) }, ['device', 'seed'])),
   'Module.stateDict': ofLinear('stateDict'),
   'Module.learnedTensors': ofLinear('learnedTensors'),
+  'Module.store': ofLinear('store', word('f32', 'f16', 'bf16')),
+  'Module.freeze': ofLinear('freeze', optional(callback(() => true)), optional(flag())),
   'Module.load': ofModule(() => new Linear(4, 2, { bias: false }))(
     'load',
     named('weight'),
@@ -351,6 +353,8 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
       using(world, new Linear(4, 2), (module) => () => (module as Linear).weight.set(next as never), []),
   },
   'Parameter.lend': plain('internal'),
+  'Parameter.store': plain('internal'),
+  'Parameter.freeze': plain('internal'),
   'Parameter.dispose': {
     signature: [],
     call: () => {

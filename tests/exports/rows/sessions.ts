@@ -76,10 +76,17 @@ const own = { maxLength: positive(8), rows: positive(2) };
 const none = value(undefined);
 const given = (of: Kind): Kind => ({ ...of, valid: () => undefined });
 const cached = options(
-  { ...own, cache: word('fixed', 'ring', 'sink'), window: given(positive()), sinks: given(positive()), sources: none },
+  {
+    ...own,
+    cache: word('fixed', 'ring', 'sink'),
+    window: given(positive()),
+    sinks: given(positive()),
+    cacheDtype: word('f32', 'f16', 'bf16'),
+    sources: none,
+  },
   ['maxLength'],
 );
-const memory = options({ ...own, cache: none, window: none, sinks: none }, ['maxLength']);
+const memory = options({ ...own, cache: none, window: none, sinks: none, cacheDtype: none }, ['maxLength']);
 const state = open(
   options({ header: value(aHeader), tensors: value(theTensors, (x) => x instanceof Map && x.size === 0) }, [
     'header',

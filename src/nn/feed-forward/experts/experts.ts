@@ -1,4 +1,4 @@
-import { learned, normalOf } from '../../../attention/parameters.js';
+import { learned, learnedMatrix, normalOf } from '../../../attention/parameters.js';
 import { ShapeError } from '../../../core/errors.js';
 import { show } from '../../../core/shape.js';
 import { withoutPadding } from '../../../attention/patterns/without-padding.js';
@@ -66,12 +66,12 @@ export class Experts extends Module implements FeedForward {
     super();
     const { features, hidden, gated, activation, share } = sizes;
     const { experts, initScale, shared, sharedGate, dense = 'none' } = options;
-    const inner = learned([experts, features, hidden], normalOf(Math.sqrt(initScale / features)));
+    const inner = learnedMatrix([experts, features, hidden], normalOf(Math.sqrt(initScale / features)));
     this.router = this.parameter('router', learned([features, experts], normalOf(Math.sqrt(initScale / features))));
     this.gate = gated ? this.parameter('gate', inner) : undefined;
     this.up = this.parameter('up', inner);
     const outer = normalOf(share * Math.sqrt(initScale / hidden));
-    this.down = this.parameter('down', learned([experts, hidden, features], outer));
+    this.down = this.parameter('down', learnedMatrix([experts, hidden, features], outer));
     const besides = (name: string, units: number): DenseFeedForward => {
       const outInit = normalOf(share / Math.sqrt(units));
       return this.child(name, new DenseFeedForward(features, units, { activation, gated, bias: false, outInit }));
