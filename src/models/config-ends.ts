@@ -1,9 +1,12 @@
+import { listOfNumbers, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
+import { clusterReasons } from '../nn/adaptive.js';
 import type { LearnedPositions } from '../nn/positions.js';
 import type { ModelConfig } from './model-config.js';
 
 /** What is wrong with the two ends of a model. */
 export function endReasons({
   vocabulary,
+  outputs,
   length,
   width,
   tied,
@@ -17,7 +20,9 @@ export function endReasons({
   const learned = position.method === 'learned' ? position : {};
   const { first = 0, rows = length + first, padding = 0 } = learned as LearnedPositions;
   return [
+    ...adaptiveReasons(vocabulary, own, { embedding, prediction, outputs }),
     tied &&
+      !embedding?.adaptive &&
       head === undefined &&
       own !== width &&
       transform === undefined &&
@@ -31,3 +36,33 @@ export function endReasons({
     padding >= vocabulary && `position.padding must be a token of the ${vocabulary}; got ${padding}`,
   ];
 }
+
+/** What is wrong with embeddings and a softmax by clusters. */
+function adaptiveReasons(
+  vocabulary: number,
+  width: number,
+  {
+    embedding,
+    prediction,
+    outputs = vocabulary,
+  }: { readonly [K in 'embedding' | 'prediction' | 'outputs']: ModelConfig[K] | undefined },
+): readonly string[] {
+  const { adaptive } = embedding ?? {};
+  if (adaptive === undefined) {
+    return prediction?.adaptive ? ['prediction.adaptive is for embedding.adaptive, whose clusters it takes'] : [];
+  }
+  const faults = reasonsAgainst(adaptive, clusters, ['cutoffs'], 'embedding.adaptive');
+  const { adaptive: _, ...others } = prediction ?? {};
+  return [
+    ...faults,
+    ...(faults.length > 0
+      ? []
+      : clusterReasons(vocabulary, { ...adaptive, width }).map((reason) => `embedding.adaptive: ${reason}`)),
+    ...(Object.keys(others).length > 0
+      ? [`prediction of an adaptive embedding has clusters alone; leave ${Object.keys(others).join(', ')} out`]
+      : []),
+    ...(outputs < vocabulary ? ['outputs are all tokens where embeddings are adaptive; leave outputs out'] : []),
+  ];
+}
+
+const clusters: Requirements = { cutoffs: listOfNumbers, divide: wholeFrom(1) };

@@ -25,6 +25,7 @@ const ofMethod: Readonly<Record<string, string>> = {
   clamp: 'transformer-xl',
   components: 'transformer-xl',
   segments: 'transformer-xl',
+  shared: 'transformer-xl',
   first: 'learned',
   rows: 'learned',
   padding: 'learned',

@@ -11,6 +11,7 @@ import {
   wholeFrom,
   type Requirements,
 } from '../core/requirements.js';
+import { adaptiveProjections } from '../nn/adaptive.js';
 import { factoredOptions } from '../nn/factored.js';
 import { activations, biasPlaces, normPlaces, parallels, queryKeyNorms } from '../nn/index.js';
 import { ofRelative } from '../nn/positions.js';
@@ -103,7 +104,13 @@ export const sections: Readonly<Record<string, Section>> = {
     },
   },
   embedding: {
-    keys: { width: wholeFrom(1), scale: positive, norm: oneOf(['layer', 'rms']), types: wholeFrom(1) },
+    keys: {
+      width: wholeFrom(1),
+      scale: positive,
+      norm: oneOf(['layer', 'rms']),
+      types: wholeFrom(1),
+      adaptive: plainObject,
+    },
   },
   prediction: {
     keys: {
@@ -113,6 +120,7 @@ export const sections: Readonly<Record<string, Section>> = {
       bias: flag,
       scale: positive,
       softcap: positive,
+      adaptive: oneOf(adaptiveProjections),
     },
   },
   feedForward: {

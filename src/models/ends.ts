@@ -1,8 +1,8 @@
 import { constantOf, learned } from '../attention/parameters.js';
-import { OptionError, ShapeError } from '../core/errors.js';
+import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { checkValue, checkValues, flag, oneOf } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { Dropout, Embedding, Linear, Module, type Parameter } from '../nn/index.js';
+import { AdaptiveEmbedding, AdaptiveSoftmax, Dropout, Embedding, Linear, Module, type Parameter } from '../nn/index.js';
 import { add, gatherRows, matmul, mul, reshape, tanh } from '../ops/index.js';
 import { observed } from '../nn/observe.js';
 import { rowsOf } from '../nn/rows.js';
@@ -18,7 +18,7 @@ const halves = oneOf(['encoder', 'decoder']);
 
 /** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
 export class Ends extends Module {
-  readonly embedding: Embedding;
+  readonly embedding: Embedding | AdaptiveEmbedding;
   readonly #entry: Entry | undefined;
   /** Of the second half of an encoder–decoder. */
   readonly #decoderEntry: Entry | undefined;
@@ -27,13 +27,20 @@ export class Ends extends Module {
   readonly #head: Linear | undefined;
   readonly #bias: Parameter | undefined;
   readonly #scale: number;
+  readonly #adaptive: AdaptiveSoftmax | undefined;
 
   constructor(readonly config: ModelConfig) {
     super();
     checkConfig('model', config);
     const { vocabulary, outputs = vocabulary, width, tied, dropout, position, embedding = {}, prediction } = config;
     const own = embedding.width ?? width;
-    this.embedding = this.child('embedding', new Embedding(vocabulary, own));
+    const { adaptive } = embedding;
+    const made = adaptive ? new AdaptiveEmbedding(vocabulary, width, { ...adaptive, width: own }) : undefined;
+    this.embedding = this.child('embedding', made ?? new Embedding(vocabulary, own));
+    if (made && prediction?.adaptive) {
+      const softmax = new AdaptiveSoftmax(made, { tied, projections: prediction.adaptive });
+      this.#adaptive = this.child('adaptive', softmax);
+    }
     this.#entry = config.embedding && this.child('entry', new Entry(config));
     if (config.embedding && config.kind === 'encoder-decoder') {
       this.#decoderEntry = this.child('decoderEntry', new Entry(config));
@@ -41,7 +48,7 @@ export class Ends extends Module {
     this.#dropout = this.child('dropout', new Dropout(dropout));
     this.#transform = prediction?.transform && this.child('transform', new Transform(width, own, transformOf(config)));
     const given = this.#transform ? own : width;
-    this.#head = tied ? undefined : this.child('head', new Linear(given, outputs, { bias: false }));
+    this.#head = tied || made ? undefined : this.child('head', new Linear(given, outputs, { bias: false }));
     this.#bias = prediction?.bias ? this.parameter('bias', learned([outputs], constantOf(0))) : undefined;
     // beside rows of sines, as in section 3.4 of the paper (Vaswani et al. 2017)
     this.#scale = embedding.scale ?? (position.method === 'sinusoidal' ? Math.sqrt(own) : 1);
@@ -79,11 +86,19 @@ export class Ends extends Module {
     return scope(() => {
       const made = this.#transform?.forward(rows) ?? rows;
       const scaled = scale === undefined ? made : mul(made, scale);
+      if (!(this.embedding instanceof Embedding)) return this.#byClusters(scaled);
       const plain = this.#head
         ? this.#untied(this.#head, scaled)
         : this.embedding.logits(scaled, outputs, this.#bias && { bias: this.#bias.value });
       return softcap === undefined ? plain : mul(tanh(mul(plain, 1 / softcap)), softcap);
     });
+  }
+
+  #byClusters(rows: Tensor): Tensor {
+    if (this.#adaptive) return this.#adaptive.forward(rows);
+    throw new CapabilityError(
+      'model: predicts no tokens: its embedding is adaptive; set prediction.adaptive for a softmax by the same clusters.',
+    );
   }
 
   #untied(head: Linear, rows: Tensor): Tensor {

@@ -13,7 +13,9 @@ export class Entry extends Module {
 
   constructor({ width, embedding = {}, norm: { epsilon, bias } }: ModelConfig) {
     super();
-    const { types, norm, width: own } = embedding;
+    const { types, norm, width: given, adaptive } = embedding;
+    // an adaptive embedding gives rows of the model's width
+    const own = adaptive ? undefined : given;
     this.#types = types === undefined ? undefined : this.child('types', new Embedding(types, own ?? width));
     this.#norm = norm && this.child('norm', normOf(norm, own ?? width, epsilon, { bias }));
     this.#projection = own === undefined ? undefined : this.child('projection', new Linear(own, width));

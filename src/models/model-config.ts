@@ -1,6 +1,8 @@
 import type { FactoredOptions } from '../nn/factored.js';
 import type {
   ActivationName,
+  AdaptiveOptions,
+  AdaptiveSoftmaxOptions,
   BiasPlace,
   NormKind,
   NormPlace,
@@ -141,6 +143,8 @@ export interface EmbeddingConfig {
   readonly scale?: number;
   /** After the sum, with the model's `norm.epsilon`; default none. */
   readonly norm?: NormKind;
+  /** Vectors of rare tokens are shorter; `width` is of the most frequent ones. See `AdaptiveEmbedding`. */
+  readonly adaptive?: Omit<AdaptiveOptions, 'width'>;
   /** Number of token types, which batches name as `types`; all tokens of others are of type 0. */
   readonly types?: number;
 }
@@ -157,6 +161,8 @@ export interface PredictionConfig {
   readonly bias?: boolean;
   readonly scale?: number;
   readonly softcap?: number;
+  /** Of an adaptive embedding: a softmax by the same clusters; see `AdaptiveSoftmaxOptions.projections`. Absent: none. */
+  readonly adaptive?: NonNullable<AdaptiveSoftmaxOptions['projections']>;
 }
 
 /** All of a decoder that may differ from its encoder. Both have streams of one width, and one table of embeddings. */

@@ -16,7 +16,7 @@ import { sessionOptions, type SessionOptions, type TextSession } from './text-se
 export interface SegmentModel extends Module {
   readonly config: ModelConfig;
   readonly stack: Stack;
-  readonly ends: { readonly embedding: Embedding };
+  readonly ends: { readonly embedding: Pick<Embedding, 'weight'> };
   logits(tokens: Tensor, options: { readonly state: ModelState | undefined }): { logits: Tensor; state: ModelState };
 }
 

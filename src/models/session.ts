@@ -19,7 +19,7 @@ import { sessionOptions, type SessionOptions, type TextSession } from './text-se
 export interface DecodingModel extends Module {
   readonly config: ModelConfig;
   readonly stack: Stack;
-  readonly ends: { readonly embedding: Embedding; logits(rows: Tensor): Tensor };
+  readonly ends: { readonly embedding: Pick<Embedding, 'weight'>; logits(rows: Tensor): Tensor };
   embed(tokens: Tensor, offset: Offset): Tensor;
   /** `[B, S, width]` of sources `[B, S]`, of a model whose layers read what an encoder gives. */
   encode?(source: Tensor): Tensor;

@@ -12,7 +12,7 @@ import { inOrder, rowsBy, tokensBetween, tokensOf } from './next-tokens.js';
 /** What encodes sources. */
 export interface SourceReader {
   readonly config: Pick<ModelConfig, 'vocabulary'>;
-  readonly ends: { readonly embedding: Embedding };
+  readonly ends: { readonly embedding: Pick<Embedding, 'weight'> };
   encode(source: Tensor): Tensor;
 }
 

@@ -70,7 +70,8 @@ export class Stack extends Module {
       const stride = position.method === 'rope' || position.method === 'transformer-xl' ? rows : 1;
       const key = JSON.stringify([position, stride]);
       const added = position.method === 'learned' || position.method === 'sinusoidal';
-      const features = added ? (config.embedding?.width ?? width) : width;
+      const { width: own = width, adaptive } = config.embedding ?? {};
+      const features = added && !adaptive ? own : width;
       const sizes = { features, heads, headDim, length, causal: options.causal, stride };
       const positions = made.get(key) ?? new Positions(position, { ...sizes, ...(separateClass && { separateClass }) });
       made.set(key, positions);

@@ -14,7 +14,7 @@ import { sessionOptions, type SessionOptions, type TextSession } from './text-se
 export interface WholeTextModel extends Module {
   readonly config: ModelConfig;
   readonly stack: Stack;
-  readonly ends: { readonly embedding: Embedding };
+  readonly ends: { readonly embedding: Pick<Embedding, 'weight'> };
   logits(tokens: Tensor): Tensor;
 }
 

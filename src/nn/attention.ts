@@ -378,7 +378,8 @@ export class Attention extends Module implements Mixer {
   /** Queries, and a change of their scores or longer keys, that have the terms of distances, where positions are these. */
   #relativeTerms({ q, k }: Projected, types: Tensor | undefined): ReturnType<typeof relativeTo> | undefined {
     if (this.#relative === undefined) return undefined;
-    const values = Object.fromEntries(Object.entries(this.#relative).map(([name, { value }]) => [name, value]));
+    const all = { ...this.#relative, ...this.positions!.shared };
+    const values = Object.fromEntries(Object.entries(all).map(([name, { value }]) => [name, value]));
     const pooled = this.#pooling !== undefined;
     return relativeTo(this, values as unknown as BothSidesParameters, { q, k, pooled, types });
   }

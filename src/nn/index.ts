@@ -1,3 +1,4 @@
+export { AdaptiveEmbedding, AdaptiveSoftmax, type AdaptiveOptions, type AdaptiveSoftmaxOptions } from './adaptive.js';
 export { activate, activations, gate, type ActivationName } from './activation.js';
 export { Attention, biasPlaces, type AttentionOptions, type BiasPlace, type Projected } from './attention.js';
 export { BatchNorm, type BatchNormOptions } from './batch-norm.js';

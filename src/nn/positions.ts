@@ -1,4 +1,4 @@
-import { learned, normalOf } from '../attention/parameters.js';
+import { constantOf, learned, normalOf } from '../attention/parameters.js';
 import { fromBf16, toBf16 } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import {
@@ -70,6 +70,8 @@ export interface RelativePositions {
   readonly components?: number;
   /** Terms of whether the types of two tokens are alike; for attention to both sides. */
   readonly segments?: SegmentRule;
+  /** Whether all layers have the same two biases, as in the authors' code, and not each its own; default false. */
+  readonly shared?: boolean;
 }
 
 /** How types of tokens are compared, as batches name them in `types`. */
@@ -84,7 +86,12 @@ const evenNumber: Requirement = {
   must: 'an even number of at least 2',
   holds: (value) => wholeFrom(2).holds(value) && (value as number) % 2 === 0,
 };
-export const ofRelative: Requirements = { clamp: wholeFrom(0), components: evenNumber, segments: plainObject };
+export const ofRelative: Requirements = {
+  clamp: wholeFrom(0),
+  components: evenNumber,
+  segments: plainObject,
+  shared: flag,
+};
 const ofSegments: Requirements = { types: wholeFrom(2), class: wholeFrom(0) };
 
 /** What is wrong with a rule of segments. */
@@ -159,6 +166,8 @@ const ofSizes = { ...needed, stride: extent, separateClass: flag };
  */
 export class Positions extends Module {
   readonly #table: Parameter | undefined;
+  /** Biases of queries that all layers share, by their names in a layer. */
+  readonly shared: Readonly<Record<string, Parameter>>;
   #fixedScore: Score | undefined;
   /** Rows and angles of the lengths seen last: they are made on the host, and every layer and step reads the same. */
   readonly #made = new Map<string, Tensor>();
@@ -174,6 +183,9 @@ export class Positions extends Module {
     checkValues('Positions', sizes, ofSizes, Object.keys(needed));
     if (options.method === 'transformer-xl') refuse('Positions', segmentReasons(options.segments));
     const { features, heads, headDim, length } = sizes;
+    const common = options.method === 'transformer-xl' && options.shared ? ['contentBias', 'positionBias'] : [];
+    const zeros = learned([heads, headDim], constantOf(0));
+    this.shared = Object.fromEntries(common.map((name) => [name, this.parameter(name, zeros)]));
     if (options.method === 'rope') {
       const { rotary = headDim } = options;
       if (rotary % 2 !== 0 || rotary > headDim) {

@@ -30,8 +30,7 @@ export function relativeParameters(layer: RelativeLayer): Readonly<Record<string
   const M = components ?? (causal && !segments ? features : 2 * Math.floor(Math.min(features, 254 - headDim) / 2));
   return {
     weight: learned([heads * headDim, M], normalOf(1 / Math.sqrt(features))),
-    contentBias: zeros,
-    positionBias: zeros,
+    ...(!positions.shared['contentBias'] && { contentBias: zeros, positionBias: zeros }),
     ...((positions.sizes.separateClass || segments) && { others: segments ? drawn : zeros, othersBias: zeros }),
     ...(segments && { different: drawn }),
   };

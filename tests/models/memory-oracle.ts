@@ -63,7 +63,8 @@ export class MemoryOracle extends ModelOracle {
     const name = `${this.at(layer)}.attention`;
     const [L, S] = [rows.rows, source.rows];
     const most = position.method === 'transformer-xl' ? (position.clamp ?? Infinity) : Infinity;
-    const radius = mechanism.name === 'sliding-window' ? Number(mechanism.options['radius']) : Infinity;
+    const { causalWindow, radius: own = Infinity } = mechanism.options;
+    const radius = Number(causalWindow ? Number(causalWindow) - 1 : own);
     const both = config.kind === 'xlnet';
     const M = this.parameter(`${name}.weight`).columns;
     const half = M / 2;
@@ -76,10 +77,13 @@ export class MemoryOracle extends ModelOracle {
       S + after,
       M,
     );
-    const own = this.types;
-    const typeOf = (row: number): number => own![row - (S - L)] ?? 0;
+    const { types } = this;
+    const typeOf = (row: number): number => types![row - (S - L)] ?? 0;
     const outs = this.projected(name, rows, source).map(([q, k, v], h) => {
-      const of = (which: string): Matrix => g.rows(this.parameter(`${name}.${which}`), h, h + 1);
+      const shared = (which: string) =>
+        position.method === 'transformer-xl' && position.shared && /^(content|position)Bias/.test(which);
+      const of = (which: string): Matrix =>
+        g.rows(this.parameter(shared(which) ? `${this.stack}.positions.${which}` : `${name}.${which}`), h, h + 1);
       const waves = g.rows(this.parameter(`${name}.weight`), h * headDim, (h + 1) * headDim);
       const content = g.matmulT(g.add(q, of('contentBias')), k);
       const along = g.matmulT(g.add(q, of('positionBias')), g.matmulT(distances, waves));
@@ -98,7 +102,7 @@ export class MemoryOracle extends ModelOracle {
             S,
           ),
         );
-      const apart = own ? [share('others', true), share('different', false)] : [];
+      const apart = types ? [share('others', true), share('different', false)] : [];
       const sums = [g.concatRows(placed), ...apart].reduce((sum, one) => g.add(sum, one), content);
       const scores = g.scale(sums, 1 / Math.sqrt(headDim));
       const weights = g.softmax(scores, (i, j) => both || (j <= i + S - L && i + S - L - j <= radius));

@@ -84,8 +84,63 @@ export class ModelOracle {
     return this.norm('ends.transform.norm', rows, norm !== 'none', norm === 'layer');
   }
 
+  /** Vectors of tokens by clusters: of token t in cluster i, `tables.i[t − start_i] · projection_i`. */
+  clustered(tokens: readonly number[]): Matrix {
+    const { g } = this;
+    const rows = tokens.map((token) => {
+      const { first, i } = this.#clusterOf(token);
+      const own = g.gatherRows(this.parameter(`ends.embedding.tables.${i}.weight`), [token - first]);
+      const projection = this.parameter(`ends.embedding.projection${i}`) as Matrix | undefined;
+      return projection ? g.matmul(own, projection) : own;
+    });
+    return g.concatRows(rows);
+  }
+
+  #clusterOf(token: number): { readonly first: number; readonly i: number; readonly cluster: number } {
+    const { cutoffs, divide = 1 } = this.config.embedding!.adaptive!;
+    const cluster = cutoffs.filter((cutoff) => token >= cutoff).length;
+    return divide === 1 ? { first: 0, i: 0, cluster } : { first: [0, ...cutoffs][cluster]!, i: cluster, cluster };
+  }
+
+  /** `log p` of every token: that of its cluster, and that within it. */
+  #byClusters(hidden: Matrix): Matrix {
+    const { g, config, parameter } = this;
+    const { cutoffs, divide = 1 } = config.embedding!.adaptive!;
+    const bounds = [0, ...cutoffs, config.vocabulary];
+    const bias = parameter('ends.adaptive.bias');
+    const maybe = (name: string): Matrix | undefined => parameter(name) as Matrix | undefined;
+    const logarithm = (of: Matrix): Matrix => g.log(g.softmax(of));
+    const scores = (i: number): Matrix => {
+      const tokens = Array.from({ length: bounds[i + 1]! - bounds[i]! }, (_, n) => bounds[i]! + n);
+      const one = divide === 1 ? 0 : i;
+      const whole = parameter(`ends.embedding.tables.${one}.weight`);
+      const rows = divide === 1 ? g.gatherRows(whole, tokens) : whole;
+      const table = maybe(`ends.adaptive.table${i}`) ?? rows;
+      const projection = maybe(`ends.adaptive.projection${i}`) ?? maybe(`ends.embedding.projection${one}`);
+      const small = projection ? g.matmulT(hidden, projection) : hidden;
+      return g.add(g.matmulT(small, table), g.columns(bias, bounds[i]!, bounds[i + 1]!));
+    };
+    const first = maybe('ends.adaptive.projection0') ?? maybe('ends.embedding.projection0');
+    const small = first ? g.matmulT(hidden, first) : hidden;
+    const clusters = affine(
+      g,
+      small,
+      g.transpose(parameter('ends.adaptive.clusters')),
+      parameter('ends.adaptive.clusterBias'),
+    );
+    const head = logarithm(g.concatColumns([scores(0), clusters]));
+    const tails = cutoffs.map((_, i) => {
+      const own = g.columns(head, cutoffs[0]! + i, cutoffs[0]! + i + 1);
+      const within = logarithm(scores(i + 1));
+      const ones = g.constant(new Array<number>(within.columns).fill(1), 1, within.columns);
+      return g.add(within, g.matmul(own, ones));
+    });
+    return g.concatColumns([g.columns(head, 0, cutoffs[0]!), ...tails]);
+  }
+
   scoredTokens(hidden: Matrix): Matrix {
     const { g, config, parameter } = this;
+    if (config.embedding?.adaptive) return this.#byClusters(hidden);
     if (!config.tied) return g.matmul(hidden, parameter('ends.head.weight'));
     const table = parameter('ends.embedding.weight');
     const { outputs = config.vocabulary } = config;
@@ -108,12 +163,12 @@ export class ModelOracle {
 
   embedded(tokens: readonly number[], types = tokens.map(() => 0)): Matrix {
     const { g, config, parameter } = this;
-    const { width, norm } = config.embedding ?? {};
+    const { width, norm, adaptive } = config.embedding ?? {};
     const typed = config.embedding?.types
       ? g.add(this.placed(tokens), g.gatherRows(parameter('ends.entry.types.weight'), types))
       : this.placed(tokens);
     const normed = this.norm('ends.entry.norm', typed, norm !== undefined, norm === 'layer');
-    if (width === undefined) return normed;
+    if (width === undefined || adaptive) return normed;
     return affine(g, normed, parameter('ends.entry.projection.weight'), parameter('ends.entry.projection.bias'));
   }
 
@@ -121,7 +176,9 @@ export class ModelOracle {
   placed(tokens: readonly number[]): Matrix {
     const { g, config } = this;
     const { width = config.width, scale } = config.embedding ?? {};
-    const plain = g.gatherRows(this.parameter('ends.embedding.weight'), tokens);
+    const plain = config.embedding?.adaptive
+      ? this.clustered(tokens)
+      : g.gatherRows(this.parameter('ends.embedding.weight'), tokens);
     const rows = scale === undefined ? plain : g.scale(plain, scale);
     if (config.position.method === 'learned') {
       const { first = 0, padding } = config.position;

@@ -40,6 +40,18 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
   ],
   ['a window over memory and segment', { mechanism: { name: 'sliding-window', options: { radius: 3 } } }],
   ['a memory that begins as zeros', { memory: { length: 5, initial: 'zeros' } }],
+  [
+    'vectors and a softmax by clusters, biases that layers share',
+    {
+      embedding: { width: 6, adaptive: { cutoffs: [4, 7], divide: 2 }, scale: 2 },
+      prediction: { adaptive: 'tails' },
+      position: { method: 'transformer-xl', shared: true },
+    },
+  ],
+  [
+    'one table of clusters, a softmax with its own',
+    { tied: false, embedding: { width: 6, adaptive: { cutoffs: [4] } }, prediction: { adaptive: 'own' } },
+  ],
   ['no memory', { memory: { length: 0 } }],
 ];
 

@@ -7,6 +7,8 @@ import {
   Block,
   chain,
   Dropout,
+  AdaptiveEmbedding,
+  AdaptiveSoftmax,
   Embedding,
   DenseFeedForward,
   joined,
@@ -162,6 +164,16 @@ function using(world: World, module: Module, method: (of: Module) => Method, arg
 class Part extends Module {}
 const ofLinear = ofModule(() => new Linear(4, 2));
 const ofEmbedding = ofModule(() => new Embedding(8, 4));
+const adaptive = () => new AdaptiveEmbedding(8, 4, { cutoffs: [4], divide: 2, width: 4 });
+const ofAdaptive = ofModule(adaptive);
+class Both extends Module {
+  readonly embedding = this.child('embedding', adaptive());
+  readonly softmax = this.child('softmax', new AdaptiveSoftmax(this.embedding));
+  forward(rows: Tensor): Tensor {
+    return this.softmax.forward(rows);
+  }
+}
+const ofSoftmax = ofModule(() => new Both());
 const ofAttention = ofModule(() => new Attention(4, attention));
 const ofCross = ofModule(() => new Attention(4, { ...attention, separate: true }));
 const parts = () => ({ mixer: new Attention(4, attention), feedForward: new DenseFeedForward(4, 8), residual });
@@ -255,6 +267,22 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   Embedding: make(positive(8), positive(4), options({ init })),
   'Embedding.forward': ofEmbedding('forward', indices([1, 2])),
   'Embedding.logits': ofEmbedding('logits', x, optional(positive(1)), options({ bias: floats(1) })),
+  AdaptiveEmbedding: make(
+    positive(8),
+    positive(4),
+    options({ cutoffs: numbers([4]), divide: positive(2), width: positive(4) }, ['cutoffs', 'width']),
+  ),
+  'AdaptiveEmbedding.table': ofAdaptive('table', whole(0)),
+  'AdaptiveEmbedding.projection': ofAdaptive('projection', whole(0)),
+  'AdaptiveEmbedding.forward': ofAdaptive('forward', indices([1, 2])),
+  AdaptiveSoftmax: make(
+    made(
+      () => adaptive(),
+      (given) => given instanceof AdaptiveEmbedding,
+    ),
+    options({ tied: flag(), projections: word('tied', 'tails', 'own') }),
+  ),
+  'AdaptiveSoftmax.forward': ofSoftmax('forward', x),
   DenseFeedForward: make(positive(4), positive(8), options({ ...feedForward, init, outInit: init })),
   'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
