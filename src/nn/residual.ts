@@ -91,7 +91,8 @@ export class Residual extends Module {
     const { norm, normPlace, epsilon, dropout, bias, centred, bare = false } = options;
     this.#place = normPlace;
     const made = (): LayerNorm | RmsNorm => normOf(norm, features, epsilon, { bias, centred });
-    this.#norm = bare ? undefined : this.child('norm', made());
+    const norms = made();
+    this.#norm = bare ? undefined : this.child('norm', norms);
     this.#outNorm = normPlace === 'both' ? this.child('outNorm', made()) : undefined;
     this.#dropout = this.child('dropout', new Dropout(dropout));
   }

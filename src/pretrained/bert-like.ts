@@ -129,8 +129,11 @@ export interface HeadNames {
   readonly transformNorm: string;
   readonly bias: string;
   readonly decoder: string;
-  /** The layer behind the first row of a base model. */
-  readonly pooler: string;
+  /** The layer behind the first row of a base model; absent where there is none. */
+  readonly pooler?: string;
+  /** All of a head for masked tokens; what stands beside it in files of pretraining. */
+  readonly masked: readonly string[];
+  readonly beside?: readonly string[];
   /** The layer before the classes of a text, and the classes. */
   readonly dense: string;
   readonly classes: string;
@@ -142,6 +145,8 @@ export const bertHeads = ({ prefix }: PublishedClass): HeadNames => ({
   transformNorm: 'cls.predictions.transform.LayerNorm',
   bias: 'cls.predictions.bias',
   decoder: 'cls.predictions.decoder',
+  masked: ['cls.predictions.{*}', 'cls.seq_relationship.{*}'],
+  beside: ['cls.seq_relationship.{*}'],
   pooler: `${prefix}pooler.dense`,
   dense: `${prefix}pooler.dense`,
   classes: 'classifier',
@@ -153,6 +158,7 @@ export const robertaHeads = ({ prefix }: PublishedClass): HeadNames => ({
   transformNorm: 'lm_head.layer_norm',
   bias: 'lm_head.bias',
   decoder: 'lm_head.decoder',
+  masked: ['lm_head.{*}'],
   pooler: `${prefix}pooler.dense`,
   dense: 'classifier.dense',
   classes: 'classifier.out_proj',
@@ -161,8 +167,9 @@ export const robertaHeads = ({ prefix }: PublishedClass): HeadNames => ({
 /** The rules of a head, and the parts of other heads that a file may hold beside it. */
 export function headMap(theirs: BertTheirs, cls: PublishedClass, names: HeadNames): PublishedMap {
   const { prefix, task } = cls;
-  const unused = [`${names.pooler}.{*}`, 'cls.seq_relationship.{*}'];
-  const masked = ['lm_head.{*}', 'cls.predictions.{*}'];
+  const { masked, beside = [] } = names;
+  const pooler = names.pooler === undefined ? [] : [`${names.pooler}.{*}`];
+  const unused = [...pooler, ...beside];
   const ignored = [`${prefix}embeddings.position_ids`, `${prefix}embeddings.token_type_ids`];
   switch (task) {
     case 'fill-mask': {
@@ -175,7 +182,7 @@ export function headMap(theirs: BertTheirs, cls: PublishedClass, names: HeadName
           ...(tied ? [] : [[`${names.decoder}.weight`, 'ends.head.weight', transposed] as const]),
         ],
         ties: {
-          [`${names.decoder}.bias`]: names.bias,
+          ...(names.bias !== `${names.decoder}.bias` && { [`${names.decoder}.bias`]: names.bias }),
           ...(tied && { [`${names.decoder}.weight`]: `${prefix}embeddings.word_embeddings.weight` }),
         },
         unused,
@@ -185,15 +192,15 @@ export function headMap(theirs: BertTheirs, cls: PublishedClass, names: HeadName
     case 'classify':
       return {
         rules: [...linear(names.dense, 'dense.dense'), ...linear(names.classes, 'head')],
-        unused: names.dense === names.pooler ? masked : [...unused, ...masked],
+        unused: names.dense === names.pooler ? masked : [...pooler, ...masked],
         ignored,
       };
     case 'classify-tokens':
-      return { rules: linear('classifier', 'head'), unused: [...unused, ...masked], ignored };
+      return { rules: linear('classifier', 'head'), unused: [...pooler, ...masked], ignored };
     case 'answer':
-      return { rules: linear('qa_outputs', 'head'), unused: [...unused, ...masked], ignored };
+      return { rules: linear('qa_outputs', 'head'), unused: [...pooler, ...masked], ignored };
     default:
-      return { rules: linear(names.pooler, 'dense.dense'), unused: [...masked, 'cls.seq_relationship.{*}'], ignored };
+      return { rules: names.pooler === undefined ? [] : linear(names.pooler, 'dense.dense'), unused: masked, ignored };
   }
 }
 

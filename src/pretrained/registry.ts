@@ -5,9 +5,11 @@ import { funnel } from './families/funnel.js';
 import { transfoXl } from './families/transfo-xl.js';
 import { xlnet } from './families/xlnet.js';
 import { gpt2 } from './families/gpt2.js';
+import { albert } from './families/albert.js';
 import { bert } from './families/bert.js';
 import { bigBird } from './families/big-bird.js';
 import { bloom } from './families/bloom.js';
+import { distilbert } from './families/distilbert.js';
 import { falcon } from './families/falcon.js';
 import { fnet } from './families/fnet.js';
 import { gemma2 } from './families/gemma2.js';
@@ -37,6 +39,8 @@ import { t5 } from './families/t5.js';
 export const families: readonly Family[] = [
   bert,
   roberta,
+  distilbert,
+  albert,
   longformer,
   bigBird,
   nystromformer,

@@ -9,6 +9,7 @@ import {
   headConfig,
   headMap,
   joinedMap,
+  type HeadNames,
 } from '../bert-like.js';
 import { defineFamily } from '../family.js';
 import { count, field, only, real, word } from '../fields.js';
@@ -63,8 +64,14 @@ export const nystromformer = defineFamily({
           ? []
           : [[conv, 'stack.layers.{i}.attention.kernel', reshaped([heads, 1, kernel, 1], [heads, kernel])] as const]),
       ],
-      headMap(theirs, cls, { ...bertHeads(cls), dense: 'classifier.dense', classes: 'classifier.out_proj' }),
+      headMap(theirs, cls, {
+        ...withoutPooler(bertHeads(cls)),
+        dense: 'classifier.dense',
+        classes: 'classifier.out_proj',
+      }),
     );
   },
   inputs: { token_type_ids: typesOf },
 });
+
+const withoutPooler = ({ pooler: _, ...names }: HeadNames): HeadNames => names;

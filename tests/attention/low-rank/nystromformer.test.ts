@@ -76,7 +76,8 @@ interface Head {
 function headOf(g: Graph, p: OracleProblem<Options>, b: number, h: number): Head {
   const length = p.lengths?.[b] ?? p.S;
   const queries = p.L === p.S ? length : p.L;
-  const m = Math.min(p.options.numLandmarks, queries, length);
+  // none is as many as tokens
+  const m = Math.min(p.options.numLandmarks || length, queries, length);
   const [q, k, v] = [p.q(b, h), g.rows(p.k(b, h), 0, length), g.rows(p.v(b, h), 0, length)];
   const [qm, km] = [means(g, g.rows(q, 0, queries), m), means(g, k, m)];
   const a = g.softmax(g.scale(g.matmulT(qm, km), p.scale));
