@@ -1,20 +1,18 @@
-import { CapabilityError, FormatError } from '../core/errors.js';
+import { FormatError } from '../core/errors.js';
 import { parseJson } from '../core/json.js';
-import { unknown } from '../core/names.js';
-import { checkValues, listOfTexts, oneOf, refuse, text } from '../core/requirements.js';
+import { checkValues, flag, listOfTexts, oneOf, text } from '../core/requirements.js';
 import { isPlainObject } from '../core/describe.js';
 import type { Device } from '../devices/device.js';
 import { createModel, readConfig } from '../models/index.js';
 import { weightMap } from '../nn/index.js';
 import { someDevice } from '../tensor/index.js';
 import { checkFinite } from '../train/diagnose.js';
-import type { Family, PublishedClass } from './family.js';
-import { readFields, type Theirs } from './fields.js';
+import { classOf, identify } from './identify.js';
 import { loadWeights } from './load-weights.js';
 import type { Pretrained } from './loaded.js';
 import { matching } from './names.js';
-import { familyOf } from './registry.js';
 import { sourceOf, type ModelSource, type PretrainedSource } from './source.js';
+import { tokenizerOf } from './tokenizer.js';
 import { openWeights } from './weight-files.js';
 
 export interface LoadPretrainedOptions {
@@ -25,6 +23,8 @@ export interface LoadPretrainedOptions {
   readonly as?: string;
   /** Fields of `config.json` that are unknown, or have a value that is not understood, and that you know to change nothing. */
   readonly ignoreFields?: readonly string[];
+  /** Whether its tokenizer is read, too; default true. */
+  readonly tokenizer?: boolean;
 }
 
 /**
@@ -37,17 +37,14 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
   checkValues(
     'loadPretrained',
     options,
-    { device: someDevice, dtype: oneOf(['f32']), as: text, ignoreFields: listOfTexts },
+    { device: someDevice, dtype: oneOf(['f32']), as: text, ignoreFields: listOfTexts, tokenizer: flag },
     ['device'],
   );
-  const { device, as, ignoreFields = [] } = options;
+  const { device, as, ignoreFields = [], tokenizer: withTokenizer = true } = options;
   const source = sourceOf(from);
   const who = `loadPretrained: "${source.name}"`;
   const published = await configOf(who, source);
-  const family = familyOf(who, published['model_type']);
-  const { values, unread, reasons } = readFields(published, family.fields, ignoreFields);
-  refuse(`${who}: config.json of ${family.title}`, reasons);
-  const theirs = values as Theirs;
+  const { family, theirs, unread } = identify(who, published, ignoreFields);
   const files = await openWeights(who, source);
   try {
     const names = [...files.entries.keys()];
@@ -65,17 +62,25 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
       throw error;
     }
     model.eval();
-    const notes = [
+    const notes: string[] = [
       ...(unread.length > 0 ? [`Fields that change no result were not read: ${unread.join(', ')}.`] : []),
       ...(ignoreFields.length > 0 ? [`Fields that were ignored as asked: ${ignoreFields.join(', ')}.`] : []),
       ...(left.length > 0 ? [`Tensors that ${cls.name} has no use for were left out: ${left.join(', ')}.`] : []),
       ...(family.notes?.(theirs, cls) ?? []),
     ];
     const stored = new Map([...files.entries.values()].map(({ name, dtype }) => [name, dtype]));
-    return { model, config, published, family, cls, theirs, map, stored, notes };
+    const tokenizer = withTokenizer
+      ? await tokenizerOf(source).catch((error: unknown) => noted(error, notes))
+      : undefined;
+    return { model, config, published, family, cls, theirs, map, stored, notes, ...(tokenizer && { tokenizer }) };
   } finally {
     await files.close();
   }
+}
+
+/** What is wrong with a tokenizer is a note: the model runs on tokens. */
+function noted(error: unknown, notes: string[]): undefined {
+  notes.push((error as Error).message);
 }
 
 async function configOf(who: string, source: ModelSource): Promise<Readonly<Record<string, unknown>>> {
@@ -93,33 +98,4 @@ async function configOf(who: string, source: ModelSource): Promise<Readonly<Reco
   }
   if (isPlainObject(value)) return value;
   throw new FormatError(`${who}: config.json must hold an object, such as { "model_type": "bert" }.`);
-}
-
-/** The class that is asked for, that the configuration names, or whose tensors the file has. @throws CapabilityError for one not here. */
-function classOf(
-  who: string,
-  { classes, prefix = '', title }: Family,
-  given: {
-    readonly published: Readonly<Record<string, unknown>>;
-    readonly names: readonly string[];
-    readonly as: string | undefined;
-    readonly theirs: Theirs;
-  },
-): PublishedClass {
-  const { published, names, as, theirs } = given;
-  const known = Object.keys(classes);
-  const named = as ?? (published['architectures'] as readonly unknown[] | null | undefined)?.[0];
-  if (named !== undefined && !known.includes(named as string)) {
-    throw new CapabilityError(`${who}: ${title}: ${unknown('class', [named], known)}. Another is loaded by as.`);
-  }
-  const name =
-    (named as string | undefined) ??
-    known.find((one) => classes[one]!.mark !== undefined && matching(names, [classes[one]!.mark!]).length > 0) ??
-    known.at(-1)!;
-  return {
-    name,
-    task: classes[name]!.task,
-    prefix: prefix !== '' && names.some((one) => one.startsWith(prefix)) ? prefix : '',
-    labels: Object.keys(theirs.id2label as object).length,
-  };
 }

@@ -1,3 +1,4 @@
+import type { Tokeniser } from '../data/tokenise/tokeniser.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import type { WeightMap } from '../nn/index.js';
 import type { Family, PublishedClass } from './family.js';
@@ -18,6 +19,8 @@ export interface Pretrained {
   readonly map: WeightMap;
   /** The dtypes of the tensors that the files have, by their names: `f32`, `bf16`, … */
   readonly stored: ReadonlyMap<string, string>;
+  /** Of its `tokenizer.json`; absent where there is none, or where it is not read: `notes` say why. */
+  readonly tokenizer?: Tokeniser;
   /** What a user should know: fields that were not read, weights that were left out. One sentence each. */
   readonly notes: readonly string[];
 }

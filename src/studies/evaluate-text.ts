@@ -15,7 +15,8 @@ import {
 } from '../data/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import { BUNDLED_TEXT } from './bundled.js';
-import { readTrainConfig, type DataSettings } from './train-config.js';
+import type { DataSettings } from './train-config.js';
+import { dataOf, tokeniserOf } from './tokeniser-of.js';
 import { trainedOn } from './trained-on.js';
 
 /** What a model is evaluated on. */
@@ -51,8 +52,9 @@ export async function openEvaluationText(
     throw new OptionError(`evaluate: ${why}; name a text file.`);
   }
   const known = { bytes, training: own?.train, heldOut: named === undefined };
-  if (data === undefined || data.tokeniser === null) return { ...known, source: bytes, close: () => undefined };
-  const tokeniser = await loadTokeniser(resolve(cwd, data.tokeniser));
+  const path = tokeniserOf(json, cwd);
+  if (path === null) return { ...known, source: bytes, close: () => undefined };
+  const tokeniser = await loadTokeniser(path);
   const folder = join(tmpdir(), `subquad-tokens-${randomBytes(6).toString('hex')}`);
   const forget = temporaries().hold(folder, () => mkdirSync(folder, { mode: 0o700 }));
   const close = (): void => {
@@ -76,12 +78,6 @@ function novelParts(
   const novel = openCorpus([BUNDLED_TEXT]);
   const cut = novel.size - keptOfNovel;
   return { train: novel.slice(0, cut), validation: novel.slice(cut, novel.size) };
-}
-
-/** The section `data` of a run's configuration, which may stand beside an exported model too. */
-export function dataOf(json: Readonly<Record<string, Json>>): DataSettings | undefined {
-  const { data } = json;
-  return data === undefined ? undefined : readTrainConfig({ data }).data;
 }
 
 /** Both parts of the text of a run. @throws FormatError where it is gone, unless that is `dispensable`. */

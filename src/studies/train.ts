@@ -8,7 +8,8 @@ import { createModel, type LanguageModel } from '../models/index.js';
 import { evaluate, type EvaluateOptions } from '../train/evaluate.js';
 import { lossScaler } from '../train/loss-scale.js';
 import type { Metric } from '../train/metrics.js';
-import { loadModel, readJson, writeJson } from '../train/model-file.js';
+import { openModel } from '../pretrained/open.js';
+import { readJson, writeJson } from '../train/model-file.js';
 import { type Fitted, fitToMemory } from '../train/fit.js';
 import { rehearseTraining } from '../train/rehearse.js';
 import { runTraining, type RunResult, tracesOf } from '../train/run.js';
@@ -246,7 +247,7 @@ function timed({ train, model }: TrainConfig, settle: (steps: number) => Limits)
 
 /** @throws OptionError for a model of which nothing fits. */
 async function weightsFrom(path: string, model: LanguageModel, device: Device): Promise<CarriedOver> {
-  const other = await loadModel(path, { device });
+  const other = await openModel(path, { device });
   try {
     const found = carryOver(model, other.model.stateDict());
     if (found.taken.length + found.partly.length > 0) return found;

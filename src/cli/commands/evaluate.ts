@@ -6,10 +6,11 @@ import { BUNDLED_MODEL } from '../../studies/bundled.js';
 import { evaluateModel, type Evaluation, type EvaluationRow, MOST_COUNTED } from '../../studies/evaluate.js';
 import { evaluateClasses } from '../../studies/evaluate-classes.js';
 import { evaluateMasked } from '../../studies/evaluate-masked.js';
-import { dataOf, openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
+import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
+import { dataOf } from '../../studies/tokeniser-of.js';
 import { evaluateSpans, type SpanEvaluation } from '../../studies/evaluate-spans.js';
 import { objectiveOf } from '../../studies/objective.js';
-import { loadModel } from '../../train/model-file.js';
+import { openModel } from '../../pretrained/open.js';
 import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
@@ -108,7 +109,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const { result, head, rows } = await withDevice(WHO, values, async (device) => {
     const { precision, weights, seed, stride, mode } = values;
     progress.show('loading the model');
-    const loaded = await loadModel(resolve(io.cwd, path), {
+    const loaded = await openModel(resolve(io.cwd, path), {
       device,
       ...(weights && { weights: weights as 'best' | 'last' }),
     });

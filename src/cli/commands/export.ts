@@ -73,6 +73,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       device,
       ...(values.as && { as: values.as }),
       ignoreFields: values['ignore-field'],
+      tokenizer: false,
     });
     try {
       await exportPretrained(out, loaded, { ...(values.dtype && { dtype: values.dtype as 'f32' }) });

@@ -11,7 +11,8 @@ import {
 import { rehearseSession } from '../../models/rehearse.js';
 import { mechanism } from '../../attention/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
-import { loadModel } from '../../train/model-file.js';
+import { openModel } from '../../pretrained/open.js';
+import { tokeniserOf } from '../../studies/tokeniser-of.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import { deviceOption, noPositionals, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
@@ -104,7 +105,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       model,
       config,
       json: kept,
-    } = await loadModel(resolve(io.cwd, positionals[0] ?? BUNDLED_MODEL), {
+    } = await openModel(resolve(io.cwd, positionals[0] ?? BUNDLED_MODEL), {
       device,
       ...(weights && { weights: weights as 'best' | 'last' }),
     });
@@ -125,8 +126,8 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           `${WHO}: this model is an encoder, whose tokens see those after them, so it does not go on with a text; take a model of kind decoder.`,
         );
       }
-      const path = (kept['data'] as { readonly tokeniser?: string | null } | undefined)?.tokeniser;
-      const tokeniser = path ? await loadTokeniser(resolve(io.cwd, path)) : byteTokeniser;
+      const path = tokeniserOf(kept, io.cwd);
+      const tokeniser = path ? await loadTokeniser(path) : byteTokeniser;
       const { temperature, 'top-k': topK, 'top-p': topP, tokens } = values;
       const texts = textsOf(values, tokeniser);
       const longest = Math.max(...texts.map(({ tokens: given }) => given.length));

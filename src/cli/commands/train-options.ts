@@ -8,6 +8,7 @@ import { objectives, readObjective, specialTokens } from '../../studies/objectiv
 import { CONFIG, configOf } from '../../studies/train.js';
 import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
 import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
+import { isPublished, readPublished } from '../../pretrained/open.js';
 import { readJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption, jsonOption } from '../common-options.js';
@@ -101,7 +102,7 @@ export const options = {
   from: {
     takes: 'text',
     value: 'MODEL',
-    help: 'begin with the weights of a run or a .safetensors file, where they fit, in place of drawn ones',
+    help: 'begin with the weights of a run, a .safetensors file or a published model, where they fit; of a\npublished model, sizes and tokenizer are then the default',
   },
   out: { takes: 'text', value: 'FOLDER', help: 'where the run goes; default subquad-run' },
   resume: { takes: 'text', value: 'FOLDER', help: 'go on with the run in FOLDER, to the same bits' },
@@ -182,8 +183,24 @@ function resumed(who: string, folder: string, { minutes }: Values<typeof options
 
 function beginning(values: Values<typeof options>, io: Io): Section {
   const file: Section = values.config === undefined ? {} : { ...readJson(resolve(io.cwd, values.config)) };
+  const from = values.from && resolve(io.cwd, values.from);
+  if (from && values.config === undefined && values.preset === undefined && isPublished(from)) return likeFrom(from);
   const { model, objective }: Preset = presetOf(values.preset ?? 'tiny');
   return { ...(objective && { objective }), ...file, model: { ...model, ...sectionOf(file, 'model') } };
+}
+
+/** The sizes and tokens of a published model, for a run that begins with its weights. */
+function likeFrom(path: string): Section {
+  const { config, json } = readPublished(path);
+  const { tokeniser } = json;
+  const { head: _, ...model } = config;
+  // what hides a token is one beyond those that are predicted
+  const masked = config.kind === 'encoder';
+  return {
+    model: masked ? { ...model, vocabulary: config.vocabulary + 1, outputs: config.vocabulary } : model,
+    ...(masked && { objective: { name: 'masked' } }),
+    data: given({ tokeniser: tokeniser ?? undefined }),
+  };
 }
 
 /** A section that is none is left for the configuration's own check. */

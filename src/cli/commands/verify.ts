@@ -101,7 +101,7 @@ interface Asked {
 }
 
 async function check(device: Device, { name, path, golden, loading }: Asked): Promise<Checked> {
-  const loaded = await loadPretrained(path, { device, ...loading });
+  const loaded = await loadPretrained(path, { device, ...loading, tokenizer: false });
   try {
     const file = await openSafetensors(golden);
     try {

@@ -2,24 +2,28 @@ import { CapabilityError, FormatError, OptionError } from '../../core/errors.js'
 import { openRegular, readWholeText } from '../../core/files/read.js';
 import { parseJson } from '../../core/json.js';
 import { callable, checkValue, text as someText } from '../../core/requirements.js';
-import { requireNode } from '../../core/node.js';
+import { nodeModule, requireNode } from '../../core/node.js';
 import { reasonOf } from '../../core/system-errors.js';
 import { ByteDecoder } from '../byte-decoder.js';
-import type { TextStream, Tokeniser } from './tokeniser.js';
+import type { MarkedText, TextStream, Tokeniser } from './tokeniser.js';
 
-const { createHash } = requireNode('node:crypto');
 const { closeSync } = requireNode('node:fs');
-const { basename } = requireNode('node:path');
 
 /** The part of a tokenizer of the library that is used here. */
 interface Library {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  encode(
+    text: string,
+    options: { add_special_tokens: boolean; text_pair?: string | null; return_token_type_ids?: boolean },
+  ): { ids: number[]; token_type_ids?: number[] };
+  token_to_id(token: string): number | undefined;
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   get_vocab(withAdded: boolean): Map<string, number>;
 }
 type Load = () => Promise<{ readonly Tokenizer: new (tokenizer: object, config: object) => Library }>;
 
 const WHO = 'loadTokeniser';
+// no literal: bundlers, and the compiler, would demand the package of those who never call this
+const loadPackage: Load = () => import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE) as ReturnType<Load>;
 const PACKAGE = '@huggingface/tokenizers';
 /** Bytes of a file, many times those of any there is. */
 const LONGEST = 2 ** 28;
@@ -35,24 +39,25 @@ const MOST_HELD = 8;
  *
  * @throws CapabilityError when the package is missing, FormatError for a file that cannot be read or is no tokenizer.
  */
-export async function loadTokeniser(
-  path: string,
-  // no literal: bundlers, and the compiler, would demand the package of those who never call this
-  load: Load = () => import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE) as ReturnType<Load>,
-): Promise<Tokeniser> {
+export async function loadTokeniser(path: string, load: Load = loadPackage): Promise<Tokeniser> {
   checkValue(WHO, 'path', path, someText);
   checkValue(WHO, 'load', load, callable);
   let text: string;
-  let json: object;
   try {
     text = readTokeniser(path);
   } catch (error) {
     throw new FormatError(`${WHO}: "${path}" cannot be read (${reasonOf(error)}); name a tokenizer.json file.`);
   }
+  return parseTokeniser(path, text, load);
+}
+
+/** The same of the text of such a file; `path` is what errors call it. @throws as `loadTokeniser`. */
+export async function parseTokeniser(path: string, text: string, load: Load = loadPackage): Promise<Tokeniser> {
   const wrong = (why: unknown): FormatError =>
     new FormatError(`${WHO}: "${path}" is no tokenizer (${reasonOf(why)}); name a tokenizer.json file.`, {
       cause: why,
     });
+  let json: object;
   try {
     json = parseJson(text) as object;
   } catch (error) {
@@ -65,12 +70,23 @@ export async function loadTokeniser(
       { cause: error },
     );
   });
+  const fingerprint = await sha256Hex(new TextEncoder().encode(text));
   try {
-    const fingerprint = createHash('sha256').update(text).digest('hex');
-    return new LibraryTokeniser(basename(path), fingerprint, new Tokenizer(json, {}));
+    return new LibraryTokeniser(path.split(/[\\/]/).at(-1)!, fingerprint, new Tokenizer(json, {}));
   } catch (error) {
     throw wrong(error);
   }
+}
+
+async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const node = nodeModule('node:crypto');
+  if (node !== undefined) return node.createHash('sha256').update(bytes).digest('hex');
+  const { subtle } = globalThis.crypto as { readonly subtle?: typeof globalThis.crypto.subtle };
+  // a page that is not a secure context has no hash, and nothing that keeps one
+  const digest = await subtle?.digest('SHA-256', bytes);
+  return digest === undefined
+    ? ''
+    : Array.from(new Uint8Array(digest), (x) => x.toString(16).padStart(2, '0')).join('');
 }
 
 /** The class of the library, or what keeps it from being there. */
@@ -129,6 +145,20 @@ class LibraryTokeniser implements Tokeniser {
     throw new FormatError(
       `tokeniser "${this.name}": there is no token for a part of the text, nor one for what is unknown.`,
     );
+  }
+
+  marked(text: string, pair?: string): MarkedText {
+    const options = {
+      add_special_tokens: true,
+      return_token_type_ids: true,
+      ...(pair !== undefined && { text_pair: pair }),
+    };
+    const { ids, token_type_ids: types } = this.#library.encode(text, options);
+    return { ids: Int32Array.from(ids), types: Int32Array.from(types ?? ids.map(() => 0)) };
+  }
+
+  idOf(token: string): number | undefined {
+    return this.#library.token_to_id(token);
   }
 
   decode(ids: ArrayLike<number>): string {

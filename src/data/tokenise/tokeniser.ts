@@ -20,6 +20,17 @@ export interface Tokeniser {
   encode(text: string | Uint8Array): Int32Array;
   decode(ids: ArrayLike<number>): string;
   decoder(): TextStream;
+  /** The same with the special tokens that its template puts around a text, or around two; absent where it has none. */
+  marked?(text: string, pair?: string): MarkedText;
+  /** The number of a token by what it is written as, such as `[MASK]`. */
+  idOf?(token: string): number | undefined;
+}
+
+/** A text between special tokens. */
+export interface MarkedText {
+  readonly ids: Int32Array;
+  /** 0 for tokens of the first text, 1 for those of the second. */
+  readonly types: Int32Array;
 }
 
 const textOrBytes: Requirement = {
