@@ -13,6 +13,7 @@ import { extrapolate } from './commands/extrapolate.js';
 import { generate } from './commands/generate.js';
 import { mechanisms } from './commands/mechanisms.js';
 import { plan } from './commands/plan.js';
+import { runCommand } from './commands/run.js';
 import { show } from './commands/show.js';
 import { train } from './commands/train.js';
 import { verify } from './commands/verify.js';
@@ -33,6 +34,7 @@ const commands: Readonly<Record<string, Command>> = {
   extrapolate,
   generate,
   convert,
+  run: runCommand,
   verify,
   export: exportCommand,
   bench,

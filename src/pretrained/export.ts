@@ -88,7 +88,7 @@ const ofTraining = new Set(['dropout', 'lossChunk', 'residual']);
 function refuseChanged(who: string, { config, family, theirs, cls }: Pretrained): void {
   const was = readConfig(family.config(theirs, cls));
   const changed = Object.keys({ ...was, ...config }).filter((name) => {
-    if (ofTraining.has(name)) return false;
+    if (ofTraining.has(name) || (name === 'length' && was.position.method !== 'learned')) return false;
     const of = (one: ModelConfig): string => JSON.stringify(one[name as keyof ModelConfig]) ?? '';
     return of(was) !== of(config);
   });

@@ -66,15 +66,31 @@ export async function openModel(
   return { model: published.model, config: published.config, json: jsonOf(path, published), published };
 }
 
+/** What hides a token: of `config.json`, or by the tokenizer's special tokens. */
+function maskTokenOf(path: string, published: JsonObject): number | undefined {
+  if (typeof published['mask_token_id'] === 'number') return published['mask_token_id'];
+  if (!existsSync(join(path, 'tokenizer.json'))) return undefined;
+  const added = readJson(join(path, 'tokenizer.json'))['added_tokens'];
+  const special = (Array.isArray(added) ? added : []) as readonly {
+    readonly id?: unknown;
+    readonly content?: unknown;
+  }[];
+  const found = special.find(({ content }) => content === '[MASK]' || content === '<mask>')?.id;
+  return typeof found === 'number' ? found : undefined;
+}
+
 /** What stands beside a model of a run, for a published one. */
 function jsonOf(
   path: string,
   { config, published, cls, family }: Pick<Pretrained, 'config' | 'published' | 'cls' | 'family'>,
 ): JsonObject {
   const tokenizer = join(path, 'tokenizer.json');
+  const mask = cls.task === 'fill-mask' ? maskTokenOf(path, published as JsonObject) : undefined;
   return {
     model: config as unknown as Json,
     published: { config: published as Json, class: cls.name, family: family.title },
     tokeniser: existsSync(tokenizer) ? tokenizer : null,
+    // single tokens, as BERT was trained
+    ...(mask !== undefined && { objective: { name: 'masked', share: 0.15, span: 1 }, maskToken: mask }),
   };
 }

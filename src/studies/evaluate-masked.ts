@@ -19,6 +19,8 @@ export interface EvaluateMaskedOptions extends Pick<
   'lengths' | 'maxBytes' | 'precision' | 'mechanism' | 'seed' | 'onProgress'
 > {
   readonly objective: MaskedEvaluation['objective'];
+  /** Of a published model, whose mask token is among those that it predicts. */
+  readonly maskToken?: number | undefined;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function evaluateMasked(
   source: TokenSource,
   options: EvaluateMaskedOptions,
 ): Promise<MaskedEvaluation> {
-  const { lengths, maxBytes, precision, mechanism: other, seed, onProgress, objective } = options;
+  const { lengths, maxBytes, precision, mechanism: other, seed, onProgress, objective, maskToken } = options;
   const beyond = lengths.filter((length) => length > trained.config.length);
   if (trained.config.position.method === 'learned' && beyond.length > 0) {
     const { length } = trained.config;
@@ -50,7 +52,13 @@ export async function evaluateMasked(
       const onWindows = (done: number, of: number): void =>
         onProgress?.(`length ${length}: ${Math.floor((100 * done) / of)} %`);
       const asked = { device, model, source, length, maxTokens, seed, precision };
-      rows.push(await maskedScores({ ...asked, masking: { share, span, words }, onProgress: onWindows }));
+      rows.push(
+        await maskedScores({
+          ...asked,
+          masking: { share, span, words, ...(maskToken !== undefined && { maskToken }) },
+          onProgress: onWindows,
+        }),
+      );
     }
     return {
       objective,

@@ -1,18 +1,19 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { NumericsError, OptionError } from '../core/errors.js';
 import { checkValue, wholeFrom } from '../core/requirements.js';
-import { NOTHING_ASKED, type Masking, type TokenSource } from '../data/index.js';
+import { NOTHING_ASKED, type TokenSource } from '../data/index.js';
 import { maskedBatch, placePurpose } from '../data/masked-batches.js';
 import type { Device } from '../devices/device.js';
 import type { LanguageModel } from '../models/model.js';
 import { detach } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, tensor } from '../tensor/index.js';
 import { LossMeter, type MeanLoss } from './loss-meter.js';
+import type { MaskingOf } from './objective.js';
 import { type Window, windowsOf } from './windows.js';
 
 export interface MaskedOptions {
   readonly device: Device;
-  /** An encoder that was trained on masked tokens: its mask token is `model.outputs`. */
+  /** An encoder that was trained on masked tokens: its mask token is `model.outputs`, or what `masking` says. */
   readonly model: LanguageModel;
   readonly source: TokenSource;
   /** Tokens that the model sees at a time, L. Windows lie side by side. */
@@ -20,7 +21,7 @@ export interface MaskedOptions {
   /** Tokens of the text that are read at most; fewer windows then lie evenly over it. Default all. */
   readonly maxTokens?: number | undefined;
   /** What is hidden of a window; default as in training. */
-  readonly masking?: Partial<Pick<Masking, 'share' | 'span' | 'words'>> | undefined;
+  readonly masking?: Partial<MaskingOf> | undefined;
   /** What is hidden follows from it and the place of the window alone; default 0. */
   readonly seed?: number | undefined;
   /** Default `'f32'`. */
@@ -53,7 +54,8 @@ export async function maskedScores(options: MaskedOptions): Promise<MaskedScores
   const { model, source, length, maxTokens, seed = 0, onProgress } = options;
   checkValue('maskedScores', 'seed', seed, wholeFrom(0));
   const { vocabulary, outputs = vocabulary } = model;
-  if (outputs >= vocabulary || source.vocabulary > outputs) {
+  const mask = options.masking?.maskToken ?? outputs;
+  if (mask >= vocabulary || source.vocabulary > outputs) {
     throw new OptionError(
       `maskedScores: takes an encoder that predicts the ${source.vocabulary} tokens of the text and knows one more, which masks; ` +
         `the model predicts ${outputs} and knows ${vocabulary}. Train one with objective masked.`,
@@ -67,7 +69,7 @@ export async function maskedScores(options: MaskedOptions): Promise<MaskedScores
   model.eval();
   for (let at = 0; at < list.length; at += rows) {
     onProgress?.(at, list.length);
-    hits += await scored(options, outputs, list.slice(at, at + rows), meter);
+    hits += await scored(options, mask, list.slice(at, at + rows), meter);
   }
   onProgress?.(list.length, list.length);
   if (meter.tokens === 0) {
@@ -91,7 +93,8 @@ async function scored(
     source.read(start, window);
     return { window, purpose: placePurpose(start) };
   });
-  const { inputs } = maskedBatch(rows, { ...masking, random: 0, kept: 0, outputs, seed });
+  const { maskToken: _, ...hidden } = masking ?? {};
+  const { inputs } = maskedBatch(rows, { ...hidden, random: 0, kept: 0, outputs, seed });
   const found = keep(
     scope(() =>
       noGradient(() => {

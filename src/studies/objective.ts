@@ -173,12 +173,14 @@ export function rehearsalBatch(objective: Objective, config: ModelConfig, batchS
   return { inputs: { tokens: ints(length), places: ints(few), targets: ints(few) }, counted: batchSize * few };
 }
 
+/** What is hidden of a window, and by which token, where that is not the first beyond those that are predicted. */
+export type MaskingOf = Pick<Masking, 'share' | 'span' | 'words'> & { readonly maskToken?: number };
+
 /** What an encoder was trained to find of a window; undefined where it was trained for something else. */
-export function maskingFor(
-  json: Readonly<Record<string, Json>>,
-): Pick<Masking, 'share' | 'span' | 'words'> | undefined {
+export function maskingFor(json: Readonly<Record<string, Json>>): MaskingOf | undefined {
   const objective = objectiveOf(json);
   if (objective.name !== 'masked') return undefined;
   const { share, span, words } = objective;
-  return { share, span, words };
+  const { maskToken } = json;
+  return { share, span, words, ...(typeof maskToken === 'number' && { maskToken }) };
 }

@@ -11,7 +11,7 @@ import { openEvaluationText } from '../../studies/evaluate-text.js';
 import { looking } from '../../studies/looking.js';
 import type { Variant } from '../../studies/mechanisms.js';
 import type { TrainedModel } from '../../studies/model-features.js';
-import { readModelJson } from '../../train/model-file.js';
+import { readModel } from '../../pretrained/open.js';
 import { styleFor } from '../ansi.js';
 import { roomOfMachine } from '../common-options.js';
 import type { Io } from '../io.js';
@@ -109,7 +109,7 @@ async function swapped(
   { text, bundled, values, io }: Ground,
 ): Promise<SwapComparison | undefined> {
   const { adapt: steps, seed, 'max-bytes': maxBytes = SCORED_BESIDE } = values;
-  const { json } = readModelJson(model!);
+  const { json } = readModel(model!);
   const { config } = loaded;
   // one that was not trained to find hidden bytes has no bits to lose
   if (seesBothSides(config) && maskingFor(json) === undefined) return undefined;

@@ -6,7 +6,7 @@ import { seesBothSides } from '../../models/create.js';
 import { BUNDLED_ENCODER, BUNDLED_MODEL } from '../../studies/bundled.js';
 import { type Features, featuresNote, textFeatures } from '../../studies/features.js';
 import { featureSource, modelFeatures, type TrainedModel } from '../../studies/model-features.js';
-import { loadModel, readModelJson } from '../../train/model-file.js';
+import { openModel, readModel } from '../../pretrained/open.js';
 import { FailureError, type Io, UsageError } from '../io.js';
 import { type CompareValues, wantsModel, wantsText } from './compare-options.js';
 
@@ -46,7 +46,7 @@ export function planDirections(
 
 function ofOwnModel(who: string, values: CompareValues, length: number, io: Pick<Io, 'cwd'>): DirectionPlan {
   const path = modelPath(who, values.model, io);
-  const { config } = readModelJson(path);
+  const { config } = readModel(path);
   const causal = !seesBothSides(config);
   const other = causal ? values['all-pairs'] : values.causal;
   if (other) {
@@ -62,7 +62,7 @@ function ofOwnModel(who: string, values: CompareValues, length: number, io: Pick
 function ofModel(who: string, path: string, values: CompareValues, causal: boolean, length: number): DirectionPlan {
   const options = { layer: values.layer, heads: values['layer-heads'] };
   try {
-    const { heads, headDim } = featureSource(readModelJson(path).config, options, length);
+    const { heads, headDim } = featureSource(readModel(path).config, options, length);
     return {
       causal,
       heads: heads.length,
@@ -95,7 +95,7 @@ export async function withModel<T>(
   body: (loaded: TrainedModel | undefined) => Promise<T>,
 ): Promise<T> {
   if (path === undefined) return body(undefined);
-  const loaded = await loadModel(path, { device });
+  const loaded = await openModel(path, { device });
   try {
     return await body(loaded);
   } finally {

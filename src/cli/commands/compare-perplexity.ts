@@ -4,7 +4,7 @@ import { compareSwaps as study, swapSet } from '../../studies/compare-swaps.js';
 import { type EvaluationText, openEvaluationText } from '../../studies/evaluate-text.js';
 import { maskingFor } from '../../studies/objective.js';
 import { textNames, type TrainedOn, trainedOn } from '../../studies/trained-on.js';
-import { loadModel, readModelJson } from '../../train/model-file.js';
+import { openModel, readModel } from '../../pretrained/open.js';
 import { printable, styleFor } from '../ansi.js';
 import { withDevice } from '../common-options.js';
 import { OutputFile } from '../files.js';
@@ -32,7 +32,7 @@ interface How {
 /** `subquad compare --task perplexity`. */
 export async function comparePerplexities(values: CompareValues, { who, file, command }: How, io: Io): Promise<number> {
   const path = modelPath(who, values.model, io);
-  const { config, json: about } = readModelJson(path);
+  const { config, json: about } = readModel(path);
   const chosen = values.set.length > 0 || [values.mechanisms, values.families].some((words) => words !== undefined);
   const { heads: H, kvHeads: G, headDim: D, length: L } = config;
   const variants = chosen
@@ -49,7 +49,7 @@ export async function comparePerplexities(values: CompareValues, { who, file, co
     // a window has a target behind its last byte
     const { lengths, note } = fitWindows(values.lengths ?? [L], text.source.size - 1);
     const found = await withDevice(who, values, async (device) => {
-      const loaded = await loadModel(path, { device });
+      const loaded = await openModel(path, { device });
       try {
         const subject: Subject = {
           model: basename(path),

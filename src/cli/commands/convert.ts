@@ -9,7 +9,8 @@ import { convert as study, type Converted } from '../../studies/convert.js';
 import { type ConversionRow, scoreConversion, stagesOf } from '../../studies/convert-scores.js';
 import { type EvaluationText, openEvaluationText } from '../../studies/evaluate-text.js';
 import { maskingFor } from '../../studies/objective.js';
-import { checkExport, exportModel, loadModel } from '../../train/model-file.js';
+import { openModel } from '../../pretrained/open.js';
+import { checkExport, exportModel } from '../../train/model-file.js';
 import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -99,7 +100,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const progress = new Progress(io);
   const found = await withDevice(WHO, values, async (device) => {
     progress.show('loading the model');
-    const loaded = await loadModel(path, { device });
+    const loaded = await openModel(path, { device });
     try {
       const { mechanism, options: settings } = chosen;
       const converted = study(loaded.model, loaded.config, { device, mechanism, settings, length, seed: values.seed });

@@ -9,7 +9,7 @@ import { evaluateMasked } from '../../studies/evaluate-masked.js';
 import { openEvaluationText, type EvaluationText } from '../../studies/evaluate-text.js';
 import { dataOf } from '../../studies/tokeniser-of.js';
 import { evaluateSpans, type SpanEvaluation } from '../../studies/evaluate-spans.js';
-import { objectiveOf } from '../../studies/objective.js';
+import { maskingFor, objectiveOf } from '../../studies/objective.js';
 import { openModel } from '../../pretrained/open.js';
 import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
@@ -148,7 +148,11 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
         };
         if (objective.name === 'masked') {
           refuseUnused(values, 'on masked tokens, so windows lie side by side', ['mode', 'stride', 'baseline']);
-          const result = await evaluateMasked(device, loaded, text.source, { ...common, objective });
+          const result = await evaluateMasked(device, loaded, text.source, {
+            ...common,
+            objective,
+            maskToken: maskingFor(loaded.json)?.maskToken,
+          });
           const head = heading(path, loaded, text, undefined, style);
           return { result, head, rows: swapText(result) + renderMasked(result, style) };
         }

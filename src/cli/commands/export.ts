@@ -1,7 +1,10 @@
 import { copyFileSync, existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { checkExportFolder, exportPretrained } from '../../pretrained/export.js';
-import { loadPretrained } from '../../pretrained/load.js';
+import { loadPretrained, type LoadPretrainedOptions } from '../../pretrained/load.js';
+import type { Pretrained } from '../../pretrained/loaded.js';
+import { isPublished } from '../../pretrained/open.js';
+import { loadModel } from '../../train/model-file.js';
 import * as format from '../../report/format.js';
 import { printable, styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
@@ -10,7 +13,7 @@ import { deviceOption, jsonOption, noPositionals, threadsOption, withDevice } fr
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import { publishedOptions } from '../published.js';
+import { notesToShow, publishedOptions } from '../published.js';
 import { Progress } from '../progress.js';
 
 const WHO = 'subquad export';
@@ -31,12 +34,13 @@ const options = {
 const help: HelpText = {
   usage: `${WHO} MODEL --out FOLDER [options]`,
   about:
-    "A model as a folder that Python's transformers loads: AutoModel.from_pretrained(FOLDER). MODEL is a folder in Hugging Face layout.\n" +
-    'Names, layouts and config.json are the published ones; weights that were not trained come back bit by bit.',
+    "A model as a folder that Python's transformers loads: AutoModel.from_pretrained(FOLDER). MODEL is a folder in Hugging Face layout, or a\n" +
+    'run that began with one (train --from). Names, layouts and config.json are the published ones; weights that were not trained come back bit by bit.',
   options,
   examples: [
     [`${WHO} models/gpt2 --out mine`, 'one file under the published names'],
     [`${WHO} models/gpt2 --out half --dtype bf16`, 'half as large'],
+    [`${WHO} subquad-run --out mine`, 'what was trained from a published model'],
   ],
 };
 
@@ -69,7 +73,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const progress = new Progress(io);
   const found = await withDevice(WHO, values, async (device) => {
     progress.show('loading the model');
-    const loaded = await loadPretrained(from, {
+    const loaded = await loadedOf(from, {
       device,
       ...(values.as && { as: values.as }),
       ignoreFields: values['ignore-field'],
@@ -77,8 +81,8 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     });
     try {
       await exportPretrained(out, loaded, { ...(values.dtype && { dtype: values.dtype as 'f32' }) });
-      const copied = beside.filter((file) => existsSync(join(from, file)));
-      for (const file of copied) copyFileSync(join(from, file), join(out, file));
+      const copied = beside.filter((file) => existsSync(join(loaded.origin, file)));
+      for (const file of copied) copyFileSync(join(loaded.origin, file), join(out, file));
       const { cls, notes } = loaded;
       return { folder: out, className: cls.name, bytes: statSync(join(out, 'model.safetensors')).size, copied, notes };
     } finally {
@@ -87,12 +91,35 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   }).finally(() => progress.clear());
   if (json?.standard !== true) {
     const style = styleFor(io, io.outTerminal);
-    for (const note of found.notes) io.out(`${style.dim(printable(note))}\n`);
+    for (const note of notesToShow(found.notes)) io.out(`${style.dim(printable(note))}\n`);
     const rest = found.copied.length > 0 ? `, beside ${found.copied.join(', ')}` : '';
     io.out(`wrote ${style.accent(printable(out))}: ${found.className}, ${format.bytes(found.bytes)}${rest}\n`);
   }
   json?.write(found);
   return 0;
+}
+
+/** A published model; or one that was trained from such a one (`train --from`), in its place. */
+async function loadedOf(
+  path: string,
+  options: LoadPretrainedOptions,
+): Promise<Pretrained & { readonly origin: string }> {
+  if (isPublished(path)) return { ...(await loadPretrained(path, options)), origin: path };
+  const { model, config, json } = await loadModel(path, { device: options.device });
+  try {
+    const origin = (json['train'] as { readonly from?: unknown } | undefined)?.from;
+    if (typeof origin !== 'string' || !isPublished(origin)) {
+      throw new UsageError(
+        `${WHO}: "${path}" is no published model, and was not trained from one that is still there; what its config.json would be is not known.`,
+      );
+    }
+    const { model: first, ...rest } = await loadPretrained(origin, options);
+    first.dispose();
+    return { ...rest, model, config, origin };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
 
 export const exportCommand: Command = { summary: "a model as a folder that Python's transformers loads", help, run };

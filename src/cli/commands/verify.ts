@@ -13,7 +13,7 @@ import { deviceOption, jsonOption, threadsOption, withDevice } from '../common-o
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import { publishedOptions } from '../published.js';
+import { notesToShow, publishedOptions } from '../published.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 
@@ -135,7 +135,7 @@ function render({ model, title, className, parameters, rows, within, notes }: Ch
   const beyond = rows.filter((row) => !row.within).length;
   return [
     `${style.bold(printable(model))}: ${title}, ${className}, ${format.integer(parameters)} parameters`,
-    ...notes.map((note) => style.dim(printable(note))),
+    ...notesToShow(notes).map((note) => style.dim(printable(note))),
     '',
     text,
     within
