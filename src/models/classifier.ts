@@ -55,7 +55,8 @@ export class Classifier extends Module implements LanguageModel {
     const { classes, dense: activation, denseBias: bias } = head;
     const options = activation && { activation, bias, norm: head.norm ? norm : undefined };
     this.#dense = options && this.child('dense', new Transform(width, width, options));
-    this.head = classes === undefined ? undefined : this.child('head', new Linear(width, classes));
+    this.head =
+      classes === undefined ? undefined : this.child('head', new Linear(width, classes, { bias: head.bias ?? true }));
     this.#query = head.pool === 'attention' ? this.parameter('query', learned([width], constantOf(0))) : undefined;
   }
 

@@ -11,6 +11,8 @@ export interface HeadConfig {
   readonly classes?: number;
   /** `none`: each row has a class of its own. */
   readonly pool: Pool | 'none';
+  /** Whether each class has a bias; default true. */
+  readonly bias?: boolean;
   /** Activation of a layer, width to width, between the pool and the classes; default no such layer. */
   readonly dense?: ActivationName;
   /** Whether that layer has a bias; default true. */
@@ -21,6 +23,7 @@ export interface HeadConfig {
 export const headSection: Requirements = {
   classes: wholeFrom(2),
   pool: oneOf([...pools, 'none']),
+  bias: flag,
   dense: oneOf(Object.keys(activations)),
   denseBias: flag,
   norm: flag,

@@ -1,14 +1,8 @@
 import { listOf, oneOf } from '../core/requirements.js';
 import type { WeightRule } from '../nn/index.js';
 import { activationNames, activationOf } from './activations.js';
-import {
-  defineFamily,
-  type ClassDefinition,
-  type Family,
-  type FamilyDefinition,
-  type PublishedClass,
-  type PublishedMap,
-} from './family.js';
+import { defineFamily, type Family, type FamilyDefinition, type PublishedClass, type PublishedMap } from './family.js';
+import { classesOf, headOf, headRules } from './decoder-heads.js';
 import { count, field, only, real, word, yes, type Fields, type Theirs } from './fields.js';
 import { apart, linear, type Heads } from './projections.js';
 import { ropeFields, ropeOf } from './rotary.js';
@@ -45,25 +39,6 @@ export const headsOf = (theirs: LlamaTheirs): Heads => ({
   headDim: theirs.head_dim ?? theirs.hidden_size / theirs.num_attention_heads,
 });
 
-/** A base model has no head, so its table is all there is. */
-export const tiedIn = (theirs: { readonly tie_word_embeddings: boolean }, { task }: PublishedClass): boolean =>
-  theirs.tie_word_embeddings || task === 'base';
-
-/** The head of a model for the next token, or that its weights are the table's. */
-export const headRules = (
-  theirs: { readonly tie_word_embeddings: boolean },
-  cls: PublishedClass,
-  names: { readonly head: string; readonly table: string },
-): { readonly rules: readonly WeightRule[]; readonly ties: Readonly<Record<string, string>> } => ({
-  rules: tiedIn(theirs, cls) ? [] : linear(names.head, 'ends.head').slice(0, 1),
-  ties: tiedIn(theirs, cls) && cls.task !== 'base' ? { [`${names.head}.weight`]: names.table } : {},
-});
-
-export const classesOf = (stem: string): Readonly<Record<string, ClassDefinition>> => ({
-  [`${stem}ForCausalLM`]: { task: 'generate', mark: 'lm_head.weight' },
-  [`${stem}Model`]: { task: 'base' },
-});
-
 /** A gated layer, as JSON. */
 export const gatedOf = (theirs: Pick<LlamaTheirs, 'intermediate_size' | 'hidden_act'>): object => ({
   hidden: theirs.intermediate_size,
@@ -87,7 +62,7 @@ export const llamaConfig = (
     heads,
     kvHeads,
     headDim,
-    tied: tiedIn(theirs, cls),
+    ...headOf(theirs, cls),
     position: ropeOf(theirs, { headDim, ...usual }),
     feedForward: gatedOf(theirs),
     norm: { kind: 'rms', epsilon: theirs.rms_norm_eps },
@@ -134,7 +109,7 @@ export function llamaMap(theirs: LlamaTheirs, cls: PublishedClass, options: Llam
   const { norms = preNorms, feedForward = gatedRules } = options;
   const { qkv = (): readonly WeightRule[] => apart(attention, `${ours}.attention`, headsOf(theirs)) } = options;
   const table = `${prefix}embed_tokens.weight`;
-  const head = headRules(theirs, cls, { head: 'lm_head', table });
+  const head = headRules(theirs, cls, { table });
   const rules: readonly WeightRule[] = [
     [table, 'ends.embedding.weight'],
     ...Object.entries(norms).map(([name, to]): WeightRule => [`${layer}.${name}.weight`, `${ours}.${to}.weight`]),

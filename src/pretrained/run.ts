@@ -64,8 +64,9 @@ function runClassifier(call: RunCall, model: Classifier): Outputs {
       ...hidden,
     };
   }
-  const { result, seen } = watched(() => model.logits(tokens, context));
-  const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack' });
+  const { result: rows, seen } = watched(() => model.hidden(tokens, context));
+  const result = model.head!.forward(model.read(rows, paddingOf('attention_mask', inputs['attention_mask'])));
+  const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack', last: rows });
   if (cls.task !== 'answer') return { logits: result, ...hidden };
   const [starts, stops] = split(result, [1, 1], { axis: 2 }).map((one) => reshape(one, one.shape.slice(0, 2)));
   return { start_logits: starts!, end_logits: stops!, ...hidden };

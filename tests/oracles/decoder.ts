@@ -59,6 +59,10 @@ export interface DecoderRule {
   readonly norm: NormRule;
   readonly table: string;
   readonly scale?: number;
+  /** A row for each position, added to the embeddings. */
+  readonly positions?: string;
+  /** Whether weights of layers are `[in, out]`. */
+  readonly turned?: boolean;
   readonly layers: readonly LayerRule[];
   readonly finalNorm: string;
   readonly head: string;
@@ -82,6 +86,7 @@ export class DecoderOracle {
     const { g, rule } = this;
     let x = g.gatherRows(this.matrix(rule.table)!, tokens);
     if (rule.scale !== undefined) x = g.scale(x, rule.scale);
+    if (rule.positions !== undefined) x = g.add(x, g.rows(this.matrix(rule.positions)!, 0, tokens.length));
     const states = [x];
     for (const layer of rule.layers) {
       x = this.#layer(layer, x);
@@ -206,7 +211,8 @@ export class DecoderOracle {
 
   #linear({ name, row = 0, rows }: Part, x: Matrix): Matrix {
     const { g } = this;
-    const weight = this.matrix(`${name}.weight`)!;
+    const stored = this.matrix(`${name}.weight`)!;
+    const weight = this.rule.turned ? g.transpose(stored) : stored;
     const end = row + (rows ?? weight.rows);
     const product = g.matmulT(x, g.rows(weight, row, end));
     const bias = this.matrix(`${name}.bias`);

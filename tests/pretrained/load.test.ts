@@ -107,12 +107,12 @@ onWebAssemblyFirst((on) => {
   });
 
   test('every field that is not understood is named, together', async () => {
-    const config = { ...tinyConfig, n_head: 0, scale_attn_weights: false, n_heads: 3, quantization_config: {} };
+    const config = { ...tinyConfig, n_head: 0, is_decoder: true, n_heads: 3, quantization_config: {} };
     const error = await refusal(tiny(undefined, config));
     expect(error).toBeInstanceOf(OptionError);
     for (const part of [
       'n_head must be',
-      'scale_attn_weights must be true',
+      'is_decoder must be false',
       'quantization_config',
       'dequantised',
       '"n_heads" (did you mean "n_head"?)',

@@ -1,6 +1,7 @@
 import { defineFamily } from '../family.js';
 import { count, only, real } from '../fields.js';
-import { headRules, ours, tiedIn } from '../llama-like.js';
+import { ours } from '../llama-like.js';
+import { classesOf, headOf, headRules } from '../decoder-heads.js';
 import { byGroups, linear } from '../projections.js';
 
 /** ALiBi for any number of heads, and a norm behind the embeddings. */
@@ -13,10 +14,7 @@ export const bloom = defineFamily({
     year: 2022,
     arxiv: '2211.05100',
   },
-  classes: {
-    BloomForCausalLM: { task: 'generate', mark: 'lm_head.weight' },
-    BloomModel: { task: 'base' },
-  },
+  classes: classesOf('Bloom', { tokens: 'classifier' }),
   prefix: 'transformer.',
   fields: {
     vocab_size: count(250880, 2),
@@ -34,7 +32,7 @@ export const bloom = defineFamily({
     width: theirs.hidden_size,
     heads: theirs.n_head,
     bias: true,
-    tied: tiedIn(theirs, cls),
+    ...headOf(theirs, cls),
     position: 'alibi',
     embedding: { norm: 'layer' },
     feedForward: { hidden: 4 * theirs.hidden_size, activation: 'gelu-tanh' },
@@ -43,7 +41,7 @@ export const bloom = defineFamily({
   map: (theirs, cls, { heads, kvHeads, headDim }) => {
     const { prefix } = cls;
     const layer = `${prefix}h.{i}`;
-    const head = headRules(theirs, cls, { head: 'lm_head', table: `${prefix}word_embeddings.weight` });
+    const head = headRules(theirs, cls, { table: `${prefix}word_embeddings.weight`, tokens: 'classifier' });
     return {
       rules: [
         [`${prefix}word_embeddings.weight`, 'ends.embedding.weight'],

@@ -1,7 +1,8 @@
 import { activationNames, activationOf } from '../activations.js';
 import { defineFamily, type PublishedMap } from '../family.js';
 import { count, real, word, yes } from '../fields.js';
-import { headRules, ours, tiedIn } from '../llama-like.js';
+import { ours } from '../llama-like.js';
+import { classesOf, headOf, headRules } from '../decoder-heads.js';
 import { byGroups, linear } from '../projections.js';
 import { ropeFields, ropeOf } from '../rotary.js';
 
@@ -36,10 +37,7 @@ export const falcon = defineFamily({
     year: 2023,
     arxiv: '2311.16867',
   },
-  classes: {
-    FalconForCausalLM: { task: 'generate', mark: 'lm_head.weight' },
-    FalconModel: { task: 'base' },
-  },
+  classes: classesOf('Falcon', { tokens: 'classifier' }),
   prefix: 'transformer.',
   fields: {
     ...ropeFields,
@@ -69,7 +67,7 @@ export const falcon = defineFamily({
       heads: theirs.num_attention_heads,
       kvHeads: kvHeadsOf(theirs),
       bias: theirs.bias,
-      tied: tiedIn(theirs, cls),
+      ...headOf(theirs, cls),
       position: theirs.alibi
         ? { method: 'alibi', factor: headDim ** -0.5, rounding: 'bf16' }
         : ropeOf(theirs, { headDim }),
@@ -85,7 +83,7 @@ export const falcon = defineFamily({
   map: (theirs, cls, { heads, kvHeads, headDim }): PublishedMap => {
     const { prefix } = cls;
     const layer = `${prefix}h.{i}`;
-    const head = headRules(theirs, cls, { head: 'lm_head', table: `${prefix}word_embeddings.weight` });
+    const head = headRules(theirs, cls, { table: `${prefix}word_embeddings.weight`, tokens: 'classifier' });
     const two = parallelOf(theirs) === 'two';
     return {
       rules: [

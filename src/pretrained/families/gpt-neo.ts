@@ -3,7 +3,8 @@ import { listOf, oneOf } from '../../core/requirements.js';
 import { activationNames, activationOf } from '../activations.js';
 import { defineFamily } from '../family.js';
 import { count, field, only, real, word } from '../fields.js';
-import { headRules, ours, tiedIn } from '../llama-like.js';
+import { ours } from '../llama-like.js';
+import { classesOf, headOf, headRules } from '../decoder-heads.js';
 import { apart, linear } from '../projections.js';
 import { layersAs, seen } from '../windows.js';
 
@@ -20,10 +21,7 @@ export const gptNeo = defineFamily({
     title: 'GPT-Neo: Large Scale Autoregressive Language Modeling with Mesh-Tensorflow',
     year: 2021,
   },
-  classes: {
-    GPTNeoForCausalLM: { task: 'generate', mark: 'lm_head.weight' },
-    GPTNeoModel: { task: 'base' },
-  },
+  classes: classesOf('GPTNeo', { tokens: 'classifier' }),
   prefix: 'transformer.',
   fields: {
     vocab_size: count(50257, 2),
@@ -55,7 +53,7 @@ export const gptNeo = defineFamily({
       width: theirs.hidden_size,
       heads: theirs.num_heads,
       bias: 'out',
-      tied: tiedIn(theirs, cls),
+      ...headOf(theirs, cls),
       position: 'learned',
       attention: { scale: 1 },
       feedForward: {
@@ -69,7 +67,7 @@ export const gptNeo = defineFamily({
     const { prefix } = cls;
     const layer = `${prefix}h.{i}`;
     const attention = `${layer}.attn.attention`;
-    const head = headRules(theirs, cls, { head: 'lm_head', table: `${prefix}wte.weight` });
+    const head = headRules(theirs, cls, { table: `${prefix}wte.weight`, tokens: 'classifier' });
     return {
       rules: [
         [`${prefix}wte.weight`, 'ends.embedding.weight'],

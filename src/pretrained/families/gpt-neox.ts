@@ -1,7 +1,8 @@
 import { activationNames, activationOf } from '../activations.js';
 import { defineFamily } from '../family.js';
 import { count, real, word, yes } from '../fields.js';
-import { headRules, ours, tiedIn } from '../llama-like.js';
+import { ours } from '../llama-like.js';
+import { classesOf, headOf, headRules } from '../decoder-heads.js';
 import { byGroups, linear } from '../projections.js';
 import { ropeFields, ropeOf } from '../rotary.js';
 
@@ -15,10 +16,7 @@ export const gptNeox = defineFamily({
     year: 2022,
     arxiv: '2204.06745',
   },
-  classes: {
-    GPTNeoXForCausalLM: { task: 'generate', mark: 'embed_out.weight' },
-    GPTNeoXModel: { task: 'base' },
-  },
+  classes: classesOf('GPTNeoX', { head: 'embed_out', tokens: 'classifier' }),
   prefix: 'gpt_neox.',
   fields: {
     ...ropeFields,
@@ -44,7 +42,7 @@ export const gptNeox = defineFamily({
       width: theirs.hidden_size,
       heads: theirs.num_attention_heads,
       bias: theirs.attention_bias,
-      tied: tiedIn(theirs, cls),
+      ...headOf(theirs, cls),
       position: ropeOf(theirs, { headDim, base: theirs.rotary_emb_base, rotary: theirs.rotary_pct }),
       feedForward: { hidden: theirs.intermediate_size, activation: activationOf(theirs.hidden_act) },
       norm: { kind: 'layer', epsilon: theirs.layer_norm_eps },
@@ -54,7 +52,7 @@ export const gptNeox = defineFamily({
   map: (theirs, cls, { heads, kvHeads, headDim }) => {
     const { prefix } = cls;
     const layer = `${prefix}layers.{i}`;
-    const head = headRules(theirs, cls, { head: 'embed_out', table: `${prefix}embed_in.weight` });
+    const head = headRules(theirs, cls, { head: 'embed_out', table: `${prefix}embed_in.weight`, tokens: 'classifier' });
     return {
       rules: [
         [`${prefix}embed_in.weight`, 'ends.embedding.weight'],

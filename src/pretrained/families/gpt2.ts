@@ -1,7 +1,10 @@
-import { transposed } from '../../nn/index.js';
 import { activationNames, activationOf } from '../activations.js';
+import { classesOf, headOf, headRules } from '../decoder-heads.js';
 import { defineFamily } from '../family.js';
-import { count, only, real, word } from '../fields.js';
+import { count, real, word, yes } from '../fields.js';
+import { layersAs } from '../windows.js';
+
+const { GPT2ForCausalLM: language, ...others } = classesOf('GPT2', { tokens: 'classifier' });
 
 /** Its linear layers (`Conv1D`) keep weights as `[in, out]`, as ours do. */
 export const gpt2 = defineFamily({
@@ -12,10 +15,7 @@ export const gpt2 = defineFamily({
     title: 'Language Models are Unsupervised Multitask Learners',
     year: 2019,
   },
-  classes: {
-    GPT2LMHeadModel: { task: 'generate', mark: 'lm_head.weight' },
-    GPT2Model: { task: 'base' },
-  },
+  classes: { GPT2LMHeadModel: language!, ...others },
   prefix: 'transformer.',
   fields: {
     vocab_size: count(50257, 2),
@@ -26,17 +26,17 @@ export const gpt2 = defineFamily({
     n_inner: count(null as number | null),
     activation_function: word(activationNames, 'gelu_new'),
     layer_norm_epsilon: real(1e-5),
-    scale_attn_weights: only([true], 'scores without a scale are not read here'),
-    scale_attn_by_inverse_layer_idx: only([false], 'a scale for each layer is not read here'),
+    scale_attn_weights: yes(true),
+    scale_attn_by_inverse_layer_idx: yes(false),
   },
-  config: (theirs) => ({
+  config: (theirs, cls) => ({
     width: theirs.n_embd,
     heads: theirs.n_head,
-    layers: theirs.n_layer,
+    ...scaled(theirs),
     length: theirs.n_positions,
     vocabulary: theirs.vocab_size,
     bias: true,
-    tied: theirs.tie_word_embeddings,
+    ...headOf(theirs, cls),
     position: 'learned',
     feedForward: {
       hidden: theirs.n_inner ?? 4 * theirs.n_embd,
@@ -44,7 +44,9 @@ export const gpt2 = defineFamily({
     },
     norm: { kind: 'layer', epsilon: theirs.layer_norm_epsilon },
   }),
-  map: (theirs, { prefix }) => {
+  map: (theirs, cls) => {
+    const { prefix } = cls;
+    const head = headRules(theirs, cls, { table: `${prefix}wte.weight`, tokens: 'classifier' });
     const layer = `${prefix}h.{i}`;
     return {
       rules: [
@@ -57,11 +59,34 @@ export const gpt2 = defineFamily({
         [`${layer}.mlp.c_fc.{*}`, 'stack.layers.{i}.feedForward.up.{*}'],
         [`${layer}.mlp.c_proj.{*}`, 'stack.layers.{i}.feedForward.down.{*}'],
         [`${prefix}ln_f.{*}`, 'stack.norm.{*}'],
-        ...(theirs.tie_word_embeddings ? [] : [['lm_head.weight', 'ends.head.weight', transposed] as const]),
+        ...head.rules,
       ],
-      ...(theirs.tie_word_embeddings && { ties: { 'lm_head.weight': `${prefix}wte.weight` } }),
+      ties: head.ties,
       // masks of older files
       ignored: [`${layer}.attn.bias`, `${layer}.attn.masked_bias`],
     };
   },
 });
+
+interface Scales {
+  readonly n_embd: number;
+  readonly n_head: number;
+  readonly n_layer: number;
+  readonly scale_attn_weights: boolean;
+  readonly scale_attn_by_inverse_layer_idx: boolean;
+}
+
+/** Scores are divided by √D, by the number of the layer from 1 on, by both or by neither. */
+function scaled({
+  n_embd,
+  n_head,
+  n_layer,
+  scale_attn_weights: root,
+  scale_attn_by_inverse_layer_idx: each,
+}: Scales): object {
+  if (root && !each) return { layers: n_layer };
+  const scale = root ? Math.sqrt(n_head / n_embd) : 1;
+  return layersAs(
+    Array.from({ length: n_layer }, (_, i) => ({ attention: { scale: each ? scale / (i + 1) : scale } })),
+  );
+}

@@ -2,7 +2,8 @@ import { OptionError } from '../../core/errors.js';
 import { plainObject } from '../../core/requirements.js';
 import { defineFamily } from '../family.js';
 import { count, field, only, real } from '../fields.js';
-import { headRules, ours, tiedIn } from '../llama-like.js';
+import { ours } from '../llama-like.js';
+import { classesOf, headOf, headRules } from '../decoder-heads.js';
 import { linear } from '../projections.js';
 
 type Attention = Readonly<Record<string, unknown>>;
@@ -23,11 +24,7 @@ export const mpt = defineFamily({
   modelType: 'mpt',
   title: 'MPT',
   paper: { authors: 'MosaicML NLP Team', title: 'Introducing MPT-7B', year: 2023 },
-  classes: {
-    MptForCausalLM: { task: 'generate', mark: 'lm_head.weight' },
-    MPTForCausalLM: { task: 'generate' },
-    MptModel: { task: 'base' },
-  },
+  classes: { ...classesOf('Mpt', { tokens: 'classifier' }), MPTForCausalLM: { task: 'generate' } },
   prefix: 'transformer.',
   fields: {
     vocab_size: count(50368, 2),
@@ -64,7 +61,7 @@ export const mpt = defineFamily({
       layers: theirs.n_layers,
       width: theirs.d_model,
       heads: theirs.n_heads,
-      tied: tiedIn(theirs, cls),
+      ...headOf(theirs, cls),
       position: { method: 'alibi', ...(exponent !== undefined && { exponent }) },
       ...(typeof scale === 'number' && { attention: { scale } }),
       feedForward: { hidden: theirs.expansion_ratio * theirs.d_model, activation: 'gelu', bias: false },
@@ -74,7 +71,7 @@ export const mpt = defineFamily({
   map: (theirs, cls) => {
     const { prefix } = cls;
     const layer = `${prefix}blocks.{i}`;
-    const head = headRules(theirs, cls, { head: 'lm_head', table: `${prefix}wte.weight` });
+    const head = headRules(theirs, cls, { table: `${prefix}wte.weight`, tokens: 'classifier' });
     return {
       rules: [
         [`${prefix}wte.weight`, 'ends.embedding.weight'],

@@ -459,3 +459,76 @@ export const madeDecoders: Readonly<Record<string, MadeDecoder>> = {
     { turn: undefined, slope: (h) => alibiSlopes(H)[h]! * (W / H) ** -0.5 },
   ),
 };
+
+/** A decoder whose classes are read from its rows, without a name of its class. */
+export const llamaForClasses = (ofTokens: boolean): MadeDecoder => ({
+  config: { ...llamaConfig(2), model_type: 'llama', id2label: { 0: 'A', 1: 'B', 2: 'C' } },
+  shapes: {
+    ...llamaShapes({ layers: 2, norms: usual, tied: true }),
+    'score.weight': [3, W],
+    ...(ofTokens && { 'score.bias': [3] }),
+  },
+  rule: { ...llamaRule(list(2, llamaLayer)), head: 'model.embed_tokens.weight' },
+});
+
+/** Weights of its layers are `[in, out]`, so the oracle is given them turned. */
+export const gpt2ByLayer: MadeDecoder = {
+  config: {
+    model_type: 'gpt2',
+    architectures: ['GPT2LMHeadModel'],
+    vocab_size: V,
+    n_positions: 32,
+    n_embd: W,
+    n_layer: 3,
+    n_head: H,
+    n_inner: I,
+    scale_attn_by_inverse_layer_idx: true,
+  },
+  shapes: {
+    'transformer.wte.weight': [V, W],
+    'transformer.wpe.weight': [32, W],
+    ...each(3, 'transformer.h.', {
+      'ln_1.weight': [W],
+      'ln_1.bias': [W],
+      'attn.c_attn.weight': [W, 3 * W],
+      'attn.c_attn.bias': [3 * W],
+      'attn.c_proj.weight': [W, W],
+      'attn.c_proj.bias': [W],
+      'ln_2.weight': [W],
+      'ln_2.bias': [W],
+      'mlp.c_fc.weight': [W, I],
+      'mlp.c_fc.bias': [I],
+      'mlp.c_proj.weight': [I, W],
+      'mlp.c_proj.bias': [W],
+    }),
+    'transformer.ln_f.weight': [W],
+    'transformer.ln_f.bias': [W],
+    'lm_head.weight': [V, W],
+  },
+  rule: {
+    heads: H,
+    groups: H,
+    headDim: D,
+    norm: { mean: true, epsilon: 1e-5 },
+    table: 'transformer.wte.weight',
+    positions: 'transformer.wpe.weight',
+    turned: true,
+    layers: list(3, (i): LayerRule => {
+      const at = `transformer.h.${i}`;
+      const head = (first: number) => (h: number) => ({ name: `${at}.attn.c_attn`, row: first * W + h * D });
+      return {
+        norms: { attention: `${at}.ln_1`, feed: `${at}.ln_2` },
+        q: head(0),
+        k: head(1),
+        v: head(2),
+        out: `${at}.attn.c_proj`,
+        scale: D ** -0.5 / (i + 1),
+        up: { name: `${at}.mlp.c_fc` },
+        down: { name: `${at}.mlp.c_proj` },
+        activation: 'gelu-tanh',
+      };
+    }),
+    finalNorm: 'transformer.ln_f',
+    head: 'transformer.wte.weight',
+  },
+};
