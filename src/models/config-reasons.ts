@@ -13,7 +13,7 @@ import { headReasons } from './head.js';
 import { positionNames, remembers, seesBothSides, type ModelConfig } from './model-config.js';
 
 /** Keys of `position` that one method alone takes. */
-const ofMethod: Readonly<Record<string, string>> = {
+const ofMethod: Readonly<Record<string, string | readonly string[]>> = {
   base: 'rope',
   scaling: 'rope',
   rotary: 'rope',
@@ -26,7 +26,8 @@ const ofMethod: Readonly<Record<string, string>> = {
   components: 'transformer-xl',
   segments: 'transformer-xl',
   shared: 'transformer-xl',
-  first: 'learned',
+  first: ['learned', 'sinusoidal'],
+  variant: 'sinusoidal',
   rows: 'learned',
   padding: 'learned',
 };
@@ -89,8 +90,9 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     ...(position.method === 'transformer-xl' ? relativeReasons(config, position) : []),
   ].filter((fault) => fault !== false);
   for (const [key, method] of Object.entries(ofMethod)) {
-    if (given['position']![key] !== undefined && position.method !== method) {
-      faults.push(`position.${key} is for method "${method}"; got method "${position.method}"`);
+    const methods = [method].flat();
+    if (given['position']![key] !== undefined && !methods.includes(position.method)) {
+      faults.push(`position.${key} is for method "${methods.join('" or "')}"; got method "${position.method}"`);
     }
   }
   return faults;

@@ -15,6 +15,7 @@ import { adaptiveProjections } from '../nn/adaptive.js';
 import { factoredOptions } from '../nn/factored.js';
 import { activations, biasPlaces, normPlaces, parallels, queryKeyNorms } from '../nn/index.js';
 import { ofRelative } from '../nn/positions.js';
+import { sinusoidalVariants } from '../positions/sinusoidal.js';
 import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
 import { headSection } from './head.js';
 import { kinds, positionNames, residualKinds, type ModelConfig } from './model-config.js';
@@ -98,6 +99,7 @@ export const sections: Readonly<Record<string, Section>> = {
       buckets: wholeFrom(2),
       maxDistance: wholeFrom(2),
       ...ofRelative,
+      variant: oneOf(sinusoidalVariants),
       first: wholeFrom(0),
       rows: wholeFrom(1),
       padding: wholeFrom(0),

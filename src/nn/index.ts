@@ -24,6 +24,7 @@ export {
   type PositionSizes,
   type RelativePositions,
   type SegmentRule,
+  type SinusoidalPositions,
 } from './positions.js';
 export { queryKeyNorms, type QueryKeyNormKind, type QueryKeyNormOptions } from './query-key-norm.js';
 export type { Places } from '../positions/both-sides.js';

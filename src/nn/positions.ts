@@ -29,7 +29,7 @@ import {
 } from '../positions/index.js';
 import { angleTable } from '../positions/angles.js';
 import type { Places } from '../positions/both-sides.js';
-import { sinusoidalRows } from '../positions/sinusoidal.js';
+import { sinusoidalRows, sinusoidalVariants, type SinusoidalVariant } from '../positions/sinusoidal.js';
 import { alibiSlopes, type Score, type SlopeOptions } from '../scores/index.js';
 import type { Device } from '../devices/device.js';
 import {
@@ -48,7 +48,8 @@ import type { Parameter } from './parameter.js';
 
 /** How a model knows where its tokens are; see `positionMethods`. */
 export type PositionOptions =
-  | { readonly method: 'none' | 'sinusoidal' }
+  | { readonly method: 'none' }
+  | ({ readonly method: 'sinusoidal' } & SinusoidalPositions)
   | ({ readonly method: 'alibi' } & AlibiOptions)
   | ({ readonly method: 'learned' } & LearnedPositions)
   | RelativePositions
@@ -105,6 +106,14 @@ export interface AlibiOptions extends SlopeOptions {
   readonly rounding?: 'bf16';
 }
 
+/** Of rows of sines. */
+export interface SinusoidalPositions {
+  /** Their layout and angles; default `'paper'`. fairseq (M2M-100, NLLB) has `'tensor2tensor'`. */
+  readonly variant?: SinusoidalVariant;
+  /** Position of the first token; default 0. */
+  readonly first?: number;
+}
+
 /** Of a learned table. */
 export interface LearnedPositions {
   /** Row that the first token reads; default 0. RoBERTa and Longformer: 2; BART: 2. */
@@ -148,7 +157,7 @@ const extent = wholeFrom(1);
 /** What each method takes beside its name. */
 const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
   none: {},
-  sinusoidal: {},
+  sinusoidal: { variant: oneOf(sinusoidalVariants), first: wholeFrom(0) },
   alibi: { exponent: positive, factor: positive, rounding: oneOf(['bf16']) },
   learned: { first: wholeFrom(0), rows: extent, padding: wholeFrom(0) },
   'transformer-xl': ofRelative,
@@ -224,7 +233,7 @@ export class Positions extends Module {
     if (this.method === 'learned')
       return learnedPositions(this.#table!.value, length, { offset: offset + this.#first });
     return this.#remember(`rows ${offset} ${length}`, device, () =>
-      sinusoidal(length, this.sizes.features, { offset, device }),
+      sinusoidal(length, this.sizes.features, { offset: offset + this.#first, device, ...this.#sines }),
     );
   }
 
@@ -275,7 +284,12 @@ export class Positions extends Module {
       return place.feed(this, 'rows', () => ({
         shape: [B, 1, features],
         dtype: 'f32',
-        data: (starts) => sinusoidalRows(starts, features),
+        data: (starts) =>
+          sinusoidalRows(
+            starts.map((start) => start + this.#first),
+            features,
+            this.#sines,
+          ),
       }));
     }
     const table = this.#table!.value;
@@ -295,7 +309,10 @@ export class Positions extends Module {
     return scope(() =>
       this.method === 'learned'
         ? learnedPositions(this.#table!.value, tensor(positions, shape, { device }), { offset: this.#first })
-        : reshape(sinusoidal(positions, this.sizes.features, { device }), [...shape, this.sizes.features]),
+        : reshape(sinusoidal(positions, this.sizes.features, { offset: this.#first, device, ...this.#sines }), [
+            ...shape,
+            this.sizes.features,
+          ]),
     );
   }
 
@@ -376,9 +393,15 @@ export class Positions extends Module {
     return this.options.method === 'learned' ? this.options : {};
   }
 
-  /** Row of a learned table that position 0 reads. */
+  /** Row of a learned table that position 0 reads, or the position that the first token has. */
   get #first(): number {
-    return this.#learned.first ?? 0;
+    const { options } = this;
+    return ('first' in options ? options.first : undefined) ?? 0;
+  }
+
+  get #sines(): Pick<SinusoidalPositions, 'variant'> {
+    const { options } = this;
+    return options.method === 'sinusoidal' && options.variant ? { variant: options.variant } : {};
   }
 
   /** The options of rotary positions; none for another method. */

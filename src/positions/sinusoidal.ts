@@ -11,6 +11,8 @@ import { someBase } from './frequencies.js';
  */
 export type SinusoidalVariant = 'paper' | 'transformer-xl' | 'tensor2tensor';
 
+export const sinusoidalVariants: readonly SinusoidalVariant[] = ['paper', 'transformer-xl', 'tensor2tensor'];
+
 export interface SinusoidalOptions {
   /** Default `'paper'`. */
   readonly variant?: SinusoidalVariant;
@@ -22,7 +24,7 @@ export interface SinusoidalOptions {
 }
 
 const requirements = {
-  variant: oneOf(['paper', 'transformer-xl', 'tensor2tensor'] satisfies readonly SinusoidalVariant[]),
+  variant: oneOf(sinusoidalVariants),
   base: someBase,
   offset: finite,
   device: anything,

@@ -33,6 +33,8 @@ export interface BartPlan {
   readonly place: 'pre' | 'post';
   /** Whether embeddings have a norm. */
   readonly embedded: boolean;
+  /** Whether each token has a bias in its logits; default true. */
+  readonly biased?: boolean;
   /** Sections of the encoder alone, as JSON: its mechanism, its layers. */
   readonly encoder: object;
   /** Sections of the decoder alone. */
@@ -57,7 +59,7 @@ export const bartConfig = (theirs: BartTheirs, cls: PublishedClass, plan: BartPl
     ...(plan.embedded && { norm: 'layer' }),
     scale: theirs.scale_embedding ? Math.sqrt(theirs.d_model) : 1,
   },
-  ...(cls.task !== 'base' && { prediction: { bias: true } }),
+  ...(cls.task !== 'base' && plan.biased !== false && { prediction: { bias: true } }),
   feedForward: { hidden: theirs.encoder_ffn_dim, activation: activationOf(theirs.activation_function) },
   norm: { kind: 'layer', place: plan.place, epsilon: EPSILON },
   ...plan.encoder,
@@ -82,6 +84,8 @@ export interface BartNames {
   readonly norms: (half: 'encoder' | 'decoder') => readonly WeightRule[];
   /** Default `fc1` and `fc2` of the layer. */
   readonly feedForward?: (layer: string, ours: string) => readonly WeightRule[];
+  /** Whether each token has a bias in its logits; default true. */
+  readonly biased?: boolean;
   /** Whether positions are a table; default true. */
   readonly positions?: boolean;
 }
@@ -92,7 +96,13 @@ const projections = ['q_proj', 'k_proj', 'v_proj'] as const;
 export function bartMap(theirs: BartTheirs, cls: PublishedClass, names: BartNames): PublishedMap {
   const { prefix } = cls;
   const { d_model: width, vocab_size: vocabulary } = theirs;
-  const { cross = 'encoder_attn', feedForwardNorm = 'final_layer_norm', norms, positions = true } = names;
+  const {
+    cross = 'encoder_attn',
+    feedForwardNorm = 'final_layer_norm',
+    norms,
+    positions = true,
+    biased = true,
+  } = names;
   const {
     feedForward = (layer, own) => [
       ...linear(`${layer}.fc1`, `${own}.feedForward.up`),
@@ -136,7 +146,9 @@ export function bartMap(theirs: BartTheirs, cls: PublishedClass, names: BartName
       [table, 'ends.embedding.weight'],
       ...of('encoder'),
       ...of('decoder'),
-      ...(headed ? [['final_logits_bias', 'ends.bias', reshaped([1, vocabulary], [vocabulary])] as const] : []),
+      ...(headed && biased
+        ? [['final_logits_bias', 'ends.bias', reshaped([1, vocabulary], [vocabulary])] as const]
+        : []),
       ...(headed && !tied ? linear('lm_head', 'ends.head').slice(0, 1) : []),
     ],
     ties: Object.fromEntries([...copies, ...(headed && tied ? ['lm_head.weight'] : [])].map((name) => [name, table])),

@@ -55,6 +55,11 @@ export function realRows(
   const tokens = inputs[ofDecoder ? 'decoder_input_ids' : 'input_ids'] ?? inputs['inputs'];
   const [B, L] = tokens?.shape ?? [];
   const [batch, rows] = want.shape;
+  // of routers, one row a token, whatever text it is of
+  if (B !== undefined && L !== undefined && name.startsWith('router.') && batch === B * L && mask !== undefined) {
+    const size = sizeOf(want.shape.slice(1));
+    return ({ data }) => Array.from(data).filter((_, i) => mask.data[Math.floor(i / size)] !== 0);
+  }
   if (B === undefined || L === undefined || want.shape.length < 3 || batch !== B || (rows! < L && !pooled)) {
     return ({ data }) => Array.from(data);
   }

@@ -33,6 +33,7 @@ import { roberta } from './families/roberta.js';
 import { switchTransformers } from './families/switch-transformers.js';
 import { led } from './families/led.js';
 import { bigBirdPegasus } from './families/bigbird-pegasus.js';
+import { nllbMoe } from './families/nllb-moe.js';
 import { t5 } from './families/t5.js';
 
 /** All families, in the order of the README's table. */
@@ -70,6 +71,7 @@ export const families: readonly Family[] = [
   switchTransformers,
   led,
   bigBirdPegasus,
+  nllbMoe,
 ];
 
 /** The family of a `model_type`. @throws CapabilityError for one that is not here, with the nearest. */

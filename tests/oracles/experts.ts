@@ -4,7 +4,8 @@ import type { Graph, Matrix } from './graph.js';
 export interface Routing {
   readonly experts: number;
   readonly active: number;
-  readonly renormalise: boolean;
+  /** `'kept'`: the weights of choices that an expert took are divided by their sum. */
+  readonly renormalise: boolean | 'kept';
   /** Tokens that an expert takes. */
   readonly room: number;
   /** Whether a choice after the first, of such a weight, is taken; default: yes. */
@@ -33,7 +34,7 @@ export function decide(p: Matrix, { experts, active, renormalise, room, passes }
   const kept = chosen.map((own) => own.map(() => false));
   for (let j = 0; j < active; j++) {
     chosen.forEach((own, t) => {
-      const sum = renormalise ? own.reduce((total, e) => total + p.at(t, e), 0) : 1;
+      const sum = renormalise === true ? own.reduce((total, e) => total + p.at(t, e), 0) : 1;
       if (j > 0 && passes && !passes(t, p.at(t, own[j]!) / sum)) return;
       const e = own[j]!;
       if (queues[e]! >= room) return;
@@ -45,10 +46,20 @@ export function decide(p: Matrix, { experts, active, renormalise, room, passes }
 }
 
 /** The weight of every expert in what a token gives, `[n × E]`. */
-export function weightsOf(g: Graph, p: Matrix, { chosen, kept }: Decided, renormalise: boolean): Matrix {
+export function weightsOf(g: Graph, p: Matrix, { chosen, kept }: Decided, renormalise: Routing['renormalise']): Matrix {
   const own = g.mask(p, (t, e) => chosen[t]!.includes(e));
+  const took = (t: number, e: number): boolean => kept[t]![chosen[t]!.indexOf(e)] === true;
+  if (renormalise === 'kept') {
+    const left = g.mask(own, took);
+    const sums = g.map(
+      g.rowSum(left),
+      (x) => (x === 0 ? 1 : x),
+      (x) => (x === 0 ? 0 : 1),
+    );
+    return g.div(left, sums);
+  }
   const gates = renormalise ? g.div(own, g.rowSum(own)) : own;
-  return g.mask(gates, (t, e) => kept[t]![chosen[t]!.indexOf(e)] === true);
+  return g.mask(gates, took);
 }
 
 /** `Σ_e w_e·FFN_e(x)`, every expert computed for every token. */
@@ -66,15 +77,16 @@ export function expert(
   g: Graph,
   x: Matrix,
   e: number,
-  matrix: (name: 'gate' | 'up' | 'down') => Matrix | undefined,
+  matrix: (name: 'gate' | 'up' | 'down' | 'upBias' | 'downBias') => Matrix | undefined,
   activation: (y: Matrix) => Matrix,
 ): Matrix {
   const F = x.columns;
   const part = (all: Matrix, rows: number): Matrix => g.rows(all, e * rows, (e + 1) * rows);
   const [gate, up, down] = [matrix('gate'), matrix('up')!, matrix('down')!];
-  const sums = g.matmul(x, part(up, F));
+  const biased = (y: Matrix, bias: Matrix | undefined): Matrix => (bias ? g.add(y, g.rows(bias, e, e + 1)) : y);
+  const sums = biased(g.matmul(x, part(up, F)), matrix('upBias'));
   const hidden = gate ? g.mul(activation(g.matmul(x, part(gate, F))), sums) : activation(sums);
-  return g.matmul(hidden, part(down, up.columns));
+  return biased(g.matmul(hidden, part(down, up.columns)), matrix('downBias'));
 }
 
 /** `E·Σ_e f_e·P_e` over the tokens of a group, f of the first choices, or of all. */

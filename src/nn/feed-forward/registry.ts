@@ -5,6 +5,7 @@ import { dense } from './dense.js';
 import { glam } from './experts/glam.js';
 import { gshard } from './experts/gshard.js';
 import { mixtral } from './experts/mixtral.js';
+import { nllb } from './experts/nllb.js';
 import { stMoe } from './experts/st-moe.js';
 import { switchExperts } from './experts/switch.js';
 import { productKey } from './product-key.js';
@@ -18,6 +19,7 @@ export const feedForwards: readonly FeedForwardKind[] = [
   glam,
   stMoe,
   mixtral,
+  nllb,
   productKey,
   scaling,
 ];

@@ -54,6 +54,7 @@ const rules: Readonly<Record<string, Pick<Routing, 'active' | 'renormalise'> & {
     glam: { active: 2, renormalise: true, counts: 'first' },
     'st-moe': { active: 2, renormalise: true, counts: 'first' },
     mixtral: { active: 2, renormalise: true, counts: 'all' },
+    nllb: { active: 2, renormalise: 'kept', counts: 'first' },
   };
 
 const NAMES = { balance: 'balance', zLoss: 'routerZ' } as const;
@@ -71,12 +72,16 @@ export async function checkExperts(device: Device, one: LayerCase): Promise<read
   const x = uniform(5, B * L * F, -2, 2);
   const real = (b: number, t: number): boolean => t < (lengths?.[b] ?? L);
   const every = Array.from({ length: B }, (_, b) => Array.from({ length: L }, (_, t) => [b, t] as const));
-  const together = name === 'mixtral' || options['group'] === 'batch';
+  const together = name === 'mixtral' || name === 'nllb' || options['group'] === 'batch';
   const groups = (one.groups?.(B, L) ?? (together ? [every.flat()] : every)).map((group) =>
     group.filter(([b, t]) => real(b, t)),
   );
   const tokens = groups.reduce((sum, group) => sum + group.length, 0);
-  const rule = { ...rules[name]!, ...('renormalise' in own && { renormalise: Boolean(own['renormalise']) }) };
+  const rule = {
+    ...rules[name]!,
+    ...('renormalise' in own && { renormalise: Boolean(own['renormalise']) }),
+    ...('keptShares' in own && !own['keptShares'] && { renormalise: true }),
+  };
   const active = own['active'] ?? rule.active;
   const d = uniform(99, B * L * F);
   const weights = { balance: own['balance']!, zLoss: own['zLoss']! };
@@ -116,7 +121,13 @@ export async function checkExperts(device: Device, one: LayerCase): Promise<read
           experts: own['experts']!,
           active,
           renormalise: rule.renormalise,
-          room: factor === Infinity ? Infinity : roomFor(group.length, factor, own['experts']!, own['minCapacity']!),
+          // a part of all tokens, padding too, or of the real ones of the group
+          room:
+            !train && 'evaluationShare' in own
+              ? Math.ceil(own['evaluationShare'] * B * L)
+              : factor === Infinity
+                ? Infinity
+                : roomFor(group.length, factor, own['experts']!, own['minCapacity']!),
           ...(train &&
             own.secondPolicy === 'random' && {
               passes: (t: number, weight: number) => passed[i * group.length + t]! * own['threshold']! < weight,
@@ -129,13 +140,16 @@ export async function checkExperts(device: Device, one: LayerCase): Promise<read
       found.push(decided);
       losses.balance.push(g.scale(balance(g, probabilities, decided, rule.counts), group.length / tokens));
       losses.zLoss.push(g.scale(zLoss(g, logits), group.length / tokens));
+      const weightOf = (y: Matrix): Matrix => ('outputDropout' in own ? g.scale(y, 1 - own['outputDropout']) : y);
       return mixture(g, weightsOf(g, probabilities, decided, rule.renormalise), (e) =>
-        expert(
-          g,
-          rows,
-          e,
-          (key) => matrices.get(key),
-          (y) => activated(g, all.activation, y),
+        weightOf(
+          expert(
+            g,
+            rows,
+            e,
+            (key) => matrices.get(key),
+            (y) => activated(g, all.activation, y),
+          ),
         ),
       );
     });

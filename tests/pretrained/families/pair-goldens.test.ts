@@ -15,6 +15,7 @@ const goldens: readonly (readonly [name: string, options?: GoldenOptions])[] = [
   ['led'],
   ['led_globals'],
   ['bigbird_pegasus'],
+  ['nllb_moe'],
 ];
 
 /** Real tokens of each source. */

@@ -1,4 +1,4 @@
-import { learned, learnedMatrix, normalOf } from '../../../attention/parameters.js';
+import { constantOf, learned, learnedMatrix, normalOf } from '../../../attention/parameters.js';
 import { ShapeError } from '../../../core/errors.js';
 import { show } from '../../../core/shape.js';
 import { withoutPadding } from '../../../attention/patterns/without-padding.js';
@@ -7,6 +7,7 @@ import { jitter } from '../../../ops/jitter.js';
 import { scope, type Tensor } from '../../../tensor/index.js';
 import { activations, gate } from '../../activation.js';
 import { checkBranch, type BranchContext, type FeedForward } from '../../layer.js';
+import { Dropout } from '../../dropout.js';
 import { Linear } from '../../linear.js';
 import { Module } from '../../module.js';
 import { RmsNorm } from '../../norm.js';
@@ -27,6 +28,8 @@ export interface Capacity {
   readonly evaluation: number;
   /** Tokens that it takes in any case. */
   readonly least: number;
+  /** In place of `evaluation` and `least`, outside of training: of all tokens of a group, padding too, so large a part, rounded up. */
+  readonly share?: number;
 }
 
 export interface ExpertsOptions extends Omit<RoutePolicy, 'capacity'>, GroupOptions, RouterLosses {
@@ -40,6 +43,8 @@ export interface ExpertsOptions extends Omit<RoutePolicy, 'capacity'>, GroupOpti
   readonly shared: number;
   /** Whether a gate of each token, `sigmoid(x·w)`, multiplies what the shared layer gives. */
   readonly sharedGate: boolean;
+  /** Part of what experts give that is dropped in training, and by which it is made smaller otherwise; default 0. */
+  readonly dropout?: number;
   /** Whether a dense layer of as many units as an expert has comes before the experts, or after; default neither. */
   readonly dense?: 'none' | 'before' | 'after';
 }
@@ -54,6 +59,10 @@ export class Experts extends Module implements FeedForward {
   readonly gate: Parameter | undefined;
   readonly up: Parameter;
   readonly down: Parameter;
+  /** Biases of the experts' products, `[E, units]`, where they have some. */
+  readonly upBias: Parameter | undefined;
+  readonly downBias: Parameter | undefined;
+  readonly #dropout: Dropout | undefined;
   readonly shared: DenseFeedForward | undefined;
   readonly #sharedGate: Linear | undefined;
   readonly dense: DenseFeedForward | undefined;
@@ -64,14 +73,19 @@ export class Experts extends Module implements FeedForward {
     readonly options: ExpertsOptions,
   ) {
     super();
-    const { features, hidden, gated, activation, share } = sizes;
-    const { experts, initScale, shared, sharedGate, dense = 'none' } = options;
+    const { features, hidden, gated, activation, share, bias = false } = sizes;
+    const { experts, initScale, shared, sharedGate, dense = 'none', dropout = 0 } = options;
     const inner = learnedMatrix([experts, features, hidden], normalOf(Math.sqrt(initScale / features)));
     this.router = this.parameter('router', learned([features, experts], normalOf(Math.sqrt(initScale / features))));
     this.gate = gated ? this.parameter('gate', inner) : undefined;
     this.up = this.parameter('up', inner);
     const outer = normalOf(share * Math.sqrt(initScale / hidden));
     this.down = this.parameter('down', learnedMatrix([experts, hidden, features], outer));
+    const biasOf = (name: string, units: number): Parameter | undefined =>
+      bias ? this.parameter(name, learned([experts, units], constantOf(0))) : undefined;
+    this.upBias = biasOf('upBias', hidden);
+    this.downBias = biasOf('downBias', features);
+    this.#dropout = dropout > 0 ? this.child('dropout', new Dropout(dropout)) : undefined;
     const besides = (name: string, units: number): DenseFeedForward => {
       const outInit = normalOf(share / Math.sqrt(units));
       return this.child(name, new DenseFeedForward(features, units, { activation, gated, bias: false, outInit }));
@@ -135,8 +149,12 @@ export class Experts extends Module implements FeedForward {
   #policy(): RoutePolicy {
     const { capacity, experts } = this.options;
     if (capacity === undefined) return { ...this.options, capacity };
-    const factor = this.training === undefined ? capacity.evaluation : capacity.training;
-    return { ...this.options, capacity: (tokens) => roomFor(tokens, factor, experts, capacity.least) };
+    const { training, evaluation, least, share } = capacity;
+    if (this.training === undefined && share !== undefined) {
+      return { ...this.options, capacity: (_, all) => Math.ceil(share * all) };
+    }
+    const factor = this.training === undefined ? evaluation : training;
+    return { ...this.options, capacity: (tokens) => roomFor(tokens, factor, experts, least) };
   }
 
   /** Each row through its expert, sorted: `[G·S·k, features]`. */
@@ -150,8 +168,17 @@ export class Experts extends Module implements FeedForward {
           groupedMatmul(own, this.up.value, ends, stored),
           activation,
         )
-      : groupedMatmul(own, this.up.value, ends, { activation: activations[activation], ...stored });
-    return groupedMatmul(hidden, this.down.value, ends, stored);
+      : groupedMatmul(own, this.up.value, ends, {
+          activation: activations[activation],
+          ...stored,
+          ...(this.upBias && { bias: this.upBias.value }),
+        });
+    const given = groupedMatmul(hidden, this.down.value, ends, {
+      ...stored,
+      ...(this.downBias && { bias: this.downBias.value }),
+    });
+    if (this.#dropout === undefined) return given;
+    return this.training === undefined ? mul(given, 1 - this.options.dropout!) : this.#dropout.forward(given);
   }
 
   /** What a dense layer after the experts gives, or one beside them. */

@@ -29,10 +29,10 @@ export interface RoutePolicy {
   readonly experts: number;
   /** Experts of a token, those of largest probability. */
   readonly active: number;
-  /** Whether the probabilities of these are divided by their sum. */
-  readonly renormalise: boolean;
-  /** Tokens that an expert takes, of so many of a group; undefined: all. */
-  readonly capacity: ((tokens: number) => number) | undefined;
+  /** Whether the probabilities of these are divided by their sum; `'kept'`: those of experts that had room, by the sum of these. */
+  readonly renormalise: boolean | 'kept';
+  /** Tokens that an expert takes, of so many real ones of a group of so many; undefined: all. */
+  readonly capacity: ((tokens: number, all: number) => number) | undefined;
   /** Which choices after the first are taken: those of weight above the threshold, or with probability weight/threshold. */
   readonly later: { readonly policy: LaterPolicy; readonly threshold: number };
 }
@@ -78,15 +78,19 @@ export function route(logits: Tensor, groups: Groups, policy: RoutePolicy, train
     const found = queued(own, gatesOf(probabilities, own, policy), groups, policy, training);
     return [own, found.kept, found.first, found.chosen, found.taken, ...orderOf(own, found.kept, E)];
   }) as unknown as readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
-  const weights = reshape(mul(gatesOf(probabilities, indices, policy), kept), [G * S, k]);
+  const gates = mul(gatesOf(probabilities, indices, policy), kept);
+  const weights = reshape(policy.renormalise === 'kept' ? shares(gates) : gates, [G * S, k]);
   return { probabilities, indices, weights, first, chosen, taken, order: { tokens, places, ends } };
 }
 
 /** What the output of each chosen expert is multiplied by, before any is dropped: `[G, S, k]`. */
 function gatesOf(probabilities: Tensor, indices: Tensor, { renormalise }: RoutePolicy): Tensor {
   const gates = takeAlong(probabilities, indices);
-  return renormalise ? div(gates, add(sum(gates, { axes: -1, keepDims: true }), TINY)) : gates;
+  return renormalise === true ? shares(gates) : gates;
 }
+
+/** Each divided by the sum of those of its token. */
+const shares = (gates: Tensor): Tensor => div(gates, add(sum(gates, { axes: -1, keepDims: true }), TINY));
 
 const [expert, number, ok] = [variable('x0', 'f32'), variable('x1', 'f32'), variable('x2', 'f32')];
 const isOne = select(expert.eq(number), ok, 0);
@@ -106,7 +110,7 @@ function queued(
     [E],
     { device },
   );
-  const room = capacity && groups.each(indices, capacity);
+  const room = capacity && groups.each(indices, (count) => capacity(count, groups.size));
   const real = groups.real(indices);
   const ones = real ? reshape(real, [G, S, 1]) : tensor([1], [1, 1, 1], { device });
   const choice = (of: Tensor, j: number): Tensor => slice(of, { axis: 2, start: j, end: j + 1 });
