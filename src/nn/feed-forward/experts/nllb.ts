@@ -19,7 +19,7 @@ export const nllb = defineFeedForward({
   relativeToPaper:
     'As the published code: room is counted over the batch, outside of training as a part of all its tokens, padding too, which itself goes to no expert; what experts give is 1 − ρ of it outside of training, where dropout in training keeps its mean. Second choices queue behind all first ones, and are always taken.',
   options: {
-    ...routerOptions({ experts: 128, balance: 0.01, zLoss: 0 }),
+    ...routerOptions({ experts: 16, balance: 0.01, zLoss: 0 }),
     capacity: number({
       min: 0,
       default: 2,
