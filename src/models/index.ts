@@ -42,6 +42,9 @@ export { TransformerXl, type Segment, type SegmentOptions } from './transformer-
 export { XlNet } from './xlnet.js';
 export { Ends } from './ends.js';
 export { Transformer } from './transformer.js';
+export { beamSearch, type Beam, type BeamOptions } from './beams.js';
+export { generateText, type GenerateTextOptions, type TextCoder, type TextEnd } from './generate-text.js';
+export type { PenaltyOptions } from './penalties.js';
 export { generate, generateRows, type GenerateOptions, type GenerateRowsOptions } from './generate.js';
 export { sample, type SampleOptions } from './sample.js';
 export type { SegmentModel, SegmentSession } from './segment-session.js';

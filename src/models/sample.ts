@@ -16,6 +16,8 @@ export interface SampleOptions {
   readonly topK?: number;
   /** Only the most likely tokens that have this probability together; default 1. (Holtzman et al. 2019, arXiv 1904.09751.) */
   readonly topP?: number;
+  /** Only tokens that have this share of the likeliest one's probability; default 0: all. (Nguyen et al. 2024, arXiv 2407.01082.) */
+  readonly minP?: number;
 }
 
 /** What the options of a draw must be. */
@@ -23,18 +25,21 @@ export const sampling: Requirements = {
   temperature: notNegative,
   topK: wholeFrom(0),
   topP: { must: 'a number above 0 and at most 1', holds: (p) => typeof p === 'number' && p > 0 && p <= 1 },
+  minP: { must: 'a number from 0 to 1', holds: (p) => typeof p === 'number' && p >= 0 && p <= 1 },
 };
 
 /** Of options that have others too. */
-export const samplingOf = ({ temperature, topK, topP }: SampleOptions): SampleOptions => ({
+export const samplingOf = ({ temperature, topK, topP, minP }: SampleOptions): SampleOptions => ({
   ...(temperature !== undefined && { temperature }),
   ...(topK !== undefined && { topK }),
   ...(topP !== undefined && { topP }),
+  ...(minP !== undefined && { minP }),
 });
 
 /**
  * The token drawn from `softmax(logits / temperature)` by `u`, uniform on [0, 1): the first, in descending order of probability, at
- * which the sum of those kept passes `u`. Equal logits are ordered by their token. In float64.
+ * which the sum of those kept passes `u`. Equal logits are ordered by their token. `topK` keeps first, then `topP`, then `minP`, each of
+ * what is left; all see the probabilities at this temperature. In float64.
  *
  * @throws NumericsError for logits that are NaN or infinite, or none; OptionError for another option, or u.
  */
@@ -42,7 +47,7 @@ export function sample(logits: ArrayLike<number>, options: SampleOptions, u: num
   checkValue('sample', 'logits', logits, listOfNumbers);
   checkValues('sample', options, sampling);
   checkValue('sample', 'u', u, fraction);
-  const { temperature = 1, topK = 0, topP = 1 } = options;
+  const { temperature = 1, topK = 0, topP = 1, minP = 0 } = options;
   if (logits.length === 0) throw new NumericsError('sample: there are no logits to draw from.');
   const order = Array.from({ length: logits.length }, (_, token) => token);
   const wrong = order.find((token) => !Number.isFinite(logits[token]));
@@ -56,7 +61,9 @@ export function sample(logits: ArrayLike<number>, options: SampleOptions, u: num
   const kept = topK > 0 ? order.slice(0, topK) : order;
   const weights = kept.map((token) => Math.exp((logits[token]! - logits[kept[0]!]!) / temperature));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const count = nucleus(weights, topP * total);
+  // the likeliest weighs 1
+  const likely = weights.findIndex((weight) => weight < minP);
+  const count = Math.min(nucleus(weights, topP * total), likely < 0 ? weights.length : Math.max(1, likely));
   const inside = weights.slice(0, count).reduce((sum, weight) => sum + weight, 0);
   let passed = 0;
   for (let i = 0; i < count; i++) {

@@ -4,8 +4,10 @@ import {
   readConfig,
   Transformer,
   TransformerXl,
+  type beamSearch,
   type generate,
   type generateRows,
+  type generateText,
   type openSession,
   type Session,
   type TextSession,
@@ -13,6 +15,7 @@ import {
 import {
   callback,
   either,
+  flag,
   list,
   number,
   numbers,
@@ -20,6 +23,7 @@ import {
   optional,
   options,
   positive,
+  text,
   value,
   whole,
   word,
@@ -94,13 +98,22 @@ const state = open(
   ]),
 );
 
+const signal = value(new AbortController().signal, (x) => x instanceof AbortSignal);
 const drawn = {
   tokens: positive(2),
   temperature: number(),
   topK: whole(2),
   topP: number(0.5),
+  minP: number(0.1),
+  repetitionPenalty: number(1.5),
+  presencePenalty: number(),
+  frequencyPenalty: number(),
+  stopTokens: numbers([7]),
   stopping: callback(() => false),
+  signal,
 };
+const until = callback(() => false);
+const coder = { encode: () => [1, 2], decoder: () => ({ push: () => 'a', end: () => '' }) };
 
 /** Methods of a session that `name` gives. */
 const ofSession = (name: string, make: () => Model): Readonly<Record<string, Row>> => {
@@ -160,7 +173,10 @@ export const sessions: Readonly<Record<string, Row>> = {
   },
   ...ofSession('TransformerXl.session()', recurrent),
   generate: {
-    signature: [value(aSession), options({ prompt: numbers([1, 2]), seed: whole(1), ...drawn }, ['prompt', 'tokens'])],
+    signature: [
+      value(aSession),
+      options({ prompt: numbers([1, 2]), seed: whole(1), until, ...drawn }, ['prompt', 'tokens']),
+    ],
     call: (f: typeof generate, [of, how], world) =>
       withSession(decoder, world, async (session) => {
         const one = session.fork([0]);
@@ -174,7 +190,7 @@ export const sessions: Readonly<Record<string, Row>> = {
   generateRows: {
     signature: [
       value(aSession),
-      options({ prompts: list(numbers([1, 2])), seed: either(numbers([1, 2]), whole()), ...drawn }, [
+      options({ prompts: list(numbers([1, 2])), seed: either(numbers([1, 2]), whole()), until, ...drawn }, [
         'prompts',
         'tokens',
       ]),
@@ -182,6 +198,57 @@ export const sessions: Readonly<Record<string, Row>> = {
     call: (f: typeof generateRows, [of, how], world) =>
       withSession(decoder, world, async (session) => {
         for await (const tokens of f((of === aSession ? session : of) as never, how as never)) void tokens;
+      }),
+  },
+  generateText: {
+    signature: [
+      value(aSession),
+      options(
+        {
+          prompt: text(),
+          tokeniser: value(coder),
+          stop: value(['b'], (x) => Array.isArray(x) && x.every((one) => typeof one === 'string' && one !== '')),
+          seed: whole(1),
+          ...drawn,
+        },
+        ['prompt', 'tokeniser', 'tokens'],
+      ),
+    ],
+    call: (f: typeof generateText, [of, how], world) =>
+      withSession(decoder, world, async (session) => {
+        const one = session.fork([0]);
+        try {
+          for await (const piece of f((of === aSession ? one : of) as never, how as never)) void piece;
+        } finally {
+          one.dispose();
+        }
+      }),
+  },
+  beamSearch: {
+    signature: [
+      value(aSession),
+      options(
+        {
+          prompt: numbers([1, 2]),
+          tokens: positive(2),
+          beams: positive(2),
+          lengthPenalty: number(),
+          earlyStopping: flag(),
+          stopTokens: numbers([7]),
+          results: positive(2),
+          signal,
+        },
+        ['prompt', 'tokens', 'beams'],
+      ),
+    ],
+    call: (f: typeof beamSearch, [of, how], world) =>
+      withSession(decoder, world, async (session) => {
+        const one = session.fork([0]);
+        try {
+          await f((of === aSession ? one : of) as never, how as never);
+        } finally {
+          one.dispose();
+        }
       }),
   },
 };
