@@ -28,7 +28,7 @@ export interface TextEnd {
 }
 
 const nonEmpty = { must: 'a string that is not empty', holds: (x: unknown) => typeof x === 'string' && x !== '' };
-const { prompt: _, ...ofTokens } = ofText;
+const { prompt: _prompt, until: _until, ...ofTokens } = ofText;
 const requirements = {
   ...ofTokens,
   prompt: someText,

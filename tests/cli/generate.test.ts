@@ -143,3 +143,32 @@ test.each([
   expect([code, out]).toEqual([2, '']);
   expect(err).toContain(why);
 });
+
+test('texts end before a stop string; beams find one text; what has no use is refused', async () => {
+  const argv = ['rope.safetensors', '--prompt', 'abc', '--tokens', '12', '--seed', '3'];
+  const whole = (await run(...argv)).out.trimEnd();
+  const stop = whole.slice(6, 8);
+  const stopped = await run(...argv, '--stop', stop);
+  const cut = whole.indexOf(stop, 3);
+  expect(stopped.out).toBe(`${whole.slice(0, cut)}\n`);
+  expect((await run(...argv, '--min-p', '1')).out).toBe((await run(...argv, '--temperature', '0')).out);
+  expect((await run(...argv, '--presence-penalty', '1000')).code).toBe(0);
+  const beams = ['rope.safetensors', '--prompt', 'abc', '--tokens', '4', '--beams'];
+  expect((await run(...beams, '1')).out).toBe((await run(...beams.slice(0, -1), '--temperature', '0')).out);
+  const json = await run(...beams, '3', '--prompt', 'x', '--json', '-');
+  expect((JSON.parse(json.out) as { texts: { text: string }[] }).texts.map(({ text }) => text[0])).toEqual(['a', 'x']);
+  expect((await run(...beams, '2', '--top-k', '3', '--stop', 'x')).err).toContain('leave --top-k, --stop out');
+  expect((await run(...argv, '--length-penalty', '2')).err).toContain('--length-penalty is of --beams');
+  expect((await run(...argv, '--stop', '')).err).toContain('--stop needs a value');
+});
+
+test('matrices and caches in 16 bits', async () => {
+  const argv = ['rope.safetensors', '--prompt', 'abc', '--tokens', '9', '--temperature', '0', '--json', '-'];
+  const cacheOf = async (...own: string[]): Promise<number> => {
+    const { code, out } = await run(...argv, ...own);
+    expect(code).toBe(0);
+    return (JSON.parse(out) as { cacheBytes: number }).cacheBytes;
+  };
+  const [whole, half] = [await cacheOf('--dtype', 'bf16'), await cacheOf('--cache-dtype', 'bf16')];
+  expect(half).toBeLessThan(0.75 * whole);
+});

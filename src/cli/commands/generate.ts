@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
+import type { FloatDtype } from '../../core/dtype.js';
 import { byteTokeniser, loadTokeniser, type Tokeniser } from '../../data/index.js';
 import {
+  beamSearch,
   generateRows,
   openSession,
   type ModelConfig,
@@ -8,6 +10,7 @@ import {
   type TextSession,
   layersOf,
 } from '../../models/index.js';
+import { StopStrings } from '../../models/stop-strings.js';
 import { rehearseSession } from '../../models/rehearse.js';
 import { mechanism } from '../../attention/index.js';
 import { BUNDLED_MODEL } from '../../studies/bundled.js';
@@ -19,6 +22,7 @@ import { deviceOption, noPositionals, seedOption, threadsOption, withDevice, jso
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
+import { drawing, drawnWith, refuseMixed } from '../generate-options.js';
 import { statistics, statisticsText } from '../generate-statistics.js';
 import { jsonOutput } from '../json-output.js';
 import { pluginOption } from '../plugins.js';
@@ -42,21 +46,7 @@ const options = {
     help: 'texts of each prompt, of the seeds S, S + 1, … after --seed S',
   },
   tokens: { takes: 'integer', value: 'N', range: [1, 10_000_000], default: 400, help: 'tokens to generate' },
-  temperature: { takes: 'number', value: 'T', range: [0, 100], default: 0.8, help: '0 takes the likeliest token' },
-  'top-k': {
-    takes: 'integer',
-    value: 'K',
-    range: [0, 1_000_000],
-    default: 0,
-    help: 'draw from the K likeliest; 0: all',
-  },
-  'top-p': {
-    takes: 'number',
-    value: 'P',
-    range: [1e-9, 1],
-    default: 1,
-    help: 'draw from the likeliest that have probability P',
-  },
+  ...drawing,
   seed: seedOption,
   cache: {
     takes: 'choice',
@@ -64,6 +54,16 @@ const options = {
     help: 'keys that stay: all, the last --window, or also the first --sinks;\ndefault fixed, and ring beyond the trained length',
   },
   window: { takes: 'integer', value: 'N', range: [1, 2 ** 24], help: 'tokens of a ring; default the trained length' },
+  'cache-dtype': {
+    takes: 'choice',
+    choices: ['f32', 'f16', 'bf16'],
+    help: 'how keys and values are kept; 16 bits take half the memory',
+  },
+  dtype: {
+    takes: 'choice',
+    choices: ['f32', 'f16', 'bf16'],
+    help: 'how matrices of the model are kept; default f32',
+  },
   sinks: { takes: 'integer', value: 'N', range: [1, 2 ** 16], help: 'first tokens that a sink cache keeps; default 4' },
   plugin: pluginOption,
   weights: { takes: 'choice', choices: ['best', 'last'], help: "which of a run's; default the best" },
@@ -87,6 +87,9 @@ const help: HelpText = {
       `${WHO} --prompt "It was " --prompt "She had " --samples 3`,
       'six texts at once, of two beginnings and three seeds',
     ],
+    [`${WHO} --prompt "Dear " --tokens 200 --min-p 0.05 --stop "\n\n"`, 'one paragraph, without what is unlikely'],
+    [`${WHO} --prompt "It is " --tokens 40 --beams 8`, 'the likeliest text of 40 tokens, as far as 8 beams find it'],
+    [`${WHO} --dtype bf16 --cache-dtype bf16`, 'half the memory, read at half the bandwidth'],
     [`${WHO} --tokens 20000 --cache sink --window 256 --stats`, 'a long text with a cache that does not grow'],
   ],
 };
@@ -95,6 +98,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
   noPositionals(WHO, positionals, 1);
   refuseUnused(values);
+  refuseMixed(WHO, values);
   const json = jsonOutput(WHO, values.json, io);
   const say = json?.standard === true ? () => undefined : (text: string) => io.data(text);
   const progress = new Progress(io);
@@ -128,10 +132,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       }
       const path = tokeniserOf(kept, io.cwd);
       const tokeniser = path ? await loadTokeniser(path) : byteTokeniser;
-      const { temperature, 'top-k': topK, 'top-p': topP, tokens } = values;
+      const { tokens, beams } = values;
+      if (values.dtype) model.store(values.dtype as FloatDtype);
       const texts = textsOf(values, tokeniser);
       const longest = Math.max(...texts.map(({ tokens: given }) => given.length));
-      const { session, note } = sessionOptions(config, values, longest + tokens, texts.length);
+      const rows = beams === undefined ? texts.length : 1;
+      const { session, note } = sessionOptions(config, values, longest + tokens, rows);
       if (note !== undefined) io.err(`${style.dim(note)}\n`);
       text = openSession(model, session);
       await device.compileAll(rehearseSession(config, { like: device.info, session, prompt: longest }));
@@ -148,16 +154,33 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       let before = performance.now();
       const prompts = texts.map(({ tokens: given }) => given);
       const seed = texts.map((one) => one.seed);
-      const rows = generateRows(text, { prompts, tokens, temperature, topK, topP, seed, stopping });
-      for await (const drawn of rows) {
+      const tick = (): void => {
         const now = performance.now();
         times.push(now - before);
         before = now;
-        for (const [i, one] of texts.entries()) put(one, one.decoder.push([drawn[i]!]));
         if (!single) progress.show(`${format.count(times.length, 'token')} of ${tokens}`);
+      };
+      const until = (token: number, row: number): boolean => {
+        const { strings, decoder } = texts[row]!;
+        put(texts[row]!, strings.push(decoder.push([token])));
+        return strings.stopped !== undefined;
+      };
+      if (beams === undefined) {
+        const drawn = generateRows(text, { prompts, tokens, ...drawnWith(values), seed, stopping, until });
+        for await (const _ of drawn) tick();
+      } else {
+        const penalty = values['length-penalty'];
+        for (const one of texts) {
+          if (stopping()) break;
+          text.reset();
+          const how = { prompt: one.tokens, tokens, beams, ...(penalty !== undefined && { lengthPenalty: penalty }) };
+          const [best] = await beamSearch(text, how);
+          put(one, one.decoder.push(best!.tokens));
+          tick();
+        }
       }
       progress.clear();
-      for (const one of texts) put(one, `${one.decoder.end()}\n`);
+      for (const one of texts) put(one, `${one.strings.push(one.decoder.end())}${one.strings.end()}\n`);
       if (!single)
         for (const one of texts) say(`${styleFor(io, io.outTerminal).bold(headingOf(one, values))}\n${one.text}\n`);
       const found = statistics(times, longest, {
@@ -184,16 +207,18 @@ interface Text {
   readonly seed: number;
   readonly tokens: ArrayLike<number>;
   readonly decoder: ReturnType<Tokeniser['decoder']>;
+  readonly strings: StopStrings;
   text: string;
 }
 
-const textsOf = ({ prompt, samples, seed }: Values<typeof options>, tokeniser: Tokeniser): readonly Text[] =>
+const textsOf = ({ prompt, samples, seed, stop }: Values<typeof options>, tokeniser: Tokeniser): readonly Text[] =>
   prompt.flatMap((given) =>
     Array.from({ length: samples }, (_, i) => ({
       prompt: given,
       seed: seed + i,
       tokens: tokeniser.encode(given),
       decoder: tokeniser.decoder(),
+      strings: new StopStrings(stop),
       text: '',
     })),
   );
@@ -217,20 +242,21 @@ function refuseUnused({ cache, window, sinks }: Values<typeof options>): void {
 /** The cache that was asked for, or one that lasts for `total` tokens. */
 function sessionOptions(
   config: ModelConfig,
-  { cache, window, sinks }: Values<typeof options>,
+  { cache, window, sinks, 'cache-dtype': cacheDtype }: Values<typeof options>,
   total: number,
   rows: number,
 ): { readonly session: SessionOptions; readonly note?: string } {
   const { length } = config;
+  const stored = cacheDtype === undefined ? {} : { cacheDtype: cacheDtype as FloatDtype };
   const bounded =
     config.kind !== 'decoder' ||
     layersOf(config).every((layer) => mechanism(layer.mechanism.name).definition.supports.decode === 'recurrent');
   if (cache === undefined && window === undefined && sinks === undefined && (bounded || total <= length)) {
-    return { session: { maxLength: total, rows } };
+    return { session: { maxLength: total, rows, ...stored } };
   }
   const kind = (cache ?? (sinks === undefined ? 'ring' : 'sink')) as 'fixed' | 'ring' | 'sink';
   const kept = { ...(kind !== 'fixed' && { window: window ?? length }), ...(kind === 'sink' && { sinks: sinks ?? 4 }) };
-  const session = { maxLength: total, rows, cache: kind, ...kept };
+  const session = { maxLength: total, rows, cache: kind, ...kept, ...stored };
   if (cache !== undefined || window !== undefined || sinks !== undefined) return { session };
   return { session, note: `more tokens than the ${length} it was trained on: each sees the last ${length} (--cache)` };
 }
