@@ -28,7 +28,7 @@ export interface TextEnd {
 }
 
 const nonEmpty = { must: 'a string that is not empty', holds: (x: unknown) => typeof x === 'string' && x !== '' };
-const { prompt: _prompt, until: _until, ...ofTokens } = ofText;
+const ofTokens = Object.fromEntries(Object.entries(ofText).filter(([name]) => name !== 'prompt' && name !== 'until'));
 const requirements = {
   ...ofTokens,
   prompt: someText,
@@ -69,7 +69,10 @@ export async function* generateText(
     if (strings.stopped !== undefined) ended = 'string';
     return ended !== 'length';
   };
-  for await (const _token of generate(session, { ...rest, prompt: given, until })) if (piece !== '') yield piece;
+  for await (const token of generate(session, { ...rest, prompt: given, until })) {
+    void token;
+    if (piece !== '') yield piece;
+  }
   const last = strings.push(decoder.end()) + strings.end();
   if (strings.stopped !== undefined) ended = 'string';
   if (last !== '') yield last;

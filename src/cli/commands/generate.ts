@@ -154,7 +154,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       let before = performance.now();
       const prompts = texts.map(({ tokens: given }) => given);
       const seed = texts.map((one) => one.seed);
-      const tick = (): void => {
+      const tick = (_tokens?: readonly number[]): void => {
         const now = performance.now();
         times.push(now - before);
         before = now;
@@ -167,7 +167,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       };
       if (beams === undefined) {
         const drawn = generateRows(text, { prompts, tokens, ...drawnWith(values), seed, stopping, until });
-        for await (const _ of drawn) tick();
+        for await (const tokens of drawn) tick(tokens);
       } else {
         const penalty = values['length-penalty'];
         for (const one of texts) {
