@@ -5,6 +5,7 @@ import type { ModelConfig } from './model-config.js';
 
 /** What is wrong with the two ends of a model. */
 export function endReasons({
+  kind,
   vocabulary,
   outputs,
   length,
@@ -20,6 +21,9 @@ export function endReasons({
   const learned = position.method === 'learned' ? position : {};
   const { first = 0, rows = length + first, padding = 0 } = learned as LearnedPositions;
   return [
+    embedding?.given === true &&
+      (kind !== 'encoder' || prediction !== undefined || Object.keys(embedding).length > 1) &&
+      'embedding.given is for encoders that predict no tokens: leave prediction and the other keys of embedding out',
     ...adaptiveReasons(vocabulary, own, { embedding, prediction, outputs }),
     tied &&
       !embedding?.adaptive &&

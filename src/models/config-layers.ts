@@ -5,7 +5,7 @@ import { OptionError } from '../core/errors.js';
 import type { FeedForwardSizes, MixerSizes } from '../nn/index.js';
 import { feedForward } from '../nn/feed-forward/registry.js';
 import { anything, checkValue, checkValues, type Requirement, wholeFrom } from '../core/requirements.js';
-import { layerSections, type LayerConfig, type ModelConfig } from './model-config.js';
+import { layerSections, type LayerConfig, type LayerSizes, type ModelConfig } from './model-config.js';
 
 export type { LayerConfig } from './model-config.js';
 
@@ -47,8 +47,12 @@ function mixerGone<T extends object>(layer: T, change: object): T {
 }
 
 /** What a mixer of the model is made for. */
-export const mixerSizes = ({ width, heads, headDim, length }: ModelConfig, causal: boolean): MixerSizes => ({
-  features: width,
+export const mixerSizes = (
+  { width, heads, headDim, length, sizes: { from } = { from: width } as LayerSizes }: ModelConfig,
+  causal: boolean,
+): MixerSizes => ({
+  features: from,
+  ...(from !== width && { width }),
   heads,
   headDim,
   length,

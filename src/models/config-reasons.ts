@@ -8,6 +8,7 @@ import { endReasons } from './config-ends.js';
 import { pooledRows } from '../nn/row-pooling.js';
 import { feedForwardSizes, mixerSizes } from './config-layers.js';
 import { ofOneLayer, poolsBy } from './config-pooling.js';
+import { sizeReasons } from './config-sizes.js';
 import { feedForwardSection, type Given } from './config-sections.js';
 import { headReasons } from './head.js';
 import { positionNames, remembers, seesBothSides, type ModelConfig } from './model-config.js';
@@ -51,6 +52,7 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
   const recurrent = remembers(config);
   const faults = [
     ...ofOneLayer(config),
+    ...sizeReasons(config),
     ...headReasons(config),
     ...endReasons(config),
     outputs > vocabulary && `outputs must be at most vocabulary ${vocabulary}; got ${outputs}`,

@@ -39,6 +39,8 @@ export const top: Requirements = {
   heads: wholeFrom(1),
   kvHeads: wholeFrom(1),
   headDim: wholeFrom(1),
+  valueDim: wholeFrom(1),
+  sizes: plainObject,
   mechanism: worded,
   mixer: worded,
   pooling: worded,
@@ -67,6 +69,16 @@ interface Section {
   readonly keys: Requirements;
 }
 export const sections: Readonly<Record<string, Section>> = {
+  sizes: {
+    keys: {
+      from: wholeFrom(1),
+      width: wholeFrom(1),
+      heads: wholeFrom(1),
+      kvHeads: wholeFrom(1),
+      headDim: wholeFrom(1),
+      valueDim: wholeFrom(1),
+    },
+  },
   mechanism: {
     word: 'name',
     keys: { name: aName, options: plainObject, plugin: aPath },
@@ -112,6 +124,7 @@ export const sections: Readonly<Record<string, Section>> = {
       norm: oneOf(['layer', 'rms']),
       types: wholeFrom(1),
       adaptive: plainObject,
+      given: flag,
     },
   },
   prediction: {
@@ -147,6 +160,7 @@ export const sections: Readonly<Record<string, Section>> = {
       bias: flag,
       centred: flag,
       mixing: flag,
+      final: flag,
     },
   },
   residual: {

@@ -9,6 +9,7 @@ import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
 import { decoderJson, decoderSection, type HalfJson } from './config-decoder.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
+import { sized, sizesOf, withSizes } from './config-sizes.js';
 import { headOf } from './head.js';
 import {
   layerSections,
@@ -56,7 +57,7 @@ export function readConfig(json: unknown): ModelConfig {
 /** The layers of a model; of an encoder–decoder, those of one of the two. */
 function readHalf(who: string, { rest, pattern }: HalfJson, causal?: boolean): ModelConfig {
   const config = readAlike(who, rest, causal);
-  const stray = ['pooling', 'as'].filter((name) => rest[name] !== undefined);
+  const stray = ['pooling', 'as', 'sizes'].filter((name) => rest[name] !== undefined);
   if (stray.length > 0) throw new OptionError(`${who}: ${stray.join(' and ')} is of a layer: give it in layers.`);
   if (pattern === undefined) return withRows(who, config, causal);
   const layers: LayerConfig[] = [];
@@ -81,7 +82,12 @@ function readLayer(
   before: readonly LayerConfig[],
   causal?: boolean,
 ): LayerConfig {
-  const own = readAlike(who, withLayer(who, rest, entry), causal);
+  const { sizes: _, ...alike } = withLayer(who, rest, entry);
+  const json =
+    entry['as'] === undefined
+      ? withSizes({ ...alike, ...(_ !== undefined && { sizes: _ }) }, rest, before.at(-1))
+      : alike;
+  const own = readAlike(who, json, causal);
   const { as } = own;
   if (as === undefined) {
     const named = layerSections.map((name) => [name, own[name]] as const);
@@ -107,8 +113,9 @@ function withRows(who: string, config: ModelConfig, causal = !seesBothSides(conf
   const layers = layersOf(config);
   const reasons = poolingReasons(layers);
   if (reasons.length > 0) throw new OptionError(`${who}: ${reasons.join('; ')}.`);
-  const changes = layers.map(({ mixer: own, pooling }): RowChange => {
-    if (own) return mixer(own.name).create(mixerSizes(config, causal), own.options);
+  const changes = layers.map((layer): RowChange => {
+    const { mixer: own, pooling } = layer;
+    if (own) return mixer(own.name).create(mixerSizes(sized(config, layer), causal), own.options);
     return poolingChange(pooling);
   });
   try {
@@ -175,6 +182,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     lossChunk: 0,
     ...rest,
     mechanism: mechanismOf({ name: 'flash', options: {}, ...given['mechanism'] }),
+    ...(json['sizes'] !== undefined && { sizes: sizesOf({ ...rest, width, heads }, given['sizes']!) }),
     ...(json['mixer'] !== undefined && { mixer: mixerOf({ name: '', options: {}, ...given['mixer'] }) }),
     ...(json['pooling'] !== undefined && { pooling: poolingOf(given['pooling']!) }),
     ...(json['projection'] !== undefined && { projection: projectionOf(given['projection']!, heads) }),

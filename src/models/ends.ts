@@ -10,6 +10,7 @@ import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js
 import { layersOf } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { Entry } from './entry.js';
+import { GivenRows } from './given-rows.js';
 import { likeliest, tokenLoss } from './loss.js';
 import { reductions, type Loss, type LossOptions, type TokenBatch } from './model.js';
 import { Transform, type TransformOptions } from './transform.js';
@@ -18,7 +19,7 @@ const halves = oneOf(['encoder', 'decoder']);
 
 /** Embeddings, their dropout, and logits of the same or another table: the two ends of every model. */
 export class Ends extends Module {
-  readonly embedding: Embedding | AdaptiveEmbedding;
+  readonly embedding: Embedding | AdaptiveEmbedding | GivenRows;
   readonly #entry: Entry | undefined;
   /** Of the second half of an encoder–decoder. */
   readonly #decoderEntry: Entry | undefined;
@@ -35,8 +36,9 @@ export class Ends extends Module {
     const { vocabulary, outputs = vocabulary, width, tied, dropout, position, embedding = {}, prediction } = config;
     const own = embedding.width ?? width;
     const { adaptive } = embedding;
+    const rows = embedding.given ? new GivenRows(width) : undefined;
     const made = adaptive ? new AdaptiveEmbedding(vocabulary, width, { ...adaptive, width: own }) : undefined;
-    this.embedding = this.child('embedding', made ?? new Embedding(vocabulary, own));
+    this.embedding = this.child('embedding', rows ?? made ?? new Embedding(vocabulary, own));
     if (made && prediction?.adaptive) {
       const softmax = new AdaptiveSoftmax(made, { tied, projections: prediction.adaptive });
       this.#adaptive = this.child('adaptive', softmax);
@@ -48,7 +50,7 @@ export class Ends extends Module {
     this.#dropout = this.child('dropout', new Dropout(dropout));
     this.#transform = prediction?.transform && this.child('transform', new Transform(width, own, transformOf(config)));
     const given = this.#transform ? own : width;
-    this.#head = tied || made ? undefined : this.child('head', new Linear(given, outputs, { bias: false }));
+    this.#head = tied || made || rows ? undefined : this.child('head', new Linear(given, outputs, { bias: false }));
     this.#bias = prediction?.bias ? this.parameter('bias', learned([outputs], constantOf(0))) : undefined;
     // beside rows of sines, as in section 3.4 of the paper (Vaswani et al. 2017)
     this.#scale = embedding.scale ?? (position.method === 'sinusoidal' ? Math.sqrt(own) : 1);
@@ -62,7 +64,10 @@ export class Ends extends Module {
     checkValue('Ends.embed', 'half', half, halves);
     const entry = half === 'decoder' ? this.#decoderEntry : this.#entry;
     commonDevice('model', [tokens, ...(rows === undefined ? [] : [rows]), ...(types === undefined ? [] : [types])]);
-    if (tokens.rank !== 2) throw new ShapeError(`model: tokens must be [B,L]; got ${show(tokens.shape)}.`);
+    const given = this.embedding instanceof GivenRows;
+    if (!given && tokens.rank !== 2) {
+      throw new ShapeError(`model: tokens must be [B,L]; got ${show(tokens.shape)}.`);
+    }
     return scope(() => {
       const plain = this.embedding.forward(tokens);
       const scaled = this.#scale === 1 ? plain : mul(plain, this.#scale);
@@ -96,6 +101,9 @@ export class Ends extends Module {
 
   #byClusters(rows: Tensor): Tensor {
     if (this.#adaptive) return this.#adaptive.forward(rows);
+    if (this.embedding instanceof GivenRows) {
+      throw new CapabilityError('model: predicts no tokens: rows come embedded (embedding.given).');
+    }
     throw new CapabilityError(
       'model: predicts no tokens: its embedding is adaptive; set prediction.adaptive for a softmax by the same clusters.',
     );

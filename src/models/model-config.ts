@@ -53,6 +53,10 @@ export interface ModelConfig {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Size of the values of a head; absent: `headDim`. */
+  readonly valueDim?: number;
+  /** Of a layer whose rows or heads have sizes of their own; absent from those that are as the model. */
+  readonly sizes?: LayerSizes;
   readonly mechanism: {
     readonly name: string;
     readonly options: Readonly<Record<string, unknown>>;
@@ -104,6 +108,8 @@ export interface ModelConfig {
     readonly centred?: boolean;
     /** Whether there is one before the mixing of tokens, as there is none in ModernBERT's first layer; absent: true. */
     readonly mixing?: boolean;
+    /** Whether there is one behind the last layer, where the norm comes first; absent: true. */
+    readonly final?: boolean;
   };
   readonly residual: {
     readonly kind: ResidualKind;
@@ -135,6 +141,18 @@ export interface ModelConfig {
   readonly decoder?: DecoderConfig;
 }
 
+/** Sizes of a layer, such as one of latents that are narrower than the rows they stand for. */
+export interface LayerSizes {
+  /** Of the rows that it is given: what the layer before gives. */
+  readonly from: number;
+  /** Of the rows that it gives. */
+  readonly width: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly valueDim?: number;
+}
+
 /** `project(norm(scale·E[token] + T[type] + P[position]))`, of what is given; E is shared by both halves of an encoder–decoder, all else is not. */
 export interface EmbeddingConfig {
   /** Of the tables and the norm; then `width` is made of it by a matrix and a bias. Default: the model's, without a matrix. */
@@ -145,6 +163,8 @@ export interface EmbeddingConfig {
   readonly norm?: NormKind;
   /** Vectors of rare tokens are shorter; `width` is of the most frequent ones. See `AdaptiveEmbedding`. */
   readonly adaptive?: Omit<AdaptiveOptions, 'width'>;
+  /** Whether rows come embedded already, `[B, L, width]` in place of tokens, as those of images do; then no token is predicted. */
+  readonly given?: boolean;
   /** Number of token types, which batches name as `types`; all tokens of others are of type 0. */
   readonly types?: number;
 }
@@ -185,6 +205,7 @@ export type DecoderConfig = Omit<
 /** What may differ from layer to layer. */
 export type LayerConfig = Pick<ModelConfig, (typeof layerSections)[number]>;
 export const layerSections = [
+  'sizes',
   'mechanism',
   'mixer',
   'pooling',

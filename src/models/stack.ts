@@ -28,6 +28,7 @@ import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { feedForwardSizes, layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
 import { poolingChange, poolsBy, stridesOf } from './config-pooling.js';
 import { factoredBy } from './config-projection.js';
+import { sized } from './config-sizes.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { checkLayers, layerState, withPlace } from './layer-state.js';
 import { rowCounts, type RowChange } from './row-counts.js';
@@ -59,25 +60,29 @@ export class Stack extends Module {
     super();
     checkConfig('Stack', config);
     checkValues('Stack', options, { causal: flag, cross: flag, separate: flag, layer: callable }, ['causal', 'cross']);
-    const { width, heads, headDim, length } = config;
+    const { width, length } = config;
     const made = new Map<string, Positions>();
     const layers = layersOf(config);
     const pooling = layers.map((layer) => poolsBy(layer.pooling)).find((one) => one);
     const { separateClass } = pooling ?? {};
     this.#asPublished = pooling?.asPublished ?? false;
-    const positionsOf = ({ position }: Pick<ModelConfig, 'position'>, rows: number): Positions => {
+    const positionsOf = (layer: LayerConfig, rows: number): Positions => {
+      const { position } = layer;
       // what is added to the embeddings is of tokens
       const stride = position.method === 'rope' || position.method === 'transformer-xl' ? rows : 1;
-      const key = JSON.stringify([position, stride]);
       const added = position.method === 'learned' || position.method === 'sinusoidal';
-      const { width: own = width, adaptive } = config.embedding ?? {};
-      const features = added && !adaptive ? own : width;
+      const { width: embedded = width, adaptive } = config.embedding ?? {};
+      const features = added && !adaptive ? embedded : width;
+      const own = sized(config, layer);
+      const key = JSON.stringify([position, stride, ...(added || !layer.sizes ? [] : [own.heads, own.headDim])]);
+      const { heads, headDim } = added ? config : own;
       const sizes = { features, heads, headDim, length, causal: options.causal, stride };
       const positions = made.get(key) ?? new Positions(position, { ...sizes, ...(separateClass && { separateClass }) });
       made.set(key, positions);
       return positions;
     };
-    this.positions = this.child('positions', positionsOf(config, 1));
+    const { sizes: _, ...model } = config;
+    this.positions = this.child('positions', positionsOf(model, 1));
     const strides = stridesOf(layers);
     const placed = layers.map((layer, i) => ({ layer, positions: positionsOf(layer, strides[i]!) }));
     const others = [...made.values()].slice(1);
@@ -85,7 +90,10 @@ export class Stack extends Module {
     const { layer: make = (features, parts) => new Block(features, parts) } = options;
     const blocks: Block[] = [];
     placed.forEach(({ layer, positions }, i) =>
-      blocks.push(blocks[layer.as ?? i] ?? make(width, partsOf(config, layer, positions, options), i)),
+      blocks.push(
+        blocks[layer.as ?? i] ??
+          make(layer.sizes?.from ?? width, partsOf(sized(config, layer), layer, positions, options), i),
+      ),
     );
     this.layers = this.child('layers', new ModuleList(blocks)).items;
     this.#changes = layers.map(({ pooling }, i) => {
@@ -95,8 +103,9 @@ export class Stack extends Module {
     this.latest = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.latest);
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
-    const { kind, place, epsilon, mixing: _, ...parts } = layers.at(-1)!.norm;
-    this.#norm = place === 'post' ? undefined : this.child('norm', normOf(kind, width, epsilon, parts));
+    const { kind, place, epsilon, mixing: _mixing, final = true, ...parts } = layers.at(-1)!.norm;
+    const last = layers.at(-1)!.sizes?.width ?? width;
+    this.#norm = place === 'post' || !final ? undefined : this.child('norm', normOf(kind, last, epsilon, parts));
   }
 
   /** Whether the rows after the last layer stand for the latest of those that it is given, where they are fewer. */
@@ -277,17 +286,18 @@ function partsOf(
   positions: Positions,
   { causal, cross, separate }: StackOptions,
 ): BlockOptions {
-  const { width, heads, kvHeads, headDim, length, bias, dropout } = config;
+  const { width, heads, kvHeads, headDim, valueDim, length, bias, dropout } = config;
   const sizes = feedForwardSizes(config, layer, causal);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
-  const { kind: norm, place: normPlace, mixing, ...ofNorm } = layer.norm;
+  const { kind: norm, place: normPlace, mixing, final: _, ...ofNorm } = layer.norm;
   const { queryKeyNorm, ...scores } = layer.attention ?? {};
   const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
   const attention = (): Attention =>
     new Attention(width, {
       ...common,
+      ...(valueDim !== undefined && { valueDim }),
       causal,
       ...(separate && { separate }),
       positions,
@@ -308,6 +318,7 @@ function partsOf(
         ...scoring,
       }),
     }),
+    width,
     feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
     residual: { norm, normPlace, ...ofNorm, dropout, parallel: layer.residual.parallel },
     ...(mixing !== undefined && { normBeforeMixing: mixing }),

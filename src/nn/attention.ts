@@ -41,6 +41,8 @@ export interface AttentionOptions {
   readonly kvHeads?: number;
   /** D, size of a head; default features / heads. */
   readonly headDim?: number;
+  /** E, size of the values of a head; default D. */
+  readonly valueDim?: number;
   readonly causal: boolean;
   readonly mechanism: Mechanism;
   /** Options of the mechanism; defaults that depend on the length are those of `length`. */
@@ -78,6 +80,7 @@ const requirements = {
   heads: extent,
   kvHeads: extent,
   headDim: extent,
+  valueDim: extent,
   causal: flag,
   // by what it does: the class would bring all of decoding with it
   mechanism: having('a mechanism, as defineAttention returns', 'settle', 'run', 'decoder'),
@@ -126,6 +129,7 @@ export class Attention extends Module implements Mixer {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly valueDim: number;
   readonly causal: boolean;
   /** Whether keys and values are projected apart, so that they may be of other rows. */
   readonly separate: boolean;
@@ -169,7 +173,14 @@ export class Attention extends Module implements Mixer {
     this.positions = positions;
     const { definition } = mechanism;
     const L = pooling ? pooledRows(length, pooling) : length;
-    const shape = { B: 1, H: heads, G: kvHeads, L, S: length, D: headDim, E: headDim };
+    const { valueDim = headDim } = options;
+    this.valueDim = valueDim;
+    if (valueDim !== headDim && (queryKeyNorm ?? projection) !== undefined) {
+      throw new OptionError(
+        `Attention: values of ${valueDim} beside queries of ${headDim} take no queryKeyNorm and no projection of their own; leave it out.`,
+      );
+    }
+    const shape = { B: 1, H: heads, G: kvHeads, L, S: length, D: headDim, E: valueDim };
     if (pooling) {
       checkPooling(this, pooling);
       this.resize = (rows) => pooledRows(rows, pooling);
@@ -189,7 +200,7 @@ export class Attention extends Module implements Mixer {
     const ofQueries = bias === true || bias === 'qkv';
     const within = ofQueries || bias === 'kv-out';
     const query = heads * headDim;
-    const keyValue = 2 * kvHeads * headDim;
+    const keyValue = kvHeads * (headDim + valueDim);
     this.#query = separate ? this.child('query', new Linear(features, query, { bias: ofQueries })) : undefined;
     this.#projection = separate
       ? this.child('keyValue', new Linear(features, keyValue, { bias: within }))
@@ -200,13 +211,13 @@ export class Attention extends Module implements Mixer {
             : new Linear(features, query + keyValue, { bias: within }),
         );
     this.#further = Object.entries(definition.inputs ?? {}).map(([name, of]) => {
-      const columns = of === 'q' ? query : keyValue / 2;
+      const columns = of === 'q' ? query : kvHeads * (of === 'k' ? headDim : valueDim);
       const own = of === 'q' ? ofQueries : within;
       return [name, of, this.child(name, new Linear(features, columns, { bias: own }))] as const;
     });
     this.#out = this.child(
       'out',
-      new Linear(query, features, {
+      new Linear(heads * valueDim, features, {
         bias: bias === true || bias === 'out' || bias === 'kv-out',
         ...(outInit && { init: outInit }),
       }),

@@ -1,6 +1,6 @@
 import type { FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
-import { checkValues, flag, having, made, plainObject } from '../core/requirements.js';
+import { checkValues, flag, having, made, plainObject, wholeFrom } from '../core/requirements.js';
 import { add, cast } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Attention } from './attention.js';
@@ -13,6 +13,8 @@ import { Residual, type ResidualOptions } from './residual.js';
 
 export interface BlockOptions {
   readonly mixer: Mixer;
+  /** Features of the rows that the mixer gives, where those are not what it takes; then they are the stream from there on. */
+  readonly width?: number;
   /** Attention to an encoder's output between the two; default none. */
   readonly cross?: Attention | undefined;
   readonly feedForward: FeedForward;
@@ -24,6 +26,7 @@ export interface BlockOptions {
 const someModule = having('a module with forward', 'forward', 'namedParameters');
 const requirements = {
   mixer: someModule,
+  width: wholeFrom(1),
   cross: made('Attention', Attention),
   feedForward: someModule,
   residual: plainObject,
@@ -50,9 +53,10 @@ export class Block extends Module {
     super();
     checkValues('Block', options, requirements, ['mixer', 'feedForward', 'residual']);
     const { mixer, cross, feedForward, residual } = options;
-    const around = (name: string, own: Partial<ResidualOptions> = {}): Residual =>
-      this.child(name, new Residual(features, { ...residual, ...own }));
-    this.#mixing = around('attentionResidual', options.normBeforeMixing === false ? { bare: true } : {});
+    const { width = features } = options;
+    const around = (name: string, own: Partial<ResidualOptions> = {}, of = width): Residual =>
+      this.child(name, new Residual(of, { ...residual, ...own }));
+    this.#mixing = around('attentionResidual', options.normBeforeMixing === false ? { bare: true } : {}, features);
     this.mixer = this.child(mixer instanceof Attention ? 'attention' : 'mixer', mixer);
     if (cross !== undefined) {
       this.#crossing = around('crossResidual');

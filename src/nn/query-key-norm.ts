@@ -27,6 +27,8 @@ export interface HeadSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Default as headDim. */
+  readonly valueDim?: number;
 }
 
 /**
@@ -94,8 +96,14 @@ export class QueryKeyNorm extends Module {
 export function headsOf(
   projected: Tensor,
   queries: Tensor | undefined,
-  { heads, kvHeads }: HeadSizes,
+  { heads, kvHeads, headDim, valueDim = headDim }: HeadSizes,
 ): readonly [q: Tensor, k: Tensor, v: Tensor] {
+  if (valueDim !== headDim) {
+    const extents = [...(queries ? [] : [heads * headDim]), kvHeads * headDim, kvHeads * valueDim];
+    const [q, k, v] = [...(queries ? [queries] : []), ...split(projected, extents, { axis: 2 })];
+    const as = (rows: Tensor, count: number): Tensor => splitHeads(rows, [count])[0]!;
+    return [as(q!, heads), as(k!, kvHeads), as(v!, kvHeads)];
+  }
   const parts = queries
     ? [...splitHeads(queries, [heads]), ...splitHeads(projected, [kvHeads, kvHeads])]
     : splitHeads(projected, [heads, kvHeads, kvHeads]);

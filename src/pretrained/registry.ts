@@ -2,6 +2,7 @@ import { CapabilityError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
 import type { Family } from './family.js';
 import { funnel } from './families/funnel.js';
+import { perceiver } from './families/perceiver.js';
 import { transfoXl } from './families/transfo-xl.js';
 import { xlnet } from './families/xlnet.js';
 import { gpt2 } from './families/gpt2.js';
@@ -48,6 +49,7 @@ export const families: readonly Family[] = [
   fnet,
   modernbert,
   funnel,
+  perceiver,
   transfoXl,
   xlnet,
   gpt2,

@@ -61,7 +61,8 @@ export class ModelOracle {
 
   /** The norm after the last layer. */
   finished(x: Matrix): Matrix {
-    return this.norm(`${this.stack}.norm`, x, this.of(this.config.layers - 1).config.norm.place === 'pre');
+    const { place, final = true } = this.of(this.config.layers - 1).config.norm;
+    return this.norm(`${this.stack}.norm`, x, place === 'pre' && final);
   }
 
   logitsAt(hidden: Matrix): Matrix {

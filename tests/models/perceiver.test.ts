@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { IGNORED, openSession, readConfig, Transformer } from '../../src/models/index.js';
 import { noGradient, scope, type Tensor } from '../../src/tensor/index.js';
 import type { Graph, Matrix } from '../oracles/graph.js';
-import { lastAsk, latentsAsk, placesAsk } from '../oracles/latents.js';
+import { eachOther, lastAsk, latentsAsk, placesAsk } from '../oracles/latents.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
 import { fill } from '../nn/check.js';
@@ -17,6 +17,28 @@ const io = {
   kind: 'encoder',
   position: 'learned',
   layers: [latents, {}, { as: 1 }, { mixer: 'perceiver-output' }],
+};
+/** Latents narrower than the rows, as published; more of them than tokens. */
+const narrow = { width: 6, heads: 2 };
+const published = {
+  ...small,
+  kind: 'encoder',
+  position: 'learned',
+  bias: true,
+  norm: { kind: 'layer', final: false },
+  prediction: { bias: true },
+  layers: [
+    {
+      mixer: {
+        name: 'perceiver',
+        options: { latents: 9, keyDim: 2, valueDim: 3, bias: true, norm: true, every: true },
+      },
+      sizes: narrow,
+    },
+    { sizes: { ...narrow, headDim: 2, valueDim: 5 } },
+    { as: 1 },
+    { mixer: { name: 'perceiver-output', options: { keyDim: 3, valueDim: 4, bias: true } }, sizes: { width: 8 } },
+  ],
 };
 const tokens = [3, 1, 4, 1, 5, 9, 2];
 const targets = [1, 4, 1, 5, 9, 2, 6];
@@ -39,6 +61,19 @@ class LatentOracle extends ModelOracle {
   }
 }
 
+class PublishedOracle extends ModelOracle {
+  override layers(x: Matrix): Matrix {
+    const { g } = this;
+    const p = (layer: number, part: string) => (name: string) => this.parameter(`${this.at(layer)}.${part}.${name}`);
+    const fed = (layer: number, rows: Matrix): Matrix =>
+      this.residual(`${this.at(layer)}.feedForwardResidual.norm`, rows, (y) => this.of(layer).feedForward(layer, y));
+    const normed = (layer: number, rows: Matrix): Matrix => this.norm(`${this.at(layer)}.attentionResidual.norm`, rows);
+    let z = fed(0, latentsAsk(g, normed(0, x), p(0, 'mixer')));
+    for (let repeat = 0; repeat < 2; repeat++) z = fed(1, g.add(z, eachOther(g, normed(1, z), p(1, 'attention'), 2)));
+    return fed(3, placesAsk(g, normed(3, z), p(3, 'mixer'), x.rows));
+  }
+}
+
 onEveryDevice((on) => {
   const modelOf = (config: object): Transformer => {
     const model = new Transformer(readConfig(config));
@@ -55,6 +90,23 @@ onEveryDevice((on) => {
     const oracle = new LatentOracle(g, model.config, parameter);
     return { oracle, rows: oracle.hidden(text) };
   };
+
+  test('as published: narrower latents, values of another size; the loss and all gradients are those of the formula', async () => {
+    const model = new Transformer(readConfig(published));
+    // what is read is what is written
+    expect(readConfig(JSON.parse(JSON.stringify(model.config)))).toEqual(model.config);
+    await checkModel(on.device, {
+      name: 'published',
+      module: model,
+      weights: [1],
+      run: () => [model.loss({ tokens: tokensOf(on.device, tokens), targets: tokensOf(on.device, targets) }).loss],
+      oracle: (g, parameter) => {
+        const oracle = new PublishedOracle(g, model.config, parameter);
+        return [oracle.lossAt(oracle.hidden(tokens), targets)];
+      },
+    });
+    model.dispose();
+  });
 
   test('AR: the loss at the latest tokens, and all gradients, padded or not, are those of the formula', async () => {
     const model = new Transformer(readConfig(ar));
@@ -183,4 +235,17 @@ test('what gives rows back needs one that gave fewer; a decoder does not read al
   expect(() => readConfig({ ...io, layers: [{}, { mixer: 'perceiver-output' }] })).toThrow('there is none');
   expect(() => readConfig({ ...ar, kind: 'transformer-xl', position: 'transformer-xl' })).toThrow('takes a mechanism');
   expect(() => readConfig({ ...ar, layers: [{ mixer: 'token-learner' }] })).toThrow('has no causal form');
+});
+
+test.each([
+  [{ layers: [{ sizes: { width: 6 } }] }, 'a layer of width 6 is given rows of 8: take a mixer that changes the width'],
+  [{ position: 'none', layers: [published.layers[0], {}] }, 'a layer of width 8 is given rows of 6'],
+  [{ kind: 'decoder', layers: [{ sizes: { heads: 1 } }] }, 'sizes of layers are for encoders'],
+  [{ layers: [{ mixer: 'fnet', sizes: { width: 6 } }] }, 'gives rows as wide as it takes; got 8 and 6'],
+  [
+    { embedding: { given: true }, prediction: { bias: true } },
+    'embedding.given is for encoders that predict no tokens',
+  ],
+])('%j is refused', (config, why) => {
+  expect(() => readConfig({ ...small, kind: 'encoder', ...config })).toThrow(why);
 });

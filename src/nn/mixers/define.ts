@@ -26,6 +26,8 @@ export const shapeOf = ({ heads, headDim, length }: MixerSizes): AttentionShape 
 /** What a mixer is made for. */
 export interface MixerSizes {
   readonly features: number;
+  /** Of the rows that it gives; default features. */
+  readonly width?: number;
   /** For those that have heads. */
   readonly heads: number;
   readonly headDim: number;
@@ -92,6 +94,8 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
    * trained on what follows each. Default false.
    */
   readonly latest?: boolean;
+  /** Whether the rows that it gives may have another width than those that it takes. Default false. */
+  readonly widens?: boolean;
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
 }
@@ -102,11 +106,12 @@ const requirements: Requirements = {
   base: callable,
   restores: callable,
   latest: flag,
+  widens: flag,
   forward: callable,
 };
 
 const extent = wholeFrom(1);
-const ofSizes = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
+const ofSizes = { features: extent, width: extent, heads: extent, headDim: extent, length: extent, causal: flag };
 
 /** A kind of mixer; made by `defineMixer`. */
 export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = string> extends Kind<
@@ -117,9 +122,14 @@ export class MixerKind<O extends OptionSpecs = OptionSpecs, P extends string = s
   constructor(definition: MixerDefinition<O, P>) {
     super(definition, {
       sizes: ofSizes,
+      optional: ['width'],
       shapeOf,
-      incapable: ({ causal }) =>
-        causal && !definition.supports.causal ? ['has no causal form; take it for an encoder'] : [],
+      incapable: ({ causal, features, width = features }) => [
+        ...(causal && !definition.supports.causal ? ['has no causal form; take it for an encoder'] : []),
+        ...(width !== features && (!definition.widens || causal)
+          ? [`gives rows as wide as it takes; got ${features} and ${width}`]
+          : []),
+      ],
     });
   }
 
@@ -204,10 +214,9 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
       const outcome = outcomeOf(definition.name, this.#named(definition.forward(call)));
       const rows = earlier?.shape[1] ?? this.resize?.(x.shape[1]!) ?? x.shape[1]!;
       const { shape } = outcome.stream;
-      if (shape.length !== 3 || shape[0] !== x.shape[0] || shape[1] !== rows || shape[2] !== sizes.features) {
-        throw new ShapeError(
-          `${definition.name}: must give [${x.shape[0]},${rows},${sizes.features}]; gave ${show(shape)}.`,
-        );
+      const { features, width = features } = sizes;
+      if (shape.length !== 3 || shape[0] !== x.shape[0] || shape[1] !== rows || shape[2] !== width) {
+        throw new ShapeError(`${definition.name}: must give [${x.shape[0]},${rows},${width}]; gave ${show(shape)}.`);
       }
       return outcome;
     });

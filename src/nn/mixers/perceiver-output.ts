@@ -1,5 +1,5 @@
 import { integer } from '../../attention/options.js';
-import { constantOf, learned, normalOf, type ParameterSpecs } from '../../attention/parameters.js';
+import { learned, normalOf, type ParameterSpecs } from '../../attention/parameters.js';
 import { withoutPadding } from '../../attention/patterns/without-padding.js';
 import { OptionError } from '../../core/errors.js';
 import { lengths as padding } from '../../masks/index.js';
@@ -8,6 +8,7 @@ import type { Tensor } from '../../tensor/index.js';
 import { storedAs } from '../stored.js';
 import { defineMixer } from './define.js';
 import { headsOf, joined } from './heads.js';
+import { furnished, normParameters, projections } from './perceiver-parts.js';
 
 /** A learned query for every place of a sequence reads what a few latents hold of it. */
 export const perceiverOutput = defineMixer({
@@ -25,24 +26,19 @@ export const perceiverOutput = defineMixer({
   options: {
     keyDim: integer({ min: 1, max: 256, default: ({ D }) => D, help: 'size of queries and keys of a head' }),
     valueDim: integer({ min: 1, max: 256, default: ({ E }) => E, help: 'size of values of a head' }),
+    bias: furnished.bias,
   },
   supports: { causal: false, padding: true },
-  parameters: ({ features, heads, length }, { keyDim, valueDim }): ParameterSpecs => {
-    const matrix = (from: number, to: number) => learned([from, to], normalOf(from ** -0.5));
-    return {
-      places: learned([length, features], normalOf(1)),
-      placesScale: learned([features], constantOf(1)),
-      placesBias: learned([features], constantOf(0)),
-      query: matrix(features, heads * keyDim),
-      key: matrix(features, heads * keyDim),
-      value: matrix(features, heads * valueDim),
-      out: matrix(heads * valueDim, features),
-    };
-  },
+  widens: true,
+  parameters: ({ features, width = features, heads, length }, { keyDim, valueDim, bias }): ParameterSpecs => ({
+    places: learned([length, width], normalOf(1)),
+    ...normParameters('places', width),
+    ...projections([width, features], { heads, keyDim, valueDim, bias, width }),
+  }),
   restores: () => 'any',
   // what is asked for is the stream from there on
   base: () => undefined,
-  forward: ({ x, earlier, sizes: { heads, features, length }, lengths, parameters }) => {
+  forward: ({ x, earlier, sizes: { heads, features, width = features, length }, lengths, parameters }) => {
     const rows = earlier!.shape[1]!;
     if (rows > length) {
       throw new OptionError(
@@ -50,14 +46,22 @@ export const perceiverOutput = defineMixer({
       );
     }
     const stored = storedAs(x);
-    const of = (name: string): Tensor => parameters[name]!;
+    const maybe = (name: string): Tensor | undefined => (parameters as Readonly<Record<string, Tensor>>)[name];
+    const of = (name: string): Tensor => maybe(name)!;
     const places = rows === length ? of('places') : slice(of('places'), { end: rows });
     const asked = layerNorm(places, { weight: of('placesScale'), bias: of('placesBias'), ...stored });
-    const q = headsOf(reshape(asked, [1, rows, features]), of('query'), heads);
+    const q = headsOf(reshape(asked, [1, rows, width]), of('query'), heads, maybe('queryBias'));
     const latents = withoutPadding(x, lengths);
-    const [k, v] = ['key', 'value'].map((name) => headsOf(latents, of(name), heads)) as [Tensor, Tensor];
+    const [k, v] = ['key', 'value'].map((name) => headsOf(latents, of(name), heads, maybe(`${name}Bias`))) as [
+      Tensor,
+      Tensor,
+    ];
     const mask = lengths && padding(lengths);
     const queries = broadcastTo(q, [x.shape[0]!, ...q.shape.slice(1)]);
-    return matmul(joined(attend(queries, k, v, mask ? { mask } : {}).out), of('out'), stored);
+    const bias = maybe('outBias');
+    return matmul(joined(attend(queries, k, v, mask ? { mask } : {}).out), of('out'), {
+      ...stored,
+      ...(bias && { bias }),
+    });
   },
 });

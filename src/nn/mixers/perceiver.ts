@@ -1,6 +1,6 @@
 import { lookup, tableOf } from '../../codegen/expression/index.js';
 import { memoised } from '../../core/memo.js';
-import { integer } from '../../attention/options.js';
+import { flag, integer } from '../../attention/options.js';
 import { learned, normalOf, type ParameterSpecs } from '../../attention/parameters.js';
 import { withoutPadding } from '../../attention/patterns/without-padding.js';
 import { lengths as padding, mask, type Mask } from '../../masks/index.js';
@@ -9,11 +9,14 @@ import { tensor, type Tensor } from '../../tensor/index.js';
 import { storedAs } from '../stored.js';
 import { defineMixer, type MixerCall } from './define.js';
 import { headsOf, joined, learnedRows } from './heads.js';
+import { furnished, normed, normParameters, projections } from './perceiver-parts.js';
 
 const options = {
   latents: integer({ min: 1, default: 256, help: 'rows N that it gives' }),
   keyDim: integer({ min: 1, max: 256, default: ({ D }) => D, help: 'size of queries and keys of a head' }),
   valueDim: integer({ min: 1, max: 256, default: ({ E }) => E, help: 'size of values of a head' }),
+  ...furnished,
+  every: flag({ default: false, help: 'as many latents for a shorter text' }),
 };
 
 /** Latent rows attend to all rows, and are the stream from there on. */
@@ -31,38 +34,42 @@ export const perceiver = defineMixer({
   formula:
     'out = z + softmax(z W_q (x W_k)ᵀ/√D) x W_v W_o,  z learned; causal (Perceiver AR, arXiv:2202.07765): z the last N rows, which see rows up to themselves',
   relativeToPaper:
-    'latents have the width of the stream, heads any. The norm of rows and the perceptron after are the layer’s; learned latents take no norm. A text shorter than N has as many latents as tokens.',
+    'heads are any. The norm of rows and the perceptron after are the layer’s; latents take a norm where asked for. A text shorter than N has as many latents as tokens, where not every one is asked for.',
   options,
   supports: { causal: true, padding: true },
   latest: true,
-  parameters: ({ features, heads, causal }, { latents, keyDim, valueDim }): ParameterSpecs => {
-    const matrix = (from: number, to: number) => learned([from, to], normalOf(from ** -0.5));
-    return {
-      ...(!causal && { latents: learned([latents, features], normalOf(features ** -0.5)) }),
-      query: matrix(features, heads * keyDim),
-      key: matrix(features, heads * keyDim),
-      value: matrix(features, heads * valueDim),
-      out: matrix(heads * valueDim, features),
-    };
-  },
-  resize: (rows, { latents }) => Math.min(rows, latents),
-  cost: ({ features, heads, length, causal }, { latents, keyDim, valueDim }) => {
-    const N = Math.min(latents, length);
+  widens: true,
+  parameters: (
+    { features, width = features, heads, causal },
+    { latents, keyDim, valueDim, bias, norm },
+  ): ParameterSpecs => ({
+    ...(!causal && { latents: learned([latents, width], normalOf(width ** -0.5)) }),
+    ...(norm && normParameters('latents', width)),
+    ...projections([width, features], { heads, keyDim, valueDim, bias, width }),
+  }),
+  resize: (rows, { latents, every }) => (every ? latents : Math.min(rows, latents)),
+  cost: ({ features, width = features, heads, length, causal }, { latents, keyDim, valueDim, every }) => {
+    const N = every ? latents : Math.min(latents, length);
     const pairs = causal ? N * (length - N) + (N * (N + 1)) / 2 : N * length;
-    return { multiplyAdds: heads * (keyDim + valueDim) * (features * (N + length) + pairs) };
+    return { multiplyAdds: heads * (keyDim + valueDim) * (width * N + features * length + pairs) };
   },
   forward: (call) => {
     const { x, sizes, options: own, lengths, parameters } = call;
     const { heads, causal } = sizes;
     const rows = withoutPadding(x, lengths);
-    const count = Math.min(x.shape[1]!, own.latents);
+    const count = own.every ? own.latents : Math.min(x.shape[1]!, own.latents);
     const starts = lengths?.map((length) => Math.max(0, length - count));
     const latents = causal ? lastRows(call, rows, count, starts) : fixed(call, count);
-    const q = headsOf(latents.rows, parameters['query']!, heads);
-    const [k, v] = ['key', 'value'].map((name) => headsOf(rows, parameters[name]!, heads)) as [Tensor, Tensor];
+    const of = (name: string): Tensor | undefined => (parameters as Readonly<Record<string, Tensor>>)[name];
+    const asked = own.norm ? normed(latents.rows, 'latents', of) : latents.rows;
+    const [q, k, v] = [asked, rows, rows].map((one, i) => {
+      const name = ['query', 'key', 'value'][i]!;
+      return headsOf(one, of(name)!, heads, of(`${name}Bias`));
+    }) as [Tensor, Tensor, Tensor];
     const hidden = !causal ? lengths && padding(lengths) : starts && upTo(starts, x.shape[1]! - count);
     const { out } = attend(q, k, v, { causal: causal && !starts, ...(hidden && { mask: hidden }) });
-    return add(latents.stream, matmul(joined(out), parameters['out']!, storedAs(x)));
+    const bias = of('outBias');
+    return add(latents.stream, matmul(joined(out), of('out')!, { ...storedAs(x), ...(bias && { bias }) }));
   },
 });
 
