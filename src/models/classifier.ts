@@ -5,6 +5,7 @@ import { sameShape, show } from '../core/shape.js';
 import { Dropout, Linear, Module, type Context, type Outcome, type Parameter } from '../nn/index.js';
 import { add, argmax, cast, crossEntropy, matmul, reshape, softmax } from '../ops/index.js';
 import { commonDevice, noGradient, scope, someTensor, tensor, type Tensor } from '../tensor/index.js';
+import { rowWidth } from './config-ends.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import {
   checkBatch,
@@ -44,7 +45,8 @@ export class Classifier extends Module implements LanguageModel {
   constructor(readonly config: ModelConfig) {
     super();
     checkConfig('Classifier', config);
-    const { head, width, dropout, kind, norm } = config;
+    const { head, dropout, kind, norm, width: narrow } = config;
+    const width = rowWidth(config);
     if (head === undefined) {
       throw new OptionError('Classifier: takes a configuration with a head, such as { "head": { "classes": 2 } }.');
     }
@@ -54,9 +56,10 @@ export class Classifier extends Module implements LanguageModel {
     this.#dropout = this.child('dropout', new Dropout(dropout));
     const { classes, dense: activation, denseBias: bias } = head;
     const options = activation && { activation, bias, norm: head.norm ? norm : undefined };
-    this.#dense = options && this.child('dense', new Transform(width, width, options));
+    this.#dense = options && this.child('dense', new Transform(width, narrow, options));
+    const read = options ? narrow : width;
     this.head =
-      classes === undefined ? undefined : this.child('head', new Linear(width, classes, { bias: head.bias ?? true }));
+      classes === undefined ? undefined : this.child('head', new Linear(read, classes, { bias: head.bias ?? true }));
     this.#query = head.pool === 'attention' ? this.parameter('query', learned([width], constantOf(0))) : undefined;
   }
 

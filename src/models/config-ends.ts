@@ -1,25 +1,19 @@
 import { listOfNumbers, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
 import { clusterReasons } from '../nn/adaptive.js';
+import { gridReasons } from '../nn/grid-table.js';
 import type { LearnedPositions } from '../nn/positions.js';
+import { layersOf } from './config-layers.js';
 import type { ModelConfig } from './model-config.js';
 
 /** What is wrong with the two ends of a model. */
-export function endReasons({
-  kind,
-  vocabulary,
-  outputs,
-  length,
-  width,
-  tied,
-  head,
-  embedding,
-  prediction,
-  position,
-}: ModelConfig): readonly (string | false)[] {
+export function endReasons(config: ModelConfig): readonly (string | false)[] {
+  const { kind, vocabulary, outputs, length, width, tied, head, embedding, prediction, position } = config;
   const { width: own = width } = embedding ?? {};
   const { transform, transformBias, norm } = prediction ?? {};
   const learned = position.method === 'learned' ? position : {};
-  const { first = 0, rows = length + first, padding = 0 } = learned as LearnedPositions;
+  const { grid, ...counted } = learned as LearnedPositions & { readonly method?: string };
+  const { first = 0, rows = length + first, padding = 0 } = counted;
+  const { method: _, ...others } = counted;
   return [
     embedding?.given === true &&
       (kind !== 'encoder' || prediction !== undefined || Object.keys(embedding).length > 1) &&
@@ -35,11 +29,35 @@ export function endReasons({
       (transformBias ?? norm) !== undefined &&
       'prediction.transformBias and prediction.norm are for a prediction.transform; leave them out',
     head !== undefined && prediction !== undefined && 'prediction is of tokens, and a model with a head tells classes',
+    ...(grid ? gridReasons(grid, length, own) : []),
+    grid !== undefined &&
+      Object.keys(others).length > 0 &&
+      `position.grid counts from its first row on and leaves nothing out; leave ${Object.keys(others).join(', ')} out`,
+    ...joinedReasons(config),
     rows < length + first &&
       `position.rows must be at least ${length + first}, for length ${length} from row ${first} on; got ${rows}`,
     padding >= vocabulary && `position.padding must be a token of the ${vocabulary}; got ${padding}`,
   ];
 }
+
+/** What is wrong with two streams that come out side by side. */
+function joinedReasons({ kind, tied, residual, prediction, head }: ModelConfig): readonly (string | false)[] {
+  if (residual.joined !== true) return [];
+  return [
+    residual.kind !== 'reversible' && `residual.joined is for residual "reversible"; got "${residual.kind}"`,
+    kind !== 'decoder' && kind !== 'encoder' && `residual.joined is for kinds decoder and encoder; got ${kind}`,
+    tied &&
+      head === undefined &&
+      prediction?.transform === undefined &&
+      'residual.joined gives rows twice as wide as the table, so tied must be false',
+  ];
+}
+
+/** Whether both streams of reversible layers come out, side by side. */
+const joins = (config: ModelConfig): boolean => layersOf(config).every(({ residual }) => residual.joined === true);
+
+/** Size of the rows after the last layer. */
+export const rowWidth = (config: ModelConfig): number => (joins(config) ? 2 : 1) * config.width;
 
 /** What is wrong with embeddings and a softmax by clusters. */
 function adaptiveReasons(

@@ -31,6 +31,7 @@ const ofMethod: Readonly<Record<string, string | readonly string[]>> = {
   variant: 'sinusoidal',
   rows: 'learned',
   padding: 'learned',
+  grid: 'learned',
 };
 
 /** Choices that contradict each other. */

@@ -115,6 +115,7 @@ export const sections: Readonly<Record<string, Section>> = {
       first: wholeFrom(0),
       rows: wholeFrom(1),
       padding: wholeFrom(0),
+      grid: plainObject,
     },
   },
   embedding: {
@@ -165,7 +166,7 @@ export const sections: Readonly<Record<string, Section>> = {
   },
   residual: {
     word: 'kind',
-    keys: { kind: oneOf(residualKinds), every: wholeFrom(0), parallel: oneOf(parallels) },
+    keys: { kind: oneOf(residualKinds), every: wholeFrom(0), parallel: oneOf(parallels), joined: flag },
   },
   head: { keys: headSection },
   memory: {

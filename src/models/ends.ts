@@ -8,6 +8,7 @@ import { observed } from '../nn/observe.js';
 import { rowsOf } from '../nn/rows.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
 import { layersOf } from './config-layers.js';
+import { rowWidth } from './config-ends.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { Entry } from './entry.js';
 import { GivenRows } from './given-rows.js';
@@ -48,8 +49,9 @@ export class Ends extends Module {
       this.#decoderEntry = this.child('decoderEntry', new Entry(config));
     }
     this.#dropout = this.child('dropout', new Dropout(dropout));
-    this.#transform = prediction?.transform && this.child('transform', new Transform(width, own, transformOf(config)));
-    const given = this.#transform ? own : width;
+    this.#transform =
+      prediction?.transform && this.child('transform', new Transform(rowWidth(config), own, transformOf(config)));
+    const given = this.#transform ? own : rowWidth(config);
     this.#head = tied || made || rows ? undefined : this.child('head', new Linear(given, outputs, { bias: false }));
     this.#bias = prediction?.bias ? this.parameter('bias', learned([outputs], constantOf(0))) : undefined;
     // beside rows of sines, as in section 3.4 of the paper (Vaswani et al. 2017)

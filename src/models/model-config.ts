@@ -117,6 +117,8 @@ export interface ModelConfig {
     readonly every: number;
     /** Whether both branches of a layer read the stream before it, normalised once or each by itself; absent: one after the other. */
     readonly parallel?: Parallel;
+    /** Whether both streams of `reversible` layers come out, side by side, as in the paper; absent: their mean. For all layers alike. */
+    readonly joined?: boolean;
   };
   readonly dropout: number;
   /** Whether projections of attention have biases, or which of them alone. */

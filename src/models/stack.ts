@@ -2,7 +2,7 @@ import { callable, checkValue, checkValues, flag, wholeFrom } from '../core/requ
 import { mechanism, normalOf } from '../attention/index.js';
 import { show } from '../core/shape.js';
 import { CapabilityError, ShapeError } from '../core/errors.js';
-import { add, mul } from '../ops/index.js';
+import { add, concat, mul } from '../ops/index.js';
 import {
   Attention,
   Block,
@@ -29,6 +29,7 @@ import { feedForwardSizes, layersOf, mixerSizes, type LayerConfig } from './conf
 import { poolingChange, poolsBy, stridesOf } from './config-pooling.js';
 import { factoredBy } from './config-projection.js';
 import { sized } from './config-sizes.js';
+import { rowWidth } from './config-ends.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import { checkLayers, layerState, withPlace } from './layer-state.js';
 import { rowCounts, type RowChange } from './row-counts.js';
@@ -104,7 +105,7 @@ export class Stack extends Module {
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
     const { kind, place, epsilon, mixing: _mixing, final = true, ...parts } = layers.at(-1)!.norm;
-    const last = layers.at(-1)!.sizes?.width ?? width;
+    const last = layers.at(-1)!.sizes?.width ?? rowWidth(config);
     this.#norm = place === 'post' || !final ? undefined : this.child('norm', normOf(kind, last, epsilon, parts));
   }
 
@@ -162,7 +163,7 @@ export class Stack extends Module {
         const given = context.encoded ? [context.encoded] : [];
         const next =
           run.residual.kind === 'reversible'
-            ? reversed(steps, stream, given)
+            ? reversed(run.residual, steps, stream, given)
             : plain(run.residual, steps, stream, given);
         // what is between two runs is kept by the tape where it is needed
         if (stream !== x && stream !== next.stream && !earlier.includes(stream)) stream.dispose();
@@ -263,8 +264,13 @@ function plain(
   );
 }
 
-/** Both streams begin as x, and their mean is the result. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
-function reversed(steps: readonly Step[], x: Tensor, encoded: readonly Tensor[]): Outcome {
+/** Both streams begin as x, and their mean is the result, or both side by side. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
+function reversed(
+  { joined = false }: ModelConfig['residual'],
+  steps: readonly Step[],
+  x: Tensor,
+  encoded: readonly Tensor[],
+): Outcome {
   const layers = steps.map((step) => {
     const { modules, given, contextOf } = taken(step);
     return {
@@ -276,7 +282,7 @@ function reversed(steps: readonly Step[], x: Tensor, encoded: readonly Tensor[])
   });
   return scope(() => {
     const { streams, beside } = reversibleOutcome(layers, x, x, encoded);
-    return { ...beside, stream: mul(add(...streams), 0.5) };
+    return { ...beside, stream: joined ? concat([...streams], { axis: 2 }) : mul(add(...streams), 0.5) };
   });
 }
 

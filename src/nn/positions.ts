@@ -43,6 +43,7 @@ import {
   type Fed,
   type Tensor,
 } from '../tensor/index.js';
+import { GridTable, gridReasons, type PositionGrid } from './grid-table.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 
@@ -122,6 +123,8 @@ export interface LearnedPositions {
   readonly rows?: number;
   /** Token that has no position: it reads row `first − 1`, or 0, and those after it count as if it were not there. Default none. */
   readonly padding?: number;
+  /** Two tables side by side in place of one, for the rows and columns of a grid that positions fill row by row. */
+  readonly grid?: PositionGrid;
 }
 
 /** Position of the first token: of every sequence; a list, one for each; or a place that moves on, for steps of one token. */
@@ -159,7 +162,7 @@ const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
   none: {},
   sinusoidal: { variant: oneOf(sinusoidalVariants), first: wholeFrom(0) },
   alibi: { exponent: positive, factor: positive, rounding: oneOf(['bf16']) },
-  learned: { first: wholeFrom(0), rows: extent, padding: wholeFrom(0) },
+  learned: { first: wholeFrom(0), rows: extent, padding: wholeFrom(0), grid: plainObject },
   'transformer-xl': ofRelative,
   rope: { base: positive, scaling: plainObject, rotary: wholeFrom(2) },
   t5: { buckets: wholeFrom(2), maxDistance: wholeFrom(2) },
@@ -175,6 +178,7 @@ const ofSizes = { ...needed, stride: extent, separateClass: flag };
  */
 export class Positions extends Module {
   readonly #table: Parameter | undefined;
+  readonly #grid: GridTable | undefined;
   /** Biases of queries that all layers share, by their names in a layer. */
   readonly shared: Readonly<Record<string, Parameter>>;
   #fixedScore: Score | undefined;
@@ -205,7 +209,10 @@ export class Positions extends Module {
       // refused now, not at the first rotation
       ropeFrequencies(this.#rope);
     }
-    if (options.method === 'learned') {
+    if (options.method === 'learned' && options.grid) {
+      refuse('Positions', gridReasons(options.grid, length, features));
+      this.#grid = this.child('grid', new GridTable(options.grid));
+    } else if (options.method === 'learned') {
       const { first = 0, rows = first + length } = options;
       this.#table = this.parameter('table', learned([rows, features], normalOf(0.02)));
     } else if (options.method === 't5') {
@@ -230,11 +237,17 @@ export class Positions extends Module {
     if (this.method !== 'learned' && this.method !== 'sinusoidal') return undefined;
     if (offset instanceof TextPlace) return this.#embedAt(offset);
     if (typeof offset !== 'number') return this.#embedEach(length, offset, device);
+    if (this.#grid) return this.#ofGrid(length, offset, device);
     if (this.method === 'learned')
       return learnedPositions(this.#table!.value, length, { offset: offset + this.#first });
     return this.#remember(`rows ${offset} ${length}`, device, () =>
       sinusoidal(length, this.sizes.features, { offset: offset + this.#first, device, ...this.#sines }),
     );
+  }
+
+  #ofGrid(length: number, offset: number, device: Device): Tensor {
+    const rows = Int32Array.from({ length }, (_, i) => offset + i);
+    return scope(() => this.#grid!.forward(tensor(rows, [length], { device })));
   }
 
   /**
@@ -292,20 +305,22 @@ export class Positions extends Module {
           ),
       }));
     }
-    const table = this.#table!.value;
+    const table = this.#table?.value;
+    const most = this.#grid ? this.#grid.grid.shape[0] * this.#grid.grid.shape[1] : table!.shape[0]!;
     const rows = place.feed(this, 'places', () => ({
       shape: [B, 1],
       dtype: 'i32',
       data: (starts) => Int32Array.from(starts, (start) => start + this.#first),
-      below: table.shape[0]!,
+      below: most,
     }));
-    return learnedPositions(table, rows);
+    return this.#grid?.forward(rows) ?? learnedPositions(table!, rows);
   }
 
   /** `[B, length, features]`. */
   #embedEach(length: number, offset: readonly number[], device: Device): Tensor {
     const positions = Int32Array.from(each(length, offset));
     const shape = [offset.length, length];
+    if (this.#grid) return scope(() => this.#grid!.forward(tensor(positions, shape, { device })));
     return scope(() =>
       this.method === 'learned'
         ? learnedPositions(this.#table!.value, tensor(positions, shape, { device }), { offset: this.#first })
@@ -376,7 +391,10 @@ export class Positions extends Module {
   against(maxLength: number): string | undefined {
     checkValue('Positions', 'maxLength', maxLength, extent);
     const { options, sizes } = this;
-    const reach = (this.#learned.rows ?? sizes.length + this.#first) - this.#first;
+    const { grid } = this.#learned;
+    const reach = grid
+      ? grid.shape[0] * grid.shape[1]
+      : (this.#learned.rows ?? sizes.length + this.#first) - this.#first;
     if (options.method === 'learned' && maxLength > reach) {
       return `the model learned ${reach} positions, so a text has at most ${sizes.length} tokens`;
     }

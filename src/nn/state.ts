@@ -38,7 +38,8 @@ export function fitting(
   check(who, options);
   checkValue(`${who}: load`, 'state', state, tensorsByName);
   const { map = sameNames, ...rest } = options;
-  return scope(() => fittingOurs(who, parameters, map.toOurs(state), rest));
+  const read = new Map([...parameters].filter(([name]) => !map.isOwn(name)));
+  return scope(() => fittingOurs(who, read, map.toOurs(state), rest));
 }
 
 const sameNames = weightMap([['{*}', '{*}']]);

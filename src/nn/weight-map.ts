@@ -17,6 +17,8 @@ export interface WeightMapOptions {
   readonly ties?: Readonly<Record<string, string>>;
   /** Their names that hold no weights, such as masks and inverse frequencies: not read, and not written. */
   readonly ignored?: readonly string[];
+  /** Our names that no checkpoint holds, such as numbers that are drawn from a seed: not missing, and not written. */
+  readonly own?: readonly string[];
 }
 
 /** What a map made of a state, and everything that it could not. */
@@ -55,9 +57,11 @@ export class WeightMap {
   readonly #rules: readonly Rule[];
   readonly #ties: readonly Rule[];
   readonly #ignored: readonly Pattern[];
+  readonly #own: readonly Pattern[];
 
   /** Use `weightMap`. @internal */
-  constructor(rules: readonly WeightRule[], { ties = {}, ignored = [] }: WeightMapOptions) {
+  constructor(rules: readonly WeightRule[], { ties = {}, ignored = [], own = [] }: WeightMapOptions) {
+    this.#own = own.map(patternOf);
     this.#rules = rules.map(([theirs, ours, change = same]) => ({
       from: patterns(theirs),
       to: patterns(ours),
@@ -76,6 +80,11 @@ export class WeightMap {
   /** Whether a name of theirs is neither tied to another nor ignored. @internal */
   reads(name: string): boolean {
     return ![...this.#ties.flatMap(({ from }) => from), ...this.#ignored].some((one) => one.match(name));
+  }
+
+  /** Whether a name of ours is in no checkpoint. @internal */
+  isOwn(name: string): boolean {
+    return this.#own.some((one) => one.match(name));
   }
 
   /**
@@ -103,7 +112,8 @@ export class WeightMap {
     const turned = this.#rules.map(({ from, to, change }) => ({ from: to, to: from, change }));
     const own = new Set(state.values());
     return scope(() => {
-      const { tensors, reasons } = mapped(state, turned, (change, ours) => change.toTheirs(ours));
+      const written = new Map([...state].filter(([name]) => !this.isOwn(name)));
+      const { tensors, reasons } = mapped(written, turned, (change, ours) => change.toTheirs(ours));
       if (reasons.length > 0) {
         throw new ShapeError(`weightMap: ${reasons.length} tensors do not fit: ${reasons.join('; ')}.`);
       }
@@ -140,7 +150,7 @@ const pairsOfNames: Requirement = {
 /** @throws OptionError for what are no rules, and names whose places differ, which could not be filled. */
 export function weightMap(rules: readonly WeightRule[], options: WeightMapOptions = {}): WeightMap {
   checkValue('weightMap', 'rules', rules, theRules);
-  checkValues('weightMap', options, { ties: pairsOfNames, ignored: listOfTexts });
+  checkValues('weightMap', options, { ties: pairsOfNames, ignored: listOfTexts, own: listOfTexts });
   const places = (of: Names): string =>
     [of]
       .flat()

@@ -1,3 +1,4 @@
+import { drawParameter } from '../attention/parameters.js';
 import { bytesPerElement, fromBf16, fromF16, isFloat, type Dtype } from '../core/dtype.js';
 import { ShapeError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
@@ -39,6 +40,11 @@ export async function loadWeights(
   const { device, map } = options;
   refuseMisfits(who, model, files, options);
   const parameters = model.namedParameters();
+  for (const [name, parameter] of parameters) {
+    if (!map.isOwn(name)) continue;
+    const purpose = `parameter ${name}`;
+    scope(() => parameter.set(drawParameter(parameter.spec, { device, seed: 0, purpose })));
+  }
   const parts = map.parts([...files.entries.keys()]);
   const size = ({ theirs, change }: MapPart): number => {
     const bytes = theirs.reduce((sum, name) => sum + sizeOf(files.entries.get(name)!.shape) * 4, 0);
@@ -129,6 +135,7 @@ function refuseMisfits(
   { entries }: WeightFiles,
   { device, map, missing }: LoadWeightsOptions,
 ): void {
+  const parameters = new Map([...model.namedParameters()].filter(([name]) => !map.isOwn(name)));
   const rehearsal = new RehearsalDevice({ like: device.info, countPairs: false });
   const read = [...entries.values()].filter(({ name }) => map.reads(name));
   const foreign = read.filter(({ dtype, shape }) => storedAs(dtype) === undefined || shape.includes(0));
@@ -138,7 +145,7 @@ function refuseMisfits(
         .filter((entry) => !foreign.includes(entry))
         .map(({ name, dtype, shape }) => [name, empty(shape, storedAs(dtype)!, rehearsal)] as const),
     );
-    return misfits(model.namedParameters(), map.toOurs(state), { ...(missing && { missing }) });
+    return misfits(parameters, map.toOurs(state), { ...(missing && { missing }) });
   });
   const strange = foreign.map(
     ({ name, dtype, shape }) => `${name} ${show(shape)} is of dtype ${dtype}, which is not read`,

@@ -50,8 +50,8 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
     const names = [...files.entries.keys()];
     const cls = classOf(who, family, { published, names, as, theirs });
     const config = readConfig(family.config(theirs, cls));
-    const { rules, unused = [], ignored = [], ties } = family.map(theirs, cls, config);
-    const map = weightMap(rules, { ignored: [...ignored, ...unused], ...(ties && { ties }) });
+    const { rules, unused = [], ignored = [], ties, own } = family.map(theirs, cls, config);
+    const map = weightMap(rules, { ignored: [...ignored, ...unused], ...(ties && { ties }), ...(own && { own }) });
     const left = matching(names, unused);
     const model = createModel(config);
     try {

@@ -30,6 +30,7 @@ import { phi3 } from './families/phi3.js';
 import { qwen2 } from './families/qwen2.js';
 import { qwen2Moe } from './families/qwen2-moe.js';
 import { qwen3 } from './families/qwen3.js';
+import { reformer } from './families/reformer.js';
 import { roberta } from './families/roberta.js';
 import { switchTransformers } from './families/switch-transformers.js';
 import { led } from './families/led.js';
@@ -48,6 +49,7 @@ export const families: readonly Family[] = [
   nystromformer,
   fnet,
   modernbert,
+  reformer,
   funnel,
   perceiver,
   transfoXl,

@@ -48,6 +48,16 @@ const models: readonly (readonly [name: string, config: Record<string, unknown>]
     },
   ],
   [
+    'positions of a grid; both streams of reversible layers side by side',
+    {
+      tied: false,
+      layers: 2,
+      norm: { kind: 'layer', place: 'pre' },
+      residual: { kind: 'reversible', joined: true },
+      position: { method: 'learned', grid: { shape: [3, 3], widths: [3, 5] } },
+    },
+  ],
+  [
     'a first layer without a norm before attention',
     { norm: { kind: 'layer', place: 'pre' }, layers: [{ norm: { mixing: false } }, {}] },
   ],
@@ -163,6 +173,12 @@ test('ends that contradict each other are refused, all reasons at once', () => {
   expect(all).toMatch(/position\.rows must be at least 9, for length 7 from row 2 on; got 8/);
   expect(all).toMatch(/position\.padding must be a token of the 10; got 10/);
   expect(refused({ prediction: { bias: true }, head: { classes: 2 } })).toMatch(/a model with a head tells classes/);
+  expect(refused({ position: { method: 'learned', grid: { shape: [2, 3], widths: [3, 4] } } })).toMatch(
+    /position\.grid has 6 positions, and length is 7; position\.grid\.widths must add up to 8; got 3 and 4/,
+  );
+  expect(refused({ residual: { kind: 'plain', joined: true } })).toMatch(
+    /residual\.joined is for residual "reversible"/,
+  );
   expect(refused({ norm: { place: 'post', mixing: false } })).toMatch(
     /norm\.mixing false is for layers of norm\.place "pre"/,
   );

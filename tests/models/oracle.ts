@@ -181,6 +181,16 @@ export class ModelOracle {
       ? this.clustered(tokens)
       : g.gatherRows(this.parameter('ends.embedding.weight'), tokens);
     const rows = scale === undefined ? plain : g.scale(plain, scale);
+    if (config.position.method === 'learned' && config.position.grid) {
+      const [, columns] = config.position.grid.shape;
+      const of = (name: string, place: (p: number) => number): Matrix =>
+        g.gatherRows(
+          this.parameter(`${this.stack}.positions.grid.${name}`),
+          tokens.map((_, p) => place(p)),
+        );
+      const parts = [of('first', (p) => Math.floor(p / columns)), of('second', (p) => p % columns)];
+      return g.add(rows, g.concatColumns(parts));
+    }
     if (config.position.method === 'learned') {
       const { first = 0, padding } = config.position;
       let seen = 0;
@@ -266,7 +276,7 @@ export class ModelOracle {
       one = g.add(one, mix(layer, shifted(back[i]!.two, streams[i]!.two, two)));
       two = g.add(two, feed(layer, shifted(back[i + 1]!.one, streams[i + 1]!.one, one)));
     }
-    return g.scale(g.add(one, two), 0.5);
+    return this.config.residual.joined ? g.concatColumns([one, two]) : g.scale(g.add(one, two), 0.5);
   }
 
   branch(layer: number, which: 'attention' | 'feedForward', x: Matrix): Matrix {

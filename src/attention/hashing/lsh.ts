@@ -15,9 +15,9 @@ export function bucketFactors(buckets: number): readonly number[] {
   return [first, 2 * Math.floor(buckets / (2 * first))];
 }
 
-/** Columns of the rotations of so many buckets: half a column a bucket of each hash. */
-export const rotationColumns = (buckets: number): number =>
-  bucketFactors(buckets).reduce((sum, factor) => sum + factor / 2, 0);
+/** Columns of the rotations of hashes of so many buckets: half a column a bucket. */
+export const rotationColumns = (factors: readonly number[]): number =>
+  factors.reduce((sum, factor) => sum + factor / 2, 0);
 
 const [id, more, other] = [0, 1, 2].map((i) => variable(`x${i}`, 'i32')) as [I32, I32, I32];
 
@@ -25,9 +25,8 @@ const [id, more, other] = [0, 1, 2].map((i) => variable(`x${i}`, 'i32')) as [I32
  * Angular hashes `argmax [x·Ω ; −x·Ω]` of `x` `[B,H,n,D]` by one round's `rotations` `[H,D,Σ b/2]`, i32 `[B,H,n]`: several hashes b₁, b₂ are numbered
  * h₁ + b₁·h₂. (Andoni et al. 2015, arXiv:1509.02897.)
  */
-export function angularHash(x: Tensor, rotations: Tensor, buckets: number): Tensor {
+export function angularHash(x: Tensor, rotations: Tensor, factors: readonly number[]): Tensor {
   return scope(() => {
-    const factors = bucketFactors(buckets);
     const rotated = split(
       matmul(x, rotations),
       factors.map((factor) => factor / 2),

@@ -13,18 +13,29 @@ import {
 import { score } from '../../scores/index.js';
 import { decided, noGradient, scope, tensor, type Tensor } from '../../tensor/index.js';
 import { defineAttention, type Call, type ForwardResult } from '../define.js';
-import { choice, flag, integer, type OptionValues } from '../options.js';
+import { choice, flag, integer, integers, type OptionValues } from '../options.js';
 import { costOfPairs, headPairs } from '../pairs.js';
 import { drawn, normalOf } from '../parameters.js';
 import { chunkMask, chunkPairs, cut, frontPlaces, type Chunks } from './chunks.js';
-import { angularHash, rotationColumns, rotationsOf, withPadding } from './lsh.js';
+import { angularHash, bucketFactors, rotationColumns, rotationsOf, withPadding } from './lsh.js';
 import { alone, scoreOf, tablesOf } from './reformer-score.js';
+import { torchNormal } from './torch-random.js';
 
 const options = {
   rounds: integer({ min: 1, default: 1, help: 'hash rounds, merged exactly' }),
   chunkLength: integer({ min: 1, default: 64, help: 'tokens of a chunk of the sorted order' }),
   lookBack: integer({ min: 0, default: 1, help: 'chunks seen before the own' }),
   numBuckets: integer({ min: 0, default: 0, help: 'buckets of a round, an even number; 0: two a chunk' }),
+  bucketFactors: integers({
+    min: 2,
+    default: [],
+    help: 'even numbers of buckets of several hashes that are one together, in place of numBuckets; none: one hash up to 128 buckets',
+  }),
+  hashSeed: integer({
+    min: -1,
+    default: -1,
+    help: 'draws the rotations as published code does from a seed, alike in every layer; −1: each its own',
+  }),
   wrapAround: flag({ default: true, help: 'the first chunks look back on the last of the round before' }),
   sameBucket: flag({ default: false, help: 'only tokens of one bucket see each other; nothing wraps around then' }),
   correctDuplicates: flag({ default: false, help: 'a key seen in several rounds counts once' }),
@@ -34,8 +45,11 @@ const options = {
 type Options = OptionValues<typeof options>;
 type ReformerCall = Call<typeof options, 'rotations', never>;
 
-const bucketsOf = (n: number, { numBuckets, chunkLength }: Options): number =>
-  numBuckets > 0 ? numBuckets : 2 * Math.max(1, Math.floor(n / chunkLength));
+/** Buckets of each of the hashes that are one together. */
+const factorsOf = (n: number, { numBuckets, bucketFactors: given, chunkLength }: Options): readonly number[] => {
+  if (given.length > 0) return given;
+  return bucketFactors(numBuckets > 0 ? numBuckets : 2 * Math.max(1, Math.floor(n / chunkLength)));
+};
 
 const chunksOf = (
   n: number,
@@ -64,9 +78,18 @@ export const reformer = defineAttention({
   options,
   supports: { causal: true, cross: false, padding: true, score: true, groupedHeads: false, decode: false },
   parameters: ({ H, D, L }, own) => ({
-    rotations: drawn([own.rounds, H, D, rotationColumns(bucketsOf(L, own))], normalOf()),
+    rotations: drawn(
+      [own.rounds, H, D, rotationColumns(factorsOf(L, own))],
+      own.hashSeed < 0 ? normalOf() : (shape) => publishedRotations(shape, own.hashSeed),
+    ),
   }),
-  refuse: (_, { numBuckets }) => (numBuckets % 2 === 0 ? [] : [`numBuckets must be even; got ${numBuckets}`]),
+  refuse: (_, { numBuckets, bucketFactors: factors }) => [
+    ...(numBuckets % 2 === 0 ? [] : [`numBuckets must be even; got ${numBuckets}`]),
+    ...(factors.every((factor) => factor % 2 === 0) ? [] : [`bucketFactors must be even; got ${factors.join(', ')}`]),
+    ...(numBuckets > 0 && factors.length > 0
+      ? ['bucketFactors stand in place of numBuckets; leave one of them out']
+      : []),
+  ],
   reach: ({ L }, { chunkLength }) => (L <= chunkLength ? undefined : 'data'),
   cost: (shape, own, causal) => {
     const { B, H, L, D } = shape;
@@ -74,7 +97,7 @@ export const reformer = defineAttention({
     if (L <= chunkLength) return costOfPairs(shape, H * headPairs(shape, causal));
     // what causality hides depends on the data and is computed
     const { pairs, multiplyAdds } = costOfPairs(shape, rounds * H * chunkPairs(chunksOf(L, [L], own)));
-    const hashing = B * H * rounds * L * D * rotationColumns(bucketsOf(L, own));
+    const hashing = B * H * rounds * L * D * rotationColumns(factorsOf(L, own));
     return { pairs: pairs!, multiplyAdds: multiplyAdds + hashing };
   },
   choices: (call) => {
@@ -94,6 +117,16 @@ export const reformer = defineAttention({
     return { ...found, out: cast(found.out, q.dtype) };
   },
 });
+
+/** Rotations `[R, H, D, F]` of a seed, which the published code draws as `[H, D, R, F]`. */
+function publishedRotations(shape: readonly number[], seed: number): Float32Array {
+  const [R, H, D, F] = shape as [number, number, number, number];
+  const drawnAs = torchNormal(seed, R * H * D * F);
+  return Float32Array.from(drawnAs, (_, i) => {
+    const [r, rest] = [Math.floor(i / (H * D * F)), i % (H * D * F)];
+    return drawnAs[(Math.floor(rest / F) * R + r) * F + (rest % F)]!;
+  });
+}
 
 /** Plain attention with shared queries and keys. */
 function whole(call: ReformerCall, q: Tensor, k: Tensor, v: Tensor, scale: number): ForwardResult {
@@ -138,10 +171,11 @@ function hashed(call: ReformerCall, q: Tensor, k: Tensor, v: Tensor, scale: numb
 
 /** The bucket of each token in each round, i32 `[B,H,n]`. */
 function hashRounds({ shape: { L }, options: own, lengths, parameters }: ReformerCall, q: Tensor): Tensor[] {
-  const buckets = bucketsOf(L, own);
+  const factors = factorsOf(L, own);
+  const buckets = factors.reduce((product, factor) => product * factor);
   return Array.from({ length: own.rounds }, (_, r) =>
     scope(() => {
-      const hashes = angularHash(q, rotationsOf(parameters.rotations, r), buckets);
+      const hashes = angularHash(q, rotationsOf(parameters.rotations, r), factors);
       return lengths ? withPadding(hashes, buckets, lengths) : hashes;
     }),
   );

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { reformer } from '../../../src/attention/hashing/index.js';
 import { bucketFactors } from '../../../src/attention/hashing/lsh.js';
+import { mersenneTwister, torchNormal } from '../../../src/attention/hashing/torch-random.js';
 import { concat } from '../../../src/ops/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { gate } from '../../contract/gate/index.js';
@@ -180,6 +181,15 @@ gate(reformer, {
 });
 
 describe('hashes', () => {
+  test('numbers of a seed are those of torch', () => {
+    const next = mersenneTwister(0);
+    const uniforms = Array.from({ length: 4 }, () => (next() & 0xffffff) / 2 ** 24);
+    const drawn = [0.49625659, 0.7682218, 0.08847743, 0.13203049];
+    expect(uniforms.map((x, i) => Math.abs(x - drawn[i]!) < 1e-8)).toEqual([true, true, true, true]);
+    const normals = [-1.1258, -1.1524, -0.2506, -0.4339, 0.8487, 0.692, -0.316, -2.1152];
+    expect(Array.from(torchNormal(0, 32).slice(0, 8), (x) => Number(x.toFixed(4)))).toEqual(normals);
+    expect(torchNormal(3, 20)).toHaveLength(20);
+  });
   test('more than 128 buckets are a product of two', () => {
     expect([2, 128, 130, 2048].map(bucketFactors)).toEqual([[2], [128], [16, 8], [64, 32]]);
   });

@@ -446,7 +446,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   ...ways('reshaped', reshaped([4, 2], [8]), [floats(4, 2)], [floats(8)]),
   weightMap: call(
     value([['theirs', 'ours', transposed]], isEmptyList),
-    options({ ties: value({ copy: 'theirs' }, isEmpty), ignored: list(text('mask'), 1) }),
+    options({ ties: value({ copy: 'theirs' }, isEmpty), ignored: list(text('mask'), 1), own: list(text('mask'), 1) }),
   ),
   'weightMap().toTheirs': method(() => weightMap([['theirs', 'ours']], { ties: { copy: 'theirs' } }))(
     'toTheirs',

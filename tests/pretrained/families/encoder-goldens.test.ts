@@ -20,5 +20,6 @@ describe('published encoders', () => {
     testGolden('nystromformer', on);
     testGolden('fnet', on);
     testGolden('modernbert', on);
+    testGolden('reformer_lsh_local', on);
   });
 });
