@@ -64,6 +64,12 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     position.method === 'sinusoidal' &&
       embedded % 2 === 1 &&
       `position sinusoidal needs an even width; got ${embedded}`,
+    residual.kind === 'reversible' &&
+      config.feedForward.name === 'none' &&
+      'residual reversible takes a feed-forward layer; got none',
+    residual.parallel !== undefined &&
+      config.feedForward.name === 'none' &&
+      'residual.parallel takes a feed-forward layer; got none',
     residual.kind === 'reversible' && norm.place === 'post' && 'residual reversible needs norm.place "pre"',
     residual.kind === 'reversible' &&
       kind === 'encoder-decoder' &&

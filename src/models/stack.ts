@@ -102,6 +102,7 @@ export class Stack extends Module {
       return { ...poolingChange(pooling), resize, restores };
     });
     this.latest = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.latest);
+    this.whole = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.whole);
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
     const { kind, place, epsilon, mixing: _mixing, final = true, ...parts } = layers.at(-1)!.norm;
@@ -111,6 +112,8 @@ export class Stack extends Module {
 
   /** Whether the rows after the last layer stand for the latest of those that it is given, where they are fewer. */
   readonly latest: boolean;
+  /** Whether a layer goes on with a text by computing all of it anew. */
+  readonly whole: boolean;
 
   /** Rows after the last layer. @throws OptionError unless rows is a whole number of at least 1. */
   rowsFor(rows: number): number {

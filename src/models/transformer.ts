@@ -76,11 +76,11 @@ export class Transformer extends Module implements LanguageModel {
     return scope(() => this.ends.logits(cast(this.hidden(tokens, context), 'f32')));
   }
 
-  /** Texts that it goes on with: with caches, or computed anew where rows stand for the latest alone or layers share weights. */
+  /** Texts that it goes on with: with caches, or computed anew where rows stand for the latest alone, layers share weights, or a mixer keeps no cache. */
   session(options: SessionOptions): TextSession {
     const { kind, layers } = this.config;
     const shared = new Set(this.stack.layers).size < layers;
-    return kind === 'decoder' && (this.stack.latest || shared)
+    return kind === 'decoder' && (this.stack.latest || this.stack.whole || shared)
       ? new WholeSession(this, options)
       : new Session(this, options);
   }

@@ -5,6 +5,7 @@ import { add, cast } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Attention } from './attention.js';
 import { branchContext, checkContext, type Context, type FeedForward, type Mixer } from './layer.js';
+import { NoFeedForward } from './feed-forward/none.js';
 import { Module } from './module.js';
 import { observed } from './observe.js';
 import { besideOf, outcomeOf, type Outcome } from './outcome.js';
@@ -48,6 +49,7 @@ export class Block extends Module {
   /** Of a branch that reads what the norm of the mixing one gives. */
   readonly #dropout: Dropout | undefined;
   readonly #parallel: boolean;
+  readonly #fed: boolean;
 
   constructor(features: number, options: BlockOptions) {
     super();
@@ -72,7 +74,10 @@ export class Block extends Module {
         'Block: parallel branches take normPlace "pre", no attention to an encoder, and a mixer that gives as many rows as it takes.',
       );
     }
-    if (parallel === 'one') this.#dropout = this.child('feedForwardDropout', new Dropout(dropout));
+    this.#fed = !(feedForward instanceof NoFeedForward);
+    if (!this.#fed && this.#parallel) throw new OptionError('Block: parallel branches take a feed-forward layer.');
+    if (!this.#fed) this.#feeding = undefined;
+    else if (parallel === 'one') this.#dropout = this.child('feedForwardDropout', new Dropout(dropout));
     else this.#feeding = around('feedForwardResidual');
     this.feedForward = this.child('feedForward', feedForward);
   }
@@ -93,6 +98,8 @@ export class Block extends Module {
     return scope(() => {
       const mixed = this.#mixed(x, context);
       const crossed = this.#crossing?.forward(mixed.stream, (rows) => this.#cross(rows, context), context.precision);
+      if (!this.#fed)
+        return { ...besideOf([mixed, crossed ?? {}]), stream: observed(this.path, (crossed ?? mixed).stream) };
       const fed = this.#feeding!.forward(
         (crossed ?? mixed).stream,
         (rows) => this.feedForward.forward(rows, branchContext(context)),
@@ -153,7 +160,9 @@ export class Block extends Module {
   /** What the branch of single tokens adds to the stream: g of a reversible layer. */
   feed(x: Tensor, context: Context = {}): Outcome {
     this.#check(x, context);
-    if (this.#parallel) throw new OptionError(`Block ${this.path}: parallel branches are not reversible.`);
+    if (this.#parallel || !this.#fed) {
+      throw new OptionError(`Block ${this.path}: one branch, or two beside each other, are not reversible.`);
+    }
     const fed = this.#feeding!.branch(
       x,
       (rows) => this.feedForward.forward(rows, branchContext(context)),

@@ -83,6 +83,10 @@ function noted(error: unknown, notes: string[]): undefined {
   notes.push((error as Error).message);
 }
 
+/** Python writes infinities as words, which JSON has not; outside of its texts they become a number that is too large to be finite. */
+const withInfinities = (text: string): string =>
+  text.replace(/"(?:[^"\\]|\\.)*"|Infinity/g, (part) => (part === 'Infinity' ? '1e999' : part));
+
 async function configOf(who: string, source: ModelSource): Promise<Readonly<Record<string, unknown>>> {
   const text = await source.text('config.json');
   if (text === undefined) {
@@ -92,7 +96,7 @@ async function configOf(who: string, source: ModelSource): Promise<Readonly<Reco
   }
   let value: unknown;
   try {
-    value = parseJson(text);
+    value = parseJson(withInfinities(text));
   } catch (error) {
     throw new FormatError(`${who}: config.json is not JSON: ${(error as Error).message}.`, { cause: error });
   }

@@ -19,6 +19,7 @@ import { gptNeo } from './families/gpt-neo.js';
 import { gptNeox } from './families/gpt-neox.js';
 import { llama } from './families/llama.js';
 import { longformer } from './families/longformer.js';
+import { mamba2 } from './families/mamba2.js';
 import { mistral } from './families/mistral.js';
 import { mixtral } from './families/mixtral.js';
 import { modernbert } from './families/modernbert.js';
@@ -68,6 +69,7 @@ export const families: readonly Family[] = [
   bloom,
   mpt,
   falcon,
+  mamba2,
   mixtral,
   olmoe,
   qwen2Moe,

@@ -34,9 +34,9 @@ export function weightsOf(shapes: Shapes, { plusOne = false, head, table }: Weig
 }
 
 /** A folder in Hugging Face layout. */
-export function folderOf(config: object, weights: Weights): string {
+export function folderOf(config: object | string, weights: Weights): string {
   const folder = mkdtempSync(join(tmpdir(), 'subquad-made-'));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(folder, 'config.json'), typeof config === 'string' ? config : JSON.stringify(config));
   let at = 0;
   const header: Record<string, object> = {};
   const bytes: Buffer[] = [];
@@ -55,7 +55,7 @@ export function folderOf(config: object, weights: Weights): string {
 }
 
 /** A folder's model, and the folder gone. */
-export async function loadMade(config: object, weights: Weights, device: Device): Promise<Pretrained> {
+export async function loadMade(config: object | string, weights: Weights, device: Device): Promise<Pretrained> {
   const folder = folderOf(config, weights);
   try {
     return await loadPretrained(folder, { device });

@@ -16,10 +16,11 @@ import {
 const options = { featureMap };
 
 /** ln of a rate from 1 to 16, as in Mamba-2 (Dao, Gu 2024, arXiv:2405.21060). */
-const rates: Initialiser = (shape, seed, purpose) => unitUniform(shape, seed, purpose).map((x) => Math.log(1 + 15 * x));
+export const uniformRates: Initialiser = (shape, seed, purpose) =>
+  unitUniform(shape, seed, purpose).map((x) => Math.log(1 + 15 * x));
 
 /** What `softplus` makes a step from 0.001 to 0.1, evenly in its logarithm. */
-const steps: Initialiser = (shape, seed, purpose) =>
+export const stepSizes: Initialiser = (shape, seed, purpose) =>
   unitUniform(shape, seed, purpose).map((x) => Math.log(Math.expm1(0.001 * 100 ** x)));
 
 /** A state that forgets as a whole, and that a key overwrites where it was written to. */
@@ -44,8 +45,8 @@ export const gatedDelta = defineAttention({
   supports: { causal: 'only', cross: false, padding: true, score: false, groupedHeads: true, decode: 'recurrent' },
   parameters: (shape) => ({
     ...gateParameters('beta', [shape.G, shape.E, 1]),
-    ...gateParameters('decay', [shape.G, shape.E, 1], steps),
-    rate: learned([shape.G, 1, 1], rates),
+    ...gateParameters('decay', [shape.G, shape.E, 1], stepSizes),
+    rate: learned([shape.G, 1, 1], uniformRates),
   }),
   refuse: refuseSigns,
   cost: (shape) => recurrentCost(shape, 3, 2),

@@ -8,6 +8,7 @@ import { mixtral } from './experts/mixtral.js';
 import { nllb } from './experts/nllb.js';
 import { stMoe } from './experts/st-moe.js';
 import { switchExperts } from './experts/switch.js';
+import { none } from './none.js';
 import { productKey } from './product-key.js';
 import { scaling } from './one-of-blocks.js';
 
@@ -22,6 +23,7 @@ export const feedForwards: readonly FeedForwardKind[] = [
   nllb,
   productKey,
   scaling,
+  none,
 ];
 
 const registry = new Registry(

@@ -96,6 +96,8 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
   readonly latest?: boolean;
   /** Whether the rows that it gives may have another width than those that it takes. Default false. */
   readonly widens?: boolean;
+  /** Whether a decoder goes on with a text by computing all of it anew at every step, for it keeps no cache. Default false. */
+  readonly whole?: boolean;
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
 }
@@ -107,6 +109,7 @@ const requirements: Requirements = {
   restores: callable,
   latest: flag,
   widens: flag,
+  whole: flag,
   forward: callable,
 };
 

@@ -5,6 +5,7 @@ import { fnetMixer } from './fnet.js';
 import { inducedSetMixer } from './induced-set.js';
 import { linearEncoder } from './linear-encoder.js';
 import { lunaMixer } from './luna.js';
+import { mamba2 } from './mamba2.js';
 import { mlpMixer } from './mlp-mixer.js';
 import { perceiver } from './perceiver.js';
 import { perceiverOutput } from './perceiver-output.js';
@@ -32,6 +33,7 @@ export const mixers: readonly MixerKind[] = [
   perceiver,
   perceiverOutput,
   rowsAbove,
+  mamba2,
 ];
 
 const registry = new Registry(

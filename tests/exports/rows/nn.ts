@@ -331,6 +331,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         // with resize it is refused, so no call has both
         restores: none,
         latest: flag(),
+        whole: flag(),
         cost: callback(() => ({ multiplyAdds: 1 })),
         forward: callback(({ x: rows }: { readonly x: Tensor }) => rows),
       },
