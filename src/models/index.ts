@@ -13,6 +13,7 @@ export { layersOf, type LayerConfig } from './config-layers.js';
 export type {
   DecoderConfig,
   EmbeddingConfig,
+  LayerSizes,
   PoolingConfig,
   PredictionConfig,
   ProjectionConfig,

@@ -56,12 +56,12 @@ export class Block extends Module {
     checkValues('Block', options, requirements, ['mixer', 'feedForward', 'residual']);
     const { mixer, cross, feedForward, residual } = options;
     const { width = features } = options;
-    const around = (name: string, own: Partial<ResidualOptions> = {}, of = width): Residual =>
+    const around = (name: string, of: number, own: Partial<ResidualOptions> = {}): Residual =>
       this.child(name, new Residual(of, { ...residual, ...own }));
-    this.#mixing = around('attentionResidual', options.normBeforeMixing === false ? { bare: true } : {}, features);
+    this.#mixing = around('attentionResidual', features, options.normBeforeMixing === false ? { bare: true } : {});
     this.mixer = this.child(mixer instanceof Attention ? 'attention' : 'mixer', mixer);
     if (cross !== undefined) {
-      this.#crossing = around('crossResidual');
+      this.#crossing = around('crossResidual', width);
       this.cross = this.child('cross', cross);
     }
     const { parallel, dropout, normPlace } = residual;
@@ -78,7 +78,7 @@ export class Block extends Module {
     if (!this.#fed && this.#parallel) throw new OptionError('Block: parallel branches take a feed-forward layer.');
     if (!this.#fed) this.#feeding = undefined;
     else if (parallel === 'one') this.#dropout = this.child('feedForwardDropout', new Dropout(dropout));
-    else this.#feeding = around('feedForwardResidual');
+    else this.#feeding = around('feedForwardResidual', width);
     this.feedForward = this.child('feedForward', feedForward);
   }
 

@@ -73,6 +73,7 @@ const attentionOptions = options(
     heads: positive(2),
     kvHeads: positive(2),
     headDim: positive(2),
+    valueDim: positive(2),
     causal: flag(),
     mechanism: value(flash),
     settings: options({}),
@@ -187,7 +188,14 @@ const named = (name: string): Kind =>
   );
 
 const mixerSizes = options(
-  { features: positive(4), heads: positive(2), headDim: positive(2), length: positive(8), causal: flag() },
+  {
+    features: positive(4),
+    width: positive(4),
+    heads: positive(2),
+    headDim: positive(2),
+    length: positive(8),
+    causal: flag(),
+  },
   ['features', 'heads', 'headDim', 'length', 'causal'],
 );
 const ofSynthesizer = (name: 'settle' | 'create' | 'cost'): Row => ({
@@ -244,6 +252,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         feedForward: made(() => new DenseFeedForward(4, 8), isModule),
         residual: own(residualOptions),
         normBeforeMixing: flag(),
+        width: positive(4),
       },
       ['mixer', 'feedForward', 'residual'],
     ),
@@ -332,6 +341,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         restores: none,
         latest: flag(),
         whole: flag(),
+        widens: flag(),
         cost: callback(() => ({ multiplyAdds: 1 })),
         forward: callback(({ x: rows }: { readonly x: Tensor }) => rows),
       },
