@@ -56,6 +56,9 @@ export function contradictionsOf(config: ModelConfig, given: Readonly<Record<str
     ...sizeReasons(config),
     ...headReasons(config),
     ...endReasons(config),
+    config.lora !== undefined &&
+      config.lora.rank === undefined &&
+      'lora.rank is missing; it must be the inner size of the adapters, such as 8',
     outputs > vocabulary && `outputs must be at most vocabulary ${vocabulary}; got ${outputs}`,
     !Number.isInteger(headDim) && `width ${width} is no multiple of heads ${heads}: change one, or set headDim`,
     headDim > 256 && `headDim must be at most 256; got ${headDim}: take more heads`,

@@ -3,6 +3,7 @@ import {
   finite,
   flag,
   fraction,
+  listOfTexts,
   oneOf,
   plainObject,
   positive,
@@ -59,6 +60,7 @@ export const top: Requirements = {
   lossChunk: wholeFrom(0),
   memory: plainObject,
   head: plainObject,
+  lora: plainObject,
   decoder: plainObject,
 };
 
@@ -128,6 +130,7 @@ export const sections: Readonly<Record<string, Section>> = {
       given: flag,
     },
   },
+  lora: { keys: { rank: wholeFrom(1), alpha: positive, on: listOfTexts } },
   prediction: {
     keys: {
       transform: oneOf(Object.keys(activations)),

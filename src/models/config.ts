@@ -10,6 +10,7 @@ import { decoderJson, decoderSection, type HalfJson } from './config-decoder.js'
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
 import { sized, sizesOf, withSizes } from './config-sizes.js';
+import { loraOf } from './adapt.js';
 import { headOf } from './head.js';
 import {
   layerSections,
@@ -194,6 +195,7 @@ function complete(json: Given, given: Readonly<Record<string, Given>>): ModelCon
     norm: { kind: 'rms', place: 'pre', epsilon: NORM_EPSILON, ...given['norm'] },
     residual: { kind: 'plain', every: 0, ...given['residual'] },
     ...(json['head'] !== undefined && { head: headOf(kind, given['head']!) }),
+    ...(json['lora'] !== undefined && { lora: loraOf(given['lora']!) }),
     memory: {
       length: recurrent ? length : 0,
       compressed: kind === 'compressive-transformer' ? Math.ceil(length / 4) : 0,

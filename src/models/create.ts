@@ -1,6 +1,7 @@
 import { CapabilityError } from '../core/errors.js';
 import { checkValue, made } from '../core/requirements.js';
 import { Module } from '../nn/index.js';
+import { adapt } from './adapt.js';
 import { Classifier } from './classifier.js';
 import { CompressiveTransformer } from './compressive.js';
 import { EncoderDecoder } from './encoder-decoder.js';
@@ -20,6 +21,12 @@ import { XlNet } from './xlnet.js';
  */
 export function createModel(config: ModelConfig): LanguageModel {
   checkConfig('createModel', config);
+  const model = plainModel(config);
+  if (config.lora) adapt(model, config.lora);
+  return model;
+}
+
+function plainModel(config: ModelConfig): LanguageModel {
   if (config.head) return new Classifier(config);
   switch (config.kind) {
     case 'decoder':

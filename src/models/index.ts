@@ -43,6 +43,7 @@ export { TransformerXl, type Segment, type SegmentOptions } from './transformer-
 export { XlNet } from './xlnet.js';
 export { Ends } from './ends.js';
 export { Transformer } from './transformer.js';
+export { adaptersOf, mergeAdapters, type LoraConfig } from './adapt.js';
 export { beamSearch, type Beam, type BeamOptions } from './beams.js';
 export { generateText, type GenerateTextOptions, type TextCoder, type TextEnd } from './generate-text.js';
 export type { PenaltyOptions } from './penalties.js';

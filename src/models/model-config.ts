@@ -12,6 +12,7 @@ import type {
   RowPooling,
 } from '../nn/index.js';
 
+import type { LoraConfig } from './adapt.js';
 import type { HeadConfig } from './head.js';
 
 export const kinds = [
@@ -129,6 +130,8 @@ export interface ModelConfig {
   readonly lossChunk: number;
   /** Of a model that tells classes: how many there are, and what of the text they are read from. */
   readonly head?: HeadConfig;
+  /** Adapters that are trained in place of all else; absent: all is. */
+  readonly lora?: LoraConfig;
   /** Of models with memory: tokens of the segments before, and those kept compressed. */
   readonly memory: {
     readonly length: number;

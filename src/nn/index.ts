@@ -9,6 +9,7 @@ export { Embedding, type EmbeddingOptions } from './embedding.js';
 export * from './feed-forward/index.js';
 export type { BranchContext, Context, FeedForward, Mixer } from './layer.js';
 export type { PositionGrid } from './grid-table.js';
+export { LowRank, type LowRankOptions } from './low-rank.js';
 export { Linear, type LinearOptions } from './linear.js';
 export { ModuleList } from './list.js';
 export * from './mixers/index.js';

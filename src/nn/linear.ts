@@ -1,8 +1,9 @@
 import { constantOf, learned, learnedMatrix, normalOf, type Initialiser } from '../attention/parameters.js';
 import { callable, checkValue, checkValues, flag } from '../core/requirements.js';
 import { checkShape } from '../core/shape.js';
-import { matmul, type Scalar } from '../ops/index.js';
-import type { Tensor } from '../tensor/index.js';
+import { add, cast, map, matmul, type Scalar } from '../ops/index.js';
+import { scope, type Tensor } from '../tensor/index.js';
+import { LowRank, type LowRankOptions } from './low-rank.js';
 import { Module } from './module.js';
 import type { Parameter } from './parameter.js';
 import { checkRows, rowsOf } from './rows.js';
@@ -26,6 +27,7 @@ export interface LinearOptions {
 export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
+  #adapter: LowRank | undefined;
 
   constructor(
     readonly inputs: number,
@@ -48,8 +50,36 @@ export class Linear extends Module {
   forward(x: Tensor, activation?: Scalar): Tensor {
     checkRows('Linear', this, x, this.inputs);
     if (activation !== undefined) checkValue('Linear', 'activation', activation, callable);
-    const given = { ...(this.bias && { bias: this.bias.value }), ...(activation && { activation }) };
-    const options = { ...given, ...storedAs(x) };
-    return rowsOf(x, (rows) => matmul(rows, this.weight.value, options));
+    const bias = this.bias && { bias: this.bias.value };
+    const adapter = this.#adapter;
+    if (adapter === undefined) {
+      const options = { ...bias, ...(activation && { activation }), ...storedAs(x) };
+      return rowsOf(x, (rows) => matmul(rows, this.weight.value, options));
+    }
+    return rowsOf(x, (rows) =>
+      scope(() => {
+        const sums = add(matmul(rows, this.weight.value, { ...bias, ...storedAs(x) }), adapter.forward(rows));
+        return activation ? map(activation, sums) : sums;
+      }),
+    );
+  }
+
+  /**
+   * Adds a change of low rank, `lora`, which is trained beside the weight.
+   *
+   * @throws OptionError where there is one, or as `LowRank`.
+   */
+  adapt(options: LowRankOptions): void {
+    this.#adapter = this.child('lora', new LowRank(this.inputs, this.outputs, options));
+  }
+
+  /** Adds the change of low rank to the weight and takes it away; without one, nothing happens. */
+  merge(): void {
+    const adapter = this.#adapter;
+    if (adapter === undefined) return;
+    scope(() => this.weight.set(add(cast(this.weight.value, 'f32'), adapter.product())));
+    this.remove('lora');
+    adapter.dispose();
+    this.#adapter = undefined;
   }
 }

@@ -12,6 +12,7 @@ import {
   made,
   oneOf,
   reasonsAgainst,
+  text,
   wholeFrom,
   type Requirement,
 } from '../core/requirements.js';
@@ -82,6 +83,12 @@ export abstract class Module {
     child.#place = { parent: this, name };
     this.#children.set(name, module);
     return module;
+  }
+
+  /** Takes a part away again; it is then the caller's. */
+  protected remove(name: string): void {
+    checkValue('module', 'name', name, text);
+    this.#children.delete(name);
   }
 
   #checkName(name: string): void {

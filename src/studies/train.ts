@@ -250,6 +250,15 @@ async function weightsFrom(path: string, model: LanguageModel, device: Device): 
   const other = await openModel(path, { device });
   try {
     const found = carryOver(model, other.model.stateDict());
+    // what is frozen and was only drawn would never become anything
+    const parameters = model.namedParameters();
+    const strange = found.drawn.filter((name) => parameters.get(name)!.frozen);
+    if (strange.length > 0) {
+      throw new OptionError(
+        `training: adapters are beside the weights of "${path}", and ${strange.length} of this model are not among those, such as ${strange[0]}; ` +
+          'take its sizes, as its JSON has them.',
+      );
+    }
     if (found.taken.length + found.partly.length > 0) return found;
     throw new OptionError(
       `training: nothing of the ${found.unused.length} tensors of "${path}" fits this model; take its sizes, as its JSON has them, or leave out from.`,

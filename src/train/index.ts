@@ -38,3 +38,4 @@ export {
   type WarmUpOptions,
 } from './schedules.js';
 export { Trainer, type Statistics, type StepResult, type TrainerOptions } from './trainer.js';
+export { loadAdapters, saveAdapters, type AdapterNote } from './adapters.js';

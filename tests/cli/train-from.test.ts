@@ -74,3 +74,35 @@ test('a model of which nothing fits', async () => {
   expect(code).not.toBe(0);
   expect(err).toContain('fits this model; take its sizes');
 });
+
+test('adapters beside the weights of a run: small, resumed, and generated with', async () => {
+  const adapted = await cli(
+    [
+      'train',
+      'text.txt',
+      '--from',
+      'first',
+      '--lora',
+      'rank=2,alpha=4,on=qkv,up',
+      '--steps',
+      '3',
+      '--rate',
+      '0.01',
+    ].concat('--batch 2 --evaluate-every 3 --device wasm --threads 1 --out adapted'.split(' ')),
+    { cwd },
+  );
+  expect(adapted).toMatchObject({ code: 0 });
+  expect(lossesOf('adapted')[0]!).toBeLessThan(0.8 * lossesOf('first')[0]!);
+  const config = JSON.parse(readFileSync(join(cwd, 'adapted', 'config.json'), 'utf8')) as { model: { lora: unknown } };
+  expect(config.model.lora).toEqual({ rank: 2, alpha: 4, on: ['qkv', 'up'] });
+  expect(readFileSync(join(cwd, 'adapted', 'adapters', 'checkpoint.json'), 'utf8')).toContain('subquad adapters');
+  const more = ['train', '--resume', 'adapted', '--steps', '5', '--device', 'wasm', '--threads', '1'];
+  expect((await cli(more, { cwd })).code).toBe(0);
+  const generated = await cli(['generate', 'adapted', '--tokens', '4', '--device', 'wasm', '--threads', '1'], { cwd });
+  expect(generated.code).toBe(0);
+  const wrong = ['train', 'text.txt', '--from', 'first', '--lora', 'size=2', '--out', 'no'];
+  expect((await cli(wrong, { cwd })).err).toContain('--lora takes rank=R, alpha=A and on=NAME,NAME');
+  expect((await cli(['train', 'text.txt', '--lora', 'rank=2', '--out', 'no'], { cwd })).err).toContain(
+    'name it with --from',
+  );
+});

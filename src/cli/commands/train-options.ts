@@ -9,7 +9,7 @@ import { CONFIG, configOf } from '../../studies/train.js';
 import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
 import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
 import { isPublished, readPublished } from '../../pretrained/open.js';
-import { readJson } from '../../train/model-file.js';
+import { readJson, readModelJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
 import { deviceOption, longestLength, threadsOption, jsonOption } from '../common-options.js';
 import { FailureError, type Io, UsageError } from '../io.js';
@@ -104,6 +104,12 @@ export const options = {
     value: 'MODEL',
     help: 'begin with the weights of a run, a .safetensors file or a published model, where they fit; of a\npublished model, sizes and tokenizer are then the default',
   },
+  lora: {
+    takes: 'words',
+    value: 'rank=R',
+    default: [],
+    help: 'train adapters of rank R beside the weights of --from, which stay as\nthey are: rank=8,alpha=16,on=qkv,out; at the end they are in\nFOLDER/adapters',
+  },
   out: { takes: 'text', value: 'FOLDER', help: 'where the run goes; default subquad-run' },
   resume: { takes: 'text', value: 'FOLDER', help: 'go on with the run in FOLDER, to the same bits' },
   export: { takes: 'text', value: 'FILE.safetensors', help: 'write the best weights there at the end, as f16' },
@@ -123,10 +129,14 @@ export interface Asked {
 /** What the command line asks for: the flags over the file, over the preset; or over the run that is resumed. */
 export function readAsked(who: string, values: Values<typeof options>, texts: readonly string[], io: Io): Asked {
   if (values.resume !== undefined) {
-    const alone = (['config', 'preset', 'from', 'out'] as const).filter((name) => values[name] !== undefined);
+    const named = (['config', 'preset', 'from', 'out'] as const).filter((name) => values[name] !== undefined);
+    const alone = [...named, ...(values.lora.length > 0 ? ['lora'] : [])];
     if (alone.length > 0) {
       throw new UsageError(`${who}: --resume takes all from its folder; leave out --${alone.join(' and --')}.`);
     }
+  }
+  if (values.lora.length > 0 && values.from === undefined && values.config === undefined) {
+    throw new UsageError(`${who}: --lora trains adapters beside the weights of a model; name it with --from.`);
   }
   const folder = resolve(io.cwd, values.resume ?? values.out ?? 'subquad-run');
   const resume = values.resume !== undefined;
@@ -185,6 +195,9 @@ function beginning(values: Values<typeof options>, io: Io): Section {
   const file: Section = values.config === undefined ? {} : { ...readJson(resolve(io.cwd, values.config)) };
   const from = values.from && resolve(io.cwd, values.from);
   if (from && values.config === undefined && values.preset === undefined && isPublished(from)) return likeFrom(from);
+  if (from && values.lora.length > 0 && values.config === undefined && values.preset === undefined) {
+    return { model: { ...readModelJson(from).config } };
+  }
   const { model, objective }: Preset = presetOf(values.preset ?? 'tiny');
   return { ...(objective && { objective }), ...file, model: { ...model, ...sectionOf(file, 'model') } };
 }
@@ -232,7 +245,28 @@ function modelFlags(who: string, values: Values<typeof options>, section: Sectio
     residual: residual && { kind: residual },
     mechanism: mechanismFlag(who, values, section['mechanism']),
     ...feedForwardFlag(who, values['feed-forward'], section),
+    lora: loraFlag(who, values.lora),
   });
+}
+
+/** `rank=8`, `alpha=16`, `on=qkv` and further names. */
+function loraFlag(who: string, words: readonly string[]): Section | undefined {
+  if (words.length === 0) return undefined;
+  const numbers: Record<string, number> = {};
+  const on: string[] = [];
+  const wrong = words.filter((word) => {
+    const [, name, value] = /^(rank|alpha|on)=(.+)$/.exec(word) ?? [];
+    if (name === 'on') on.push(value!);
+    else if (name !== undefined) numbers[name] = Number(value);
+    // names after the first
+    else if (on.length > 0 && /^\w+$/.test(word)) on.push(word);
+    else return true;
+    return false;
+  });
+  if (wrong.length === 0 && numbers['rank'] !== undefined) return { ...numbers, ...(on.length > 0 && { on }) };
+  throw new UsageError(
+    `${who}: --lora takes rank=R, alpha=A and on=NAME,NAME, such as rank=8,alpha=16,on=qkv,out; got ${words.join(',')}.`,
+  );
 }
 
 /** One for all layers, or several that take turns. */

@@ -1,5 +1,6 @@
 import { basename, join, relative, resolve } from 'node:path';
 import { train as study, type TrainResult } from '../../studies/train.js';
+import { saveAdapters } from '../../train/adapters.js';
 import { type Metric, MetricsFile } from '../../train/metrics.js';
 import { checkExport, exportModel, loadModel } from '../../train/model-file.js';
 import { printable, styleFor } from '../ansi.js';
@@ -52,6 +53,10 @@ const help: HelpText = {
       `${WHO} --objective classify --images train-images.gz --labels train-labels.gz --length 784`,
       'images, pixel by pixel',
     ],
+    [
+      `${WHO} notes/ --from subquad-run --lora rank=8 --out adapted`,
+      'adapters of rank 8 beside the weights of a model',
+    ],
     [`${WHO} --resume subquad-run`, 'go on where a run stopped'],
     [`${WHO} --preset funnel --minutes 10 --out funnel`, 'a whole stack; the others by their names'],
     [
@@ -100,6 +105,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
         },
       });
       if (exported) await exportBest(trained, folder, exported.path, device);
+      if (trained.config.model.lora) await adaptersApart(trained, folder, device);
       return trained;
     } finally {
       io.interruption?.listen(false);
@@ -151,6 +157,20 @@ async function exportBest(
   const { model } = await loadModel(folder, { device });
   try {
     await exportModel(resolve(path), model, { ...config, best, step, version: version() });
+  } finally {
+    model.dispose();
+  }
+}
+
+/** The best adapters alone, beside the run. */
+async function adaptersApart(
+  { config }: TrainResult,
+  folder: string,
+  device: Parameters<Parameters<typeof withDevice>[2]>[0],
+): Promise<void> {
+  const { model } = await loadModel(folder, { device });
+  try {
+    await saveAdapters(join(folder, 'adapters'), model, { lora: config.model.lora!, from: config.train.from });
   } finally {
     model.dispose();
   }

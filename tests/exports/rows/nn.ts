@@ -15,6 +15,7 @@ import {
   BatchNorm,
   LayerNorm,
   Linear,
+  LowRank,
   Module,
   parted,
   Positions,
@@ -163,6 +164,7 @@ function using(world: World, module: Module, method: (of: Module) => Method, arg
 }
 
 class Part extends Module {}
+const lowRank = options({ rank: positive(2), alpha: number() }, ['rank', 'alpha']);
 const ofLinear = ofModule(() => new Linear(4, 2));
 const ofEmbedding = ofModule(() => new Embedding(8, 4));
 const adaptive = () => new AdaptiveEmbedding(8, 4, { cutoffs: [4], divide: 2, width: 4 });
@@ -296,6 +298,11 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'DenseFeedForward.forward': ofModule(() => new DenseFeedForward(4, 8))('forward', x),
   Linear: make(positive(4), positive(2), options({ bias: flag(), init })),
   'Linear.forward': ofLinear('forward', x, optional(callback((one: unknown) => one))),
+  'Linear.adapt': ofLinear('adapt', lowRank),
+  'Linear.merge': ofLinear('merge'),
+  LowRank: make(positive(4), positive(2), lowRank),
+  'LowRank.forward': ofModule(() => new LowRank(4, 2, { rank: 1, alpha: 1 }))('forward', x),
+  'LowRank.product': ofModule(() => new LowRank(4, 2, { rank: 1, alpha: 1 }))('product'),
   FeedForwardKind: plain('made by defineFeedForward; its constructor is internal'),
   'FeedForwardKind.settle': ofDense('settle'),
   'FeedForwardKind.create': ofDense('create'),
@@ -358,6 +365,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
     signature: [text(), made(() => new Part(), isModule)],
     call: (_, args) => methodsOf(new Part())['child']!(...args),
   },
+  'Module.remove': { signature: [text()], call: (_, args) => methodsOf(new Part())['remove']!(...args) },
   'Module.modules': ofLinear('modules'),
   'Module.namedParameters': ofLinear('namedParameters'),
   'Module.initialise': ofLinear('initialise', options({ device, seed: whole(1) }, ['device', 'seed'])),

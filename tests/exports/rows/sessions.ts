@@ -4,10 +4,12 @@ import {
   readConfig,
   Transformer,
   TransformerXl,
+  type adaptersOf,
   type beamSearch,
   type generate,
   type generateRows,
   type generateText,
+  type mergeAdapters,
   type openSession,
   type Session,
   type TextSession,
@@ -148,6 +150,16 @@ const ofSession = (name: string, make: () => Model): Readonly<Record<string, Row
 };
 
 export const sessions: Readonly<Record<string, Row>> = {
+  adaptersOf: {
+    signature: [value(aModel)],
+    call: (f: typeof adaptersOf, [of], world) =>
+      withModel(decoder, world, (model) => void f((of === aModel ? model : of) as never)),
+  },
+  mergeAdapters: {
+    signature: [value(aModel)],
+    call: (f: typeof mergeAdapters, [of], world) =>
+      withModel(decoder, world, (model) => f((of === aModel ? model : of) as never)),
+  },
   openSession: {
     signature: [value(aModel), cached],
     call: (f: typeof openSession, [of, how], world) =>

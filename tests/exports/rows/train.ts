@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isPlainObject } from '../../../src/core/describe.js';
-import { readConfig, Transformer, type LanguageModel } from '../../../src/models/index.js';
+import { createModel, readConfig, Transformer, type LanguageModel } from '../../../src/models/index.js';
 import {
   adamW,
   constantRate,
@@ -9,11 +9,13 @@ import {
   exportModel,
   inMemory,
   loadCheckpoint,
+  type loadAdapters,
   type loadModel,
   nodeFiles,
   type openSafetensors,
   type runTraining,
   Safetensors,
+  saveAdapters,
   saveCheckpoint,
   Trainer,
   type LoadedModel,
@@ -29,6 +31,7 @@ import {
   device,
   flag,
   floats,
+  anything,
   leaf,
   made,
   number,
@@ -84,6 +87,14 @@ const path = made(({ folder }) => {
 const weights = made(({ folder }) => join(folder, 'model.safetensors'), isText);
 const withModel = async <T>({ device }: World, body: (model: Transformer) => T | Promise<T>): Promise<T> => {
   const model = new Transformer(config).initialise({ device, seed: 1 });
+  try {
+    return await body(model);
+  } finally {
+    model.dispose();
+  }
+};
+const withAdapted = async <T>({ device }: World, body: (model: LanguageModel) => T | Promise<T>): Promise<T> => {
+  const model = createModel(readConfig({ ...config, lora: { rank: 1 } })).initialise({ device, seed: 1 });
   try {
     return await body(model);
   } finally {
@@ -223,6 +234,25 @@ export const train: Readonly<Record<string, Row | Plain>> = {
   ),
   parseMetrics: call(text('')),
   checkExport: call(weights),
+  saveAdapters: {
+    signature: [
+      value('adapters', (to) => typeof to === 'string'),
+      theModel,
+      options({ lora: value({ rank: 1 }, isPlainObject), from: anything(null) }, ['lora', 'from']),
+    ],
+    call: (f: typeof saveAdapters, [to, model, note], world) =>
+      withAdapted(world, (own) =>
+        f(within(world, to) as string, (model === aModel ? own : model) as never, note as never),
+      ),
+  },
+  loadAdapters: {
+    signature: [value('adapters'), theModel],
+    call: (f: typeof loadAdapters, [from, model], world) =>
+      withAdapted(world, async (own) => {
+        await saveAdapters(within(world, 'adapters') as string, own, { lora: { rank: 1, alpha: 1 }, from: null });
+        await f(within(world, from) as string, (model === aModel ? own : model) as never);
+      }),
+  },
   exportModel: {
     signature: [weights, theModel, value({ model: config }), options({ map: value(undefined) })],
     call: (f: typeof exportModel, [to, model, json, given], world) =>
