@@ -32,31 +32,27 @@ export function float(value: number): number[] {
 const text = (name: string): number[] => [...unsigned(name.length), ...[...name].map((c) => c.charCodeAt(0))];
 const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
 
-/** Concatenation by pushes: bodies are too long for spread arguments. */
-function append(to: number[], bytes: readonly number[]): void {
-  for (const byte of bytes) to.push(byte);
-}
-
 /** A module importing `env.memory` and exporting one function `run(params, scratch, begin, end)`. */
 export function moduleOf(locals: readonly number[], body: readonly number[]): Uint8Array {
-  const declarations = vector(locals.map((type) => [1, type]));
-  const code: number[] = [];
-  append(code, declarations);
-  append(code, body);
-  code.push(0x0b);
-
-  const bytes: number[] = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-  const section = (id: number, contents: readonly number[]): void => {
-    bytes.push(id, ...unsigned(contents.length));
-    append(bytes, contents);
-  };
+  const section = (id: number, contents: readonly number[], following = 0): number[] => [
+    id,
+    ...unsigned(contents.length + following),
+    ...contents,
+  ];
   const { i32 } = valueTypes;
-  section(1, vector([[0x60, ...vector([[i32], [i32], [i32], [i32]]), 0]]));
-  section(2, vector([[...text('env'), ...text('memory'), 0x02, 0x03, ...unsigned(1), ...unsigned(65536)]]));
-  section(3, vector([[0]]));
-  section(7, vector([[...text('run'), 0x00, 0]]));
-  const functions: number[] = [1, ...unsigned(code.length)];
-  append(functions, code);
-  section(10, functions);
-  return Uint8Array.from(bytes);
+  const declarations = vector(locals.map((type) => [1, type]));
+  const before = [
+    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...section(1, vector([[0x60, ...vector([[i32], [i32], [i32], [i32]]), 0]])),
+    ...section(2, vector([[...text('env'), ...text('memory'), 0x02, 0x03, ...unsigned(1), ...unsigned(65536)]])),
+    ...section(3, vector([[0]])),
+    ...section(7, vector([[...text('run'), 0x00, 0]])),
+    // one function, whose body and end follow
+    ...section(10, [1, ...unsigned(declarations.length + body.length + 1), ...declarations], body.length + 1),
+  ];
+  const bytes = new Uint8Array(before.length + body.length + 1);
+  bytes.set(before);
+  bytes.set(body, before.length);
+  bytes[bytes.length - 1] = 0x0b;
+  return bytes;
 }
