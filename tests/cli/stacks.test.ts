@@ -11,7 +11,7 @@ const sizes = '--width 16 --heads 2 --batch 2 --warm-up 1 --evaluate-every 2 --d
 // content decides what layers of these keep, so none of them decodes step by step
 const stepless = new Set(['routing', 'sinkhorn']);
 const stacks = Object.entries<Preset>(presets).filter(([, { paper }]) => paper !== undefined);
-const fewest = new Set(['perceiver-ar', 'funnel', 'set-transformer']);
+const fewest = new Set(['perceiver-ar']);
 
 beforeAll(() => {
   const lines = Array.from({ length: 700 }, (_, i) => `Line ${i} has ${i * i} words.\n`);

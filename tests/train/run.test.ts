@@ -137,7 +137,7 @@ onEveryDevice((on) => {
     const whole = temporaryFolder();
     const counting = failing(Infinity, new Error());
     const { weights, metrics } = await session(on.device, whole, { files: counting });
-    const stride = full ? 3 : 17;
+    const stride = full ? 3 : 31;
     expect(counting.operations).toBeGreaterThan(80);
     for (let at = 0; at < counting.operations; at += stride) {
       const folder = temporaryFolder();

@@ -64,7 +64,7 @@ export function paddedCases({ mechanism, spec }: Gated): Case[] {
 
 /**
  * Lengths 1, primes and beyond a tile; grouped heads, L ≠ S, E ≠ D, padding and score changes where supported: all of it for the
- * first option set, a small and an uneven shape for those that follow, or `everything` for every one.
+ * first option set, a small and an uneven shape for the second, or `everything` for every one.
  */
 export function oracleCases(gated: Gated, everything = full): Case[] {
   const { mechanism, spec } = gated;
@@ -73,10 +73,11 @@ export function oracleCases(gated: Gated, everything = full): Case[] {
   const sets = optionSets(spec);
   const first = sets.slice(0, 1);
   const widely = everything ? sets : first;
+  const some = everything ? sets : someSets(spec);
   const [more, fewer] = [2 * small - 11, small - 6];
   const uneven: AttentionShape = { ...square(middle), B: 1, E: 5 };
   const optional = [
-    ...cross(mechanism, sets, [uneven]),
+    ...cross(mechanism, some, [uneven]),
     ...cross(mechanism, first, [
       { ...square(1), B: 1 },
       { ...square(large), B: 1, H: 1, G: 1 },
@@ -100,7 +101,7 @@ export function oracleCases(gated: Gated, everything = full): Case[] {
     ...cross(mechanism, first, [square(small)]).map((one) => ({ ...one, scale: 0.7 })),
     ...(mechanism.definition.inputs ? plainCases(gated).map((one) => ({ ...one, plain: true })) : []),
   ];
-  return [...plainCases(gated, sets), ...optional.filter((one) => admits(mechanism, one))];
+  return [...plainCases(gated, some), ...optional.filter((one) => admits(mechanism, one))];
 }
 
 /** Every option set with every shape, both ways where there are two. */
