@@ -32,6 +32,9 @@ export function float(value: number): number[] {
 const text = (name: string): number[] => [...unsigned(name.length), ...[...name].map((c) => c.charCodeAt(0))];
 const vector = (items: readonly (readonly number[])[]): number[] => [...unsigned(items.length), ...items.flat()];
 
+/** Its magic number and version. */
+const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+
 /** A module importing `env.memory` and exporting one function `run(params, scratch, begin, end)`. */
 export function moduleOf(locals: readonly number[], body: readonly number[]): Uint8Array {
   const section = (id: number, contents: readonly number[], following = 0): number[] => [
@@ -42,7 +45,7 @@ export function moduleOf(locals: readonly number[], body: readonly number[]): Ui
   const { i32 } = valueTypes;
   const declarations = vector(locals.map((type) => [1, type]));
   const before = [
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...HEADER,
     ...section(1, vector([[0x60, ...vector([[i32], [i32], [i32], [i32]]), 0]])),
     ...section(2, vector([[...text('env'), ...text('memory'), 0x02, 0x03, ...unsigned(1), ...unsigned(65536)]])),
     ...section(3, vector([[0]])),
