@@ -7,6 +7,7 @@ import { readConfig, type LanguageModel, type ModelConfig, type Transformer } fr
 import { document, type Mask } from '../masks/index.js';
 import { seesBothSides } from '../models/create.js';
 import type { Context } from '../nn/index.js';
+import { mul } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, tensor, type Tensor } from '../tensor/index.js';
 import type { Json } from '../train/checkpoint/index.js';
 import type { Features } from './features.js';
@@ -76,7 +77,8 @@ export function featureSource(
 
 /**
  * What the attention of one layer of a trained model is given at a text: queries, keys and values `[heads, n, headDim]` of every byte,
- * turned to their positions, the keys and values of a group repeated for each of its queries' heads.
+ * turned to their positions, the keys and values of a group repeated for each of its queries' heads. Queries of a layer with a scale of its
+ * own are given so that 1/√headDim is that scale; caps and sinks of its scores are left out.
  *
  * The layers below work as they were trained at every n. Where a decoder attends to all before, they attend to the last `config.length`
  * keys only, as many as in training (a sliding window with that radius), and the features of a prefix are a prefix of the features;
@@ -142,7 +144,9 @@ async function projected(
     const attend: Context['attend'] = (mixer, rows) => {
       if (mixer !== last) return mixer.forward(rows, apart ? { mask: apart } : {});
       const { q, k, v } = last.project(rows);
-      taken = keep({ q, k, v });
+      // whoever reads them divides their products by √headDim
+      const { scale } = layersOf(config)[layer - 1]!.attention ?? {};
+      taken = keep({ q: scale === undefined ? q : mul(q, scale * Math.sqrt(last.headDim)), k, v });
       // what comes after is thrown away
       return rows;
     };

@@ -131,6 +131,26 @@ onEveryDevice((on) => {
     model.dispose();
   });
 
+  test('queries of a layer with a scale of its own are given for a scale of 1/√headDim', async () => {
+    const plain = readConfig(base);
+    const scaled = readConfig({ ...base, attention: { scale: 1 } });
+    // the first layer is given the same rows, whatever its scale
+    const of = async (config: ModelConfig): Promise<Problem> => {
+      const model = new Transformer(config).initialise({ device: on.device, seed: 1 });
+      const { problem } = await modelFeatures(on.device, { model, config }, text.subarray(0, 9), { layer: 1 });
+      model.dispose();
+      return problem;
+    };
+    const [one, other] = [await of(plain), await of(scaled)];
+    // √4, a power of two
+    expectSameBits(
+      'q',
+      other.q,
+      one.q.map((x) => 2 * x),
+    );
+    for (const kind of ['k', 'v'] as const) expectSameBits(kind, other[kind], one[kind]);
+  });
+
   test('the trained model is left as it was', async () => {
     const config = readConfig({ ...base, dropout: 0.5 });
     const model = new Transformer(config).initialise({ device: on.device, seed: 1 });
