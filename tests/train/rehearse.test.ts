@@ -72,6 +72,23 @@ const cases: readonly Case[] = [
     { accumulate: 2 },
   ],
   ['transformer-xl', { kind: 'transformer-xl', memory: { length: 75 } }, {}],
+  [
+    'transformer-xl with clusters of tokens',
+    {
+      kind: 'transformer-xl',
+      memory: { length: 75, initial: 'zeros' },
+      embedding: { width: 8, adaptive: { cutoffs: [9, 20], divide: 2 } },
+      prediction: { adaptive: 'tails' },
+      position: { method: 'transformer-xl', shared: true },
+      mechanism: { name: 'sliding-window', options: { causalWindow: 75 } },
+    },
+    {},
+  ],
+  [
+    'xlnet',
+    { kind: 'xlnet', memory: { length: 75 }, position: { method: 'transformer-xl', segments: { types: 3 } } },
+    {},
+  ],
   ['compressive-transformer', { kind: 'compressive-transformer', memory: { length: 75, compressed: 3, ratio: 3 } }, {}],
 ];
 
@@ -104,8 +121,26 @@ describe('what a training step takes is foretold: every byte, and every kernel',
       { mixer: 'linear-encoder' },
       { mixer: 'token-fuser' },
     ];
+    const pooling = { kind: 'mean', asPublished: true };
+    const position = { method: 'transformer-xl', segments: { types: 3, class: 2 }, components: 16 };
+    const funnel = [{ position }, { position, pooling }, { position, pooling: 'restore' }];
+    const sizes = { width: 12, heads: 2 };
+    const perceiver = { name: 'perceiver', options: { latents: 5, norm: true, bias: true, every: true } };
+    const narrow = [
+      { mixer: perceiver, sizes },
+      { sizes: { ...sizes, headDim: 4, valueDim: 7 } },
+      { as: 1 },
+      { mixer: 'perceiver-output', sizes: { width: 16 } },
+    ];
     test.each([
       ['encoder', { kind: 'encoder' }, { tokens, targets: tokens }, false],
+      ['funnel as published', { kind: 'encoder', bias: 'kv-out', layers: funnel }, { tokens, targets: tokens }, false],
+      [
+        'perceiver as published',
+        { kind: 'encoder', bias: true, position: 'learned', layers: narrow },
+        { tokens, targets: tokens },
+        false,
+      ],
       ['encoder by a mixer', { kind: 'encoder', mixer: 'fnet' }, { tokens, targets: tokens }, false],
       ['fewer tokens, and back', { kind: 'encoder', layers: few }, { tokens, targets: tokens }, false],
       ['encoder–decoder', { kind: 'encoder-decoder' }, { source: tokens, tokens, targets: tokens }, false],
