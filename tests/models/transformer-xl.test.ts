@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/core/errors.js';
-import { createModel, readConfig, TransformerXl, type ModelState } from '../../src/models/index.js';
+import { createModel, openSession, readConfig, TransformerXl, type ModelState } from '../../src/models/index.js';
 import { concat } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import type { Device } from '../../src/devices/index.js';
@@ -278,6 +278,32 @@ onEveryDevice((on) => {
         const x = tensor(new Float32Array(32), [1, 4, 8], { device: on.device });
         expect(() => model.stack.forward(x, { lengths: [3] })).toThrow('layers.0: takes no padding');
       });
+      model.dispose();
+    });
+
+    it('a session whose memory begins as zeros, and sees as many rows as that has, gives the logits of the whole text', async () => {
+      const model = modelOf({
+        memory: { length: 6, initial: 'zeros' },
+        mechanism: { name: 'sliding-window', options: { causalWindow: 6 } },
+        embedding: { width: 6, adaptive: { cutoffs: [4, 7], divide: 2 } },
+        prediction: { adaptive: 'tied' },
+      });
+      const numbers = fill(model, on.device, 5);
+      const session = openSession(model, { maxLength: 9 });
+      const steps = scope(() => [text.slice(0, 4), [5], [9, 2]].map((part) => session.step(part)));
+      const oracle = (length: number) =>
+        exactly((g) => {
+          const own = oracleOf(g, model, numbers);
+          const { hidden } = own.rows(text.slice(0, length));
+          const logits = own.logitsAt(hidden);
+          return g.rows(logits, length - 1, length);
+        });
+      for (const [i, length] of [4, 5, 7].entries()) {
+        const { exact, budget } = oracle(length);
+        expectClose(`step ${i}`, await steps[i]!.data(), exact, { budget });
+      }
+      disposeAll(steps);
+      session.dispose();
       model.dispose();
     });
 
