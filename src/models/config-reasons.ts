@@ -175,7 +175,12 @@ export function mechanismReasons(config: ModelConfig, causal: boolean): string[]
     );
   }
   const scored = position.method === 'alibi' || position.method === 't5' || (relative && causal);
-  const { softcap, sinks } = config.attention ?? {};
+  const { softcap, sinks, globals } = config.attention ?? {};
+  if (globals && (causal || softcap !== undefined || !exactness.startsWith('exact'))) {
+    reasons.push(
+      `attention.globals is for encoders, with attention that is exact on its pairs and without softcap; got ${causal ? 'a decoder' : name}`,
+    );
+  }
   if (softcap !== undefined && !supports.score) {
     reasons.push(`${name} takes no change of scores, so attention.softcap does not work; leave it out, or take flash`);
   }

@@ -236,6 +236,8 @@ export interface ScoringConfig {
   readonly queryKeyNorm?: QueryKeyNormKind;
   /** Whether each head has a further key of value 0 whose score is learned. */
   readonly sinks?: boolean;
+  /** Rows of a block: beside the keys of the mechanism there is one for each whole block of rows; see `TransientGlobals`. Of encoders; 0: none. */
+  readonly globals?: number;
 }
 
 /** `restore`: before the layer each row stands as often as it stands for tokens, and the stream before the first pooling is added. */

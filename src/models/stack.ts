@@ -67,7 +67,8 @@ export class Stack extends Module {
     const pooling = layers.map((layer) => poolsBy(layer.pooling)).find((one) => one);
     const { separateClass } = pooling ?? {};
     this.#asPublished = pooling?.asPublished ?? false;
-    const positionsOf = (layer: LayerConfig, rows: number): Positions => {
+    // distances between blocks have a table of their own
+    const positionsOf = (layer: LayerConfig, rows: number, ofBlocks = false): Positions => {
       const { position } = layer;
       // what is added to the embeddings is of tokens
       const stride = position.method === 'rope' || position.method === 'transformer-xl' ? rows : 1;
@@ -75,7 +76,8 @@ export class Stack extends Module {
       const { width: embedded = width, adaptive } = config.embedding ?? {};
       const features = added && !adaptive ? embedded : width;
       const own = sized(config, layer);
-      const key = JSON.stringify([position, stride, ...(added || !layer.sizes ? [] : [own.heads, own.headDim])]);
+      const ofHeads = added || !layer.sizes ? [] : [own.heads, own.headDim];
+      const key = JSON.stringify([position, stride, ...ofHeads, ...(ofBlocks ? ['blocks'] : [])]);
       const { heads, headDim } = added ? config : own;
       const sizes = { features, heads, headDim, length, causal: options.causal, stride };
       const positions = made.get(key) ?? new Positions(position, { ...sizes, ...(separateClass && { separateClass }) });
@@ -85,12 +87,17 @@ export class Stack extends Module {
     const { sizes: _, ...model } = config;
     this.positions = this.child('positions', positionsOf(model, 1));
     const strides = stridesOf(layers);
-    const placed = layers.map((layer, i) => ({ layer, positions: positionsOf(layer, strides[i]!) }));
+    const placed = layers.map((layer, i) => ({
+      layer,
+      positions: positionsOf(layer, strides[i]!),
+      ofBlocks:
+        layer.attention?.globals && layer.position.method === 't5' ? positionsOf(layer, strides[i]!, true) : undefined,
+    }));
     const others = [...made.values()].slice(1);
     if (others.length > 0) this.child('otherPositions', new ModuleList(others));
     const { layer: make = (features, parts) => new Block(features, parts) } = options;
     const blocks: Block[] = [];
-    placed.forEach(({ layer, positions }, i) =>
+    placed.forEach(({ layer, ...positions }, i) =>
       blocks.push(
         blocks[layer.as ?? i] ??
           make(layer.sizes?.from ?? width, partsOf(sized(config, layer), layer, positions, options), i),
@@ -292,7 +299,7 @@ function reversed(
 function partsOf(
   config: ModelConfig,
   layer: LayerConfig,
-  positions: Positions,
+  { positions, ofBlocks }: { readonly positions: Positions; readonly ofBlocks: Positions | undefined },
   { causal, cross, separate }: StackOptions,
 ): BlockOptions {
   const { width, heads, kvHeads, headDim, valueDim, length, bias, dropout } = config;
@@ -315,6 +322,7 @@ function partsOf(
       ...(pooling && { pooling }),
       ...(projection && { projection }),
       ...scoring,
+      ...(block && { globals: { block, epsilon: layer.norm.epsilon, positions: ofBlocks } }),
     });
   return {
     mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),

@@ -12,6 +12,23 @@ export function checkSinks({ name, definition: { forward = attendWithin } }: Mec
   );
 }
 
+/** @throws OptionError where keys of blocks cannot stand beside those of the mechanism in one softmax. */
+export function checkGlobals(
+  {
+    mechanism,
+    causal,
+    softcap,
+  }: { readonly mechanism: Mechanism; readonly causal: boolean; readonly softcap?: number | undefined },
+  separate: boolean,
+): void {
+  const { name, definition } = mechanism;
+  const { forward = attendWithin } = definition;
+  if (!causal && !separate && softcap === undefined && forward === attendWithin) return;
+  throw new OptionError(
+    `Attention: globals are for attention to both sides of its own rows, exact on its pairs, without softcap; got ${name}${causal ? ', causal' : ''}. Take sliding-window or flash.`,
+  );
+}
+
 /** @throws OptionError where pooled queries cannot be. */
 export function checkPooling(
   {

@@ -20,7 +20,7 @@ import { alibi } from '../positions/index.js';
 import type { BothSidesParameters } from '../positions/both-sides.js';
 import { softcap, type Score } from '../scores/index.js';
 import { commonDevice, scope, someTensor, TextPlace, type Tensor } from '../tensor/index.js';
-import { checkFactored, checkHeads, checkPooling, checkSinks } from './attention-checks.js';
+import { checkFactored, checkHeads, checkGlobals, checkPooling, checkSinks } from './attention-checks.js';
 import { withSinks } from './attention-sinks.js';
 import { checkBranch, type BranchContext, type Mixer } from './layer.js';
 import { FactoredProjection, type FactoredOptions } from './factored.js';
@@ -33,6 +33,7 @@ import { headsOf, QueryKeyNorm, type QueryKeyNormOptions } from './query-key-nor
 import { relativeParameters, relativeTo } from './relative.js';
 import { pooled, pooledRows, type RowPooling } from './row-pooling.js';
 import { stepSeed } from './step-seed.js';
+import { TransientGlobals, type TransientGlobalsOptions } from './transient-globals.js';
 
 export interface AttentionOptions {
   /** H, query heads. */
@@ -67,6 +68,8 @@ export interface AttentionOptions {
   readonly queryKeyNorm?: QueryKeyNormOptions | undefined;
   /** Whether each head has a further key of value 0 whose score is learned; default false. */
   readonly sinks?: boolean | undefined;
+  /** Keys beside those of the mechanism that stand for blocks of rows; default none. */
+  readonly globals?: TransientGlobalsOptions | undefined;
   /** Of the output projection; default that of `Linear`. */
   readonly outInit?: Initialiser;
 }
@@ -95,6 +98,7 @@ const requirements = {
   softcap: positive,
   queryKeyNorm: plainObject,
   sinks: flag,
+  globals: plainObject,
   outInit: callable,
 };
 
@@ -134,6 +138,7 @@ export class Attention extends Module implements Mixer {
   /** Whether keys and values are projected apart, so that they may be of other rows. */
   readonly separate: boolean;
   readonly positions: Positions | undefined;
+  readonly globals: TransientGlobals | undefined;
   readonly resize: Mixer['resize'];
   readonly base: Mixer['base'];
   readonly #pooling: RowPooling | undefined;
@@ -162,6 +167,7 @@ export class Attention extends Module implements Mixer {
     checkHeads(features, heads, kvHeads, headDim);
     if (projection) checkFactored(features, options, separate);
     if (sinks) checkSinks(mechanism);
+    if (options.globals) checkGlobals(options, separate);
     [this.mechanism, this.heads, this.kvHeads, this.headDim, this.causal] = [
       mechanism,
       heads,
@@ -225,6 +231,7 @@ export class Attention extends Module implements Mixer {
     this.#own = this.#mechanismParameters(shape, values);
     this.#norms =
       queryKeyNorm && this.child('queryKeyNorm', new QueryKeyNorm({ heads, kvHeads, headDim }, queryKeyNorm));
+    this.globals = options.globals && this.child('globals', new TransientGlobals(features, options.globals));
     this.#sinks = sinks ? this.parameter('sinks', learned([heads], constantOf(0))) : undefined;
     if (positions?.method === 'transformer-xl') {
       const specs = Object.entries(relativeParameters(this));
@@ -243,7 +250,7 @@ export class Attention extends Module implements Mixer {
   }
 
   get uses(): readonly Module[] {
-    return this.positions ? [this.positions] : [];
+    return [this.positions, this.globals?.positions].filter((one) => one !== undefined);
   }
 
   /**
@@ -261,7 +268,9 @@ export class Attention extends Module implements Mixer {
     }
     return scope(() => {
       const [rows, source] = this.#pooling ? [pooled(x, this.#pooling, lengths), x] : [x, context.source];
-      const { out, logsumexp, losses, state, updates } = this.#attend(this.project(rows, { source, offset }), context);
+      const projected = this.project(rows, { source, offset });
+      const { losses, state, updates, ...near } = this.#attend(projected, context);
+      const { out, logsumexp } = this.globals ? this.#withGlobals(this.globals, near, projected.q, x, context) : near;
       return {
         ...(losses && { losses }),
         ...(state && { state }),
@@ -269,6 +278,26 @@ export class Attention extends Module implements Mixer {
         stream: this.combine(out, logsumexp),
       };
     });
+  }
+
+  #withGlobals(
+    globals: TransientGlobals,
+    near: Pick<ForwardResult, 'out' | 'logsumexp'>,
+    q: Tensor,
+    x: Tensor,
+    { lengths, mask }: BranchContext,
+  ): Pick<ForwardResult, 'out' | 'logsumexp'> {
+    if (mask !== undefined) {
+      throw new CapabilityError(
+        `Attention ${this.path}: keys that stand for blocks take no mask of pairs: it may hide rows of a block. Give lengths.`,
+      );
+    }
+    const blocks = globals.blocks(x.shape[0]!, x.shape[1]!, lengths);
+    if (blocks.count === 0) return near;
+    const projected = this.#projection.forward(globals.rows(x, blocks, lengths));
+    const [, k, v] = this.#norms?.forward(projected) ?? headsOf(projected, undefined, this);
+    const scale = this.#scale ?? 1 / Math.sqrt(this.headDim);
+    return globals.beside({ out: near.out, logsumexp: near.logsumexp! }, { q, k, v }, { blocks, scale });
   }
 
   /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */

@@ -31,6 +31,7 @@ import { angleTable } from '../positions/angles.js';
 import type { Places } from '../positions/both-sides.js';
 import { sinusoidalRows, sinusoidalVariants, type SinusoidalVariant } from '../positions/sinusoidal.js';
 import { alibiSlopes, type Score, type SlopeOptions } from '../scores/index.js';
+import { t5BlockBias } from '../scores/t5.js';
 import type { Device } from '../devices/device.js';
 import {
   commonDevice,
@@ -385,6 +386,14 @@ export class Positions extends Module {
     if (options.method !== 't5') return undefined;
     const { buckets = 32, maxDistance = 128 } = options;
     return t5Bias(this.#table!.value, { buckets, maxDistance, bidirectional: !sizes.causal });
+  }
+
+  /** The same for keys that stand for blocks of rows, whose distances count in blocks. @internal */
+  blockScore(of: Int32Array, whole: readonly number[]): Score | undefined {
+    const { options, sizes } = this;
+    if (options.method !== 't5') return undefined;
+    const { buckets = 32, maxDistance = 128 } = options;
+    return t5BlockBias(this.#table!.value, { buckets, maxDistance, bidirectional: !sizes.causal }, { of, whole });
   }
 
   /** What a text that grows to `maxLength` tokens, those before kept as they are, breaks; undefined where it breaks nothing. */

@@ -37,6 +37,7 @@ import { switchTransformers } from './families/switch-transformers.js';
 import { led } from './families/led.js';
 import { bigBirdPegasus } from './families/bigbird-pegasus.js';
 import { nllbMoe } from './families/nllb-moe.js';
+import { longT5 } from './families/longt5.js';
 import { t5 } from './families/t5.js';
 
 /** All families, in the order of the README's table. */
@@ -78,6 +79,7 @@ export const families: readonly Family[] = [
   led,
   bigBirdPegasus,
   nllbMoe,
+  longT5,
 ];
 
 /** The family of a `model_type`. @throws CapabilityError for one that is not here, with the nearest. */

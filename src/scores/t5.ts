@@ -1,7 +1,7 @@
 import { describe } from '../core/describe.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { anything, checkValue, checkValues, flag, wholeNumber } from '../core/requirements.js';
-import { lookup, tableOf } from '../codegen/expression/index.js';
+import { F32, lookup, substitute, tableOf, wrap } from '../codegen/expression/index.js';
 import { Score } from './score.js';
 import { checkTensor, tensorTable, type TensorLike } from './tensor.js';
 
@@ -76,5 +76,32 @@ export function t5Bias(table: TensorLike, options: T5Options = {}): Score {
     }
     const distance = q.sub(k).max(-maxDistance).min(maxDistance).add(maxDistance);
     return score.add(lookup(tensorTable('t5Bias', 'table', table), lookup(lookups, distance), h));
+  });
+}
+
+/** Rows of texts in blocks: the block of each row, at most the last of so many whole ones of its text. */
+export interface BlockRows {
+  readonly of: Int32Array;
+  readonly whole: readonly number[];
+}
+
+/**
+ * The same for keys that stand for blocks: `score + table[bucket(k − block(q)), h]`, as LongT5 has it beside its bias of tokens (Guo et al. 2022,
+ * arXiv 2112.07916).
+ *
+ * @throws as `t5Bias`.
+ */
+export function t5BlockBias(table: TensorLike, options: T5Options, { of, whole }: BlockRows): Score {
+  const bias = t5Bias(table, options);
+  const blocks = tableOf('t5Blocks', of);
+  const last = tableOf(
+    't5LastBlocks',
+    Int32Array.from(whole, (count) => count - 1),
+  );
+  return new Score(`${bias.toString()}.ofBlocks(rows)`, ({ b, q }, shape) => {
+    const { L, S } = shape;
+    const own = bias.expression(shape);
+    const row = q.sub(S - L);
+    return wrap(substitute(own, { q: lookup(blocks, row).min(lookup(last, b)) })) as F32;
   });
 }

@@ -88,6 +88,7 @@ const attentionOptions = options(
     softcap: number(),
     queryKeyNorm: value({ over: 'heads', kind: 'rms' }),
     sinks: flag(),
+    globals: value(undefined),
     outInit: init,
   },
   ['heads', 'causal', 'mechanism', 'length'],
@@ -433,6 +434,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'Positions.embedTokens': ofPositions('embedTokens', indices([1, 2, 3], [1, 3]), whole(0)),
   'Positions.rotate': ofPositions('rotate', floats(1, 2, 3, 2), whole(0)),
   'Positions.score': ofPositions('score'),
+  'Positions.blockScore': plain('what keys of blocks ask of it; internal'),
   'Positions.against': ofPositions('against', positive(8)),
   'Positions.dispose': ofPositions('dispose'),
   recompute: {

@@ -16,6 +16,7 @@ const goldens: readonly (readonly [name: string, options?: GoldenOptions])[] = [
   ['led_globals'],
   ['bigbird_pegasus'],
   ['nllb_moe'],
+  ['longt5_tglobal'],
 ];
 
 /** Real tokens of each source. */
