@@ -308,7 +308,7 @@ function partsOf(
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
   const { kind: norm, place: normPlace, mixing, final: _, ...ofNorm } = layer.norm;
-  const { queryKeyNorm, ...scores } = layer.attention ?? {};
+  const { queryKeyNorm, globals: block, ...scores } = layer.attention ?? {};
   const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
   const attention = (): Attention =>
     new Attention(width, {
