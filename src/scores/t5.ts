@@ -1,7 +1,7 @@
 import { describe } from '../core/describe.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { anything, checkValue, checkValues, flag, wholeNumber } from '../core/requirements.js';
-import { F32, lookup, substitute, tableOf, wrap } from '../codegen/expression/index.js';
+import { type F32, lookup, substitute, tableOf, wrap } from '../codegen/expression/index.js';
 import { Score } from './score.js';
 import { checkTensor, tensorTable, type TensorLike } from './tensor.js';
 
