@@ -19,5 +19,7 @@ export { loadPretrained, type LoadPretrainedOptions } from './load.js';
 export type { Pretrained } from './loaded.js';
 export { families } from './registry.js';
 export { runPretrained, type RunPretrainedOptions } from './run.js';
-export type { PretrainedSource } from './source.js';
+export type { DownloadOptions, DownloadProgress, LoadHub } from './hub.js';
+export type { ModelSource } from './model-source.js';
+export type { HubOptions, PretrainedSource, SourceOptions, SourceProgress } from './source.js';
 export { verifyPretrained, type Verified, type VerifiedRow, type VerifyOptions } from './verify.js';

@@ -1,6 +1,6 @@
 import { FormatError } from '../core/errors.js';
 import { parseJson } from '../core/json.js';
-import { checkValues, flag, listOfTexts, oneOf, text } from '../core/requirements.js';
+import { anything, callable, checkValues, flag, listOfTexts, oneOf, plainObject, text } from '../core/requirements.js';
 import { isPlainObject } from '../core/describe.js';
 import type { Device } from '../devices/device.js';
 import { createModel, readConfig } from '../models/index.js';
@@ -11,11 +11,12 @@ import { classOf, identify } from './identify.js';
 import { loadWeights } from './load-weights.js';
 import type { Pretrained } from './loaded.js';
 import { matching } from './names.js';
-import { sourceOf, type ModelSource, type PretrainedSource } from './source.js';
+import type { ModelSource } from './model-source.js';
+import { sourceOf, type PretrainedSource, type SourceOptions } from './source.js';
 import { tokenizerOf } from './tokenizer.js';
 import { openWeights } from './weight-files.js';
 
-export interface LoadPretrainedOptions {
+export interface LoadPretrainedOptions extends SourceOptions {
   readonly device: Device;
   /** How weights are stored. Default, and so far the only one: `'f32'`. */
   readonly dtype?: 'f32';
@@ -37,11 +38,20 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
   checkValues(
     'loadPretrained',
     options,
-    { device: someDevice, dtype: oneOf(['f32']), as: text, ignoreFields: listOfTexts, tokenizer: flag },
+    {
+      device: someDevice,
+      dtype: oneOf(['f32']),
+      as: text,
+      ignoreFields: listOfTexts,
+      tokenizer: flag,
+      onProgress: callable,
+      signal: anything,
+      hub: plainObject,
+    },
     ['device'],
   );
-  const { device, as, ignoreFields = [], tokenizer: withTokenizer = true } = options;
-  const source = sourceOf(from);
+  const { device, as, ignoreFields = [], tokenizer: withTokenizer = true, onProgress, signal, hub } = options;
+  const source = await sourceOf(from, { onProgress, signal, hub });
   const who = `loadPretrained: "${source.name}"`;
   const published = await configOf(who, source);
   const { family, theirs, unread } = identify(who, published, ignoreFields);
@@ -72,7 +82,19 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
     const tokenizer = withTokenizer
       ? await tokenizerOf(source).catch((error: unknown) => noted(error, notes))
       : undefined;
-    return { model, config, published, family, cls, theirs, map, stored, notes, ...(tokenizer && { tokenizer }) };
+    return {
+      model,
+      config,
+      published,
+      family,
+      cls,
+      theirs,
+      map,
+      stored,
+      notes,
+      source,
+      ...(tokenizer && { tokenizer }),
+    };
   } finally {
     await files.close();
   }

@@ -3,6 +3,7 @@ import type { LanguageModel, ModelConfig } from '../models/index.js';
 import type { WeightMap } from '../nn/index.js';
 import type { Family, PublishedClass } from './family.js';
 import type { Theirs } from './fields.js';
+import type { ModelSource } from './model-source.js';
 
 /** A published model, ready to run, train or export. */
 export interface Pretrained {
@@ -19,6 +20,8 @@ export interface Pretrained {
   readonly map: WeightMap;
   /** The dtypes of the tensors that the files have, by their names: `f32`, `bf16`, … */
   readonly stored: ReadonlyMap<string, string>;
+  /** Where it came from. */
+  readonly source: ModelSource;
   /** Of its `tokenizer.json`; absent where there is none, or where it is not read: `notes` say why. */
   readonly tokenizer?: Tokeniser;
   /** What a user should know: fields that were not read, weights that were left out. One sentence each. */

@@ -3,7 +3,7 @@ import { CapabilityError, FormatError } from '../core/errors.js';
 import { parseJson } from '../core/json.js';
 import { parseTokeniser } from '../data/tokenise/load.js';
 import type { Tokeniser } from '../data/tokenise/tokeniser.js';
-import type { ModelSource } from './source.js';
+import type { ModelSource } from './model-source.js';
 
 const FILE = 'tokenizer.json';
 /** What other tokenizers keep their pieces in. */

@@ -2,7 +2,7 @@ import { isPlainObject } from '../core/describe.js';
 import { FormatError } from '../core/errors.js';
 import { parseJson } from '../core/json.js';
 import type { Safetensors, TensorEntry } from '../train/checkpoint/index.js';
-import type { ModelSource } from './source.js';
+import type { ModelSource } from './model-source.js';
 
 /** The tensors of a published model, in one file or in several. */
 export interface WeightFiles {

@@ -1,9 +1,7 @@
-import { resolve } from 'node:path';
 import { OptionError } from '../../core/errors.js';
 import { continued } from '../../pretrained/continue.js';
 import { loadPretrained } from '../../pretrained/load.js';
 import type { Pretrained } from '../../pretrained/loaded.js';
-import { sourceOf } from '../../pretrained/source.js';
 import { classify, embed, fillMask } from '../../pretrained/tasks.js';
 import { boundOf } from '../../pretrained/task-windows.js';
 import { specialToken, tokenizerOf } from '../../pretrained/tokenizer.js';
@@ -15,7 +13,7 @@ import { deviceOption, jsonOption, seedOption, threadsOption, withDevice } from 
 import type { HelpText } from '../help.js';
 import { FailureError, type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import { publishedOptions } from '../published.js';
+import { downloading, modelSource, publishedOptions } from '../published.js';
 import { Progress } from '../progress.js';
 import { readText } from '../text-file.js';
 
@@ -103,16 +101,17 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const progress = new Progress(io);
   return withDevice(WHO, values, async (device) => {
     progress.show('loading the model');
-    const from = resolve(io.cwd, path);
+    const from = modelSource(path, io);
     const loading = {
       device,
+      onProgress: downloading(progress),
       ...(values.as && { as: values.as }),
       ignoreFields: values['ignore-field'],
       tokenizer: false,
     };
     const plain = await loadPretrained(from, loading);
     try {
-      const tokenizer = await tokenizerOf(sourceOf(from));
+      const tokenizer = await tokenizerOf(plain.source);
       const loaded: Pretrained = { ...plain, tokenizer };
       progress.clear();
       const task = taskOf(values.task as TaskName | undefined, loaded);
@@ -133,7 +132,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           style,
           say,
           stopping,
-          from,
         };
         results.push(await named(name, () => doing[task](asked)));
       }
@@ -167,7 +165,6 @@ interface Asked extends Text {
   readonly style: Style;
   readonly say: (text: string) => void;
   readonly stopping: () => boolean;
-  readonly from: string;
 }
 
 const windows = ({ window, stride }: Values<typeof options>) =>
@@ -179,8 +176,8 @@ const percent = (x: number): string => `${(100 * x).toFixed(2)} %`.padStart(9);
 
 const doing: Readonly<Record<TaskName, (asked: Asked) => Promise<object>>> = {
   async 'fill-mask'(asked) {
-    const { loaded, tokenizer, text, values, say, from, name } = asked;
-    const mask = await specialToken(sourceOf(from), tokenizer, 'mask');
+    const { loaded, tokenizer, text, values, say, name } = asked;
+    const mask = await specialToken(loaded.source, tokenizer, 'mask');
     if (mask === undefined) throw new OptionError('the tokenizer has no mask token; take another task.');
     const ids = marked(asked);
     if (!ids.includes(mask.id)) {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { readGolden } from '../../pretrained/golden.js';
 import { loadPretrained } from '../../pretrained/load.js';
+import type { SourceProgress } from '../../pretrained/source.js';
 import { verifyPretrained, type VerifiedRow } from '../../pretrained/verify.js';
 import type { Device } from '../../devices/index.js';
 import * as format from '../../report/format.js';
@@ -13,7 +14,7 @@ import { deviceOption, jsonOption, threadsOption, withDevice } from '../common-o
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
-import { notesToShow, publishedOptions } from '../published.js';
+import { downloading, modelSource, notesToShow, publishedOptions } from '../published.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 
@@ -78,9 +79,13 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     const all: Checked[] = [];
     for (const { path, golden } of models) {
       progress.show(path);
-      const loading = { ...(values.as && { as: values.as }), ignoreFields: values['ignore-field'] };
+      const loading = {
+        ...(values.as && { as: values.as }),
+        ignoreFields: values['ignore-field'],
+        onProgress: downloading(progress),
+      };
       all.push(
-        await check(device, { name: path, path: resolve(io.cwd, path), golden: resolve(io.cwd, golden), loading }),
+        await check(device, { name: path, path: modelSource(path, io), golden: resolve(io.cwd, golden), loading }),
       );
     }
     return all;
@@ -97,7 +102,11 @@ interface Asked {
   readonly name: string;
   readonly path: string;
   readonly golden: string;
-  readonly loading: { readonly as?: string; readonly ignoreFields: readonly string[] };
+  readonly loading: {
+    readonly as?: string;
+    readonly ignoreFields: readonly string[];
+    readonly onProgress: (progress: SourceProgress) => void;
+  };
 }
 
 async function check(device: Device, { name, path, golden, loading }: Asked): Promise<Checked> {

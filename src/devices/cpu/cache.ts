@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from 'node:fs';
-import { homedir, platform, tmpdir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { temporaries } from '../../core/files/temporaries.js';
-import { makeFolders } from '../../core/folders.js';
+import { makeFolders, userCacheFolder } from '../../core/folders.js';
 import { codeOf } from '../../core/system-errors.js';
 
 /** Where compiled kernels are kept. */
@@ -13,14 +13,7 @@ export interface CodeCache {
   readonly reasons: readonly string[];
 }
 
-/** The folder of this user's caches: XDG on Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows. */
-export function userCacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  if (platform() === 'win32') return join(env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'), 'subquad');
-  if (platform() === 'darwin') return join(homedir(), 'Library', 'Caches', 'subquad');
-  const xdg = env['XDG_CACHE_HOME'];
-  // the XDG specification: a relative path is to be ignored
-  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'), 'subquad');
-}
+export { userCacheFolder };
 
 /**
  * Opens the cache folder, creating it for this user alone. Code from it is executed, so a folder that somebody else
