@@ -15,7 +15,7 @@ const run = (command, args, cwd) => {
 
 const visit = `
 import { Worker, isMainThread } from 'node:worker_threads';
-const parts = ['attention', 'data', 'masks', 'models', 'nn', 'positions', 'scores', 'train'];
+const parts = ['attention', 'data', 'masks', 'models', 'nn', 'positions', 'pretrained', 'scores', 'train'];
 for (const name of ['subquad', ...parts.map((part) => 'subquad/' + part)]) {
   const names = Object.keys(await import(name));
   if (names.length === 0) throw new Error(name + ' exports nothing');

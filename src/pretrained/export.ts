@@ -8,7 +8,7 @@ import { codeOf, reasonOf } from '../core/system-errors.js';
 import { readConfig, type ModelConfig } from '../models/index.js';
 import { disposeAll, keep, scope, type Tensor } from '../tensor/index.js';
 import { nodeFiles, writeSafetensors, type TensorSource } from '../train/checkpoint/index.js';
-import type { Pretrained } from './loaded.js';
+import { somePretrained, type Pretrained } from './loaded.js';
 
 const { existsSync, readdirSync } = requireNode('node:fs');
 const { join } = requireNode('node:path');
@@ -35,6 +35,7 @@ export async function exportPretrained(
 ): Promise<void> {
   const who = 'exportPretrained';
   checkValue(who, 'folder', folder, text);
+  checkValue(who, 'loaded', loaded, somePretrained);
   checkValues(who, options, { dtype: oneOf(['f32', 'f16', 'bf16']) });
   checkExportFolder(folder);
   const { model, map, published, cls, stored } = loaded;

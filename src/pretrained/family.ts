@@ -1,4 +1,14 @@
 import { OptionError } from '../core/errors.js';
+import {
+  callable,
+  checkValues,
+  flag,
+  listOfTexts,
+  oneOf,
+  plainObject,
+  text,
+  type Requirements,
+} from '../core/requirements.js';
 import type { Device } from '../devices/device.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
 import type { Context, WeightMapOptions, WeightRule } from '../nn/index.js';
@@ -97,12 +107,37 @@ export type Family = Omit<FamilyDefinition<Fields>, 'modelType' | 'config' | 'ma
   readonly notes?: ((theirs: Theirs, cls: PublishedClass) => readonly string[]) | undefined;
 };
 
+const declaration: Requirements = {
+  modelType: { must: 'a name or names', holds: (x) => text.holds(x) || (listOfTexts.holds(x) && (x as []).length > 0) },
+  title: text,
+  paper: plainObject,
+  classes: plainObject,
+  prefix: text,
+  fields: plainObject,
+  config: callable,
+  map: callable,
+  lastHidden: oneOf(['normalised', 'stream']),
+  pooled: flag,
+  inputs: plainObject,
+  run: callable,
+  notes: callable,
+};
+
 /**
  * A family of published models. See `families/gpt2.ts` for one that is complete.
  *
- * @throws OptionError for one without classes, or with two of a name.
+ * @throws OptionError for what is no declaration, or one without classes.
  */
 export function defineFamily<const F extends Fields>(definition: FamilyDefinition<F>): Family {
+  checkValues('defineFamily', definition, declaration, [
+    'modelType',
+    'title',
+    'paper',
+    'classes',
+    'fields',
+    'config',
+    'map',
+  ]);
   const { modelType, classes } = definition;
   const modelTypes = [modelType].flat();
   if (Object.keys(classes).length === 0) {

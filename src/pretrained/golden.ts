@@ -1,5 +1,6 @@
 import { FormatError } from '../core/errors.js';
 import { sizeOf } from '../core/shape.js';
+import { checkValue, having } from '../core/requirements.js';
 import { hostTensor, type Safetensors } from '../train/checkpoint/index.js';
 import type { HostArray, Inputs } from './inputs.js';
 
@@ -17,6 +18,7 @@ export interface Golden {
  * @throws FormatError for one without inputs or outputs, or with tensors of other names.
  */
 export async function readGolden(file: Safetensors): Promise<Golden> {
+  checkValue('readGolden', 'file', file, having('a file, as Safetensors.open opens', 'read', 'readInto'));
   const parts = {
     in: new Map<string, HostArray>(),
     out: new Map<string, HostArray>(),

@@ -1,4 +1,6 @@
+import { isPlainObject } from '../core/describe.js';
 import { ShapeError } from '../core/errors.js';
+import { listOfNumbers, type Requirement } from '../core/requirements.js';
 import { show, sizeOf } from '../core/shape.js';
 import type { Device } from '../devices/device.js';
 import { document, type Mask } from '../masks/index.js';
@@ -59,3 +61,15 @@ export function paddingOf(name: string, given: HostArray | undefined): Padding {
   // the real ones see each other, and the others each other: whoever reads rows of padding finds numbers without meaning
   return behind ? { lengths } : { mask: document(rows) };
 }
+
+/** Named arrays of numbers. */
+export const someInputs: Requirement = {
+  must: 'an object of { data, shape } by name',
+  holds: (value) =>
+    isPlainObject(value) &&
+    Object.values(value).every(
+      (one) =>
+        one === undefined ||
+        (isPlainObject(one) && listOfNumbers.holds(one['data']) && listOfNumbers.holds(one['shape'])),
+    ),
+};

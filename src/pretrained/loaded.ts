@@ -1,6 +1,9 @@
 import type { Tokeniser } from '../data/tokenise/tokeniser.js';
 import type { LanguageModel, ModelConfig } from '../models/index.js';
-import type { WeightMap } from '../nn/index.js';
+import { isPlainObject } from '../core/describe.js';
+import type { Requirement } from '../core/requirements.js';
+import { Module } from '../nn/index.js';
+import { WeightMap } from '../nn/weight-map.js';
 import type { Family, PublishedClass } from './family.js';
 import type { Theirs } from './fields.js';
 import type { ModelSource } from './model-source.js';
@@ -27,3 +30,13 @@ export interface Pretrained {
   /** What a user should know: fields that were not read, weights that were left out. One sentence each. */
   readonly notes: readonly string[];
 }
+
+/** What `loadPretrained` gives, or such a thing with another model in its place. */
+export const somePretrained: Requirement = {
+  must: 'a published model, as loadPretrained gives it',
+  holds: (value) => {
+    if (!isPlainObject(value)) return false;
+    const { model, map, family, cls } = value;
+    return model instanceof Module && map instanceof WeightMap && isPlainObject(family) && isPlainObject(cls);
+  },
+};

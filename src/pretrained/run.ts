@@ -1,5 +1,6 @@
 import { CapabilityError, OptionError } from '../core/errors.js';
 import { unknown } from '../core/names.js';
+import { checkValue, checkValues } from '../core/requirements.js';
 import { lengths as lengthsMask } from '../masks/index.js';
 import { Classifier, EncoderDecoder, Transformer } from '../models/index.js';
 import type { Context } from '../nn/index.js';
@@ -7,8 +8,8 @@ import { observing } from '../nn/observe.js';
 import { cast, reshape, split } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, share, type Tensor } from '../tensor/index.js';
 import type { Outputs, RunCall } from './family.js';
-import { integersOf, paddingOf, type Inputs } from './inputs.js';
-import type { Pretrained } from './loaded.js';
+import { integersOf, someInputs, paddingOf, type Inputs } from './inputs.js';
+import { somePretrained, type Pretrained } from './loaded.js';
 
 export interface RunPretrainedOptions {
   /** Random numbers that the published code drew, by name, for a family that takes them. */
@@ -22,7 +23,11 @@ export interface RunPretrainedOptions {
  *
  * @throws OptionError for an input that the model does not take, or that is missing; ShapeError for one of another shape.
  */
-export function runPretrained(loaded: Pretrained, inputs: Inputs, { draws = {} }: RunPretrainedOptions = {}): Outputs {
+export function runPretrained(loaded: Pretrained, inputs: Inputs, options: RunPretrainedOptions = {}): Outputs {
+  checkValue('runPretrained', 'loaded', loaded, somePretrained);
+  checkValue('runPretrained', 'inputs', inputs, someInputs);
+  checkValues('runPretrained', options, { draws: someInputs });
+  const { draws = {} } = options;
   const { model, config, theirs, cls, family } = loaded;
   const { device } = [...model.stateDict().values()][0]!;
   const call: RunCall = { model, config, theirs, cls, inputs, draws, device, family };

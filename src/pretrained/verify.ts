@@ -1,9 +1,10 @@
 import { purposeWords } from '../core/random.js';
+import { checkValue, checkValues, notNegative } from '../core/requirements.js';
 import { sameShape } from '../core/shape.js';
 import { disposeAll, writable } from '../tensor/index.js';
 import { realRows, type Golden } from './golden.js';
-import type { HostArray } from './inputs.js';
-import type { Pretrained } from './loaded.js';
+import { someInputs, type HostArray } from './inputs.js';
+import { somePretrained, type Pretrained } from './loaded.js';
 import { runPretrained } from './run.js';
 
 /** How far one result is from what it must be, at real tokens. */
@@ -35,6 +36,11 @@ export interface VerifyOptions {
 }
 
 const ε = 2 ** -24;
+const aMap = {
+  must: 'a Map of { data, shape } by name',
+  holds: (value: unknown) =>
+    value instanceof Map && someInputs.holds(Object.fromEntries(value as Map<string, unknown>)),
+};
 
 /**
  * Runs a model on the inputs of a golden file and compares every output at real tokens. A result is within its budget if no number is
@@ -45,8 +51,16 @@ const ε = 2 ** -24;
 export async function verifyPretrained(
   loaded: Pretrained,
   golden: Golden,
-  { plain }: VerifyOptions = {},
+  options: VerifyOptions = {},
 ): Promise<Verified> {
+  checkValue('verifyPretrained', 'loaded', loaded, somePretrained);
+  checkValues('verifyPretrained: golden', golden, { inputs: someInputs, outputs: aMap, draws: aMap }, [
+    'inputs',
+    'outputs',
+    'draws',
+  ]);
+  checkValues('verifyPretrained', options, { plain: notNegative });
+  const { plain } = options;
   const got = await resultsOf(loaded, golden);
   let moved = got;
   if (plain === undefined) {

@@ -25,6 +25,15 @@ export function installed(): string {
 }
 
 /** The entry points of the package, as its users name them. */
-export const entryPoints = ['', 'attention', 'data', 'masks', 'models', 'nn', 'positions', 'scores', 'train'].map(
-  (part) => (part === '' ? 'subquad' : `subquad/${part}`),
-);
+export const entryPoints = [
+  '',
+  'attention',
+  'data',
+  'masks',
+  'models',
+  'nn',
+  'positions',
+  'pretrained',
+  'scores',
+  'train',
+].map((part) => (part === '' ? 'subquad' : `subquad/${part}`));

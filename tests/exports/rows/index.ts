@@ -6,6 +6,7 @@ import { models } from './models.js';
 import { nn } from './nn.js';
 import { ops } from './ops.js';
 import { positions } from './positions.js';
+import { pretrained } from './pretrained.js';
 import { tensors } from './tensor.js';
 import { train } from './train.js';
 
@@ -17,5 +18,6 @@ export const rows: Readonly<Record<string, Readonly<Record<string, Row | Plain>>
   './masks': masks,
   './models': models,
   './nn': nn,
+  './pretrained': pretrained,
   './train': train,
 };

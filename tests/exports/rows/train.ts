@@ -186,6 +186,11 @@ export const train: Readonly<Record<string, Row | Plain>> = {
     signature: [value('a')],
     call: async (_, [name]) => (await Safetensors.open(await oneTensor())).read(name as string),
   },
+  'Safetensors.readInto': {
+    signature: [value('a'), value(new Uint8Array(4), (given) => given instanceof Uint8Array), optional(whole(0))],
+    call: async (_, [name, into, from]) =>
+      (await Safetensors.open(await oneTensor())).readInto(name as string, into as Uint8Array, from as number),
+  },
   'Safetensors.close': { signature: [], call: async () => (await Safetensors.open(bytesOf())).close() },
   hostTensor: call(text(), value(new Uint8Array(4)), word('f32', 'i32', 'u8')),
   sourceOf: call(floats(2)),
