@@ -30,5 +30,5 @@ export { findTexts } from './find-texts.js';
 export { loadTokeniser, vocabularyOf } from './tokenise/load.js';
 export { TokenFile } from './tokenise/token-file.js';
 export { tokeniseCorpus, type TokeniseOptions } from './tokenise/tokenise.js';
-export { byteTokeniser, type TextStream, type Tokeniser } from './tokenise/tokeniser.js';
+export { byteTokeniser, type MarkedText, type TextStream, type Tokeniser } from './tokenise/tokeniser.js';
 export { trainBpe, type TrainedBpe } from './tokenise/train-bpe.js';

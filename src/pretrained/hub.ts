@@ -9,7 +9,7 @@ const { open } = requireNode('node:fs/promises');
 const { dirname, join } = requireNode('node:path');
 
 /** What is used of the optional package. */
-interface HubPackage {
+export interface HubPackage {
   listFiles(options: {
     repo: string;
     revision?: string;
@@ -19,7 +19,7 @@ interface HubPackage {
     fetch?: typeof fetch;
   }): AsyncGenerator<HubFile>;
 }
-interface HubFile {
+export interface HubFile {
   readonly type: string;
   readonly path: string;
   readonly size: number;

@@ -14,6 +14,7 @@ const budgets: Readonly<Record<string, number>> = {
   'subquad/models': 230,
   'subquad/nn': 82,
   'subquad/positions': 65,
+  'subquad/pretrained': 300,
   'subquad/scores': 11.5,
   'subquad/train': 252,
 };
