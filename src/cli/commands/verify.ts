@@ -26,6 +26,12 @@ const options = {
     value: 'FILE',
     help: 'tensors in.NAME and out.NAME; default golden.safetensors in the folder of the model',
   },
+  without: {
+    takes: 'words',
+    value: 'NAME,…',
+    default: [],
+    help: 'outputs that are not compared, by how their names begin, such as attentions: no kernel here makes them',
+  },
   ...publishedOptions,
   markdown: { takes: 'nothing', help: 'print a table of the models for a README' },
   device: deviceOption,
@@ -85,7 +91,13 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
         onProgress: downloading(progress),
       };
       all.push(
-        await check(device, { name: path, path: modelSource(path, io), golden: resolve(io.cwd, golden), loading }),
+        await check(device, {
+          name: path,
+          path: modelSource(path, io),
+          golden: resolve(io.cwd, golden),
+          loading,
+          without: values.without,
+        }),
       );
     }
     return all;
@@ -102,6 +114,7 @@ interface Asked {
   readonly name: string;
   readonly path: string;
   readonly golden: string;
+  readonly without: readonly string[];
   readonly loading: {
     readonly as?: string;
     readonly ignoreFields: readonly string[];
@@ -109,12 +122,14 @@ interface Asked {
   };
 }
 
-async function check(device: Device, { name, path, golden, loading }: Asked): Promise<Checked> {
+async function check(device: Device, { name, path, golden, loading, without }: Asked): Promise<Checked> {
   const loaded = await loadPretrained(path, { device, ...loading, tokenizer: false });
   try {
     const file = await openSafetensors(golden);
     try {
-      const { rows, within } = await verifyPretrained(loaded, await readGolden(file));
+      const { outputs, ...rest } = await readGolden(file);
+      const asked = new Map([...outputs].filter(([output]) => !without.some((one) => output.startsWith(one))));
+      const { rows, within } = await verifyPretrained(loaded, { ...rest, outputs: asked });
       const parameters = [...loaded.model.stateDict().values()].reduce((sum, { size }) => sum + size, 0);
       const { family, cls, notes } = loaded;
       return { model: name, title: family.title, className: cls.name, parameters, rows, within, notes };
