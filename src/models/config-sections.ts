@@ -98,7 +98,14 @@ export const sections: Readonly<Record<string, Section>> = {
     keys: { name: oneOf(['dense', 'factored']), ...factoredOptions },
   },
   attention: {
-    keys: { scale: finite, softcap: positive, queryKeyNorm: oneOf(queryKeyNorms), sinks: flag, globals: wholeFrom(0) },
+    keys: {
+      scale: finite,
+      softcap: positive,
+      queryKeyNorm: oneOf(queryKeyNorms),
+      sinks: flag,
+      globals: wholeFrom(0),
+      zeroPadding: flag,
+    },
   },
   position: {
     word: 'method',

@@ -238,6 +238,8 @@ export interface ScoringConfig {
   readonly sinks?: boolean;
   /** Rows of a block: beside the keys of the mechanism there is one for each whole block of rows; see `TransientGlobals`. Of encoders; 0: none. */
   readonly globals?: number;
+  /** Whether it gives zeros at rows of padding (of `lengths`), as Longformer's published code does; absent: numbers without meaning. */
+  readonly zeroPadding?: boolean;
 }
 
 /** `restore`: before the layer each row stands as often as it stands for tokens, and the stream before the first pooling is added. */

@@ -1,5 +1,6 @@
 import type { AnyOptions, AttentionShape, ForwardResult, Initialiser, Mechanism } from '../attention/index.js';
 import { constantOf, learned } from '../attention/parameters.js';
+import { withoutPadding } from '../attention/patterns/without-padding.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
 import {
@@ -15,7 +16,7 @@ import {
   wholeFrom,
 } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { reshape, split, splitHeads, transpose } from '../ops/index.js';
+import { cast, reshape, split, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
 import type { BothSidesParameters } from '../positions/both-sides.js';
 import { softcap, type Score } from '../scores/index.js';
@@ -70,6 +71,8 @@ export interface AttentionOptions {
   readonly sinks?: boolean | undefined;
   /** Keys beside those of the mechanism that stand for blocks of rows; default none. */
   readonly globals?: TransientGlobalsOptions | undefined;
+  /** Whether heads give zeros at rows of padding (of `lengths`), where a sequence attends to itself; default: numbers without meaning. */
+  readonly zeroPadding?: boolean | undefined;
   /** Of the output projection; default that of `Linear`. */
   readonly outInit?: Initialiser;
 }
@@ -99,6 +102,7 @@ const requirements = {
   queryKeyNorm: plainObject,
   sinks: flag,
   globals: plainObject,
+  zeroPadding: flag,
   outInit: callable,
 };
 
@@ -153,6 +157,7 @@ export class Attention extends Module implements Mixer {
   readonly #scale: number | undefined;
   readonly #softcap: number | undefined;
   readonly #sinks: Parameter | undefined;
+  readonly #zeroPadding: boolean;
 
   constructor(
     readonly features: number,
@@ -232,6 +237,7 @@ export class Attention extends Module implements Mixer {
     this.#norms =
       queryKeyNorm && this.child('queryKeyNorm', new QueryKeyNorm({ heads, kvHeads, headDim }, queryKeyNorm));
     this.globals = options.globals && this.child('globals', new TransientGlobals(features, options.globals));
+    this.#zeroPadding = options.zeroPadding === true && !separate;
     this.#sinks = sinks ? this.parameter('sinks', learned([heads], constantOf(0))) : undefined;
     if (positions?.method === 'transformer-xl') {
       const specs = Object.entries(relativeParameters(this));
@@ -275,7 +281,10 @@ export class Attention extends Module implements Mixer {
         ...(losses && { losses }),
         ...(state && { state }),
         ...(updates && { updates: new Map(Object.entries(updates).map(([name, next]) => [this.#own[name]!, next!])) }),
-        stream: this.combine(out, logsumexp),
+        stream: this.combine(
+          this.#zeroPadding && lengths ? cast(withoutPadding(out, lengths), out.dtype) : out,
+          logsumexp,
+        ),
       };
     });
   }

@@ -84,6 +84,7 @@ export const longformer = defineFamily({
     ...bertConfig(theirs, (theirs.pad_token_id ?? 1) + 1),
     ...paddedPositions(theirs),
     ...windowedLayers(theirs.attention_window, theirs.num_hidden_layers),
+    attention: { zeroPadding: true },
     ...headConfig(theirs, cls, { dense: 'tanh' }),
   }),
   map: (theirs, cls) =>

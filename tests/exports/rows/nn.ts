@@ -89,6 +89,7 @@ const attentionOptions = options(
     queryKeyNorm: value({ over: 'heads', kind: 'rms' }),
     sinks: flag(),
     globals: value(undefined),
+    zeroPadding: flag(),
     outInit: init,
   },
   ['heads', 'causal', 'mechanism', 'length'],
