@@ -1,7 +1,7 @@
 import { transposed, type WeightRule } from '../nn/index.js';
 import { activationNames, activationOf } from './activations.js';
 import type { ClassDefinition, PublishedClass, PublishedMap } from './family.js';
-import { count, only, real, word, type Theirs } from './fields.js';
+import { count, only, real, word, yes, type Theirs } from './fields.js';
 import { apart, linear } from './projections.js';
 
 /** Fields of an encoder with BERT's names. */
@@ -18,11 +18,14 @@ export const bertFields = {
   position_embedding_type: only(['absolute'], 'positions are rows that are added here'),
 } as const;
 
-export type BertTheirs = Theirs<typeof bertFields>;
+/** That an encoder is a decoder: its tokens see those before them alone. */
+export const causalField = { is_decoder: yes(false) } as const;
+
+export type BertTheirs = Omit<Theirs<typeof bertFields>, 'is_decoder'> & { readonly is_decoder: boolean };
 
 /** What an encoder with BERT's fields is, as JSON; a family's own keys stand beside it. Positions are counted from row `first` on. */
 export const bertConfig = (theirs: BertTheirs, first = 0): object => ({
-  kind: 'encoder',
+  kind: theirs.is_decoder ? 'decoder' : 'encoder',
   width: theirs.hidden_size,
   heads: theirs.num_attention_heads,
   layers: theirs.num_hidden_layers,
@@ -64,6 +67,7 @@ export interface HeadStyle {
 export function headConfig(theirs: BertTheirs, cls: PublishedClass, { dense, pooler = true }: HeadStyle): object {
   switch (cls.task) {
     case 'fill-mask':
+    case 'generate':
       return {
         tied: theirs.tie_word_embeddings,
         prediction: { transform: activationOf(theirs.hidden_act), bias: true },
@@ -172,7 +176,8 @@ export function headMap(theirs: BertTheirs, cls: PublishedClass, names: HeadName
   const unused = [...pooler, ...beside];
   const ignored = [`${prefix}embeddings.position_ids`, `${prefix}embeddings.token_type_ids`];
   switch (task) {
-    case 'fill-mask': {
+    case 'fill-mask':
+    case 'generate': {
       const tied = theirs.tie_word_embeddings;
       return {
         rules: [

@@ -18,6 +18,8 @@ export interface EncoderLayer {
 export interface EncoderRule {
   readonly heads: number;
   readonly activation: ActivationName;
+  /** Whether tokens see those before them alone; default false. */
+  readonly causal?: boolean;
   readonly epsilon: number;
   readonly words: string;
   readonly positions: string;
@@ -85,7 +87,10 @@ export class EncoderOracle {
     const outs = Array.from({ length: rule.heads }, (_, h) => {
       const head = (of: Matrix): Matrix => g.columns(of, h * D, (h + 1) * D);
       const scores = g.scale(g.matmulT(head(queries), head(keys)), 1 / Math.sqrt(D));
-      return g.matmul(g.softmax(scores), head(values));
+      return g.matmul(
+        g.softmax(scores, (i, j) => !rule.causal || j <= i),
+        head(values),
+      );
     });
     return this.#linear(out, g.concatColumns(outs));
   }

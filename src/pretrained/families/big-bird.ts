@@ -34,6 +34,12 @@ export const blockFields = {
   num_random_blocks: count(3, 0),
 } as const;
 
+// its head for answers has a feed-forward block of its own, which is not read yet
+const { BigBirdForQuestionAnswering: _, ...classes } = encoderClasses('BigBird', {
+  masked: 'cls.predictions.bias',
+  sequence: 'classifier.out_proj.weight',
+});
+
 /**
  * BigBird outside of training: no random blocks, and block 0 counted once more for each of them. Texts of at most (5 + 2r)·b tokens are attended
  * to whole, each call for itself.
@@ -49,7 +55,7 @@ export const bigBird = defineFamily({
   },
   classes: {
     BigBirdForPreTraining: { task: 'fill-mask', mark: 'cls.seq_relationship.weight' },
-    ...encoderClasses('BigBird', { masked: 'cls.predictions.bias', sequence: 'classifier.out_proj.weight' }),
+    ...classes,
   },
   prefix: 'bert.',
   fields: {

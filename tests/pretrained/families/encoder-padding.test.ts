@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { loadPretrained, runPretrained, type HostArray, type Outputs } from '../../../src/pretrained/index.js';
 import { disposeAll } from '../../../src/tensor/index.js';
 import { budgetOf, expectClose } from '../../support/compare.js';
@@ -85,7 +85,6 @@ describe('padding of published encoders', () => {
       await runIn(folder!, on, inputs, async (outputs) => {
         for (const name of ['hidden_states.1', 'hidden_states.2', 'logits']) {
           const want = golden.get(`out.${name}`)!.data;
-          expect(Array.from(inputs['attention_mask']!.data)).toContain(0);
           expectClose(name, await outputs[name]!.data(), want, { budget: budgetOf(want) + 2 * GAP });
         }
       });

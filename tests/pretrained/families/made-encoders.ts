@@ -147,6 +147,65 @@ const albert = (name: string, groups: number, { shapes, head, answers }: Head): 
   ...(answers && { answers }),
 });
 
+const bertLayer = (i: number): EncoderLayer => {
+  const layer = `bert.encoder.layer.${i}`;
+  return {
+    q: `${layer}.attention.self.query`,
+    k: `${layer}.attention.self.key`,
+    v: `${layer}.attention.self.value`,
+    out: `${layer}.attention.output.dense`,
+    attentionNorm: `${layer}.attention.output.LayerNorm`,
+    up: `${layer}.intermediate.dense`,
+    down: `${layer}.output.dense`,
+    feedNorm: `${layer}.output.LayerNorm`,
+  };
+};
+
+/** A decoder with BERT's names. */
+const causalBert: MadeEncoder = {
+  config: {
+    model_type: 'bert',
+    architectures: ['BertLMHeadModel'],
+    is_decoder: true,
+    vocab_size: V,
+    hidden_size: W,
+    num_hidden_layers: 2,
+    num_attention_heads: H,
+    intermediate_size: I,
+    max_position_embeddings: P,
+    type_vocab_size: 2,
+    pad_token_id: 0,
+  },
+  shapes: {
+    'bert.embeddings.word_embeddings.weight': [V, W],
+    'bert.embeddings.position_embeddings.weight': [P, W],
+    'bert.embeddings.token_type_embeddings.weight': [2, W],
+    ...norms('bert.embeddings.LayerNorm', 'cls.predictions.transform.LayerNorm'),
+    ...shapesOf(bertLayer(0)),
+    ...shapesOf(bertLayer(1)),
+    ...linears({ 'cls.predictions.transform.dense': [W, W] }),
+    'cls.predictions.bias': [V],
+  },
+  rule: {
+    heads: H,
+    activation: 'gelu',
+    causal: true,
+    epsilon: 1e-12,
+    words: 'bert.embeddings.word_embeddings.weight',
+    positions: 'bert.embeddings.position_embeddings.weight',
+    types: 'bert.embeddings.token_type_embeddings.weight',
+    embeddingNorm: 'bert.embeddings.LayerNorm',
+    layers: [bertLayer(0), bertLayer(1)],
+    head: {
+      dense: 'cls.predictions.transform.dense',
+      activation: 'gelu',
+      norm: 'cls.predictions.transform.LayerNorm',
+      out: { table: 'bert.embeddings.word_embeddings.weight', bias: 'cls.predictions.bias' },
+      rows: 'all',
+    },
+  },
+};
+
 const classesOfRows: Head = {
   shapes: linears({ classifier: [C, W] }),
   head: { out: 'classifier', rows: 'all' },
@@ -192,5 +251,6 @@ export const madeEncoders: Readonly<Record<string, MadeEncoder>> = {
     shapes: linears({ 'albert.pooler': [W, W], classifier: [C, W] }),
     head: { dense: 'albert.pooler', activation: 'tanh', out: 'classifier', rows: 'first' },
   }),
+  'BERT as a decoder': causalBert,
   'ALBERT, classes of tokens': albert('AlbertForTokenClassification', 1, classesOfRows),
 };
