@@ -81,6 +81,21 @@ test('a result beyond its budget, and one that is not given, are exit code 1', a
   expect(out).toContain('3 of 4 outputs beyond the budget');
 });
 
+test('attention weights, which no layer forms, are named and not compared', async () => {
+  const weights: Stored = { dtype: 'F32', shape: [2, 1, 3, 3], bytes: new Uint8Array(72) };
+  const golden = {
+    'in.input_ids': tokens,
+    ...outputs,
+    'out.attentions.0': weights,
+    'out.global_attentions.1': weights,
+  };
+  writeFileSync(join(cwd, 'weights.safetensors'), fileOf(golden));
+  const { code, out } = await run('verify', 'tiny', '--golden', 'weights.safetensors');
+  expect(code).toBe(0);
+  expect(out).toContain('3 outputs, all within the budget of float32');
+  expect(out).toMatch(/Not compared: attentions\.0, global_attentions\.1; no layer forms attention weights/);
+});
+
 test('what is no golden file is said', async () => {
   writeFileSync(join(cwd, 'none.safetensors'), fileOf({ logits: outputs['out.logits']! }));
   const { code, err } = await run('verify', 'tiny', '--golden', 'none.safetensors');

@@ -61,6 +61,7 @@ interface Checked {
   readonly className: string;
   readonly parameters: number;
   readonly rows: readonly VerifiedRow[];
+  readonly weights: readonly string[];
   readonly within: boolean;
   readonly notes: readonly string[];
 }
@@ -129,10 +130,10 @@ async function check(device: Device, { name, path, golden, loading, without }: A
     try {
       const { outputs, ...rest } = await readGolden(file);
       const asked = new Map([...outputs].filter(([output]) => !without.some((one) => output.startsWith(one))));
-      const { rows, within } = await verifyPretrained(loaded, { ...rest, outputs: asked });
+      const { rows, weights, within } = await verifyPretrained(loaded, { ...rest, outputs: asked });
       const parameters = [...loaded.model.stateDict().values()].reduce((sum, { size }) => sum + size, 0);
       const { family, cls, notes } = loaded;
-      return { model: name, title: family.title, className: cls.name, parameters, rows, within, notes };
+      return { model: name, title: family.title, className: cls.name, parameters, rows, weights, within, notes };
     } finally {
       await file.close();
     }
@@ -143,7 +144,7 @@ async function check(device: Device, { name, path, golden, loading, without }: A
 
 const exponential = (x: number | null): string => (x === null ? '–' : x === 0 ? '0' : x.toExponential(1));
 
-function render({ model, title, className, parameters, rows, within, notes }: Checked, style: Style): string {
+function render({ model, title, className, parameters, rows, weights, within, notes }: Checked, style: Style): string {
   const text = table<VerifiedRow>(
     [
       { title: 'output', cell: ({ name }) => name },
@@ -165,6 +166,9 @@ function render({ model, title, className, parameters, rows, within, notes }: Ch
     within
       ? `${format.count(rows.length, 'output')}, all within the budget of float32\n`
       : `${style.bad(`${beyond} of ${format.count(rows.length, 'output')} beyond the budget`)}\n`,
+    ...(weights.length > 0
+      ? [style.dim(`Not compared: ${weights.join(', ')}; no layer forms attention weights.\n`)]
+      : []),
     '',
   ].join('\n');
 }
