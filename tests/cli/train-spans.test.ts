@@ -64,12 +64,26 @@ test('tokens of a BPE, other spans', async () => {
   expect((await run(`evaluate bpe ${wasm}`)).code).toBe(0);
 });
 
+test('tells what a prompt lacks, a line for each hole', async () => {
+  const { code, out } = await run(
+    `generate whole ${wasm} --prompt ab___cde --prompt abc --tokens 6 --temperature 0 --json spans.json`,
+  );
+  expect(code).toBe(0);
+  const { texts } = JSON.parse(readFileSync(join(cwd, 'spans.json'), 'utf8')) as { texts: { text: string }[] };
+  expect(texts).toHaveLength(2);
+  for (const { text } of texts) {
+    expect(text).toMatch(/^1: /);
+    expect(out).toContain(text.trimEnd());
+  }
+});
+
 test.each([
   ['train text.txt --kind encoder-decoder', 'take kind decoder, or objective spans'],
   ['train text.txt --objective spans --kind decoder', 'objective spans is for kind encoder-decoder; got kind decoder'],
   ['train text.txt --objective spans --mask-share 0.8', 'take a smaller share, or longer spans'],
   ['train text.txt --objective spans --mask-words', '--mask-words is for --objective masked'],
-  ['generate whole', 'this model is an encoder–decoder, which does not decode step by step'],
+  ['generate whole --prompt a___b___c', 'the prompt lacks 2 spans (___), and this model knows at most 1'],
+  ['generate whole --beams 2', 'tells what a text lacks, without --beams'],
   ['evaluate whole --length 12', 'leave out --length'],
 ])('%s', async (line, message) => {
   const { code, out, err } = await run(

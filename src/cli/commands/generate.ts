@@ -24,6 +24,7 @@ import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
 import { drawing, drawnWith, refuseMixed } from '../generate-options.js';
 import { statistics, statisticsText } from '../generate-statistics.js';
+import { holed, type Holed } from '../generate-source.js';
 import { jsonOutput } from '../json-output.js';
 import { pluginOption } from '../plugins.js';
 import { Progress } from '../progress.js';
@@ -78,7 +79,7 @@ const help: HelpText = {
   about:
     'Goes on with a text, token by token, with a trained model: the folder of a run, an exported NAME.safetensors, or (default) the\n' +
     'small model of novels that comes with the package. The same seed gives the same text, alone or beside others. Several texts are\n' +
-    'printed when all are done.',
+    'printed when all are done. A model of train --objective spans tells what the prompt lacks where it has ___, a line for each.',
   options,
   examples: [
     [WHO, 'the bundled model goes on with the first line of its novel'],
@@ -120,10 +121,8 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           `${WHO}: this model tells classes of texts and does not go on with one; take one that was trained on next tokens.`,
         );
       }
-      if (config.kind === 'encoder-decoder') {
-        throw new UsageError(
-          `${WHO}: this model is an encoder–decoder, which does not decode step by step; take a model of kind decoder, or evaluate it.`,
-        );
+      if (config.kind === 'encoder-decoder' && values.beams !== undefined) {
+        throw new UsageError(`${WHO}: this model tells what a text lacks, without --beams; leave it out.`);
       }
       if (config.kind === 'encoder') {
         throw new UsageError(
@@ -134,10 +133,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       const tokeniser = path ? await loadTokeniser(path) : byteTokeniser;
       const { tokens, beams } = values;
       if (values.dtype) model.store(values.dtype as FloatDtype);
-      const texts = textsOf(values, tokeniser);
+      const texts = textsOf(values, tokeniser, config);
       const longest = Math.max(...texts.map(({ tokens: given }) => given.length));
       const rows = beams === undefined ? texts.length : 1;
-      const { session, note } = sessionOptions(config, values, longest + tokens, rows);
+      const { session: cached, note } = sessionOptions(config, values, longest + tokens, rows);
+      const sources = texts.flatMap(({ lacks }) => (lacks ? [lacks.source] : []));
+      const session = { ...cached, ...(sources.length > 0 && { sources }) };
       if (note !== undefined) io.err(`${style.dim(note)}\n`);
       text = openSession(model, session);
       await device.compileAll(rehearseSession(config, { like: device.info, session, prompt: longest }));
@@ -149,7 +150,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       };
       const stopping = (): boolean => io.interruption?.asked() ?? false;
       io.interruption?.listen(true);
-      for (const one of texts) put(one, one.decoder.push(one.tokens));
+      for (const one of texts) put(one, one.lacks ? `${hole(0)}` : one.decoder.push(one.tokens));
       device.ledger.mark();
       let before = performance.now();
       const prompts = texts.map(({ tokens: given }) => given);
@@ -161,7 +162,14 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
         if (!single) progress.show(`${format.count(times.length, 'token')} of ${tokens}`);
       };
       const until = (token: number, row: number): boolean => {
-        const { strings, decoder } = texts[row]!;
+        const { strings, decoder, lacks } = texts[row]!;
+        const at = lacks?.holeOf(token);
+        if (at !== undefined) {
+          // what comes behind the last hole is asked of nobody
+          if (at >= lacks!.holes) return true;
+          put(texts[row]!, `${strings.push(decoder.end())}\n${hole(at)}`);
+          return false;
+        }
         put(texts[row]!, strings.push(decoder.push([token])));
         return strings.stopped !== undefined;
       };
@@ -208,20 +216,30 @@ interface Text {
   readonly tokens: ArrayLike<number>;
   readonly decoder: ReturnType<Tokeniser['decoder']>;
   readonly strings: StopStrings;
+  /** Of a model that tells what a text lacks. */
+  readonly lacks?: Holed;
   text: string;
 }
 
-const textsOf = ({ prompt, samples, seed, stop }: Values<typeof options>, tokeniser: Tokeniser): readonly Text[] =>
-  prompt.flatMap((given) =>
-    Array.from({ length: samples }, (_, i) => ({
+const hole = (i: number): string => `${i + 1}: `;
+
+const textsOf = (
+  { prompt, samples, seed, stop }: Values<typeof options>,
+  tokeniser: Tokeniser,
+  config: ModelConfig,
+): readonly Text[] =>
+  prompt.flatMap((given) => {
+    const lacks = config.kind === 'encoder-decoder' ? holed(WHO, given, tokeniser, config) : undefined;
+    return Array.from({ length: samples }, (_, i) => ({
       prompt: given,
       seed: seed + i,
-      tokens: tokeniser.encode(given),
+      ...(lacks && { lacks }),
+      tokens: lacks?.start ?? tokeniser.encode(given),
       decoder: tokeniser.decoder(),
       strings: new StopStrings(stop),
       text: '',
-    })),
-  );
+    }));
+  });
 
 /** What tells a text from the others: its prompt begins it anyway. */
 const headingOf = ({ seed }: Text, { samples }: Values<typeof options>): string =>
