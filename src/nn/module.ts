@@ -169,7 +169,7 @@ export abstract class Module {
 
   /**
    * How matrices are kept from now on, those that are there and those that `load` or `initialise` will bring: with `'f16'` or `'bf16'` in
-   * half the memory, rounded to the nearest, and read at half the bandwidth. Products widen them and add up in f32; what is no matrix
+   * half the memory, rounded to the nearest. Products widen them and add up in f32; what is no matrix
    * of a product stays f32. A model that is stored so is not trained, but for what is beside its matrices.
    *
    * @throws OptionError for another dtype.

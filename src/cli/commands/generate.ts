@@ -90,7 +90,7 @@ const help: HelpText = {
     ],
     [`${WHO} --prompt "Dear " --tokens 200 --min-p 0.05 --stop "\n\n"`, 'one paragraph, without what is unlikely'],
     [`${WHO} --prompt "It is " --tokens 40 --beams 8`, 'the likeliest text of 40 tokens, as far as 8 beams find it'],
-    [`${WHO} --dtype bf16 --cache-dtype bf16`, 'half the memory, read at half the bandwidth'],
+    [`${WHO} --dtype bf16 --cache-dtype bf16`, 'half the memory of weights and caches'],
     [`${WHO} --tokens 20000 --cache sink --window 256 --stats`, 'a long text with a cache that does not grow'],
   ],
 };
