@@ -19,6 +19,8 @@ export interface LoadWeightsOptions {
   readonly map: WeightMap;
   /** Parameters that the file lacks: `'refuse'`, or `'keep'` what they were drawn with. */
   readonly missing?: 'refuse' | 'keep';
+  /** Bytes that are on their way at a time: a multiple of 8. */
+  readonly chunk?: number;
 }
 
 /** Bytes that are on their way from a file to the device at a time. */
@@ -37,7 +39,7 @@ export async function loadWeights(
   files: WeightFiles,
   options: LoadWeightsOptions,
 ): Promise<void> {
-  const { device, map } = options;
+  const { device, map, chunk = CHUNK } = options;
   refuseMisfits(who, model, files, options);
   const parameters = model.namedParameters();
   for (const [name, parameter] of parameters) {
@@ -54,7 +56,7 @@ export async function loadWeights(
     const read: Tensor[] = [];
     try {
       for (const name of theirs) {
-        read.push(await readTensor(who, name, { files, device, last: change === same }));
+        read.push(await readTensor(who, name, { files, device, chunk, last: change === same }));
       }
       scope(() => {
         noGradient(() => change.toOurs(read)).forEach((value, i) => parameters.get(ours[i]!)!.set(asParameter(value)));
@@ -76,12 +78,13 @@ function asParameter(value: Tensor): Tensor {
 interface Reading {
   readonly files: WeightFiles;
   readonly device: Device;
+  readonly chunk: number;
   /** Whether it becomes a parameter as it is: floats are then widened on the way. */
   readonly last: boolean;
 }
 
 /** In no scope: the caller disposes of it. */
-async function readTensor(who: string, name: string, { files, device, last }: Reading): Promise<Tensor> {
+async function readTensor(who: string, name: string, { files, device, chunk: most, last }: Reading): Promise<Tensor> {
   const { dtype, shape, begin, end } = files.entries.get(name)!;
   const own = storedAs(dtype);
   if (own !== dtype) {
@@ -94,9 +97,9 @@ async function readTensor(who: string, name: string, { files, device, last }: Re
   const out = last && isFloat(own) ? empty(shape, 'f32', device, 'parameter') : empty(shape, own, device);
   try {
     const buffer = writable(out);
-    const chunk = new Uint8Array(Math.min(CHUNK, end - begin));
-    for (let at = 0; at < end - begin; at += CHUNK) {
-      const part = chunk.subarray(0, Math.min(CHUNK, end - begin - at));
+    const chunk = new Uint8Array(Math.min(most, end - begin));
+    for (let at = 0; at < end - begin; at += most) {
+      const part = chunk.subarray(0, Math.min(most, end - begin - at));
       await files.readInto(name, part, at);
       if (widened === undefined) device.write(buffer, part, at);
       else device.write(buffer, wide(new Uint16Array(part.buffer, 0, part.length / 2), widened), 2 * at);

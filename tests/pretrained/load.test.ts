@@ -4,6 +4,9 @@ import { expect, test } from 'vitest';
 import { toBf16, toF16 } from '../../src/core/dtype.js';
 import { CapabilityError, FormatError, NumericsError, OptionError, ShapeError } from '../../src/core/errors.js';
 import { loadPretrained, runPretrained, type Pretrained } from '../../src/pretrained/index.js';
+import { loadWeights } from '../../src/pretrained/load-weights.js';
+import { folderSource } from '../../src/pretrained/source.js';
+import { openWeights } from '../../src/pretrained/weight-files.js';
 import { disposeAll } from '../../src/tensor/index.js';
 import { temporaryFolder } from '../data/folder.js';
 import { onWebAssemblyFirst } from '../support/devices.js';
@@ -75,6 +78,27 @@ onWebAssemblyFirst((on) => {
       got[name]!.forEach((x, i) => expect(Math.abs(x - plain[name]![i]!)).toBeLessThanOrEqual(error));
       expect(got[name]).not.toEqual(plain[name]);
     }
+  });
+
+  test('tensors come in chunks, whatever their dtype', async () => {
+    const plain = await loadPretrained(tiny(), { device: on.device, tokenizer: false });
+    const want = await weightsOf(plain);
+    const halves = Object.entries(tinyWeights()).map(([name, own]) => {
+      const bytes = new Uint8Array(Uint16Array.from([...f32Of(own)], toBf16).buffer);
+      return [name, { ...own, dtype: 'BF16', bytes }] as const;
+    });
+    for (const [files, error] of [
+      [tinyWeights(), 0],
+      [Object.fromEntries(halves), 2 ** -10],
+    ] as const) {
+      const opened = await openWeights('test', folderSource(tiny({ 'model.safetensors': fileOf(files) })));
+      await loadWeights('test', plain.model, opened, { device: on.device, map: plain.map, chunk: 16 });
+      await opened.close();
+      const got = await weightsOf(plain);
+      for (const [name, numbers] of Object.entries(want))
+        numbers.forEach((x, i) => expect(Math.abs(got[name]![i]! - x)).toBeLessThanOrEqual(error));
+    }
+    plain.model.dispose();
   });
 
   test('config.json decides the class, and as another', async () => {
