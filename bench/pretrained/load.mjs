@@ -42,7 +42,7 @@ if (values.child === undefined) {
   const ratio = median(runs.load.map((one, i) => one.seconds / runs.read[i].seconds));
   console.log(`load / read: ${ratio.toFixed(2)}`);
 } else if (values.child === 'read') {
-  report(() => readFileSync(path));
+  await report(() => readFileSync(path));
 } else {
   const { createDevice } = await import('../../dist/index.js');
   const { loadPretrained } = await import('../../dist/pretrained/index.js');

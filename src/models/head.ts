@@ -30,8 +30,10 @@ export const headSection: Requirements = {
 };
 
 /** A decoder has seen the whole text at its last token. */
-export const headOf = (kind: string, given: Readonly<Record<string, unknown>>): HeadConfig =>
-  ({ pool: kind === 'decoder' ? 'last' : 'mean', ...given }) as HeadConfig;
+export const headOf = (kind: string, given: Readonly<Record<string, unknown>>): HeadConfig => ({
+  pool: kind === 'decoder' ? 'last' : 'mean',
+  ...given,
+});
 
 /** What a head has against the model. */
 export const headReasons = ({

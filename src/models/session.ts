@@ -273,7 +273,7 @@ export class Session implements TextSession {
       const step: StepOfOne = (x, at) => this.#logits(this.#through(all, x, at));
       this.#recorded = new RecordedStep(device, step, { starts, maxLength: this.#options.maxLength, reads });
     }
-    const { logits, again } = this.#recorded!.run(starts, tokens);
+    const { logits, again } = this.#recorded.run(starts, tokens);
     if (again) {
       for (const decoder of decoders) decoder.ranAgain();
       this.#lengths = starts.map((start) => start + 1);

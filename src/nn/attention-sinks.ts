@@ -10,6 +10,6 @@ export function withSinks(out: Tensor, logsumexp: Tensor, sinks: Tensor): Tensor
   const [B, H, L] = logsumexp.shape as [number, number, number];
   return scope(() => {
     const kept = sigmoid(sub(logsumexp, reshape(sinks, [H, 1])));
-    return mul(out, cast(reshape(kept, [B, H, L, 1]), out.dtype as 'f32'));
+    return mul(out, cast(reshape(kept, [B, H, L, 1]), out.dtype));
   });
 }

@@ -1,5 +1,5 @@
 import { learned, normalOf } from '../attention/parameters.js';
-import { variable, type I32 } from '../codegen/expression/index.js';
+import { variable } from '../codegen/expression/index.js';
 import { concat, embedding, map } from '../ops/index.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Module } from './module.js';
@@ -11,7 +11,7 @@ export interface PositionGrid {
   readonly widths: readonly [rows: number, columns: number];
 }
 
-const row = variable('x0', 'i32') as I32;
+const row = variable('x0', 'i32');
 
 /**
  * Positions of a grid of s₀ × s₁: row p is `[first[⌊p/s₁⌋] ; second[p mod s₁]]`, of tables `first [s₀, d₀]` and `second [s₁, d₁]`. (Kitaev et al.

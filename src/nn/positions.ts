@@ -99,7 +99,7 @@ const ofSegments: Requirements = { types: wholeFrom(2), class: wholeFrom(0) };
 
 /** What is wrong with a rule of segments. */
 export const segmentReasons = (rule: unknown): readonly string[] =>
-  rule === undefined ? [] : reasonsAgainst(rule as SegmentRule, ofSegments, ['types'], 'position.segments');
+  rule === undefined ? [] : reasonsAgainst(rule, ofSegments, ['types'], 'position.segments');
 
 export interface AlibiOptions extends SlopeOptions {
   /** What the slopes are multiplied by: 1/√headDim in Falcon, which adds them before it scales the scores. Default 1. */

@@ -78,7 +78,8 @@ export function headConfig(theirs: BertTheirs, cls: PublishedClass, { dense, poo
       return { head: { classes: cls.labels, pool: 'none' } };
     case 'answer':
       return { head: { classes: 2, pool: 'none' } };
-    default:
+    case 'base':
+    case 'summarise':
       return pooler ? { head: { pool: 'first', dense: 'tanh' } } : {};
   }
 }
@@ -204,7 +205,8 @@ export function headMap(theirs: BertTheirs, cls: PublishedClass, names: HeadName
       return { rules: linear('classifier', 'head'), unused: [...pooler, ...masked], ignored };
     case 'answer':
       return { rules: linear('qa_outputs', 'head'), unused: [...pooler, ...masked], ignored };
-    default:
+    case 'base':
+    case 'summarise':
       return { rules: names.pooler === undefined ? [] : linear(names.pooler, 'dense.dense'), unused: masked, ignored };
   }
 }

@@ -45,7 +45,10 @@ export function headRules(
       return { rules: linear('score', 'head').slice(0, 1), ties: {} };
     case 'classify-tokens':
       return { rules: linear(tokens, 'head'), ties: {} };
-    default:
+    case 'base':
+    case 'fill-mask':
+    case 'summarise':
+    case 'answer':
       return { rules: [], ties: {} };
   }
 }

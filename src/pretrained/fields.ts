@@ -52,7 +52,7 @@ export function only<const T>(values: readonly [T, ...T[]], why: string): Field<
 }
 
 /** A token's number; absent where there is none. */
-const token: Field<number | null> = count(null as number | null, 0) as Field<number | null>;
+const token: Field<number | null> = count(null as number | null, 0);
 const tokens: Field<number | readonly number[] | null> = field(
   {
     must: 'a token or a list of them',
@@ -124,7 +124,12 @@ export function readFields(
   const strange = others.filter((name) => json[name] !== null && !ignored.includes(name) && !harmless(name));
   if (strange.length > 0) {
     reasons.push(
-      `${unknown('field', strange, known, `what they change is not known, such as ${strange[0]} = ${describe(json[strange[0]!])}`)}`,
+      unknown(
+        'field',
+        strange,
+        known,
+        `what they change is not known, such as ${strange[0]} = ${describe(json[strange[0]!])}`,
+      ),
     );
   }
   return { values, unread: others.filter((name) => !strange.includes(name)), reasons };

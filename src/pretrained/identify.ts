@@ -26,7 +26,7 @@ export function identify(
   const family = familyOf(who, published['model_type']);
   const { values, unread, reasons } = readFields(published, family.fields, ignoreFields);
   refuse(`${who}: config.json of ${family.title}`, reasons);
-  return { family, theirs: values as Theirs, unread };
+  return { family, theirs: values, unread };
 }
 
 /** The class that is asked for, that the configuration names, or whose tensors the file has. @throws CapabilityError for one not here. */
@@ -49,7 +49,7 @@ export function classOf(
   }
   const name =
     (named as string | undefined) ??
-    known.find((one) => classes[one]!.mark !== undefined && matching(names, [classes[one]!.mark!]).length > 0) ??
+    known.find((one) => classes[one]!.mark !== undefined && matching(names, [classes[one]!.mark]).length > 0) ??
     (given.names === undefined ? known[0]! : known.at(-1)!);
   return {
     name,

@@ -164,7 +164,7 @@ export function llamaLike<const F extends Fields>(definition: LlamaLike<F>): Fam
     },
     map: (theirs, cls) =>
       llamaMap(theirs as unknown as LlamaTheirs, cls, map?.(theirs as unknown as Theirs<typeof llamaFields & F>)),
-    ...(run && { run: run as never }),
-    ...(notes && { notes: notes as never }),
+    ...(run && { run: run }),
+    ...(notes && { notes: notes }),
   });
 }

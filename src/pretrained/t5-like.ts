@@ -178,6 +178,6 @@ export function t5Like<const F extends Fields>(definition: T5Like<F>): Family {
     }),
     map: (theirs, cls) => t5Map(theirs as unknown as T5Theirs, cls, names?.(theirs as unknown as All, cls)),
     ...(inputs && { inputs }),
-    ...(run && { run: run as never }),
+    ...(run && { run: run }),
   });
 }

@@ -162,7 +162,7 @@ describe('adapters of low rank', () => {
         optimiser: (await import('../../src/train/index.js')).adamW,
       } as const;
       const cost = (config: object) =>
-        rehearseTraining(readConfig({ ...small, width: 64, length: 4, ...config }), settings as never);
+        rehearseTraining(readConfig({ ...small, width: 64, length: 4, ...config }), settings);
       const [all, few] = [await cost({}), await cost({ lora: { rank: 1 } })];
       const parameters = scope(() =>
         keep([...made({ width: 64 }).stateDict().values()]).map((x) => [x.size, x.dispose()][0]!),

@@ -109,7 +109,7 @@ export class ModelOracle {
     const { cutoffs, divide = 1 } = config.embedding!.adaptive!;
     const bounds = [0, ...cutoffs, config.vocabulary];
     const bias = parameter('ends.adaptive.bias');
-    const maybe = (name: string): Matrix | undefined => parameter(name) as Matrix | undefined;
+    const maybe = (name: string): Matrix | undefined => parameter(name);
     const logarithm = (of: Matrix): Matrix => g.log(g.softmax(of));
     const scores = (i: number): Matrix => {
       const tokens = Array.from({ length: bounds[i + 1]! - bounds[i]! }, (_, n) => bounds[i]! + n);

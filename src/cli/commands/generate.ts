@@ -150,7 +150,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       };
       const stopping = (): boolean => io.interruption?.asked() ?? false;
       io.interruption?.listen(true);
-      for (const one of texts) put(one, one.lacks ? `${hole(0)}` : one.decoder.push(one.tokens));
+      for (const one of texts) put(one, one.lacks ? hole(0) : one.decoder.push(one.tokens));
       device.ledger.mark();
       let before = performance.now();
       const prompts = texts.map(({ tokens: given }) => given);

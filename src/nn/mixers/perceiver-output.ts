@@ -46,7 +46,7 @@ export const perceiverOutput = defineMixer({
       );
     }
     const stored = storedAs(x);
-    const maybe = (name: string): Tensor | undefined => (parameters as Readonly<Record<string, Tensor>>)[name];
+    const maybe = (name: string): Tensor | undefined => parameters[name];
     const of = (name: string): Tensor => maybe(name)!;
     const places = rows === length ? of('places') : slice(of('places'), { end: rows });
     const asked = layerNorm(places, { weight: of('placesScale'), bias: of('placesBias'), ...stored });

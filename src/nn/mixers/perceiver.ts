@@ -60,7 +60,7 @@ export const perceiver = defineMixer({
     const count = own.every ? own.latents : Math.min(x.shape[1]!, own.latents);
     const starts = lengths?.map((length) => Math.max(0, length - count));
     const latents = causal ? lastRows(call, rows, count, starts) : fixed(call, count);
-    const of = (name: string): Tensor | undefined => (parameters as Readonly<Record<string, Tensor>>)[name];
+    const of = (name: string): Tensor | undefined => parameters[name];
     const asked = own.norm ? normed(latents.rows, 'latents', of) : latents.rows;
     const [q, k, v] = [asked, rows, rows].map((one, i) => {
       const name = ['query', 'key', 'value'][i]!;

@@ -39,7 +39,7 @@ export const bigBirdPegasus = defineFamily({
   map: (theirs, cls) => {
     const { encoder_attention_heads: heads, d_model: width } = theirs;
     const sizes = { heads, kvHeads: heads, headDim: width / heads };
-    return bartMap(theirs as unknown as BartTheirs, cls, {
+    return bartMap(theirs, cls, {
       // what its name says stands behind the embeddings stands behind the layers
       norms: finalNorms(cls.prefix, 'layernorm_embedding'),
       encoderAttention: (layer, ours) => [

@@ -63,8 +63,8 @@ export const gemma2 = llamaLike({
   fields: {
     ...gemmaFields,
     sliding_window: count(4096),
-    attn_logit_softcapping: real(50 as number | null),
-    final_logit_softcapping: real(30 as number | null),
+    attn_logit_softcapping: real(50),
+    final_logit_softcapping: real(30),
   },
   config: (theirs) => {
     const types =

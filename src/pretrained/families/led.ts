@@ -35,7 +35,7 @@ export const led = defineFamily({
   map: (theirs, cls) => {
     const { encoder_attention_heads: heads, d_model: width } = theirs;
     const sizes = { heads, kvHeads: heads, headDim: width / heads };
-    return bartMap(theirs as unknown as BartTheirs, cls, {
+    return bartMap(theirs, cls, {
       norms: embeddedNorms(cls.prefix),
       encoderAttention: (layer, ours) => [
         ...apart(`${layer}.self_attn.longformer_self_attn`, ours, sizes, ['query', 'key', 'value']),

@@ -64,7 +64,9 @@ function headOf(theirs: ModernTheirs, { task, labels }: PublishedClass): object 
       return { head: { classes: labels, pool: 'none', ...dense } };
     case 'answer':
       return { head: { classes: 2, pool: 'none', ...dense } };
-    default:
+    case 'base':
+    case 'generate':
+    case 'summarise':
       return {};
   }
 }
@@ -93,7 +95,9 @@ function headRules(theirs: ModernTheirs, { task, prefix }: PublishedClass): Publ
         rules: [...dense('dense'), ...linear('classifier', 'head'), ...linear('qa_outputs', 'head')],
         unused: ['decoder.{*}'],
       };
-    default:
+    case 'base':
+    case 'generate':
+    case 'summarise':
       return { rules: [], unused: ['head.{*}', 'decoder.{*}'] };
   }
 }

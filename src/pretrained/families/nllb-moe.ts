@@ -75,7 +75,7 @@ export const nllbMoe = defineFamily({
         })),
       );
     return {
-      ...bartConfig(theirs as unknown as BartTheirs, cls, {
+      ...bartConfig(theirs, cls, {
         place: 'pre',
         embedded: false,
         biased: false,

@@ -60,7 +60,7 @@ type ReformerTheirs = Theirs<typeof fields>;
 /** Buckets where the configuration leaves them open: two a chunk, a power of two, or two factors of it where that is many. */
 function bucketsOf(theirs: ReformerTheirs): readonly number[] {
   const { num_buckets: given, lsh_attn_chunk_length: chunk, max_position_embeddings: length } = theirs;
-  if (given !== null) return isList(given) ? (given as readonly number[]) : [given as number];
+  if (given !== null) return isList(given) ? given : [given];
   const power = Math.max(1, Math.floor(Math.log2(2 * Math.floor(length / chunk))));
   const most = 2 * Math.max(Math.floor(Math.sqrt(Math.floor(length / chunk))), chunk);
   if (2 ** power <= most) return [2 ** power];

@@ -20,7 +20,7 @@ import { count, field, only, yes } from '../fields.js';
 import { wholeFrom } from '../../core/requirements.js';
 import { expertsRule } from '../routers.js';
 import { runPair, type Seen } from '../run.js';
-import { denseRules, feedForwardOf, t5Like, type T5Theirs } from '../t5-like.js';
+import { denseRules, feedForwardOf, t5Like } from '../t5-like.js';
 import { layersAs } from '../windows.js';
 
 const step = field(wholeFrom(0), null as number | null);
@@ -51,7 +51,7 @@ export const switchTransformers = t5Like({
   },
   config: (theirs) => {
     const { num_experts: experts, expert_capacity: minCapacity, num_layers: layers } = theirs;
-    const dense = feedForwardOf(theirs as unknown as T5Theirs) as { hidden: number; activation: string };
+    const dense = feedForwardOf(theirs) as { hidden: number; activation: string };
     const sparse = {
       name: 'switch',
       hidden: dense.hidden,

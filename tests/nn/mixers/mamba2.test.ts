@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { OptionError } from '../../../src/core/errors.js';
 import { createModel, openSession, readConfig } from '../../../src/models/index.js';
-import type { Transformer } from '../../../src/models/transformer.js';
 import { mamba2 } from '../../../src/nn/mixers/mamba2.js';
 import { mamba2Mixer } from '../../oracles/mamba2.js';
 import { checkGreedy } from '../../pretrained/greedy.js';
@@ -54,7 +53,7 @@ onEveryDevice((on) => {
     const model = createModel(config).initialise({ device: on.device, seed: 2 });
     expect([...model.stateDict().keys()].filter((name) => name.includes('feedForward'))).toEqual([]);
     await checkGreedy(model, [1, 2, 3], 6, on.device);
-    const session = openSession(model as Transformer, { maxLength: 9 });
+    const session = openSession(model, { maxLength: 9 });
     expect(session.length).toBe(0);
     session.dispose();
     model.dispose();
