@@ -78,7 +78,9 @@ export class RingCache implements Memory {
       this.#keep(step);
       return this.#attend(step, this.#room, start + tokens);
     }
-    const all = start === 0 ? { k: keys, v: values } : this.#inOrder(step);
+    // rounded as they are kept, as later tokens will read them
+    const asGiven = start === 0 && this.#room.k.dtype === 'f32';
+    const all = asGiven ? { k: keys, v: values } : this.#inOrder(step);
     const result = this.#attend(step, all, all.k.shape[2]!);
     this.#keep(step);
     return result;
@@ -187,7 +189,7 @@ export class RingCache implements Memory {
     const tokens = keys.shape[2]!;
     const join = (held: Tensor, fresh: Tensor): Tensor => {
       const [B, G, , columns] = held.shape as [number, number, number, number];
-      const out = empty([B, G, first + inRing + tokens, columns], 'f32', held.device);
+      const out = empty([B, G, first + inRing + tokens, columns], held.dtype, held.device);
       let at = 0;
       for (const [from, to, slot] of parts) {
         if (to > from) copyRows(held, slot, out, at, to - from);
