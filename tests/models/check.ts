@@ -11,7 +11,7 @@ import type { Parameter } from './oracle.js';
  * Orders of summation whose largest error is the budget: whole models need more than a layer does to come near their
  * worst.
  */
-const ORDERS = 12;
+export const ORDERS = 12;
 
 type Results = Record<string, ArrayLike<number>>;
 
@@ -40,6 +40,13 @@ export function parametersOf(g: Graph, module: Module, numbers: ReadonlyMap<stri
     matrices.set(key, g.input(own, own.length / width, width));
   }
   return (name) => matrices.get(name)!;
+}
+
+/** What the parameters of a module are now. */
+export async function numbersOf(module: Module): Promise<Map<string, Float32Array>> {
+  const numbers = new Map<string, Float32Array>();
+  for (const [name, { value }] of module.namedParameters()) numbers.set(name, Float32Array.from(await value.data()));
+  return numbers;
 }
 
 /** Numbers by a formula in float64, and the budget by plain f32 code in several orders. */

@@ -17,7 +17,12 @@ import { StopStrings } from '../../src/models/stop-strings.js';
 import { scope, tensor } from '../../src/tensor/index.js';
 import type { Device } from '../../src/devices/index.js';
 import { fill } from '../nn/check.js';
+import { double, single } from '../oracles/arithmetic.js';
+import { Graph } from '../oracles/graph.js';
+import { budgetOf, expectClose } from '../support/compare.js';
 import { onWebAssemblyFirst } from '../support/devices.js';
+import { numbersOf, ORDERS, parametersOf } from './check.js';
+import { ModelOracle } from './oracle.js';
 
 test('minP keeps tokens of a share of the likeliest, after topP', () => {
   const logits = [Math.log(0.1), Math.log(0.4), Math.log(0.3), Math.log(0.2)];
@@ -168,26 +173,40 @@ describe('generation', () => {
     ])('many beams find the best of all texts: %j', async ({ lengthPenalty, stopTokens }) => {
       const model = made(on.device, 3);
       const [tokens, prompt] = [4, [1, 0]];
-      const all: { tokens: number[]; sum: number; score: number }[] = [];
-      const walk = async (own: number[], sum: number): Promise<void> => {
-        const ended = stopTokens.includes(own.at(-1)!);
-        if (own.length > 0 && (ended || own.length === tokens)) {
-          all.push({ tokens: own, sum, score: sum / own.length ** lengthPenalty });
-          return;
-        }
-        const logs = await logsAfter(model, on.device, [...prompt, ...own]);
-        for (let token = 0; token < 3; token++) await walk([...own, token], sum + logs[token]!);
+      const numbers = await numbersOf(model);
+      const scoreIn = (g: Graph): ((own: readonly number[]) => number) => {
+        const oracle = new ModelOracle(g, model.config, parametersOf(g, model, numbers));
+        return (own) => {
+          const logs = g.log(g.softmax(oracle.logitsAt(oracle.hidden([...prompt, ...own]))));
+          const sum = own.reduce((total, token, i) => g.round(total + logs.at(prompt.length - 1 + i, token)), 0);
+          return g.round(sum / g.round(own.length ** lengthPenalty));
+        };
       };
-      await walk([], 0);
+      const exact = scoreIn(new Graph(double));
+      const ends = (own: readonly number[]): boolean => stopTokens.includes(own.at(-1)!);
+      const from = (own: readonly number[]): (readonly number[])[] =>
+        ends(own) || own.length === tokens ? [own] : [0, 1, 2].flatMap((token) => from([...own, token]));
+      const all = from([]).map((own) => ({ tokens: own, score: exact(own) }));
       all.sort((a, b) => b.score - a.score);
       const session = openSession(model, { maxLength: length });
       const found = await beamSearch(session, { prompt, tokens, beams: 81, lengthPenalty, stopTokens, results: 5 });
-      found.forEach((beam, i) => {
-        expect(beam.tokens).toEqual(all[i]!.tokens);
-        // logits of up to 10 in float32, four times
-        expect(Math.abs(beam.score - all[i]!.score)).toBeLessThan(1e-4);
-        expect(beam.ended).toBe(stopTokens.includes(beam.tokens.at(-1)!));
+      const best = all.slice(0, 5);
+      expect(found.map((beam) => beam.tokens)).toEqual(best.map((text) => text.tokens));
+      expect(found.map((beam) => beam.ended)).toEqual(best.map((text) => ends(text.tokens)));
+      const scores = best.map(({ score }) => score);
+      const budgets = Array.from({ length: ORDERS }, (_, order) => {
+        const plain = scoreIn(new Graph(single, order));
+        return budgetOf(
+          scores,
+          best.map((text) => plain(text.tokens)),
+        );
       });
+      expectClose(
+        'scores',
+        found.map(({ score }) => score),
+        scores,
+        { budget: Math.max(...budgets) },
+      );
       session.dispose();
       model.dispose();
     });

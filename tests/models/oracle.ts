@@ -14,6 +14,9 @@ export class ModelOracle {
   /** How what is inside the branches is stored. In float64 nothing is rounded; gradients pass a rounding as they are. */
   precision: FloatDtype = 'f32';
 
+  /** How keys and values are kept for the tokens that follow. */
+  cacheDtype: FloatDtype = 'f32';
+
   constructor(
     readonly g: Graph,
     readonly config: ModelConfig,
@@ -237,6 +240,7 @@ export class ModelOracle {
     const config = { ...this.config, ...pattern[layer % pattern.length] };
     const own = new ModelOracle(this.g, config, this.parameter, this.stack, this.causal);
     own.precision = this.precision;
+    own.cacheDtype = this.cacheDtype;
     own.balances = this.balances;
     own.routed = this.routed;
     return own;
@@ -351,12 +355,19 @@ export class ModelOracle {
     const radius = config.mechanism.name === 'sliding-window' ? Number(config.mechanism.options['radius']) : Infinity;
     const outs = Array.from({ length: heads }, (_, h) => {
       const group = Math.floor((h * kvHeads) / heads);
-      const [q, k, v] = [this.turned(head(h)), this.turned(head(heads + group)), head(heads + kvHeads + group)];
+      const q = this.turned(head(h));
+      const [k, v] = [this.kept(this.turned(head(heads + group))), this.kept(head(heads + kvHeads + group))];
       const scores = this.scored(g.scale(g.matmulT(q, k), this.scale), h);
       const weights = g.softmax(scores, (i, j) => (!this.causal || j <= i) && Math.abs(i - j) <= radius);
       return this.stored(g.matmul(weights, v));
     });
     return this.stored(affine(g, g.concatColumns(outs), this.parameter(`${name}.out.weight`), bias('out')));
+  }
+
+  /** What is read of a cache. */
+  kept(a: Matrix): Matrix {
+    if (this.cacheDtype === 'f32') return a;
+    return this.g.map(a, storedAs[this.cacheDtype], () => 1);
   }
 
   /** Factor of q·k. */
