@@ -19,6 +19,12 @@ export const threadsOption = {
   help: 'threads, this one included; default one per core',
 } as const;
 
+export const dtypeOption = {
+  takes: 'choice',
+  choices: ['f32', 'f16', 'bf16'],
+  help: 'how matrices of the model are kept; default f32',
+} as const;
+
 export const seedOption = {
   takes: 'integer',
   value: 'N',

@@ -1,5 +1,6 @@
 import { describe, isList } from './describe.js';
 import { OptionError } from './errors.js';
+import { memoised } from './memo.js';
 import { checkValue, list } from './requirements.js';
 
 /** How an element is stored. Arithmetic is f32 (or i32); `f16` and `bf16` are storage. */
@@ -64,6 +65,26 @@ export function toBf16(value: number): number {
 
 export const fromBf16 = (bits: number): number => fromBits((bits << 16) >>> 0);
 
+/** By the bits of an f16, those of its f32. */
+const wideBits = memoised(() => {
+  const bits = new Uint32Array(Float32Array.from({ length: 2 ** 16 }, (_, half) => fromF16(half)).buffer);
+  // a NaN keeps its sign and payload, as where the device casts it
+  const keep = (half: number): number => (((half & 0x8000) << 16) | 0x7f800000 | ((half & 0x3ff) << 13)) >>> 0;
+  for (let mantissa = 1; mantissa < 0x400; mantissa++)
+    for (const half of [0x7c00 | mantissa, 0xfc00 | mantissa]) bits[half] = keep(half);
+  return bits;
+});
+
+/** Bits of f16 or bf16 as those of the same numbers in f32, in `into`, which has room for them. */
+export function widen(halves: Uint16Array, dtype: 'f16' | 'bf16', into: Uint32Array): void {
+  if (dtype === 'bf16') {
+    for (let i = 0; i < halves.length; i++) into[i] = halves[i]! << 16;
+    return;
+  }
+  const all = wideBits();
+  for (let i = 0; i < halves.length; i++) into[i] = all[halves[i]!]!;
+}
+
 /**
  * Host numbers as the bytes of a tensor. Floats round to nearest even; integers must be whole numbers that fit,
  * or an OptionError names the first that does not. A `Uint16Array` for f16 or bf16 is taken as bit patterns.
@@ -127,8 +148,11 @@ export function decode(bytes: Uint8Array, dtype: Dtype): HostArray {
     case 'f32':
       return new Float32Array(buffer, 0, length);
     case 'f16':
-    case 'bf16':
-      return Float32Array.from(new Uint16Array(buffer, 0, length), dtype === 'f16' ? fromF16 : fromBf16);
+    case 'bf16': {
+      const out = new Float32Array(length);
+      widen(new Uint16Array(buffer, 0, length), dtype, new Uint32Array(out.buffer));
+      return out;
+    }
     case 'i32':
       return new Int32Array(buffer, 0, length);
     case 'u8':

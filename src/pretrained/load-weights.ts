@@ -1,7 +1,6 @@
 import { drawParameter } from '../attention/parameters.js';
-import { bytesPerElement, fromBf16, fromF16, isFloat, type Dtype } from '../core/dtype.js';
+import { bytesPerElement, widen, type Dtype, type FloatDtype } from '../core/dtype.js';
 import { ShapeError } from '../core/errors.js';
-import { memoised } from '../core/memo.js';
 import { show, sizeOf } from '../core/shape.js';
 import { RehearsalDevice, type Device } from '../devices/index.js';
 import type { LanguageModel } from '../models/index.js';
@@ -25,11 +24,14 @@ export interface LoadWeightsOptions {
 
 /** Bytes that are on their way from a file to the device at a time. */
 const CHUNK = 2 ** 23;
+/** Numbers that are widened at a time: few enough to stay in the processor's cache. */
+const WIDENED = 2 ** 15;
 /** Parts whose tensors are changed on the way, and are larger than this, come first: what they took is used again by those after. */
 const LARGE = 2 ** 24;
 
 /**
- * The weights of files as the parameters of a model, part by part of the map: beside the parameters only what one part needs is held.
+ * The weights of files as the parameters of a model, stored as those are (`store`), part by part of the map: beside the parameters only
+ * what one part needs is held.
  *
  * @throws ShapeError naming every tensor that is missing, unexpected or of another shape, before any is read.
  */
@@ -48,18 +50,31 @@ export async function loadWeights(
     scope(() => parameter.set(drawParameter(parameter.spec, { device, seed: 0, purpose })));
   }
   const parts = map.parts([...files.entries.keys()]);
-  const size = ({ theirs, change }: MapPart): number => {
-    const bytes = theirs.reduce((sum, name) => sum + sizeOf(files.entries.get(name)!.shape) * 4, 0);
-    return change === same || bytes < LARGE ? 0 : bytes;
+  const storage = (name: string): FloatDtype => parameters.get(name)!.storage;
+  const narrowed = ({ theirs, ours }: MapPart): boolean =>
+    ours.some((name, i) => storage(name) !== 'f32' && storage(name) !== files.entries.get(theirs[i]!)!.dtype);
+  const size = (part: MapPart): number => {
+    const bytes = part.theirs.reduce((sum, name) => sum + sizeOf(files.entries.get(name)!.shape) * 4, 0);
+    return (part.change === same && !narrowed(part)) || bytes < LARGE ? 0 : bytes;
+  };
+  const longest = [...files.entries.values()].reduce((most, { begin, end }) => Math.max(most, end - begin), 0);
+  // all of them pass through the same memory: what is new would have to be cleared first, which takes longer than to read
+  const reading = {
+    files,
+    device,
+    piece: new Uint8Array(Math.min(chunk, longest)),
+    wide: new Uint32Array(WIDENED),
   };
   for (const { theirs, ours, change } of [...parts].sort((a, b) => size(b) - size(a))) {
     const read: Tensor[] = [];
     try {
-      for (const name of theirs) {
-        read.push(await readTensor(who, name, { files, device, chunk, last: change === same }));
+      for (const [i, name] of theirs.entries()) {
+        read.push(await readTensor(who, name, reading, change === same ? storage(ours[i]!) : undefined));
       }
       scope(() => {
-        noGradient(() => change.toOurs(read)).forEach((value, i) => parameters.get(ours[i]!)!.set(asParameter(value)));
+        noGradient(() => change.toOurs(read)).forEach((value, i) =>
+          parameters.get(ours[i]!)!.set(asParameter(value, storage(ours[i]!))),
+        );
       });
     } finally {
       for (const one of read) one.dispose();
@@ -68,9 +83,9 @@ export async function loadWeights(
 }
 
 /** A tensor as a parameter keeps it. */
-function asParameter(value: Tensor): Tensor {
-  if (value.dtype === 'f32' && value.buffer.category === 'parameter') return value;
-  const copy = empty(value.shape, 'f32', value.device, 'parameter');
+function asParameter(value: Tensor, dtype: FloatDtype): Tensor {
+  if (value.dtype === dtype && value.buffer.category === 'parameter') return value;
+  const copy = empty(value.shape, dtype, value.device, 'parameter');
   runElementwise(argument(0), [value], copy);
   return copy;
 }
@@ -78,13 +93,20 @@ function asParameter(value: Tensor): Tensor {
 interface Reading {
   readonly files: WeightFiles;
   readonly device: Device;
-  readonly chunk: number;
-  /** Whether it becomes a parameter as it is: floats are then widened on the way. */
-  readonly last: boolean;
+  /** What is on its way. */
+  readonly piece: Uint8Array<ArrayBuffer>;
+  readonly wide: Uint32Array;
 }
 
-/** In no scope: the caller disposes of it. */
-async function readTensor(who: string, name: string, { files, device, chunk: most, last }: Reading): Promise<Tensor> {
+/**
+ * In no scope: the caller disposes of it. What becomes a parameter as it is, kept as `kept`, is widened on the way where it has to be.
+ */
+async function readTensor(
+  who: string,
+  name: string,
+  { files, device, piece, wide }: Reading,
+  kept?: FloatDtype,
+): Promise<Tensor> {
   const { dtype, shape, begin, end } = files.entries.get(name)!;
   const own = storedAs(dtype);
   if (own !== dtype) {
@@ -93,34 +115,29 @@ async function readTensor(who: string, name: string, { files, device, chunk: mos
     const { data, dtype: made } = hostTensor(`${who}: tensor ${name}`, bytes, dtype);
     return tensor(data, shape, { device, dtype: made });
   }
-  const widened = last && (own === 'f16' || own === 'bf16') ? own : undefined;
-  const out = last && isFloat(own) ? empty(shape, 'f32', device, 'parameter') : empty(shape, own, device);
+  const widened = kept === 'f32' && (own === 'f16' || own === 'bf16') ? own : undefined;
+  const last = own === kept || widened !== undefined;
+  const out = last ? empty(shape, kept!, device, 'parameter') : empty(shape, own, device);
   try {
     const buffer = writable(out);
-    const chunk = new Uint8Array(Math.min(most, end - begin));
-    for (let at = 0; at < end - begin; at += most) {
-      const part = chunk.subarray(0, Math.min(most, end - begin - at));
+    for (let at = 0; at < end - begin; at += piece.length) {
+      const part = piece.subarray(0, Math.min(piece.length, end - begin - at));
       await files.readInto(name, part, at);
-      if (widened === undefined) device.write(buffer, part, at);
-      else device.write(buffer, wide(new Uint16Array(part.buffer, 0, part.length / 2), widened), 2 * at);
+      if (widened === undefined) {
+        device.write(buffer, part, at);
+        continue;
+      }
+      for (let from = 0; from < part.length; from += 2 * WIDENED) {
+        const halves = new Uint16Array(part.buffer, from, Math.min(WIDENED, (part.length - from) / 2));
+        widen(halves, widened, wide);
+        device.write(buffer, wide.subarray(0, halves.length), 2 * (at + from));
+      }
     }
     return out;
   } catch (error) {
     out.dispose();
     throw error;
   }
-}
-
-const wideBits = memoised((dtype: 'f16' | 'bf16') =>
-  Float32Array.from({ length: 2 ** 16 }, (_, bits) => (dtype === 'f16' ? fromF16(bits) : fromBf16(bits))),
-);
-
-/** Stored floats of 16 bits as f32. */
-function wide(halves: Uint16Array, dtype: 'f16' | 'bf16'): Float32Array {
-  const all = wideBits(dtype);
-  const out = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) out[i] = all[halves[i]!]!;
-  return out;
 }
 
 /** What a stored dtype becomes. */

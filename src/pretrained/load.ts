@@ -1,3 +1,4 @@
+import { floatDtypes, type FloatDtype } from '../core/dtype.js';
 import { FormatError } from '../core/errors.js';
 import { parseJson } from '../core/json.js';
 import { anything, callable, checkValues, flag, listOfTexts, oneOf, plainObject, text } from '../core/requirements.js';
@@ -18,8 +19,11 @@ import { openWeights } from './weight-files.js';
 
 export interface LoadPretrainedOptions extends SourceOptions {
   readonly device: Device;
-  /** How weights are stored. Default, and so far the only one: `'f32'`. */
-  readonly dtype?: 'f32';
+  /**
+   * How matrices are stored, as by `model.store`: with `'f16'` or `'bf16'` rounded to the nearest, in half the memory. What is no matrix of a
+   * product is f32 as ever. Default `'f32'`.
+   */
+  readonly dtype?: FloatDtype;
   /** The class to load, such as `BertForMaskedLM`; default that of `architectures`, else the one whose tensors the file has. */
   readonly as?: string;
   /** Fields of `config.json` that are unknown, or have a value that is not understood, and that you know to change nothing. */
@@ -40,7 +44,7 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
     options,
     {
       device: someDevice,
-      dtype: oneOf(['f32']),
+      dtype: oneOf(floatDtypes),
       as: text,
       ignoreFields: listOfTexts,
       tokenizer: flag,
@@ -50,7 +54,16 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
     },
     ['device'],
   );
-  const { device, as, ignoreFields = [], tokenizer: withTokenizer = true, onProgress, signal, hub } = options;
+  const {
+    device,
+    dtype = 'f32',
+    as,
+    ignoreFields = [],
+    tokenizer: withTokenizer = true,
+    onProgress,
+    signal,
+    hub,
+  } = options;
   const source = await sourceOf(from, { onProgress, signal, hub });
   const who = `loadPretrained: "${source.name}"`;
   const published = await configOf(who, source);
@@ -63,7 +76,7 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
     const { rules, unused = [], ignored = [], ties, own } = family.map(theirs, cls, config);
     const map = weightMap(rules, { ignored: [...ignored, ...unused], ...(ties && { ties }), ...(own && { own }) });
     const left = matching(names, unused);
-    const model = createModel(config);
+    const model = createModel(config).store(dtype);
     try {
       await loadWeights(who, model, files, { device, map });
       await checkFinite(who, model);

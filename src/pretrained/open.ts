@@ -51,10 +51,14 @@ export const readModel = (path: string): { readonly config: ModelConfig; readonl
  */
 export async function openModel(
   path: string,
-  options: Pick<LoadModelOptions, 'device' | 'weights'> & Pick<LoadPretrainedOptions, 'as' | 'ignoreFields'>,
+  options: Pick<LoadModelOptions, 'device' | 'weights'> & Pick<LoadPretrainedOptions, 'as' | 'ignoreFields' | 'dtype'>,
 ): Promise<OpenedModel> {
-  const { device, weights, as, ignoreFields } = options;
-  if (!isPublished(path)) return loadModel(path, { device, ...(weights && { weights }) });
+  const { device, weights, as, ignoreFields, dtype } = options;
+  if (!isPublished(path)) {
+    const loaded = await loadModel(path, { device, ...(weights && { weights }) });
+    if (dtype !== undefined) loaded.model.store(dtype);
+    return loaded;
+  }
   if (weights !== undefined) {
     throw new FormatError(`"${path}" is a published model, which has weights of one kind; leave out which.`);
   }
@@ -62,6 +66,7 @@ export async function openModel(
     device,
     ...(as !== undefined && { as }),
     ...(ignoreFields && { ignoreFields }),
+    ...(dtype && { dtype }),
   });
   return { model: published.model, config: published.config, json: jsonOf(path, published), published };
 }

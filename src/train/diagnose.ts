@@ -1,6 +1,5 @@
 import { NumericsError } from '../core/errors.js';
-import { cast } from '../ops/index.js';
-import { findNonFinite, finiteParameters } from '../kernels/finite.js';
+import { findNonFiniteIn, finiteParameters } from '../kernels/finite.js';
 import type { ModelState } from '../models/model.js';
 import type { Module } from '../nn/index.js';
 import { observing } from '../nn/observe.js';
@@ -13,13 +12,12 @@ const CHUNK = 16384;
 /** Words that are 1 where a part of x holds a NaN or an infinity, else 0. */
 function flagsOf(x: Tensor): Tensor {
   return scope(() => {
-    const whole = cast(x, 'f32');
-    const { device, size } = whole;
+    const { device, size } = x;
     const tasks = Math.ceil(size / CHUNK);
     const flags = zeros([tasks], { device, dtype: 'i32', category: 'workspace' });
     device.run(
-      findNonFinite,
-      finiteParameters.pack({ x: whole.buffer, count: size, chunk: CHUNK, flags: flags.buffer }),
+      findNonFiniteIn(x.dtype),
+      finiteParameters.pack({ x: x.buffer, count: size, chunk: CHUNK, flags: flags.buffer }),
       tasks,
     );
     return flags;

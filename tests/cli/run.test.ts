@@ -138,3 +138,13 @@ test('commands take a published model: evaluate, train and export of what was tr
   expect(config).toEqual({ ...before, architectures: ['LlamaForCausalLM'], torch_dtype: 'float32', dtype: undefined });
   expect((await run('evaluate', 'back', text, '--length', '16', '--max-bytes', '100')).code).toBe(0);
 });
+
+test('matrices in 16 bits go on nearly as in 32', async () => {
+  const [whole, half] = [
+    (await run('run', golden('bert'), 'a [MASK] of it', '--json')).out,
+    (await run('run', golden('bert'), 'a [MASK] of it', '--json', '--dtype', 'bf16')).out,
+  ].map((out) => JSON.parse(out) as Masks);
+  const [a, b] = [whole, half].map((one) => one!.masks[0]!.likely[0]!.probability);
+  expect(b).not.toBe(a);
+  expect(Math.abs(b! - a!)).toBeLessThanOrEqual(2 ** -5 * a!);
+});

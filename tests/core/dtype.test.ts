@@ -79,3 +79,20 @@ test('encode and decode', () => {
   );
   expect(() => encode('f', [0.5], 'i32')).toThrow('got 0.5 at index 0');
 });
+
+test('patterns are widened bit by bit; a NaN keeps its sign and payload', () => {
+  const all = Uint16Array.from({ length: 65536 }, (_, bits) => bits);
+  for (const [dtype, number, mantissa] of [
+    ['f16', ofF16, 10],
+    ['bf16', ofBf16, 7],
+  ] as const) {
+    const wide = new Uint32Array(decode(new Uint8Array(all.buffer), dtype).buffer);
+    const floats = new Float32Array(wide.buffer);
+    const wrong = [...all].filter((bits) => {
+      const payload = bits & (2 ** mantissa - 1);
+      const nan = (((bits >>> 15) << 31) | 0x7f800000 | (payload << (23 - mantissa))) >>> 0;
+      return Number.isNaN(number(bits)) ? wide[bits] !== nan : !Object.is(floats[bits], number(bits));
+    });
+    expect(wrong, dtype).toEqual([]);
+  }
+});

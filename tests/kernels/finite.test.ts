@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { findNonFinite, finiteParameters } from '../../src/kernels/finite.js';
+import { toBf16, toF16 } from '../../src/core/dtype.js';
+import { findNonFinite, findNonFiniteIn, finiteParameters } from '../../src/kernels/finite.js';
 import { uniform } from '../support/random.js';
 import { onEveryTarget } from '../support/targets.js';
 
@@ -39,6 +40,27 @@ onEveryTarget((target) => {
         want[Math.floor(at / chunk)] = 1;
         expect(flagsOf(bad, chunk), `${bad[at]} at ${at} of ${count}, chunks of ${chunk}`).toEqual(want);
       }
+    }
+  });
+
+  test.each([
+    ['f16', toF16, 65504],
+    ['bf16', toBf16, 3.38e38],
+  ] as const)('%s: what is stored in 16 bits is looked at as it is', (dtype, stored, largest) => {
+    const [count, chunk] = [147, 64];
+    const run = (numbers: Float32Array): number[] => {
+      const x = new Uint16Array(4 * chunk).fill(stored(NaN));
+      x.set(Uint16Array.from(numbers, stored));
+      const flags = new Int32Array(3).fill(UNTOUCHED);
+      target.run(findNonFiniteIn(dtype), [x, count, chunk, flags], { end: 3 });
+      return [...flags];
+    };
+    const numbers = uniform(4, count).map((x, i) => [x, largest, -largest, 2 ** -24, -0][i % 5]!);
+    expect(run(numbers)).toEqual([UNTOUCHED, UNTOUCHED, UNTOUCHED]);
+    for (const [i, at] of [0, 63, 64, 101, 146].entries()) {
+      const want = [UNTOUCHED, UNTOUCHED, UNTOUCHED];
+      want[Math.floor(at / chunk)] = 1;
+      expect(run(numbers.with(at, [NaN, Infinity, -Infinity][i % 3]!))).toEqual(want);
     }
   });
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { toBf16, toF16 } from '../../src/core/dtype.js';
+import { fromBf16, fromF16, toBf16, toF16 } from '../../src/core/dtype.js';
 import { CapabilityError, FormatError, NumericsError, OptionError, ShapeError } from '../../src/core/errors.js';
 import { loadPretrained, runPretrained, type Pretrained } from '../../src/pretrained/index.js';
 import { loadWeights } from '../../src/pretrained/load-weights.js';
@@ -100,6 +100,57 @@ onWebAssemblyFirst((on) => {
     }
     plain.model.dispose();
   });
+
+  test.each(['f16', 'bf16'] as const)(
+    '%s: matrices in 16 bits are those of the file, rounded, and logits those of what was rounded',
+    async (dtype) => {
+      const [stored, number] = dtype === 'f16' ? [toF16, fromF16] : [toBf16, fromBf16];
+      const rounded = (one: Stored): Float32Array => f32Of(one).map((x) => number(stored(x)));
+      const halved = (one: Stored): Stored => {
+        const bytes = new Uint8Array(Uint16Array.from([...f32Of(one)], stored).buffer);
+        return { ...one, dtype: dtype.toUpperCase(), bytes };
+      };
+      const weights = tinyWeights();
+      const isMatrix = (name: string): boolean => weights[name]!.shape.length === 2 && !name.includes('wpe');
+      const fileWith = (change: (one: Stored) => Stored): string =>
+        tiny({
+          'model.safetensors': fileOf(
+            Object.fromEntries(
+              Object.entries(weights).map(([name, one]) => [name, isMatrix(name) ? change(one) : one]),
+            ),
+          ),
+        });
+      const input_ids = { data: [1, 2, 3, 4], shape: [1, 4] };
+      const whole = fileWith((one) => ({ ...one, bytes: new Uint8Array(rounded(one).buffer) }));
+      const before = on.device.ledger.live('parameter');
+      const plain = await loadPretrained(whole, { device: on.device });
+      const bytes = on.device.ledger.live('parameter') - before;
+      const want = await weightsOf(plain);
+      const wanted = runPretrained(plain, { input_ids });
+      const logits = [...(await wanted['logits']!.data())];
+      disposeAll(wanted);
+      plain.model.dispose();
+      const matrices = Object.keys(weights).filter(isMatrix);
+      const numbers = matrices.reduce((sum, name) => sum + weights[name]!.bytes.length / 4, 0);
+      // as they were stored, and rounded on the way
+      for (const folder of [fileWith(halved), fileWith((one) => one)]) {
+        const loaded = await loadPretrained(folder, { device: on.device, dtype });
+        expect(on.device.ledger.live('parameter') - before).toBe(bytes - 2 * numbers);
+        expect(await weightsOf(loaded)).toEqual(want);
+        const outputs = runPretrained(loaded, { input_ids });
+        expect([...(await outputs['logits']!.data())]).toEqual(logits);
+        disposeAll(outputs);
+        loaded.model.dispose();
+      }
+      const bad = fileWith((one) => {
+        const { bytes: held, ...rest } = halved(one);
+        new Uint16Array(held.buffer)[1] = stored(NaN);
+        return { ...rest, bytes: held };
+      });
+      expect(await refusal(bad, { dtype })).toBeInstanceOf(NumericsError);
+      expect(on.device.ledger.live('parameter')).toBe(before);
+    },
+  );
 
   test('config.json decides the class, and as another', async () => {
     const base = await loadPretrained(tiny(), { device: on.device, as: 'GPT2Model' });

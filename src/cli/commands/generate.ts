@@ -18,7 +18,15 @@ import { openModel } from '../../pretrained/open.js';
 import { tokeniserOf } from '../../studies/tokeniser-of.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
-import { deviceOption, noPositionals, seedOption, threadsOption, withDevice, jsonOption } from '../common-options.js';
+import {
+  deviceOption,
+  dtypeOption,
+  noPositionals,
+  seedOption,
+  threadsOption,
+  withDevice,
+  jsonOption,
+} from '../common-options.js';
 import * as format from '../../report/format.js';
 import type { HelpText } from '../help.js';
 import { type Io, UsageError } from '../io.js';
@@ -60,11 +68,7 @@ const options = {
     choices: ['f32', 'f16', 'bf16'],
     help: 'how keys and values are kept; 16 bits take half the memory',
   },
-  dtype: {
-    takes: 'choice',
-    choices: ['f32', 'f16', 'bf16'],
-    help: 'how matrices of the model are kept; default f32',
-  },
+  dtype: dtypeOption,
   sinks: { takes: 'integer', value: 'N', range: [1, 2 ** 16], help: 'first tokens that a sink cache keeps; default 4' },
   plugin: pluginOption,
   weights: { takes: 'choice', choices: ['best', 'last'], help: "which of a run's; default the best" },
@@ -113,6 +117,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     } = await openModel(resolve(io.cwd, positionals[0] ?? BUNDLED_MODEL), {
       device,
       ...(weights && { weights: weights as 'best' | 'last' }),
+      ...(values.dtype && { dtype: values.dtype as FloatDtype }),
     });
     let text: TextSession | undefined;
     try {
@@ -132,7 +137,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       const path = tokeniserOf(kept, io.cwd);
       const tokeniser = path ? await loadTokeniser(path) : byteTokeniser;
       const { tokens, beams } = values;
-      if (values.dtype) model.store(values.dtype as FloatDtype);
       const texts = textsOf(values, tokeniser, config);
       const longest = Math.max(...texts.map(({ tokens: given }) => given.length));
       const rows = beams === undefined ? texts.length : 1;

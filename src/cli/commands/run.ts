@@ -1,3 +1,4 @@
+import type { FloatDtype } from '../../core/dtype.js';
 import { OptionError } from '../../core/errors.js';
 import { continued } from '../../pretrained/continue.js';
 import { loadPretrained } from '../../pretrained/load.js';
@@ -9,7 +10,7 @@ import type { Tokeniser } from '../../data/index.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
 import type { Command } from '../command.js';
-import { deviceOption, jsonOption, seedOption, threadsOption, withDevice } from '../common-options.js';
+import { deviceOption, dtypeOption, jsonOption, seedOption, threadsOption, withDevice } from '../common-options.js';
 import type { HelpText } from '../help.js';
 import { FailureError, type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
@@ -54,6 +55,7 @@ const options = {
   'top-k': { takes: 'integer', value: 'N', range: [1, 2 ** 24], help: 'draw from the N likeliest' },
   'top-p': { takes: 'number', value: 'P', range: [1e-6, 1], help: 'draw from the likeliest that have P together' },
   ...publishedOptions,
+  dtype: dtypeOption,
   device: deviceOption,
   threads: threadsOption,
   seed: seedOption,
@@ -106,6 +108,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
       device,
       onProgress: downloading(progress),
       ...(values.as && { as: values.as }),
+      ...(values.dtype && { dtype: values.dtype as FloatDtype }),
       ignoreFields: values['ignore-field'],
       tokenizer: false,
     };
