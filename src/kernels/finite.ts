@@ -2,7 +2,6 @@ import type { I32, VectorBuilder } from '../codegen/vector.js';
 import type { Kernel } from '../codegen/kernel.js';
 import { bytesPerElement, type Dtype } from '../core/dtype.js';
 import { memoised } from '../core/memo.js';
-
 import { loadFloats } from './cast/convert.js';
 import { parameterList } from './parameters.js';
 

@@ -63,7 +63,7 @@ export async function loadWeights(
     files,
     device,
     piece: new Uint8Array(Math.min(chunk, longest)),
-    wide: new Uint32Array(WIDENED),
+    wide: new Uint32Array(Math.min(WIDENED, chunk / 4)),
   };
   for (const { theirs, ours, change } of [...parts].sort((a, b) => size(b) - size(a))) {
     const read: Tensor[] = [];
@@ -127,8 +127,8 @@ async function readTensor(
         device.write(buffer, part, at);
         continue;
       }
-      for (let from = 0; from < part.length; from += 2 * WIDENED) {
-        const halves = new Uint16Array(part.buffer, from, Math.min(WIDENED, (part.length - from) / 2));
+      for (let from = 0; from < part.length; from += 2 * wide.length) {
+        const halves = new Uint16Array(part.buffer, from, Math.min(wide.length, (part.length - from) / 2));
         widen(halves, widened, wide);
         device.write(buffer, wide.subarray(0, halves.length), 2 * (at + from));
       }

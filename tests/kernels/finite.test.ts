@@ -60,7 +60,9 @@ onEveryTarget((target) => {
     for (const [i, at] of [0, 63, 64, 101, 146].entries()) {
       const want = [UNTOUCHED, UNTOUCHED, UNTOUCHED];
       want[Math.floor(at / chunk)] = 1;
-      expect(run(numbers.with(at, [NaN, Infinity, -Infinity][i % 3]!))).toEqual(want);
+      const bad = numbers.slice();
+      bad[at] = [NaN, Infinity, -Infinity][i % 3]!;
+      expect(run(bad)).toEqual(want);
     }
   });
 
