@@ -200,5 +200,9 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     options({ ...pair, places, lengths, mask, types: absent, globalTokens: absent }, ['tokens', 'targets']),
     options({ reduction, precision, predictions: flag(), state }),
   ),
-  sample: call(numbers([1, 2, 3]), options({ temperature: number(), topK: whole(2), topP: number(0.5) }), number(0.5)),
+  sample: call(
+    numbers([1, 2, 3]),
+    options({ temperature: number(), topK: whole(2), topP: number(0.5), minP: number(0.5) }),
+    number(0.5),
+  ),
 };
