@@ -56,7 +56,9 @@ export function compileSnippets(folder) {
     ...sources.flatMap((name) => examples(readFileSync(join(root, 'src', name), 'utf8')).map((code) => [name, code])),
   ];
   const names = new Map();
-  const parts = ['', '/attention', '/masks', '/models', '/nn', '/train'].map((part) => `subquad${part}`);
+  const parts = ['', '/attention', '/data', '/masks', '/models', '/nn', '/pretrained', '/train'].map(
+    (part) => `subquad${part}`,
+  );
   writeFileSync(join(folder, 'given.d.ts'), given);
   const files = all.map(([name, code], i) => {
     const path = join(folder, `snippet-${i}.ts`);

@@ -5,6 +5,7 @@ export {
   type Device,
   type DeviceBuffer,
   type DeviceInfo,
+  type Recording,
   type DeviceOptions,
   type KernelArgument,
   type KernelWork,

@@ -9,7 +9,7 @@ import { WorkerError } from './cpu/pool.js';
 import { WasmBackend } from './cpu/wasm.js';
 import type { Device } from './device.js';
 
-export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
+export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, Recording, RunOptions } from './device.js';
 export { type Category, Ledger } from './ledger.js';
 export { RehearsalDevice, RehearsalTooLong, type KernelWork, type RehearsalOptions } from './rehearsal.js';
 

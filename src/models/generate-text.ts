@@ -41,8 +41,9 @@ const requirements = {
  * beginning of a string of `stop` waits until it is known; the token of `stopTokens` that ends the text is no part of it.
  *
  * ```ts
+ * const session = openSession(model, { maxLength: 512 });
  * const pieces = generateText(session, { tokeniser: byteTokeniser, prompt: 'Once', tokens: 200, stop: ['\n\n'] });
- * for await (const piece of pieces) process.stdout.write(piece);
+ * for await (const piece of pieces) console.log(piece);
  * ```
  *
  * @throws OptionError for a prompt without tokens, or options out of range; what `step` of the session throws; the reason of `signal`.

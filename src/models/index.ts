@@ -42,6 +42,7 @@ export { RecurrentModel } from './recurrent.js';
 export { TransformerXl, type Segment, type SegmentOptions } from './transformer-xl.js';
 export { XlNet } from './xlnet.js';
 export { Ends } from './ends.js';
+export type { GivenRows } from './given-rows.js';
 export { Transformer } from './transformer.js';
 export { adaptersOf, mergeAdapters, type LoraConfig } from './adapt.js';
 export { beamSearch, type Beam, type BeamOptions } from './beams.js';

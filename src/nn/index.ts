@@ -50,3 +50,5 @@ export type { LoadOptions } from './state.js';
 export { chain, joined, parted, reordered, reshaped, same, transposed, type Change } from './weight-change.js';
 export type { TransientGlobalsOptions } from './transient-globals.js';
 export { weightMap, type Names, type WeightMap, type WeightMapOptions, type WeightRule } from './weight-map.js';
+export type { Blocks, TransientGlobals } from './transient-globals.js';
+export type { Fed, TextPlace } from '../tensor/text-place.js';

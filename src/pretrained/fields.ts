@@ -38,9 +38,7 @@ export const counts = (usual: readonly number[]): Field<readonly number[]> =>
 /**
  * A field that is understood in some values only, the first its default; `why` says what another would need.
  *
- * ```ts
- * scale_attn_weights: only([true], 'scores without a scale are not read yet'),
- * ```
+ * For instance `scale_attn_weights: only([true], 'scores without a scale are not read here')`.
  */
 export function only<const T>(values: readonly [T, ...T[]], why: string): Field<T> {
   const keys = values.map((value) => JSON.stringify(value));
