@@ -278,6 +278,10 @@ export const published: Readonly<Record<string, Published>> = {
       selfAlone: true,
       logits: 'trax',
     },
+    ours: {
+      bucketFactors: [[], unlessAsked],
+      hashSeed: [-1, 'hashes are drawn as all that is: from the seed of the layer'],
+    },
   },
   fnet: { source: 'arXiv 2105.03824: nothing to choose', values: {} },
   synthesizer: {

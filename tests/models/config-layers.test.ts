@@ -149,7 +149,7 @@ test.each([
   [{ layers: [{}], pattern: [{}] }, /takes one of pattern and a list of layers/],
   [{ layers: [] }, /layers must be a list of objects, one a layer/],
   [{ pattern: ['flash'] }, /pattern must be a list of objects/],
-  [{ pattern: [{ heads: 2 }] }, /layer 0 of the pattern: unknown option "heads"; known are mechanism, /],
+  [{ pattern: [{ heads: 2 }] }, /layer 0 of the pattern: unknown option "heads"; known are sizes, mechanism, /],
   [{ pattern: [{}, { mechanism: { name: 'linformer' } }] }, /layer 1 of the pattern: linformer/],
   [{ pattern: [{ position: 'learned' }] }, /position learned is added before the first layer/],
   [{ kind: 'transformer-xl', pattern: [{ residual: 'reversible' }] }, /takes residual "plain"/],

@@ -250,7 +250,7 @@ function modelFlags(who: string, values: Values<typeof options>, section: Sectio
 }
 
 /** `rank=8`, `alpha=16`, `on=qkv` and further names. */
-function loraFlag(who: string, words: readonly string[]): Section | undefined {
+function loraFlag(who: string, words: readonly string[] = []): Section | undefined {
   if (words.length === 0) return undefined;
   const numbers: Record<string, number> = {};
   const on: string[] = [];
