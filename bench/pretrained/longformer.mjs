@@ -1,6 +1,7 @@
 // An encoder as large as Longformer-base (12 × 768, window 512), random weights, against the same layers over all pairs, in turns; and the
 // most memory that a forward pass holds beyond the weights, by the device's own count.
-//   npm run build && node bench/pretrained/longformer.mjs [--lengths 4096,16384] [--rounds 5] [--device native] [--threads 2]
+//   npm run build && node bench/pretrained/longformer.mjs [--lengths 4096,16384] [--globals 0] [--rounds 5] [--device native] [--threads 2]
+// A global token has keys and values of its own at all tokens: two more products of their rows a layer.
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { createDevice } from '../../dist/devices/index.js';
@@ -10,6 +11,7 @@ import { noGradient, scope, tensor } from '../../dist/tensor/index.js';
 const { values } = parseArgs({
   options: {
     lengths: { type: 'string', default: '4096,16384' },
+    globals: { type: 'string', default: '0' },
     rounds: { type: 'string', default: '5' },
     device: { type: 'string', default: 'native' },
     threads: { type: 'string', default: '2' },
@@ -38,7 +40,10 @@ const of = (mechanism) =>
   ).initialise({ device, seed: 1 });
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 const models = {
-  longformer: of({ name: 'longformer', options: { radius: 256, globals: [0] } }),
+  longformer: of({
+    name: 'longformer',
+    options: { radius: 256, globals: Array.from({ length: Number(values.globals) }, (_, i) => i) },
+  }),
   flash: of('flash'),
 };
 const bytes = (model) => [...model.stateDict().values()].reduce((sum, { size }) => sum + 4 * size, 0);

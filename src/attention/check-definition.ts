@@ -31,6 +31,7 @@ const definition: Requirements = {
   supports: object,
   parameters: callable,
   inputs: object,
+  readsInputs: callable,
   pattern: callable,
   reach: callable,
   refuse: callable,

@@ -148,6 +148,8 @@ export interface AttentionDefinition<
   parameters?(this: void, shape: AttentionShape, options: OptionValues<O>): Readonly<Record<P, ParameterSpecs[string]>>;
   /** Further projections it wants, and which of q, k, v stands in where the caller has none. */
   readonly inputs?: Readonly<Record<I, 'q' | 'k' | 'v'>>;
+  /** Whether a call with these options, and global tokens of its rows where it has any, reads `inputs`: else no layer projects them. Default: it does. */
+  readsInputs?(this: void, options: OptionValues<O>, globalTokens: readonly (readonly number[])[] | undefined): boolean;
   /** Pairs that may see each other, without causality and padding. */
   pattern?(
     this: void,

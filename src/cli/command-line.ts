@@ -3,42 +3,28 @@ import * as errors from '../core/errors.js';
 import { unknown as unknownName } from '../core/names.js';
 import { codeOf, reasonOf } from '../core/system-errors.js';
 import { printable, printed, type Style, styleFor } from './ansi.js';
-import { bench } from './commands/bench.js';
-import { compare } from './commands/compare.js';
-import { convert } from './commands/convert.js';
-import { doctor } from './commands/doctor.js';
-import { exportCommand } from './commands/export.js';
-import { evaluate } from './commands/evaluate.js';
-import { extrapolate } from './commands/extrapolate.js';
-import { generate } from './commands/generate.js';
-import { mechanisms } from './commands/mechanisms.js';
-import { plan } from './commands/plan.js';
-import { runCommand } from './commands/run.js';
-import { show } from './commands/show.js';
-import { train } from './commands/train.js';
-import { verify } from './commands/verify.js';
 import type { Command } from './command.js';
 import { foldText } from './fold.js';
 import { renderHelp } from './help.js';
 import { type Io, isFault, UsageError, type World } from './io.js';
-import { withPlugins } from './plugins.js';
 import { version } from './version.js';
 
-const commands: Readonly<Record<string, Command>> = {
-  compare,
-  plan,
-  mechanisms,
-  show,
-  train,
-  evaluate,
-  extrapolate,
-  generate,
-  convert,
-  run: runCommand,
-  verify,
-  export: exportCommand,
-  bench,
-  doctor,
+/** Each is loaded when it is asked for: all of them together are most of the library. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  compare: async () => (await import('./commands/compare.js')).compare,
+  plan: async () => (await import('./commands/plan.js')).plan,
+  mechanisms: async () => (await import('./commands/mechanisms.js')).mechanisms,
+  show: async () => (await import('./commands/show.js')).show,
+  train: async () => (await import('./commands/train.js')).train,
+  evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
+  extrapolate: async () => (await import('./commands/extrapolate.js')).extrapolate,
+  generate: async () => (await import('./commands/generate.js')).generate,
+  convert: async () => (await import('./commands/convert.js')).convert,
+  run: async () => (await import('./commands/run.js')).runCommand,
+  verify: async () => (await import('./commands/verify.js')).verify,
+  export: async () => (await import('./commands/export.js')).exportCommand,
+  bench: async () => (await import('./commands/bench.js')).bench,
+  doctor: async () => (await import('./commands/doctor.js')).doctor,
 };
 
 /** Of every command. */
@@ -77,25 +63,26 @@ async function dispatch([name, ...rest]: readonly string[], io: Io): Promise<num
     return 0;
   }
   if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
-    io.out(overview(style));
+    io.out(await overview(style));
     return 0;
   }
   if (name === undefined) {
-    io.err(overview(styleFor(io, io.errTerminal)));
+    io.err(await overview(styleFor(io, io.errTerminal)));
     return 2;
   }
   const wanted = name === 'help' ? rest[0]! : name;
-  const command = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
-  if (command === undefined) throw unknown(wanted);
+  const load = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
+  if (load === undefined) throw unknown(wanted);
+  const command = await load();
   if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
     const { variants = {} } = command;
     const word = rest.find((one) => Object.hasOwn(variants, one));
     io.out(renderHelp(word === undefined ? command.help : variants[word]!, style));
     return 0;
   }
-  return 'plugin' in command.help.options
-    ? withPlugins(`subquad ${wanted}`, rest, io, () => command.run(rest, io))
-    : command.run(rest, io);
+  if (!('plugin' in command.help.options)) return command.run(rest, io);
+  const { withPlugins } = await import('./plugins.js');
+  return withPlugins(`subquad ${wanted}`, rest, io, () => command.run(rest, io));
 }
 
 function unknown(name: string): UsageError {
@@ -104,8 +91,10 @@ function unknown(name: string): UsageError {
   return new UsageError(`subquad: ${unknownName(kind, [name], known, 'see subquad --help')}.`);
 }
 
-function overview(style: Style): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(11)} ${summary}`);
+async function overview(style: Style): Promise<string> {
+  const lines = await Promise.all(
+    Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(11)} ${(await load()).summary}`),
+  );
   return `${style.bold('subquad')} ${version()}: long-context attention for TypeScript
 
 ${style.bold('Usage')}  subquad <command> [options]

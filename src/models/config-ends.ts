@@ -1,7 +1,7 @@
 import { listOfNumbers, reasonsAgainst, wholeFrom, type Requirements } from '../core/requirements.js';
 import { clusterReasons } from '../nn/adaptive.js';
 import { gridReasons } from '../nn/grid-table.js';
-import type { LearnedPositions } from '../nn/positions.js';
+import type { LearnedPositions } from '../nn/position-options.js';
 import { layersOf } from './config-layers.js';
 import type { ModelConfig } from './model-config.js';
 

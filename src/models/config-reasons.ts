@@ -3,7 +3,7 @@ import { reasonAgainstMechanism } from '../attention/registry.js';
 import { sectionSizes } from '../nn/feed-forward/define.js';
 import { feedForward, reasonAgainstFeedForward } from '../nn/feed-forward/registry.js';
 import { mixer, reasonAgainstMixer } from '../nn/mixers/registry.js';
-import { segmentReasons, type RelativePositions } from '../nn/positions.js';
+import { segmentReasons, type RelativePositions } from '../nn/position-options.js';
 import { endReasons } from './config-ends.js';
 import { pooledRows } from '../nn/row-pooling.js';
 import { feedForwardSizes, mixerSizes } from './config-layers.js';

@@ -15,7 +15,7 @@ import {
 import { adaptiveProjections } from '../nn/adaptive.js';
 import { factoredOptions } from '../nn/factored.js';
 import { activations, biasPlaces, normPlaces, parallels, queryKeyNorms } from '../nn/index.js';
-import { ofRelative } from '../nn/positions.js';
+import { ofRelative } from '../nn/position-options.js';
 import { sinusoidalVariants } from '../positions/sinusoidal.js';
 import { knownFeedForwards, pluginOfFeedForward } from '../nn/feed-forward/registry.js';
 import { headSection } from './head.js';

@@ -1,20 +1,9 @@
-import type { AnyOptions, AttentionShape, ForwardResult, Initialiser, Mechanism } from '../attention/index.js';
+import type { AnyOptions, AttentionShape, ForwardResult, Mechanism } from '../attention/index.js';
 import { constantOf, learned } from '../attention/parameters.js';
 import { withoutPadding } from '../attention/patterns/without-padding.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
-import {
-  callable,
-  checkValues,
-  finite,
-  flag,
-  having,
-  made,
-  oneOf,
-  plainObject,
-  positive,
-  wholeFrom,
-} from '../core/requirements.js';
+import { checkValues } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { cast, reshape, split, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
@@ -22,91 +11,23 @@ import type { BothSidesParameters } from '../positions/both-sides.js';
 import { softcap, type Score } from '../scores/index.js';
 import { commonDevice, scope, someTensor, TextPlace, type Tensor } from '../tensor/index.js';
 import { checkFactored, checkHeads, checkGlobals, checkPooling, checkSinks } from './attention-checks.js';
+import { attentionOptions, type AttentionOptions } from './attention-options.js';
 import { withSinks } from './attention-sinks.js';
-import { checkBranch, type BranchContext, type Mixer } from './layer.js';
-import { FactoredProjection, type FactoredOptions } from './factored.js';
+import { checkBranch, someLists, type BranchContext, type Mixer } from './layer.js';
+import { FactoredProjection } from './factored.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
-import { offsets, Positions, type Offset } from './positions.js';
-import { headsOf, QueryKeyNorm, type QueryKeyNormOptions } from './query-key-norm.js';
+import { offsets, type Offset } from './position-options.js';
+import type { Positions } from './positions.js';
+import { headsOf, QueryKeyNorm } from './query-key-norm.js';
 import { relativeParameters, relativeTo } from './relative.js';
 import { pooled, pooledRows, type RowPooling } from './row-pooling.js';
 import { stepSeed } from './step-seed.js';
-import { TransientGlobals, type TransientGlobalsOptions } from './transient-globals.js';
+import { TransientGlobals } from './transient-globals.js';
 
-export interface AttentionOptions {
-  /** H, query heads. */
-  readonly heads: number;
-  /** G, heads of keys and values, which divide the query heads; default as many. */
-  readonly kvHeads?: number;
-  /** D, size of a head; default features / heads. */
-  readonly headDim?: number;
-  /** E, size of the values of a head; default D. */
-  readonly valueDim?: number;
-  readonly causal: boolean;
-  readonly mechanism: Mechanism;
-  /** Options of the mechanism; defaults that depend on the length are those of `length`. */
-  readonly settings?: Readonly<Record<string, unknown>>;
-  /** Tokens it is made for. */
-  readonly length: number;
-  /** Shared by the layers of a stack; default none. */
-  readonly positions?: Positions | undefined;
-  /** Keys and values of other rows than the queries', so projected apart: an encoder's output, or a memory. Default false. */
-  readonly separate?: boolean;
-  /** Makes one query of two rows, so that half as many rows come out; keys and values are of all. Default none. */
-  readonly pooling?: RowPooling;
-  /** Makes queries, keys and values by few weights (`FactoredProjection`), for as many of each as features; default by a matrix. */
-  readonly projection?: FactoredOptions;
-  /** Whether the projections have biases, or which of them alone; default false. */
-  readonly bias?: boolean | BiasPlace;
-  /** Factor of q·k; default 1/√headDim. */
-  readonly scale?: number | undefined;
-  /** Scores s become `softcap · tanh(s / softcap)` (Gemma 2, arXiv 2408.00118), before positions change them; default none. */
-  readonly softcap?: number | undefined;
-  /** Default none. */
-  readonly queryKeyNorm?: QueryKeyNormOptions | undefined;
-  /** Whether each head has a further key of value 0 whose score is learned; default false. */
-  readonly sinks?: boolean | undefined;
-  /** Keys beside those of the mechanism that stand for blocks of rows; default none. */
-  readonly globals?: TransientGlobalsOptions | undefined;
-  /** Whether heads give zeros at rows of padding (of `lengths`), where a sequence attends to itself; default: numbers without meaning. */
-  readonly zeroPadding?: boolean | undefined;
-  /** Of the output projection; default that of `Linear`. */
-  readonly outInit?: Initialiser;
-}
-
-/** Queries, keys and values; the output; or all but the queries, which are then projected apart. */
-export const biasPlaces = ['qkv', 'out', 'kv-out'] as const;
-export type BiasPlace = (typeof biasPlaces)[number];
-
-const extent = wholeFrom(1);
-const requirements = {
-  heads: extent,
-  kvHeads: extent,
-  headDim: extent,
-  valueDim: extent,
-  causal: flag,
-  // by what it does: the class would bring all of decoding with it
-  mechanism: having('a mechanism, as defineAttention returns', 'settle', 'run', 'decoder'),
-  settings: plainObject,
-  length: extent,
-  positions: made('Positions', Positions),
-  separate: flag,
-  pooling: plainObject,
-  projection: plainObject,
-  bias: oneOf([true, false, ...biasPlaces]),
-  scale: finite,
-  softcap: positive,
-  queryKeyNorm: plainObject,
-  sinks: flag,
-  globals: plainObject,
-  zeroPadding: flag,
-  outInit: callable,
-};
-
-const inOver = { source: someTensor, offset: offsets };
+const inOver = { source: someTensor, offset: offsets, globalTokens: someLists };
 
 /** Queries, keys and values as heads. */
 export interface Projected {
@@ -164,7 +85,7 @@ export class Attention extends Module implements Mixer {
     options: AttentionOptions,
   ) {
     super();
-    checkValues('Attention', options, requirements, ['heads', 'causal', 'mechanism', 'length']);
+    checkValues('Attention', options, attentionOptions, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
     const { projection, scale, softcap: cap, queryKeyNorm, sinks = false } = options;
     const { settings = {}, length, pooling, bias = false, outInit } = options;
@@ -274,7 +195,7 @@ export class Attention extends Module implements Mixer {
     }
     return scope(() => {
       const [rows, source] = this.#pooling ? [pooled(x, this.#pooling, lengths), x] : [x, context.source];
-      const projected = this.project(rows, { source, offset });
+      const projected = this.project(rows, { source, offset, globalTokens: context.globalTokens });
       const { losses, state, updates, ...near } = this.#attend(projected, context);
       const { out, logsumexp } = this.globals ? this.#withGlobals(this.globals, near, projected.q, x, context) : near;
       return {
@@ -310,13 +231,13 @@ export class Attention extends Module implements Mixer {
   }
 
   /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */
-  project(x: Tensor, over: Pick<BranchContext, 'source' | 'offset'> = {}): Projected {
+  project(x: Tensor, over: Pick<BranchContext, 'source' | 'offset' | 'globalTokens'> = {}): Projected {
     commonDevice('Attention', [x]);
     checkValues('Attention', over, inOver);
     if (over.source !== undefined && !this.separate) {
       throw new OptionError(`Attention ${this.path}: source is for a layer that is made with { separate: true }.`);
     }
-    const { source, offset = 0 } = over;
+    const { source, offset = 0, globalTokens } = over;
     if (x.rank !== 3 || x.shape[2] !== this.features) {
       throw new ShapeError(`Attention ${this.path}: x must be [B,L,${this.features}]; got ${show(x.shape)}.`);
     }
@@ -333,7 +254,9 @@ export class Attention extends Module implements Mixer {
         if (of === 'v' || places === undefined) return heads;
         return this.positions!.rotate(heads, of === 'q' ? first : offset, of === 'q' ? places.queries : places.keys);
       };
-      const inputs = this.#further.map(([name, of, projection]) => {
+      const { readsInputs } = this.mechanism.definition;
+      const read = readsInputs?.(this.#settings as never, globalTokens) === false ? [] : this.#further;
+      const inputs = read.map(([name, of, projection]) => {
         const [split] = splitHeads(projection.forward(of === 'q' ? x : keyRows), [of === 'q' ? heads : kvHeads]);
         return [name, placed(of, split!)];
       });

@@ -1,6 +1,7 @@
 export { AdaptiveEmbedding, AdaptiveSoftmax, type AdaptiveOptions, type AdaptiveSoftmaxOptions } from './adaptive.js';
 export { activate, activations, gate, type ActivationName } from './activation.js';
-export { Attention, biasPlaces, type AttentionOptions, type BiasPlace, type Projected } from './attention.js';
+export { Attention, type Projected } from './attention.js';
+export { biasPlaces, type AttentionOptions, type BiasPlace } from './attention-options.js';
 export { BatchNorm, type BatchNormOptions } from './batch-norm.js';
 export { Block, type BlockOptions } from './block.js';
 export { checkpointed, type CheckpointedLayer } from './checkpointed.js';
@@ -17,17 +18,17 @@ export { Module, type InitialiseOptions, type Training } from './module.js';
 export { LayerNorm, RmsNorm, type LayerNormOptions, type RmsNormOptions } from './norm.js';
 export type { Beside, NamedTensors, Outcome } from './outcome.js';
 export { Parameter } from './parameter.js';
-export {
-  Positions,
-  type AlibiOptions,
-  type LearnedPositions,
-  type Offset,
-  type PositionOptions,
-  type PositionSizes,
-  type RelativePositions,
-  type SegmentRule,
-  type SinusoidalPositions,
-} from './positions.js';
+export { Positions } from './positions.js';
+export type {
+  AlibiOptions,
+  LearnedPositions,
+  Offset,
+  PositionOptions,
+  PositionSizes,
+  RelativePositions,
+  SegmentRule,
+  SinusoidalPositions,
+} from './position-options.js';
 export { queryKeyNorms, type QueryKeyNormKind, type QueryKeyNormOptions } from './query-key-norm.js';
 export type { Places } from '../positions/both-sides.js';
 export type { Kind, KindDefinition } from './kind.js';

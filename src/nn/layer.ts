@@ -15,7 +15,7 @@ import { Mask } from '../masks/index.js';
 import { checkTensors, commonDevice, someTensor, type Tensor } from '../tensor/index.js';
 import type { Module } from './module.js';
 import type { NamedTensors, Outcome } from './outcome.js';
-import { offsets, type Offset } from './positions.js';
+import { offsets, type Offset } from './position-options.js';
 
 /** What the branches of a layer are given beside the rows. */
 export interface BranchContext {

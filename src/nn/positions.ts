@@ -1,20 +1,7 @@
 import { constantOf, learned, normalOf } from '../attention/parameters.js';
 import { fromBf16, toBf16 } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
-import {
-  checkValue,
-  checkValues,
-  flag,
-  oneOf,
-  plainObject,
-  positive,
-  reasonsAgainst,
-  refuse,
-  wholeFrom,
-  wholeNumber,
-  type Requirement,
-  type Requirements,
-} from '../core/requirements.js';
+import { checkValue, checkValues, flag, refuse, wholeNumber } from '../core/requirements.js';
 import { add, cast, cumulativeSum, notEqual, reshape, where } from '../ops/index.js';
 import {
   alibi,
@@ -29,8 +16,8 @@ import {
 } from '../positions/index.js';
 import { angleTable } from '../positions/angles.js';
 import type { Places } from '../positions/both-sides.js';
-import { sinusoidalRows, sinusoidalVariants, type SinusoidalVariant } from '../positions/sinusoidal.js';
-import { alibiSlopes, type Score, type SlopeOptions } from '../scores/index.js';
+import { sinusoidalRows } from '../positions/sinusoidal.js';
+import { alibiSlopes, type Score } from '../scores/index.js';
 import { t5BlockBias } from '../scores/t5.js';
 import type { Device } from '../devices/device.js';
 import {
@@ -44,133 +31,28 @@ import {
   type Fed,
   type Tensor,
 } from '../tensor/index.js';
-import { GridTable, gridReasons, type PositionGrid } from './grid-table.js';
+import { GridTable, gridReasons } from './grid-table.js';
 import { Module } from './module.js';
+import {
+  extent,
+  methods,
+  needed,
+  offsets,
+  ofSizes,
+  segmentReasons,
+  takes,
+  type AlibiOptions,
+  type LearnedPositions,
+  type Offset,
+  type PositionOptions,
+  type PositionSizes,
+  type SinusoidalPositions,
+} from './position-options.js';
 import type { Parameter } from './parameter.js';
-
-/** How a model knows where its tokens are; see `positionMethods`. */
-export type PositionOptions =
-  | { readonly method: 'none' }
-  | ({ readonly method: 'sinusoidal' } & SinusoidalPositions)
-  | ({ readonly method: 'alibi' } & AlibiOptions)
-  | ({ readonly method: 'learned' } & LearnedPositions)
-  | RelativePositions
-  | {
-      readonly method: 'rope';
-      readonly base?: number;
-      readonly scaling?: RopeScaling;
-      /** Components of a head that turn, the first ones; even, default all. */
-      readonly rotary?: number;
-    }
-  | { readonly method: 't5'; readonly buckets?: number; readonly maxDistance?: number };
-
-/** Terms of distances in the scores; each layer has weights of its own. */
-export interface RelativePositions {
-  readonly method: 'transformer-xl';
-  /** Distances from here on count as this one; for attention to what came before. */
-  readonly clamp?: number;
-  /** Sines and cosines of a distance, an even number; default as many as features, and where keys are on both sides at most 254 − D. */
-  readonly components?: number;
-  /** Terms of whether the types of two tokens are alike; for attention to both sides. */
-  readonly segments?: SegmentRule;
-  /** Whether all layers have the same two biases, as in the authors' code, and not each its own; default false. */
-  readonly shared?: boolean;
-}
-
-/** How types of tokens are compared, as batches name them in `types`. */
-export interface SegmentRule {
-  /** How many types there are. */
-  readonly types: number;
-  /** The type that is like every other; default none. */
-  readonly class?: number;
-}
-
-const evenNumber: Requirement = {
-  must: 'an even number of at least 2',
-  holds: (value) => wholeFrom(2).holds(value) && (value as number) % 2 === 0,
-};
-export const ofRelative: Requirements = {
-  clamp: wholeFrom(0),
-  components: evenNumber,
-  segments: plainObject,
-  shared: flag,
-};
-const ofSegments: Requirements = { types: wholeFrom(2), class: wholeFrom(0) };
-
-/** What is wrong with a rule of segments. */
-export const segmentReasons = (rule: unknown): readonly string[] =>
-  rule === undefined ? [] : reasonsAgainst(rule, ofSegments, ['types'], 'position.segments');
-
-export interface AlibiOptions extends SlopeOptions {
-  /** What the slopes are multiplied by: 1/√headDim in Falcon, which adds them before it scales the scores. Default 1. */
-  readonly factor?: number;
-  /** Whether the slopes are rounded to bfloat16, as Falcon has them; default: they are not. */
-  readonly rounding?: 'bf16';
-}
-
-/** Of rows of sines. */
-export interface SinusoidalPositions {
-  /** Their layout and angles; default `'paper'`. fairseq (M2M-100, NLLB) has `'tensor2tensor'`. */
-  readonly variant?: SinusoidalVariant;
-  /** Position of the first token; default 0. */
-  readonly first?: number;
-}
-
-/** Of a learned table. */
-export interface LearnedPositions {
-  /** Row that the first token reads; default 0. RoBERTa and Longformer: 2; BART: 2. */
-  readonly first?: number;
-  /** Rows of the table; default as many as the model's length needs. */
-  readonly rows?: number;
-  /** Token that has no position: it reads row `first − 1`, or 0, and those after it count as if it were not there. Default none. */
-  readonly padding?: number;
-  /** Two tables side by side in place of one, for the rows and columns of a grid that positions fill row by row. */
-  readonly grid?: PositionGrid;
-}
-
-/** Position of the first token: of every sequence; a list, one for each; or a place that moves on, for steps of one token. */
-export type Offset = number | readonly number[] | TextPlace;
-
-export const offsets: Requirement = {
-  must: 'a whole number of at least 0, or a list of them',
-  holds: (value) =>
-    wholeFrom(0).holds(value) ||
-    value instanceof TextPlace ||
-    (Array.isArray(value) && value.length > 0 && value.every((one) => wholeFrom(0).holds(one))),
-};
 
 /** Positions of `length` rows of each sequence. */
 const each = (length: number, offset: readonly number[], stride = 1): number[] =>
   offset.flatMap((first) => Array.from({ length }, (_, i) => first + stride * i));
-
-export interface PositionSizes {
-  readonly features: number;
-  readonly heads: number;
-  readonly headDim: number;
-  /** Rows of a learned table. */
-  readonly length: number;
-  readonly causal: boolean;
-  /** Tokens from one row to the next; default 1. */
-  readonly stride?: number;
-  /** Whether row 0 is a class, which is pooled by itself (`RowPooling`); default false. */
-  readonly separateClass?: boolean;
-}
-
-const extent = wholeFrom(1);
-
-/** What each method takes beside its name. */
-const takes: Readonly<Record<PositionOptions['method'], Requirements>> = {
-  none: {},
-  sinusoidal: { variant: oneOf(sinusoidalVariants), first: wholeFrom(0) },
-  alibi: { exponent: positive, factor: positive, rounding: oneOf(['bf16']) },
-  learned: { first: wholeFrom(0), rows: extent, padding: wholeFrom(0), grid: plainObject },
-  'transformer-xl': ofRelative,
-  rope: { base: positive, scaling: plainObject, rotary: wholeFrom(2) },
-  t5: { buckets: wholeFrom(2), maxDistance: wholeFrom(2) },
-};
-const methods = oneOf(Object.keys(takes));
-const needed = { features: extent, heads: extent, headDim: extent, length: extent, causal: flag };
-const ofSizes = { ...needed, stride: extent, separateClass: flag };
 
 /**
  * The positions of a stack of layers, shared by all of them: rows that are added to the embeddings (sinusoidal, learned), angles by
@@ -405,7 +287,7 @@ export class Positions extends Module {
       ? grid.shape[0] * grid.shape[1]
       : (this.#learned.rows ?? sizes.length + this.#first) - this.#first;
     if (options.method === 'learned' && maxLength > reach) {
-      return `the model learned ${reach} positions, so a text has at most ${sizes.length} tokens`;
+      return `the model learned ${reach} positions, so a text has at most as many tokens`;
     }
     const { scaling } = this.#rope;
     const grows = scaling?.type === 'dynamic' || scaling?.type === 'longrope';

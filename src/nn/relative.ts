@@ -6,7 +6,8 @@ import { relativeTerms } from '../positions/transformer-xl.js';
 import { gather, slice } from '../ops/index.js';
 import type { Score } from '../scores/index.js';
 import { scope, tensor, type Tensor } from '../tensor/index.js';
-import type { Positions, RelativePositions } from './positions.js';
+import type { RelativePositions } from './position-options.js';
+import type { Positions } from './positions.js';
 
 /** What a layer with the terms of Transformer-XL is. */
 export interface RelativeLayer {

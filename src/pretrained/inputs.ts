@@ -15,13 +15,15 @@ export interface HostArray {
 /** What a published model is given, by the names that its code has: `input_ids`, `attention_mask`, `token_type_ids`, … */
 export type Inputs = Readonly<Record<string, HostArray | undefined>>;
 
-/** A tensor of numbers that count: tokens, types. @throws ShapeError unless it is `[B, L]`. */
-export function integersOf(name: string, { data, shape }: HostArray, device: Device): Tensor {
-  if (shape.length !== 2 || sizeOf(shape) !== data.length) {
-    throw new ShapeError(`pretrained: ${name} must be [B,L]; got ${show(shape)} of ${data.length} numbers.`);
-  }
-  return tensor(Int32Array.from(data), shape, { device });
+/** B and L. @throws ShapeError unless it is `[B, L]`. */
+function sizesOf(name: string, { data, shape }: HostArray): readonly [B: number, L: number] {
+  if (shape.length === 2 && sizeOf(shape) === data.length) return shape as [number, number];
+  throw new ShapeError(`pretrained: ${name} must be [B,L]; got ${show(shape)} of ${data.length} numbers.`);
 }
+
+/** A tensor of numbers that count: tokens, types. @throws ShapeError unless it is `[B, L]`. */
+export const integersOf = (name: string, given: HostArray, device: Device): Tensor =>
+  tensor(Int32Array.from(given.data), sizesOf(name, given), { device });
 
 /** Types of tokens, as `token_type_ids` names them. */
 export const typesOf = (given: HostArray, { device }: { readonly device: Device }): Context => ({
@@ -29,13 +31,9 @@ export const typesOf = (given: HostArray, { device }: { readonly device: Device 
 });
 
 /** Positions of each row where `global_attention_mask` is not 0. @throws ShapeError unless it is `[B, L]`. */
-export function globalsOf({ data, shape }: HostArray): Context {
-  const [B, L] = shape as [number, number];
-  if (shape.length !== 2 || sizeOf(shape) !== data.length) {
-    throw new ShapeError(
-      `pretrained: global_attention_mask must be [B,L]; got ${show(shape)} of ${data.length} numbers.`,
-    );
-  }
+export function globalsOf(given: HostArray): Context {
+  const [B, L] = sizesOf('global_attention_mask', given);
+  const { data } = given;
   const rows = Array.from({ length: B }, () => Array.from({ length: L }, (_, i) => i));
   return { globalTokens: rows.map((row, b) => row.filter((i) => data[b * L + i]! !== 0)) };
 }
@@ -49,11 +47,8 @@ export interface Padding {
 /** @throws ShapeError unless the mask is `[B, L]`, 1 where a token is real. */
 export function paddingOf(name: string, given: HostArray | undefined): Padding {
   if (given === undefined) return {};
-  const { data, shape } = given;
-  if (shape.length !== 2 || sizeOf(shape) !== data.length) {
-    throw new ShapeError(`pretrained: ${name} must be [B,L]; got ${show(shape)} of ${data.length} numbers.`);
-  }
-  const [B, L] = shape as [number, number];
+  const [B, L] = sizesOf(name, given);
+  const { data } = given;
   const rows = Array.from({ length: B }, (_, b) => Array.from({ length: L }, (_, i) => Number(data[b * L + i]! !== 0)));
   const lengths = rows.map((row) => row.reduce((sum, one) => sum + one, 0));
   if (lengths.every((length) => length === L)) return {};

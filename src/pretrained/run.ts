@@ -59,21 +59,14 @@ function runClassifier(call: RunCall, model: Classifier): Outputs {
   const { inputs, device, cls } = call;
   const more = contextOf(call, ['input_ids', 'attention_mask']);
   const tokens = integersOf('input_ids', needed(inputs, 'input_ids'), device);
-  const context = { ...paddingOf('attention_mask', inputs['attention_mask']), ...more };
-  if (cls.task === 'base') {
-    const { result, seen } = watched(() => model.hidden(tokens, context));
-    const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack', last: result });
-    return {
-      last_hidden_state: result,
-      pooler_output: model.read(result, paddingOf('attention_mask', inputs['attention_mask'])),
-      ...hidden,
-    };
-  }
-  const { result: rows, seen } = watched(() => model.hidden(tokens, context));
-  const result = model.head!.forward(model.read(rows, paddingOf('attention_mask', inputs['attention_mask'])));
+  const padding = paddingOf('attention_mask', inputs['attention_mask']);
+  const { result: rows, seen } = watched(() => model.hidden(tokens, { ...padding, ...more }));
   const hidden = hiddenStates(call, 'hidden_states', { seen, stack: 'stack', last: rows });
-  if (cls.task !== 'answer') return { logits: result, ...hidden };
-  const [starts, stops] = split(result, [1, 1], { axis: 2 }).map((one) => reshape(one, one.shape.slice(0, 2)));
+  const read = model.read(rows, padding);
+  if (cls.task === 'base') return { last_hidden_state: rows, pooler_output: read, ...hidden };
+  const logits = model.head!.forward(read);
+  if (cls.task !== 'answer') return { logits, ...hidden };
+  const [starts, stops] = split(logits, [1, 1], { axis: 2 }).map((one) => reshape(one, one.shape.slice(0, 2)));
   return { start_logits: starts!, end_logits: stops!, ...hidden };
 }
 

@@ -19,7 +19,7 @@ import {
   type TokenBatch,
   type Transformer,
 } from '../../src/models/index.js';
-import { noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
+import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import type { Device } from '../../src/devices/index.js';
 import { fill, resultsOf } from '../nn/check.js';
 import { expectClose, expectSameBits } from '../support/compare.js';
@@ -216,6 +216,41 @@ describe('what a mechanism takes beside q, k and v goes where they go', () => {
         );
         expect(() => mechanism('flash').decoder({ maxLength: 8, inputs: inputs() })).toThrow('it has no inputs');
       });
+    });
+  });
+});
+
+describe('without global tokens', () => {
+  onEveryDevice((on) => {
+    const made = (name: string, options: object): Transformer => {
+      const config = readConfig({ ...base, kind: 'encoder', mechanism: { name, options } });
+      return createModel(config).initialise({ device: on.device, seed: 5 }) as Transformer;
+    };
+    const counted = async (model: Transformer, more: object = {}): Promise<readonly [number, Float32Array]> => {
+      const { device } = on;
+      const before = device.counters.multiplyAdds;
+      const logits = scope(() => noGradient(() => model.logits(batch(device).tokens, more)));
+      const taken = device.counters.multiplyAdds - before;
+      const data = (await logits.data()) as Float32Array;
+      logits.dispose();
+      return [taken, data];
+    };
+
+    test('a Longformer layer projects nothing for them, is a window, and trains', async () => {
+      const [local, window] = [made('longformer', { radius: 2, globals: [] }), made('sliding-window', { radius: 2 })];
+      window.load(new Map([...local.stateDict()].filter(([name]) => !name.includes('.global'))));
+      const [[own, logits], [others, expected]] = [await counted(local), await counted(window)];
+      expect(own).toBe(others);
+      expectSameBits('logits', logits, expected);
+      // nor where a call has lists without any; one token of one row is enough to have them
+      expect((await counted(local, { globalTokens: [[], []] }))[0]).toBe(own);
+      expect((await counted(local, { globalTokens: [[], [3]] }))[0]).toBeGreaterThan(own);
+      const learned = local.learnedTensors();
+      const found = scope(() => gradients([local.loss(batch(on.device)).loss], [...learned.values()]));
+      const name = [...learned.keys()].findIndex((one) => one.endsWith('globalK.weight'));
+      expect([...(await found[name]!.data())].every((x) => x === 0)).toBe(true);
+      disposeAll(found);
+      for (const one of [local, window]) one.dispose();
     });
   });
 });

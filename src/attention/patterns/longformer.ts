@@ -58,6 +58,7 @@ export const longformer = defineAttention({
     'causal attention takes global tokens too, where they are the first ones; the window of a causal query holds itself and radius tokens before it.',
   options,
   inputs: { globalQ: 'q', globalK: 'k', globalV: 'v' },
+  readsInputs: ({ globals }, globalTokens) => (globalTokens ?? [globals]).some((row) => row.length > 0),
   supports: {
     causal: true,
     cross: false,

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { TokenSource } from '../../data/index.js';
 import { seesBothSides } from '../../models/create.js';
@@ -21,6 +20,7 @@ import { type Io, UsageError } from '../io.js';
 import { jsonOutput } from '../json-output.js';
 import { chooseMechanism, MECHANISM, setOption } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
+import { modelAndFiles } from '../model-and-files.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 import { textPath } from '../text-file.js';
@@ -92,7 +92,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     throw new UsageError(`${WHO}: --${alone.join(' and --')}: of training; give --steps too, or leave it out.`);
   }
   const chosen = chooseMechanism(WHO, to.replace(/^window(?=$|:)/, 'sliding-window'), set);
-  const { path, files } = modelAndFiles(positionals, io);
+  const { path, files } = modelAndFiles(WHO, positionals, BUNDLED_ENCODER, io);
   const out = resolve(io.cwd, values.out);
   checkExport(out);
   const json = jsonOutput(WHO, values.json, io);
@@ -100,7 +100,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const progress = new Progress(io);
   const found = await withDevice(WHO, values, async (device) => {
     progress.show('loading the model');
-    const loaded = await openModel(path, { device });
+    const loaded = await openModel(resolve(io.cwd, path), { device });
     try {
       const { mechanism, options: settings } = chosen;
       const converted = study(loaded.model, loaded.config, { device, mechanism, settings, length, seed: values.seed });
@@ -168,19 +168,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   if (json?.standard !== true) io.out(render(found, style));
   json?.write(found);
   return 0;
-}
-
-/** The first argument is a model where it can be one; else the encoder that comes with the package is read. */
-function modelAndFiles(
-  positionals: readonly string[],
-  io: Io,
-): { readonly path: string; readonly files: readonly string[] } {
-  const [first, ...rest] = positionals;
-  const at = (file: string): string => textPath(file, io);
-  if (first !== undefined && (first.endsWith('.safetensors') || existsSync(resolve(io.cwd, first, 'config.json')))) {
-    return { path: resolve(io.cwd, first), files: rest.map(at) };
-  }
-  return { path: BUNDLED_ENCODER, files: positionals.map(at) };
 }
 
 interface Found {

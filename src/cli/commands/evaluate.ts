@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Mechanism } from '../../attention/index.js';
 import { type Corpus, openCorpus } from '../../data/index.js';
@@ -23,6 +22,7 @@ import { jsonOutput } from '../json-output.js';
 import { chooseMechanism, MECHANISM, setOption } from '../mechanism-options.js';
 import { pluginOption } from '../plugins.js';
 import type { Command } from '../command.js';
+import { modelAndFiles } from '../model-and-files.js';
 import { Progress } from '../progress.js';
 import { table } from '../table.js';
 import { textPath } from '../text-file.js';
@@ -94,7 +94,7 @@ const help: HelpText = {
 
 async function run(argv: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseOptions(WHO, options, argv);
-  const { path, files } = modelAndFiles(positionals, io);
+  const { path, files } = modelAndFiles(WHO, positionals, BUNDLED_MODEL, io);
   if (values.weights !== undefined && path.endsWith('.safetensors')) {
     throw new UsageError(`${WHO}: --weights chooses among those of a run; "${path}" is a file of one kind.`);
   }
@@ -187,21 +187,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   say(head + rows);
   json?.write(result);
   return 0;
-}
-
-/** The first argument is a model where it can be one; else the model that comes with the package is read. */
-function modelAndFiles(
-  positionals: readonly string[],
-  io: Io,
-): { readonly path: string; readonly files: readonly string[] } {
-  const [first, ...rest] = positionals;
-  const at = (file: string): string => textPath(file, io);
-  if (first !== undefined && (first.endsWith('.safetensors') || existsSync(resolve(io.cwd, first, 'config.json')))) {
-    return { path: first, files: rest.map(at) };
-  }
-  if (existsSync(BUNDLED_MODEL)) return { path: BUNDLED_MODEL, files: positionals.map(at) };
-  const found = first === undefined ? '' : `; "${first}" is neither`;
-  throw new UsageError(`${WHO}: name a model, the folder of a run or a .safetensors file${found}.`);
 }
 
 /** What a 5-gram is counted on, or why none is. */

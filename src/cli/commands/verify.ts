@@ -26,12 +26,6 @@ const options = {
     value: 'FILE',
     help: 'tensors in.NAME and out.NAME; default golden.safetensors in the folder of the model',
   },
-  without: {
-    takes: 'words',
-    value: 'NAME,…',
-    default: [],
-    help: 'outputs that are not compared, by how their names begin, such as attentions: no kernel here makes them',
-  },
   ...publishedOptions,
   markdown: { takes: 'nothing', help: 'print a table of the models for a README' },
   device: deviceOption,
@@ -44,7 +38,8 @@ const help: HelpText = {
   about:
     'Whether a published model gives here what it gave where it was published. MODEL is a folder in Hugging Face layout; the golden file\n' +
     'has its inputs (in.input_ids, in.attention_mask, …) and what came out (out.logits, out.hidden_states.0, …), such as\n' +
-    'safetensors.torch.save_file writes them in Python. Each output is compared at real tokens. Exit code 1: one is beyond its budget.',
+    'safetensors.torch.save_file writes them in Python. Each output but attention weights, which no layer forms, is compared at\n' +
+    'real tokens. Exit code 1: one is beyond its budget.',
   options,
   examples: [
     [`${WHO} models/bert --golden bert-outputs.safetensors`, 'error and budget of each output'],
@@ -97,7 +92,6 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
           path: modelSource(path, io),
           golden: resolve(io.cwd, golden),
           loading,
-          without: values.without,
         }),
       );
     }
@@ -115,7 +109,6 @@ interface Asked {
   readonly name: string;
   readonly path: string;
   readonly golden: string;
-  readonly without: readonly string[];
   readonly loading: {
     readonly as?: string;
     readonly ignoreFields: readonly string[];
@@ -123,14 +116,12 @@ interface Asked {
   };
 }
 
-async function check(device: Device, { name, path, golden, loading, without }: Asked): Promise<Checked> {
+async function check(device: Device, { name, path, golden, loading }: Asked): Promise<Checked> {
   const loaded = await loadPretrained(path, { device, ...loading, tokenizer: false });
   try {
     const file = await openSafetensors(golden);
     try {
-      const { outputs, ...rest } = await readGolden(file);
-      const asked = new Map([...outputs].filter(([output]) => !without.some((one) => output.startsWith(one))));
-      const { rows, weights, within } = await verifyPretrained(loaded, { ...rest, outputs: asked });
+      const { rows, weights, within } = await verifyPretrained(loaded, await readGolden(file));
       const parameters = [...loaded.model.stateDict().values()].reduce((sum, { size }) => sum + size, 0);
       const { family, cls, notes } = loaded;
       return { model: name, title: family.title, className: cls.name, parameters, rows, weights, within, notes };
