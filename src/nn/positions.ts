@@ -287,7 +287,7 @@ export class Positions extends Module {
       ? grid.shape[0] * grid.shape[1]
       : (this.#learned.rows ?? sizes.length + this.#first) - this.#first;
     if (options.method === 'learned' && maxLength > reach) {
-      return `the model learned ${reach} positions, so a text has at most as many tokens`;
+      return `the model learned ${reach} positions, so a text has at most ${reach} tokens`;
     }
     const { scaling } = this.#rope;
     const grows = scaling?.type === 'dynamic' || scaling?.type === 'longrope';

@@ -98,6 +98,7 @@ export const attention: Readonly<Record<string, Row | Plain>> = {
         supports: value(flash.definition.supports),
         parameters: callback(() => ({})),
         inputs: object,
+        readsInputs: callback(() => false),
         pattern: callback(() => undefined),
         reach: callback(() => undefined),
         refuse: callback(() => []),

@@ -113,13 +113,12 @@ const residualOptions = options(
 const none = value(undefined);
 const isLists = (given: unknown): boolean => Array.isArray(given) && given.every((one) => Array.isArray(one));
 const mask = value(document([1, 1, 2]), (given) => given instanceof Mask);
-/** What attention is given beside x; `source` is for a layer that is separate. */
-const over = { source: none, offset: whole(0) };
+/** What attention's projections are given beside x; `source` is for a layer that is separate. */
+const over = { source: none, offset: whole(0), globalTokens: value(undefined, isLists) };
 const branch = options({
   ...over,
   mask,
   types: indices([1, 0, 1], [1, 3]),
-  globalTokens: value(undefined, isLists),
   lengths: numbers([3]),
   state: value({}, isEmpty),
   losses: flag(),
@@ -131,7 +130,6 @@ const context = options({
   mask,
   encodedMask: none,
   types: indices([1, 0, 1], [1, 3]),
-  globalTokens: value(undefined, isLists),
   lengths: numbers([3]),
   precision,
   attend: callback((_: unknown, rows: Tensor) => rows),
