@@ -1,4 +1,4 @@
-import { Module, type Attention, type Embedding, type Mixer, type Offset, type Parameter } from '../nn/index.js';
+import { Attention, Module, type Embedding, type Mixer, type Offset, type Parameter } from '../nn/index.js';
 import { isObserved } from '../nn/observe.js';
 import type { Decoder } from '../attention/index.js';
 import { checkParts, lengthsBelow } from '../attention/decode/state.js';
@@ -30,7 +30,7 @@ const aModel: Requirement = {
   holds: (value) => value instanceof Module && (value as Module & { readonly stack?: unknown }).stack instanceof Stack,
 };
 
-type Decoders = ReadonlyMap<Attention, Decoder>;
+type Decoders = ReadonlyMap<Mixer, Decoder>;
 
 /** What a session has of its texts. */
 interface State {
@@ -72,21 +72,24 @@ export class Session implements TextSession {
     if (sources !== undefined && model.encode === undefined) {
       throw new OptionError('session: sources are for an encoder–decoder; this model reads none.');
     }
-    for (const attention of attentionsOf(model)) {
-      const method = attention.positions?.method;
+    for (const mixer of decodedOf(model)) {
+      const attention = mixer instanceof Attention ? mixer : undefined;
+      const method = attention?.positions?.method;
       if (kind !== 'decoder' || method === 'transformer-xl') {
         throw new CapabilityError(
           `session: kind ${kind} with position ${method} does not decode with caches; take a decoder with another position.`,
         );
       }
-      const against = attention.positions?.against(maxLength);
+      const against = (attention ?? model.stack).positions?.against(maxLength);
       if (against !== undefined) throw new OptionError(`session: ${against}; got maxLength ${maxLength}.`);
     }
     this.#model = model;
     this.#options = { ...rest, maxLength, rows };
     this.#lengths = new Array<number>(rows).fill(0);
     this.#decoders = this.#makeDecoders();
-    for (const [{ heads, kvHeads, headDim }, decoder] of this.#decoders) {
+    for (const [mixer, decoder] of this.#decoders) {
+      if (!(mixer instanceof Attention)) continue;
+      const { heads, kvHeads, headDim } = mixer;
       decoder.expect({ B: rows, H: heads, G: kvHeads, D: headDim, E: headDim });
     }
     if (sources !== undefined) this.#sources = Sources.read(model as SourceReader, crossOf(model), { sources, rows });
@@ -141,9 +144,9 @@ export class Session implements TextSession {
 
   fork(rows: readonly number[] = this.#lengths.map((_, row) => row)): Session {
     this.#refuseGone();
-    const forked = new Map<Attention, Decoder>();
+    const forked = new Map<Mixer, Decoder>();
     try {
-      for (const [attention, decoder] of this.#decoders) forked.set(attention, decoder.fork(rows));
+      for (const [mixer, decoder] of this.#decoders) forked.set(mixer, decoder.fork(rows));
       const other = new Session(this.#model, { ...this.#options, rows: rows.length });
       const lengths = rows.map((row) => this.#lengths[row]!);
       other.#become({ decoders: forked, lengths, sources: this.#sources?.fork(rows) });
@@ -237,9 +240,11 @@ export class Session implements TextSession {
 
   #makeDecoders(): Decoders {
     return new Map(
-      attentionsOf(this.#model).map((attention) => [
-        attention,
-        attention.mechanism.decoder({ ...attention.callOptions(), ...this.#options }),
+      decodedOf(this.#model).map((mixer) => [
+        mixer,
+        mixer instanceof Attention
+          ? mixer.mechanism.decoder({ ...mixer.callOptions(), ...this.#options })
+          : mixer.decoder!(this.#options),
       ]),
     );
   }
@@ -308,11 +313,16 @@ export class Session implements TextSession {
     const offsets = rows.map((row) => this.#lengths[row]!);
     const offset = at.place ?? (offsets.every((one) => one === offsets[0]) ? offsets[0]! : offsets);
     const attend = (mixer: Mixer, stream: Tensor): Tensor => {
-      const attention = mixer as Attention;
-      if (!this.#decoders.has(attention)) return this.#sources!.attend(attention, stream, rows);
-      const { q, k, v, inputs } = attention.project(stream, { offset });
-      const { out, logsumexp } = this.#decoders.get(attention)!.stepAt(q, k, v, { inputs, rows }, at);
-      return attention.combine(out, logsumexp);
+      const decoder = this.#decoders.get(mixer);
+      if (decoder === undefined) return this.#sources!.attend(mixer as Attention, stream, rows);
+      if (!(mixer instanceof Attention)) {
+        const [B, T, W] = stream.shape as [number, number, number];
+        const head = reshape(stream, [B, 1, T, W]);
+        return reshape(decoder.stepAt(head, head, head, { rows }, at).out, [B, T, W]);
+      }
+      const { q, k, v, inputs } = mixer.project(stream, { offset });
+      const { out, logsumexp } = decoder.stepAt(q, k, v, { inputs, rows }, at);
+      return mixer.combine(out, logsumexp);
     };
     const out = noGradient(() => stack.forward(this.#model.embed(tokens, offset), { attend }).stream);
     this.#lengths = this.#lengths.map((length, row) => (rows.includes(row) ? length + count : length));
@@ -324,8 +334,8 @@ export class Session implements TextSession {
 const crossOf = ({ stack }: DecodingModel): Attention[] =>
   stack.layers.map(({ cross }) => cross).filter((cross) => cross !== undefined);
 
-/** The mixers of all layers. @throws CapabilityError for one that is not an attention. */
-const attentionsOf = ({ stack }: DecodingModel): Attention[] =>
+/** The mixers of all layers. @throws CapabilityError for one that is no attention and keeps no state. */
+const decodedOf = ({ stack }: DecodingModel): Mixer[] =>
   stack.layers.map(({ attention, mixer }, layer) => {
     if (attention?.convolves) {
       throw new CapabilityError(
@@ -333,7 +343,7 @@ const attentionsOf = ({ stack }: DecodingModel): Attention[] =>
           'Take kernel 1, or run it on the whole sequence.',
       );
     }
-    if (attention) return attention;
+    if (attention ?? mixer.decoder) return mixer;
     const name = layerOf(stack.config, layer).mixer?.name ?? mixer.path;
     throw new CapabilityError(
       `session: mixer ${name} of layer ${layer} does not decode step by step; run it on the whole sequence.`,

@@ -1,3 +1,4 @@
+import type { Decoder, DecoderOptions } from '../attention/index.js';
 import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import {
@@ -137,6 +138,8 @@ export interface Mixer extends Module {
   base?: ((x: Tensor, context: BranchContext) => Tensor | undefined) | undefined;
   /** Rows L that it takes, where it gives those that the stream had before a layer gave fewer; that stream is `earlier` to it. */
   readonly restores?: number | 'any' | undefined;
+  /** Of one with a recurrence: what goes on with texts, of their rows as one head, `[B, 1, L, features]`. */
+  readonly decoder?: ((options: DecoderOptions) => Decoder) | undefined;
   /** Modules elsewhere whose parameters it reads. */
   readonly uses?: readonly Module[];
 }

@@ -4,7 +4,7 @@ import { openSession, readConfig, Transformer, type LanguageModel } from '../../
 import { document } from '../../src/masks/index.js';
 import { defineMixer } from '../../src/nn/index.js';
 import { registerMixer } from '../../src/nn/mixers/registry.js';
-import { add, mean, mul, reshape, square, sub } from '../../src/ops/index.js';
+import { add, cumulativeSum, mean, mul, reshape, square, sub } from '../../src/ops/index.js';
 import { disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { expectSameBits } from '../support/compare.js';
 import { onEveryDevice } from '../support/devices.js';
@@ -27,6 +27,18 @@ const halving = defineMixer({
   resize: (rows) => Math.ceil(rows / 2),
   base: (stream) => pairs(stream),
   forward: ({ x }) => pairs(x),
+});
+
+/** The sum of the rows so far, without a state. */
+const soFar = defineMixer({
+  name: 'so-far',
+  summary: 'The sum of the rows so far.',
+  paper,
+  formula: 'Σ_(j ≤ i) x_j',
+  options: {},
+  supports: { causal: true, padding: true },
+  whole: true,
+  forward: ({ x }) => cumulativeSum(x, { axis: 1 }),
 });
 
 /** Each row and the mean so far of all batches: a loss, and a value that is kept with the model. */
@@ -202,6 +214,21 @@ onEveryDevice((on) => {
       });
       model.dispose();
     }
+    forget();
+  });
+
+  test('one that keeps no state goes on with a text that is computed whole', async () => {
+    const forget = registerMixer(soFar);
+    const model = modelOf({ kind: 'decoder', layers: [{ mixer: 'so-far' }, { position: 'rope' }] });
+    const session = openSession(model, { maxLength: tokens.length });
+    session.step(tokens.slice(0, 3)).dispose();
+    const got = session.step(tokens.slice(3));
+    const want = scope(() => noGradient(() => model.logits(tokensOf(on.device, tokens))));
+    const all = (await want.data()) as Float32Array;
+    expectSameBits('logits', (await got.data()) as Float32Array, all.slice(-got.size));
+    disposeAll([got, want]);
+    session.dispose();
+    model.dispose();
     forget();
   });
 

@@ -31,6 +31,8 @@ const prompts = [9, 3, 14];
 const texts = prompts.map((_, row) => Array.from(uniform(3 + row, maxLength), (x) => Math.floor(6.5 * (x + 1))));
 const after = 8;
 
+const state = { name: 'mamba2', options: { heads: 4, headSize: 6, groups: 2, state: 5, kernel: 3 } };
+
 type Case = readonly [what: string, config: object, options?: Partial<SessionOptions>];
 const cases: readonly Case[] = [
   ['rope', {}],
@@ -53,6 +55,8 @@ const cases: readonly Case[] = [
     { mechanism: { name: 'longformer', options: { radius: 1, globals: [0, 1], dilations: [1, 2] } } },
   ],
   ['memory-compressed', { mechanism: 'memory-compressed' }],
+  ['a state alone', { position: 'none', mixer: state, feedForward: 'none' }],
+  ['a state and attention', { pattern: [{ mixer: state }, { position: 'alibi' }] }],
   ['long-short', { mechanism: { name: 'long-short-causal', options: { causalWindow: 3, chunkLength: 3 } } }],
   [
     'compressive-transformer',
@@ -60,7 +64,8 @@ const cases: readonly Case[] = [
   ],
 ];
 /** Whose memory goes back, and whose does not. */
-const goesBack = ([what]: Case): boolean => !/a ring|sinks|-transformer|transformer-xl|performer|apart/.test(what);
+const goesBack = ([what]: Case): boolean =>
+  !/a ring|sinks|-transformer|transformer-xl|performer|apart|a state/.test(what);
 
 const numbersOf = async (
   session: TextSession,

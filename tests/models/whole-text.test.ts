@@ -57,6 +57,15 @@ const cases: readonly Case[] = [
   ['dynamic scaling', rope({ type: 'dynamic', factor: 3, originalLength: trained })],
   ['dynamic scaling within the trained length', rope({ type: 'dynamic', factor: 3, originalLength: maxLength })],
   ['dynamic scaling of a length', rope({ type: 'dynamic', factor: 3, originalLength: trained, length: maxLength })],
+  [
+    'a state',
+    { position: 'none', mixer: { name: 'mamba2', options: { heads: 3, headSize: 4, state: 5 } }, feedForward: 'none' },
+  ],
+  [
+    'a state whose convolution sees a row alone',
+    { pattern: [{ mixer: { name: 'mamba2', options: { kernel: 1 } } }, { position: 'alibi' }] },
+  ],
+  ['a state beside learned positions', { position: 'learned', mixer: 'mamba2' }],
   ['layers apart', { pattern: [rope({ type: 'linear', factor: 3 }), { position: 'alibi' }] }],
   [
     'a layer with dynamic scaling',
@@ -78,6 +87,7 @@ const cases: readonly Case[] = [
 const refused: ReadonlySet<string> = new Set([
   'position transformer-xl',
   'position learned',
+  'a state beside learned positions',
   'an image that ends',
   'a ring that forgets what is seen',
   'dynamic scaling',

@@ -82,7 +82,7 @@ onEveryDevice((on) => {
   test.each(priced.map((kind) => [kind.name, kind] as const))(
     '%s: the multiply-adds are those it says',
     (name, kind) => {
-      const own = { ...sizes, causal: kind.definition.whole === true };
+      const own = { ...sizes, causal: kind.definition.recurrence !== undefined };
       const mixing = kind.create(own).initialise({ device: on.device, seed: 1 });
       const { counters } = on.device;
       // of steps of a recurrence beyond its positions, which are not of the formula

@@ -1,5 +1,5 @@
 import type { AttentionShape, OptionSpecs, OptionValues } from '../../attention/options.js';
-import type { ParameterSpec, StepSeed } from '../../attention/index.js';
+import type { Decoder, DecoderOptions, ParameterSpec, StepSeed } from '../../attention/index.js';
 import { CapabilityError, OptionError, ShapeError } from '../../core/errors.js';
 import { callable, flag, reasonsAgainst, wholeFrom, type Requirements } from '../../core/requirements.js';
 import { show } from '../../core/shape.js';
@@ -11,6 +11,7 @@ import { Module } from '../module.js';
 import { outcomeOf, type NamedTensors, type Outcome } from '../outcome.js';
 import type { Parameter } from '../parameter.js';
 import { stepSeed } from '../step-seed.js';
+import { mixerDecoder } from './decoder.js';
 
 /** The sizes that options and parameters of a mechanism would see. */
 export const shapeOf = ({ heads, headDim, length }: MixerSizes): AttentionShape => ({
@@ -98,6 +99,11 @@ export interface MixerDefinition<O extends OptionSpecs = OptionSpecs, P extends 
   readonly widens?: boolean;
   /** Whether a decoder goes on with a text by computing all of it anew at every step, for it keeps no cache. Default false. */
   readonly whole?: boolean;
+  /**
+   * What a decoder goes on with in place of a cache: as `forward` for the next rows of texts without padding, `call.state` being the state
+   * that it gave before, empty at the start, and as many bytes each time.
+   */
+  recurrence?(this: void, call: MixerCall<O, P>): Pick<MixerResult<P>, 'stream'> & { readonly state: NamedTensors };
   /** `[B, L, features] → [B, L′, features]`, in the dtype of x. */
   forward(this: void, call: MixerCall<O, P>): Tensor | MixerResult<P>;
 }
@@ -110,6 +116,7 @@ const requirements: Requirements = {
   latest: flag,
   widens: flag,
   whole: flag,
+  recurrence: callable,
   forward: callable,
 };
 
@@ -157,6 +164,7 @@ export function defineMixer<const O extends OptionSpecs, P extends string = neve
       ? faults
       : [
           ...(definition.resize && definition.restores ? ['resize and restores exclude each other'] : []),
+          ...(definition.recurrence && definition.whole ? ['recurrence and whole exclude each other'] : []),
           ...reasonsAgainst(definition.supports, { causal: flag, padding: flag, mask: flag }, ['causal', 'padding']),
         ];
   if (parts.length > 0) throw new OptionError(`defineMixer: ${parts.join('; ')}.`);
@@ -168,6 +176,7 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
   readonly base: Mixer['base'];
   readonly resize: Mixer['resize'];
   readonly restores: Mixer['restores'];
+  readonly decoder: Mixer['decoder'];
 
   constructor(
     readonly definition: MixerDefinition<O, P>,
@@ -177,7 +186,8 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
     super();
     const specs = Object.entries<ParameterSpec>(definition.parameters?.(sizes, options) ?? {});
     this.#own = new Map(specs.map(([name, spec]) => [name as P, this.parameter(name, spec)]));
-    const { base, resize, restores } = definition;
+    const { base, resize, restores, recurrence } = definition;
+    if (recurrence) this.decoder = (options) => this.#decoder(recurrence, options);
     this.restores = restores?.(options);
     this.resize = resize && ((rows) => resize(rows, options));
     if (base) this.base = (stream) => base(stream, options);
@@ -207,10 +217,7 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
         `${definition.name}: takes no mask of pairs; give documents one by one, or take attention.`,
       );
     }
-    const parameters = Object.fromEntries([...this.#own].map(([name, { value }]) => [name, value])) as Record<
-      P,
-      Tensor
-    >;
+    const parameters = this.#parameters();
     return scope(() => {
       const training = stepSeed(this, definition.name);
       const call = { x, stream, earlier, sizes, options, parameters, lengths, mask, state, losses, training };
@@ -223,6 +230,29 @@ class DefinedMixer<O extends OptionSpecs, P extends string> extends Module imple
       }
       return outcome;
     });
+  }
+
+  #parameters(): Record<P, Tensor> {
+    return Object.fromEntries([...this.#own].map(([name, { value }]) => [name, value])) as Record<P, Tensor>;
+  }
+
+  #decoder(recurrence: NonNullable<MixerDefinition<O, P>['recurrence']>, given: DecoderOptions): Decoder {
+    const { definition, sizes, options } = this;
+    const step = (x: Tensor, state: NamedTensors): ReturnType<typeof recurrence> =>
+      recurrence({
+        x,
+        stream: x,
+        earlier: undefined,
+        sizes,
+        options,
+        parameters: this.#parameters(),
+        lengths: undefined,
+        mask: undefined,
+        state,
+        losses: false,
+        training: undefined,
+      });
+    return mixerDecoder(definition, step, given);
   }
 
   /** What `forward` gave, next values by parameter in place of by name. */

@@ -5,8 +5,6 @@ import { softplus } from '../../attention/kernel-methods/gates.js';
 import {
   add,
   cast,
-  concat,
-  convolve,
   map,
   matmul,
   mul,
@@ -19,9 +17,11 @@ import {
 } from '../../ops/index.js';
 import { repeatHeads } from '../../ops/repeat-heads.js';
 import { withoutPadding } from '../../attention/patterns/without-padding.js';
-import { zeros, type Tensor } from '../../tensor/index.js';
+import type { Tensor } from '../../tensor/index.js';
 import { storedAs } from '../stored.js';
-import { defineMixer, type MixerSizes } from './define.js';
+import type { NamedTensors } from '../outcome.js';
+import { defineMixer, type MixerCall, type MixerSizes } from './define.js';
+import { convolvedAfter } from './short-convolution.js';
 
 interface Own {
   readonly heads: number;
@@ -63,7 +63,6 @@ export const mamba2 = defineMixer({
     epsilon: number({ min: 1e-12, default: 1e-5, help: 'of the norm behind the gate' }),
   },
   supports: { causal: true, padding: true },
-  whole: true,
   refuse: (sizes, own) => {
     const { heads } = widths(sizes, own);
     return heads % own.groups === 0 ? [] : [`groups must divide the ${heads} heads; got ${own.groups}`];
@@ -90,41 +89,46 @@ export const mamba2 = defineMixer({
     const projections = features * (inner + channels + heads + inner);
     return { multiplyAdds: length * (projections + channels * (2 * own.kernel - 1) + 2 * inner * own.state) };
   },
-  forward: ({ x, sizes, options: own, parameters: p, lengths }) => {
-    const { heads, inner, shared, channels } = widths(sizes, own);
-    const { groups, state, epsilon } = own;
-    const [B, L] = x.shape as [number, number];
-    const rows = withoutPadding(x, lengths);
-    const made = cast(matmul(rows, p['in']!, { ...(p['inBias'] && { bias: p['inBias'] }), ...storedAs(x) }), 'f32');
-    const [gate, mixed, steps] = split(made, [inner, channels, heads], { axis: 2 }) as [Tensor, Tensor, Tensor];
-    const seen = silu(convolved(transpose(mixed, [0, 2, 1]), p['convolution']!, p['convolutionBias'])); // [B, C, L]
-    const [v, k, q] = split(seen, [inner, shared, shared], { axis: 1 }).map((part, i) => {
-      const [count, size] = i === 0 ? [heads, own.headSize] : [groups, state];
-      return transpose(reshape(part, [B, count, size, L]), [0, 1, 3, 2]);
-    }) as [Tensor, Tensor, Tensor];
-    const step = map((s) => softplus(s), transpose(add(steps, p['step']!), [0, 2, 1])); // [B, H, L]
-    const decay = map((s, rate) => s.mul(rate.exp()).neg(), step, reshape(p['rate']!, [heads, 1]));
-    const written = mul(v, reshape(step, [B, heads, L, 1]));
-    const read = recurrentAttend(repeatHeads(q, heads), repeatHeads(k, heads), written, {
-      decay,
-      ...(lengths && { lengths }),
-    }).out;
-    const y = add(read, mul(v, reshape(p['skip']!, [heads, 1, 1]))); // [B, H, L, P]
-    const side = reshape(transpose(y, [0, 2, 1, 3]), [B, L, inner]);
-    const normed = rmsNorm(mul(side, silu(gate)), { weight: p['norm']!, epsilon });
-    return matmul(normed, p['out']!, {
-      ...(p['outBias'] && { bias: p['outBias'] }),
-      ...storedAs(x),
-    });
-  },
+  forward: (call) => mixed(call).stream,
+  recurrence: mixed,
 });
 
-/** Each channel of `x [B, C, L]` with the κ rows up to its own: `weight [C, κ]`, the last for the row itself. */
-function convolved(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
-  const [B, C, L] = x.shape as [number, number, number];
-  const taps = weight.shape[1]!;
-  // a kernel that is as long behind the row, of zeros
-  const later = taps > 1 ? concat([weight, zeros([C, taps - 1], { device: x.device })], { axis: 1 }) : weight;
-  const out = reshape(convolve(reshape(x, [B, C, L, 1]), later), [B, C, L]);
-  return bias ? add(out, reshape(bias, [C, 1])) : out;
+/** Rows of a text from its start, or, with a state, of its next tokens. */
+function mixed({
+  x,
+  sizes,
+  options: own,
+  parameters: p,
+  lengths,
+  state: before,
+}: Pick<MixerCall, 'x' | 'sizes' | 'parameters' | 'lengths' | 'state'> & {
+  readonly options: Own & { readonly epsilon: number };
+}): {
+  readonly stream: Tensor;
+  readonly state: NamedTensors;
+} {
+  const { heads, inner, shared, channels } = widths(sizes, own);
+  const { groups, state, epsilon } = own;
+  const [B, L] = x.shape as [number, number];
+  const rows = withoutPadding(x, lengths);
+  const made = cast(matmul(rows, p['in']!, { ...(p['inBias'] && { bias: p['inBias'] }), ...storedAs(x) }), 'f32');
+  const [gate, written, steps] = split(made, [inner, channels, heads], { axis: 2 }) as [Tensor, Tensor, Tensor];
+  const convolution = { weight: p['convolution']!, bias: p['convolutionBias'] };
+  const { out, last } = convolvedAfter(transpose(written, [0, 2, 1]), convolution, before['last']); // [B, C, L]
+  const [v, k, q] = split(silu(out), [inner, shared, shared], { axis: 1 }).map((part, i) => {
+    const [count, size] = i === 0 ? [heads, own.headSize] : [groups, state];
+    return transpose(reshape(part, [B, count, size, L]), [0, 1, 3, 2]);
+  }) as [Tensor, Tensor, Tensor];
+  const step = map((s) => softplus(s), transpose(add(steps, p['step']!), [0, 2, 1])); // [B, H, L]
+  const decay = map((s, rate) => s.mul(rate.exp()).neg(), step, reshape(p['rate']!, [heads, 1]));
+  const read = recurrentAttend(repeatHeads(q, heads), repeatHeads(k, heads), mul(v, reshape(step, [B, heads, L, 1])), {
+    decay,
+    ...(before['sums'] && { initialState: before['sums'] }),
+    ...(lengths && { lengths }),
+  });
+  const y = add(read.out, mul(v, reshape(p['skip']!, [heads, 1, 1]))); // [B, H, L, P]
+  const side = reshape(transpose(y, [0, 2, 1, 3]), [B, L, inner]);
+  const normed = rmsNorm(mul(side, silu(gate)), { weight: p['norm']!, epsilon });
+  const stream = matmul(normed, p['out']!, { ...(p['outBias'] && { bias: p['outBias'] }), ...storedAs(x) });
+  return { stream, state: { sums: read.state, last } };
 }

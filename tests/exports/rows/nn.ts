@@ -348,6 +348,8 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
         restores: none,
         latest: flag(),
         whole: flag(),
+        // with whole it is refused, so no call has both
+        recurrence: none,
         widens: flag(),
         cost: callback(() => ({ multiplyAdds: 1 })),
         forward: callback(({ x: rows }: { readonly x: Tensor }) => rows),
