@@ -1,6 +1,8 @@
 import type { Expression, Op, Table } from './expression/index.js';
 import { topological } from './expression/index.js';
+import { acos, atan2 } from './inverse-trigonometric.js';
 import * as math from './math.js';
+import { pow } from './power.js';
 import type { F32, I32, Kind, Pointer, Value, VectorBuilder, VF, VI } from './vector.js';
 
 /** A lowered expression: one scalar for all lanes (bool: 0 or 1), or a vector (bool: lanes 0 or −1). */
@@ -45,11 +47,13 @@ const elementwise =
   (k, args, node) =>
     form(k, ...(alike(k, args, node) as never[]));
 
-/** A vector function, applied to a scalar through lane 0. */
+/** A vector function, applied to scalars through lane 0. */
 const transcendental =
-  (form: (k: VectorBuilder, x: VF) => VF): Rule =>
-  (k, [x]) =>
-    isVector(x!) ? form(k, x as VF) : k.lane(form(k, k.splat(x as F32)), 0);
+  (form: (k: VectorBuilder, ...args: VF[]) => VF): Rule =>
+  (k, args, node) => {
+    const out = form(k, ...args.map((arg) => widen(k, arg, node.type) as VF));
+    return args.some(isVector) ? out : k.lane(out, 0);
+  };
 
 const isInteger = (x: Lowered): boolean => x.kind === 'i32' || x.kind === 'vi';
 /** A constant of the kind of `like`. */
@@ -96,6 +100,7 @@ const rules: { readonly [O in Exclude<Op, 'variable'>]: Rule } = {
   erf: transcendental(math.erf),
   sin: transcendental(math.sin),
   cos: transcendental(math.cos),
+  acos: transcendental(acos),
   floor: elementwise((k, x: VF) => k.floor(x)),
   ceil: elementwise((k, x: VF) => k.ceil(x)),
   add: elementwise((k, a: VF, b: VF) => k.add(a, b)),
@@ -107,6 +112,8 @@ const rules: { readonly [O in Exclude<Op, 'variable'>]: Rule } = {
   // NaN of either side propagates
   min: elementwise((k, a: VF, b: VF) => k.select(k.ne(b, b), b, k.min(a, b))),
   max: elementwise((k, a: VF, b: VF) => k.select(k.ne(b, b), b, k.max(a, b))),
+  pow: transcendental(pow),
+  atan2: transcendental(atan2),
   lt: compare('lt'),
   le: compare('le'),
   gt: compare('gt'),

@@ -16,15 +16,19 @@ const logCoefficients = [
   1.167699874e-1, -1.151461031e-1, 7.0376836292e-2,
 ];
 
-/** Natural logarithm: −∞ at 0, NaN below, +∞ at +∞; subnormals included. */
-export function log(k: VectorBuilder, x: VF): VF {
+/** `x = mantissa · 2^exponent` with a mantissa in [√½, √2), for finite x > 0; subnormals included. */
+export function splitExponent(k: VectorBuilder, x: VF): { readonly mantissa: VF; readonly exponent: VF } {
   const tiny = k.lt(x, 1.17549435e-38);
   const scaled = k.select(tiny, k.mul(x, 8388608), x);
-  const bits = k.bits(scaled);
-  // mantissa in [√½, √2)
-  const shifted = k.sub(bits, 0x3f3504f3);
+  const shifted = k.sub(k.bits(scaled), 0x3f3504f3);
   const exponent = k.toFloat(k.sub(k.shrSigned(shifted, 23), k.and(tiny, 23)));
-  const f = k.sub(k.fromBits(k.add(k.and(shifted, 0x007fffff), 0x3f3504f3)), 1);
+  return { mantissa: k.fromBits(k.add(k.and(shifted, 0x007fffff), 0x3f3504f3)), exponent };
+}
+
+/** Natural logarithm: −∞ at 0, NaN below, +∞ at +∞; subnormals included. */
+export function log(k: VectorBuilder, x: VF): VF {
+  const { mantissa, exponent } = splitExponent(k, x);
+  const f = k.sub(mantissa, 1);
   const square = k.mul(f, f);
   let sum = k.mul(k.mul(polynomial(k, f, logCoefficients), f), square);
   sum = k.fma(exponent, -2.1219444e-4, sum);
@@ -52,16 +56,22 @@ const expCoefficients = [
   5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4,
 ];
 
+/** e^r for |r| ≤ ln 2 / 2. */
+export const expOfReduced = (k: VectorBuilder, r: VF): VF =>
+  k.add(k.fma(k.mul(r, r), polynomial(k, r, expCoefficients), r), 1);
+
+/** `x · 2^n` for n from −252 to 254, rounded once: in two factors, because neither a subnormal power nor 2^128 is one. */
+export function timesPowerOfTwo(k: VectorBuilder, x: VF, n: VI): VF {
+  const half = k.shrSigned(n, 1);
+  const power = (e: VI): VF => k.fromBits(k.shl(k.add(e, 127), 23));
+  return k.mul(k.mul(x, power(half)), power(k.sub(n, half)));
+}
+
 /** e^x within 2 ulp for every x: subnormal results included, +∞ above 88.73, 0 below −103.97. NaN stays NaN. */
 export function exp(k: VectorBuilder, x: VF): VF {
   const clamped = k.min(k.max(x, -104), 89);
   const { shifted, r } = reduced(k, clamped);
-  const mantissa = k.add(k.fma(k.mul(r, r), polynomial(k, r, expCoefficients), r), 1);
-  // 2^count in two factors, because neither its subnormals nor 2^128 are one
-  const n = k.sub(k.bits(shifted), 0x4b400000);
-  const half = k.shrSigned(n, 1);
-  const power = (e: VI): VF => k.fromBits(k.shl(k.add(e, 127), 23));
-  return k.mul(k.mul(mantissa, power(half)), power(k.sub(n, half)));
+  return timesPowerOfTwo(k, expOfReduced(k, r), k.sub(k.bits(shifted), 0x4b400000));
 }
 
 /**
@@ -78,7 +88,8 @@ export function expOfNegative(k: VectorBuilder, x: VF): VF {
   return k.select(k.lt(x, -87.33), k.constant('vf', 0), power);
 }
 
-const withSignOf = (k: VectorBuilder, magnitude: VF, sign: VF): VF =>
+/** `magnitude`, which is not negative, with the sign bit of `sign`. */
+export const withSignOf = (k: VectorBuilder, magnitude: VF, sign: VF): VF =>
   k.fromBits(k.or(k.bits(magnitude), k.and(k.bits(sign), k.constant('vi', -0x80000000))));
 
 /** Coefficients of (tanh x − x) / x³ in x² on [−0.625, 0.625], lowest first (Cephes tanhf). */

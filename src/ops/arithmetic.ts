@@ -1,6 +1,5 @@
-import { constant, select, type Expression, type F32 } from '../codegen/expression/index.js';
+import { constant, select, type Expression, type F32, type F32Like } from '../codegen/expression/index.js';
 import { OptionError } from '../core/errors.js';
-import { checkValue, finite } from '../core/requirements.js';
 import type { Tensor } from '../tensor/index.js';
 import { argument, mapNamed } from './map.js';
 
@@ -17,11 +16,11 @@ function unary(who: string, f: (x: F32) => Expression): Unary {
 }
 
 /** One operation of two operands, at least one of them a tensor. */
-function binary(who: string, f: (a: F32, b: F32) => Expression): Binary {
+function binary(who: string, f: (a: F32, b: F32Like) => Expression): Binary {
   const both = f(argument(0), argument(1));
   return (a, b) => {
     if (typeof a !== 'number') {
-      return typeof b === 'number' ? mapNamed(who, f(argument(0), constant(b)), [a]) : mapNamed(who, both, [a, b]);
+      return typeof b === 'number' ? mapNamed(who, f(argument(0), b), [a]) : mapNamed(who, both, [a, b]);
     }
     if (typeof b !== 'number') return mapNamed(who, f(constant(a), argument(0)), [b]);
     throw new OptionError(`${who}: one of the two operands must be a tensor; got ${a} and ${b}.`);
@@ -72,40 +71,19 @@ export const square = unary('square', (x) => x.mul(x));
 export const sin = unary('sin', (x) => x.sin());
 /** Cosine of x in radians; NaN for |x| above 6.5 million. */
 export const cos = unary('cos', (x) => x.cos());
+/** Arc cosine in radians, from 0 to π; NaN outside [−1, 1], and the gradient is −∞ at ±1. */
+export const acos = unary('acos', (x) => x.acos());
+/** Angle of the points (x, y) in radians, from −π to π; the signs of zeros count. At the origin the gradient is NaN. */
+export const atan2 = binary('atan2', (y, x) => y.atan2(x));
 /** Gauss error function. */
 export const erf = unary('erf', (x) => x.erf());
 
 /**
- * `x^exponent` for a constant exponent. Whole exponents up to ±32 and ½ are products, quotients and roots; others are
- * `e^(exponent·ln x)`, NaN for negative x, with a relative error of about |exponent·ln x| · 6e-8.
- *
- * @throws OptionError when the exponent is not a finite number.
+ * `x^exponent`, element by element, within 2 ulp; NaN for a negative x unless the exponent is a whole number. A number as exponent that
+ * is ±½, or whole and at most 32 in size, is computed by roots, products and quotients. Where x and the exponent are 0, and where x is 0
+ * in the gradient of an exponent that is not negative, gradients are 0.
  */
-export function pow(x: Tensor, exponent: number): Tensor {
-  checkValue('pow', 'exponent', exponent, finite);
-  return mapNamed('pow', powerOf(argument(0), exponent), [x]);
-}
-
-/** `x^exponent`, as `pow` computes it. @internal */
-export function powerOf(x: F32, exponent: number): F32 {
-  if (exponent === 0.5) return x.sqrt();
-  if (exponent === -0.5) return constant(1).div(x.sqrt());
-  if (Number.isInteger(exponent) && Math.abs(exponent) <= 32) {
-    const positive = wholePower(x, Math.abs(exponent));
-    return exponent < 0 ? constant(1).div(positive) : positive;
-  }
-  const general = x.log().mul(exponent).exp();
-  // the derivative at 0 would be 0 · ∞
-  return exponent > 1 ? select(x.eq(0), 0, general) : general;
-}
-
-function wholePower(x: F32, exponent: number): F32 {
-  if (exponent === 0) return constant(1);
-  if (exponent === 1) return x;
-  const half = wholePower(x, exponent >> 1);
-  const even = half.mul(half);
-  return exponent % 2 === 0 ? even : even.mul(x);
-}
+export const pow = binary('pow', (x, exponent) => x.pow(exponent));
 
 const choice = select(argument(0).ne(0), argument(1), argument(2));
 

@@ -15,7 +15,9 @@ export { entmaxAttend, type EntmaxAttendOptions } from './entmax-attend.js';
 export { argmax, type ArgmaxOptions } from './argmax.js';
 export {
   abs,
+  acos,
   add,
+  atan2,
   cos,
   div,
   equal,

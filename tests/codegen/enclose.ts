@@ -86,6 +86,8 @@ const rules: {
   erf: transcendental,
   sin: periodic,
   cos: periodic,
+  acos: (a, b, e) =>
+    isNaN(a) || (a.lo >= -1 && a.hi <= 1) || a.lo > 1 || a.hi < -1 ? transcendental(a, b, e) : undefined,
   floor: exact,
   ceil: exact,
   add: rounded,
@@ -96,6 +98,10 @@ const rules: {
   mod: whole,
   min: exact,
   max: exact,
+  pow: (a, b, e) => (a.lo > 0 || (isPoint(a) && isPoint(b)) ? transcendental(a, b, e) : undefined),
+  // apart from the half-line where it jumps
+  atan2: (a, b, e) =>
+    b.lo > 0 || a.lo > 0 || a.hi < 0 || (isPoint(a) && isPoint(b)) ? transcendental(a, b, e) : undefined,
   lt: compared,
   le: compared,
   gt: compared,

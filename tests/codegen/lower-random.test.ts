@@ -65,7 +65,12 @@ onEveryTarget(
 
 // few compiles for many expressions, so without shrinking
 const [x, y] = [variable('x', 'f32'), variable('y', 'f32')];
-const functions = [x.exp(), x.log(), x.tanh(), x.erf(), x.sin(), y.cos(), x.exp().add(y.tanh())];
+const functions = [x.exp(), x.log(), x.tanh(), x.erf(), x.sin(), y.cos(), x.exp().add(y.tanh())].concat([
+  x.div(4).acos(),
+  x.atan2(y),
+  x.abs().pow(y),
+  x.pow(y),
+]);
 const batch = fc.sample(anyExpression, { seed: 17, numRuns: 40 });
 onEveryTarget(
   (target) => {

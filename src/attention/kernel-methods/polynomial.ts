@@ -1,5 +1,4 @@
 import { layerNorm } from '../../ops/index.js';
-import { powerOf } from '../../ops/arithmetic.js';
 import type { Tensor } from '../../tensor/index.js';
 import { defineAttention } from '../define.js';
 import { flag, integer, number, type AttentionShape } from '../options.js';
@@ -65,4 +64,4 @@ export const polynomial = defineAttention({
 
 /** `scores^power` of `[..., rows, keys]`; if `first` is given, row i sees keys j ≤ i + first. */
 export const raised = (scores: Tensor, power: number, first: number | undefined): Tensor =>
-  seenOnly(scores, { first }, (score) => powerOf(score, power), 0);
+  seenOnly(scores, { first }, (score) => score.pow(power), 0);

@@ -1,117 +1,25 @@
+import { acos, atan2, growing, pow, wave } from './bound-functions.js';
+import { hostData, meaning } from './evaluate.js';
+import {
+  at,
+  corners,
+  isEverything,
+  isFloat,
+  isPoint,
+  keepNaN,
+  monotone,
+  one,
+  point,
+  rounded,
+  roundedSum,
+  unrounded,
+  type Bounds,
+  type Rule,
+} from './intervals.js';
 import * as lane from './lanes.js';
 import type { Lane } from './lanes.js';
-import { hostData, meaning } from './evaluate.js';
-import type { Expression, ExpressionType, Op, TypedArray } from './node.js';
+import type { Expression, Op, TypedArray } from './node.js';
 import { tableRange } from './table-range.js';
-
-/** Inclusive bounds. A truth value is [0,0] never, [1,1] always, [0,1] undecided. */
-export type Interval = readonly [low: number, high: number];
-
-/**
- * Many intervals at once. `lo === hi` (the same array) marks exact points, on which integer rules compute once.
- * A lane array has one entry per box, or one entry that stands for all boxes.
- */
-export interface Bounds {
-  readonly lo: Lane;
-  readonly hi: Lane;
-}
-
-type Rule = (e: Expression, ...args: readonly Bounds[]) => Bounds;
-
-export const point = (lo: Lane): Bounds => ({ lo, hi: lo });
-const isPoint = (x: Bounds): boolean => x.lo === x.hi;
-export const whole: { readonly [T in ExpressionType]: Interval } = {
-  f32: [-Infinity, Infinity],
-  i32: [-(2 ** 31), 2 ** 31 - 1],
-  bool: [0, 1],
-};
-export const one = ([low, high]: Interval): Bounds =>
-  low === high ? point(Float64Array.of(low)) : { lo: Float64Array.of(low), hi: Float64Array.of(high) };
-
-/** Beyond it f32 may overflow. */
-const LARGEST = 3.4e38;
-
-/**
- * Grows f32 results outward by what a kernel's arithmetic may differ from real arithmetic: a relative error of
- * `relative` (default 4 units in the last place), underflow to zero and overflow to infinity. NaN becomes everything.
- * A single number that f32 holds exactly is what every kernel computes (`exact`: of IEEE operations only).
- */
-function rounded(lo: Lane, hi: Lane, { relative = 2 ** -21, absolute = 2 ** -126, exact = false } = {}): Bounds {
-  for (let i = 0; i < lo.length; i++) {
-    if (exact && lo[i] === hi[i] && Math.fround(lo[i]!) === lo[i]) continue;
-    // an infinity at the far end stands for what overflowed, too
-    const low = lo[i] === Infinity ? LARGEST : lo[i]! - Math.abs(lo[i]!) * relative - absolute;
-    const high = hi[i] === -Infinity ? -LARGEST : hi[i]! + Math.abs(hi[i]!) * relative + absolute;
-    const valid = low <= high;
-    lo[i] = valid && low > -LARGEST ? low : -Infinity;
-    hi[i] = valid && high < LARGEST ? high : Infinity;
-  }
-  return { lo, hi };
-}
-
-const isFloat = (e: Expression): boolean => e.type === 'f32';
-
-/** Everything: what an f32 that may be NaN is bounded by, and the only bound a NaN may hide in. */
-const isEverything = (x: Bounds, i: number): boolean => at(x.lo, i) === -Infinity && at(x.hi, i) === Infinity;
-const at = (x: Lane, i: number): number => x[x.length === 1 ? 0 : i]!;
-
-/** Keeps what may be NaN unbounded through operations whose range is limited. */
-function keepNaN(result: Bounds, ...args: readonly Bounds[]): Bounds {
-  if (args.every((x) => isPoint(x))) return result;
-  for (let i = 0; i < result.lo.length; i++) {
-    if (args.some((x) => isEverything(x, i))) [result.lo[i], result.hi[i]] = [-Infinity, Infinity];
-  }
-  return result;
-}
-
-/** A rule for an operation that grows with its first argument and, with `second`, grows or falls with its second. */
-function monotone(
-  f: (x: Lane, y: Lane) => Lane,
-  second: 'grows' | 'falls',
-  finish: (e: Expression, out: Bounds) => Bounds,
-): Rule {
-  return (e, x, y) => {
-    if (isPoint(x) && isPoint(y) && !isFloat(e)) return point(f(x.lo, y.lo));
-    const [yLow, yHigh] = second === 'grows' ? [y.lo, y.hi] : [y.hi, y.lo];
-    const out = { lo: f(x.lo, yLow), hi: f(x.hi, yHigh) };
-    return isFloat(e) ? keepNaN(finish(e, out), x, y) : out;
-  };
-}
-const roundedSum = (_: Expression, { lo, hi }: Bounds): Bounds => rounded(lo, hi, { exact: true });
-const unrounded = (_: Expression, out: Bounds): Bounds => out;
-
-/** The extremes of an operation that is monotone in each argument, at the four corners. */
-function corners(f: (x: Lane, y: Lane) => Lane, x: Bounds, y: Bounds): Bounds {
-  const values = [f(x.lo, y.lo), f(x.lo, y.hi), f(x.hi, y.lo), f(x.hi, y.hi)];
-  return { lo: values.reduce(lane.min), hi: values.reduce(lane.max) };
-}
-
-/** A growing function of one f32 argument; outside its domain it returns NaN, and the bound is everything. */
-const growing =
-  (f: (x: number) => number, error: { absolute?: number; exact?: boolean } = {}): Rule =>
-  (_, x) =>
-    keepNaN(rounded(lane.map(x.lo, f), lane.map(x.hi, f), error), x);
-
-/** sin and cos: extremes where a peak (`peak + 2πn`) or a trough (half a turn later) lies between the ends. */
-const wave =
-  (f: (x: number) => number, peak: number): Rule =>
-  (_, x) => {
-    const turn = 2 * Math.PI;
-    const holds = (low: number, high: number, at: number): boolean =>
-      !(Math.ceil((low - at) / turn) * turn + at > high);
-    const lo = lane.map(x.lo, f);
-    const hi = lane.map(x.hi, f);
-    for (let i = 0; i < lo.length; i++) {
-      const [a, b] = [x.lo[i]!, x.hi[i]!];
-      const [least, most] = lo[i]! < hi[i]! ? [lo[i]!, hi[i]!] : [hi[i]!, lo[i]!];
-      // the sine of infinity is NaN: everything
-      lo[i] = holds(a, b, peak + Math.PI) ? -1 : least;
-      hi[i] = holds(a, b, peak) ? 1 : most;
-      if (!Number.isFinite(a) || !Number.isFinite(b)) [lo[i], hi[i]] = [-Infinity, Infinity];
-    }
-    // range reduction in f32 loses absolute, not relative, accuracy
-    return rounded(lo, hi, { absolute: 1e-5 });
-  };
 
 /** A comparison of f32 with everything may meet a NaN, which no bound can decide. */
 function undecidedByNaN(result: Bounds, x: Bounds, y: Bounds, e: Expression): Bounds {
@@ -260,6 +168,7 @@ export const rules: { readonly [O in Exclude<Op, 'variable' | 'parameter'>]: Rul
   erf: growing(meaning.erf as (x: number) => number, { absolute: 2 ** -20 }),
   sin: wave(Math.sin, Math.PI / 2),
   cos: wave(Math.cos, 0),
+  acos,
   floor: (_, x) => ({ lo: lane.map(x.lo, Math.floor), hi: lane.map(x.hi, Math.floor) }),
   ceil: (_, x) => ({ lo: lane.map(x.lo, Math.ceil), hi: lane.map(x.hi, Math.ceil) }),
   add: monotone(lane.add, 'grows', roundedSum),
@@ -277,6 +186,8 @@ export const rules: { readonly [O in Exclude<Op, 'variable' | 'parameter'>]: Rul
   mod: (_, x, y) => modulo(x, y),
   min: monotone(lane.min, 'grows', unrounded),
   max: monotone(lane.max, 'grows', unrounded),
+  pow,
+  atan2,
   lt: (e, x, y) => ordered(lane.lt, e, x, y),
   le: (e, x, y) => ordered(lane.le, e, x, y),
   gt: (e, x, y) => ordered(lane.lt, e, y, x),

@@ -1,5 +1,6 @@
 import { OptionError } from '../../core/errors.js';
-import { one, rules, whole, type Bounds, type Interval } from './bound-rules.js';
+import { rules } from './bound-rules.js';
+import { one, whole, type Bounds, type Interval } from './intervals.js';
 import { recycling } from './lanes.js';
 import { topological, type Expression } from './node.js';
 

@@ -48,6 +48,11 @@ const rules: { readonly [O in Exclude<Op, 'constant' | 'variable' | 'parameter' 
   erf: chain((x) => fold('mul', literal(2 / Math.sqrt(Math.PI)), fold('exp', fold('neg', square(x))))),
   sin: chain((x) => fold('cos', x)),
   cos: chain((x) => fold('neg', fold('sin', x))),
+  // 1 − x² by factors, which cancel nothing near ±1
+  acos: (e, d) => {
+    const x = e.args[0]!;
+    return over(fold('neg', d), fold('sqrt', fold('mul', fold('sub', literal(1), x), fold('add', literal(1), x))));
+  },
   add: (_, da, db) => fold('add', da, db),
   sub: (_, da, db) => fold('sub', da, db),
   mul: (e, da, db) => fold('add', times(da, e.args[1]!), times(e.args[0]!, db)),
@@ -55,6 +60,17 @@ const rules: { readonly [O in Exclude<Op, 'constant' | 'variable' | 'parameter' 
   // at a tie the second argument's, the one the kernels return
   min: (e, da, db) => choose(node('lt', e.args[0]!, e.args[1]!), da, db),
   max: (e, da, db) => choose(node('gt', e.args[0]!, e.args[1]!), da, db),
+  pow: (e, da, db) => {
+    const [x, y] = e.args as readonly [Expression, Expression];
+    // the limits, where a factor is infinite or x has no logarithm: 0 · x^(−1), and 0^y · ln 0 for y ≥ 0
+    const slope = choose(node('eq', y, zero), zero, times(y, fold('pow', x, fold('sub', y, literal(1)))));
+    const flat = node('and', node('eq', x, zero), node('ge', y, zero));
+    return fold('add', times(da, slope), times(db, choose(flat, zero, times(e, fold('log', x)))));
+  },
+  atan2: (e, dy, dx) => {
+    const [y, x] = e.args as readonly [Expression, Expression];
+    return over(fold('sub', times(dy, x), times(dx, y)), fold('add', square(x), square(y)));
+  },
   select: (e, _, da, db) => choose(e.args[0]!, da, db),
   // constant almost everywhere, or not f32
   floor: none,

@@ -26,6 +26,7 @@ export const meaning: { readonly [O in Inner]: (a: number, b: number, c: number)
   erf,
   sin: Math.sin,
   cos: Math.cos,
+  acos: Math.acos,
   floor: Math.floor,
   ceil: Math.ceil,
   add: (a, b) => a + b,
@@ -37,6 +38,8 @@ export const meaning: { readonly [O in Inner]: (a: number, b: number, c: number)
   // as in the kernels: a NaN on either side is the result; of the two zeros, not Math.min's but the first
   min: (a, b) => (Number.isNaN(b) || b < a ? b : a),
   max: (a, b) => (Number.isNaN(b) || a < b ? b : a),
+  pow: Math.pow,
+  atan2: Math.atan2,
   lt: (a, b) => Number(a < b),
   le: (a, b) => Number(a <= b),
   gt: (a, b) => Number(a > b),

@@ -1,18 +1,7 @@
 import { describe } from '../../core/describe.js';
 import { OptionError } from '../../core/errors.js';
 import { checkValue, oneOf, text, type Requirement } from '../../core/requirements.js';
-import { checkList } from '../../core/shape.js';
-import {
-  constantNode,
-  node,
-  tableNode,
-  variableNode,
-  type Expression,
-  type ExpressionType,
-  type Op,
-  type Table,
-  type TypedArray,
-} from './node.js';
+import { constantNode, node, variableNode, type Expression, type ExpressionType, type Op, type Table } from './node.js';
 
 /** An f32 expression, or a number standing for one. */
 export type F32Like = F32 | number;
@@ -84,6 +73,27 @@ export class F32 extends Scalar {
   cos(): F32 {
     return new F32(node('cos', this));
   }
+  /** Arc cosine in radians, from 0 to π; NaN outside [−1, 1]. */
+  acos(): F32 {
+    return new F32(node('acos', this));
+  }
+  /** Angle of the point (x, y) in radians, from −π to π, where y is this expression. */
+  atan2(x: F32Like): F32 {
+    return new F32(node('atan2', this, f32(x, 'atan2')));
+  }
+  /**
+   * The power. Literal exponents ±½ and whole ones up to ±32 are roots, products and quotients; every other power is within 2 ulp,
+   * with the special values of ECMAScript's `**`: NaN for a negative base unless the exponent is a whole number, 1 for exponent 0.
+   */
+  pow(exponent: F32Like): F32 {
+    if (exponent === 0.5) return this.sqrt();
+    if (exponent === -0.5) return constant(1).div(this.sqrt());
+    if (typeof exponent === 'number' && Number.isInteger(exponent) && Math.abs(exponent) <= 32) {
+      const positive = wholePower(this, Math.abs(exponent));
+      return exponent < 0 ? constant(1).div(positive) : positive;
+    }
+    return new F32(node('pow', this, f32(exponent, 'pow')));
+  }
   floor(): F32 {
     return new F32(node('floor', this));
   }
@@ -112,6 +122,14 @@ export class F32 extends Scalar {
   toI32(): I32 {
     return new I32(node('toI32', this));
   }
+}
+
+function wholePower(x: F32, exponent: number): F32 {
+  if (exponent === 0) return constant(1);
+  if (exponent === 1) return x;
+  const half = wholePower(x, exponent >> 1);
+  const even = half.mul(half);
+  return exponent % 2 === 0 ? even : even.mul(x);
 }
 
 /** An integer expression. Values must stay within 32 bits. */
@@ -241,66 +259,9 @@ export function select(
   return wrap(node('select', bool(condition, 'select'), a, b));
 }
 
-/** A table whose dtype is known from its array. */
-export type HostTable<A extends TypedArray> = Table & {
-  readonly dtype: A extends Float32Array ? 'f32' : A extends Int32Array ? 'i32' : 'u8';
-};
-
-/**
- * A table of host data, its dtype taken from the array. The array is not copied and must not change afterwards:
- * bounds of it, and copies on devices, are kept.
- */
-export function tableOf<A extends TypedArray>(name: string, data: A, shape?: readonly number[]): HostTable<A>;
-export function tableOf(name: string, data: TypedArray, given?: readonly number[]): Table {
-  const shape = given === undefined ? [Object(data).length as number] : given;
-  checkValue('tableOf', 'name', name, text);
-  checkList(`table "${name}"`, 'shape', shape);
-  const dtype =
-    data instanceof Float32Array
-      ? 'f32'
-      : data instanceof Int32Array
-        ? 'i32'
-        : data instanceof Uint8Array
-          ? 'u8'
-          : undefined;
-  if (dtype === undefined)
-    throw new OptionError(`table "${name}": data must be a Float32Array, Int32Array or Uint8Array.`);
-  if (shape.length === 0 || !shape.every((extent) => Number.isInteger(extent) && extent > 0)) {
-    throw new OptionError(
-      `table "${name}": shape must be one or more whole numbers of at least 1; got ${describe(shape)}.`,
-    );
-  }
-  if (shape.reduce((size, extent) => size * extent, 1) !== data.length) {
-    throw new OptionError(`table "${name}": shape [${shape.join(',')}] does not hold its ${data.length} numbers.`);
-  }
-  return { name, dtype, shape, source: data };
-}
-
-/** Reads a table; an index out of range reads 0. */
-export function lookup(table: Table & { readonly dtype: 'f32' }, ...indices: readonly I32Like[]): F32;
-export function lookup(table: Table & { readonly dtype: 'i32' | 'u8' }, ...indices: readonly I32Like[]): I32;
-export function lookup(table: Table, ...indices: readonly I32Like[]): F32 | I32;
-export function lookup(table: Table, ...indices: readonly I32Like[]): F32 | I32 {
-  if (!isTable(table)) throw new OptionError(`lookup: takes a table, as tableOf makes; got ${describe(table)}.`);
-  const args = indices.map((index) => i32(index, `table "${table.name}"`));
-  args.forEach((index, i) => {
-    const size = table.shape[i] ?? Infinity;
-    if (index.op === 'constant' && (index.value! < 0 || index.value! >= size)) {
-      throw new OptionError(
-        `table "${table.name}": index ${index.value} is outside 0…${size - 1} along dimension ${i} of shape [${table.shape.join(',')}].`,
-      );
-    }
-  });
-  return wrap(tableNode(table, args)) as F32 | I32;
-}
-
-function isTable(value: unknown): value is Table {
-  const { name, dtype, shape } = Object(value) as Partial<Table>;
-  return typeof name === 'string' && typeof dtype === 'string' && Array.isArray(shape);
-}
-
 const f32 = (value: F32Like, who: string): Expression => coerce(value, 'f32', who);
-const i32 = (value: I32Like, who: string): Expression => coerce(value, 'i32', who);
+/** The expression that an integer or an i32 expression is; `who` asks. @internal */
+export const i32 = (value: I32Like, who: string): Expression => coerce(value, 'i32', who);
 const bool = (value: BoolLike, who: string): Expression => coerce(value, 'bool', who);
 
 function coerce(value: unknown, type: ExpressionType, who: string): Expression {

@@ -5,10 +5,7 @@ export {
   variable,
   constant,
   select,
-  lookup,
-  tableOf,
   wrap,
-  type HostTable,
   type Scalar as ScalarExpression,
   type Typed,
   type F32Like,
@@ -31,6 +28,7 @@ export {
   type Table,
   type TypedArray,
 } from './node.js';
+export { lookup, tableOf, type HostTable } from './tables.js';
 export { print, key } from './print.js';
 export { liftConstants, type Lifted } from './lift.js';
 export { compile, evaluate, meaning, hostData, type EvaluateOptions } from './evaluate.js';

@@ -16,6 +16,7 @@ export type Op =
   | 'erf'
   | 'sin'
   | 'cos'
+  | 'acos'
   | 'floor'
   | 'ceil'
   | 'add'
@@ -26,6 +27,8 @@ export type Op =
   | 'mod'
   | 'min'
   | 'max'
+  | 'pow'
+  | 'atan2'
   | 'lt'
   | 'le'
   | 'gt'
@@ -74,6 +77,7 @@ const anyUnary: readonly Signature[] = [
   [['f32'], 'f32'],
   [['i32'], 'i32'],
 ];
+const f32Binary: readonly Signature[] = [[['f32', 'f32'], 'f32']];
 const i32Binary: readonly Signature[] = [[['i32', 'i32'], 'i32']];
 const anyBinary: readonly Signature[] = [
   [['f32', 'f32'], 'f32'],
@@ -96,16 +100,19 @@ export const signatures: { readonly [O in Exclude<Op, Leaf>]: readonly Signature
   erf: f32Unary,
   sin: f32Unary,
   cos: f32Unary,
+  acos: f32Unary,
   floor: f32Unary,
   ceil: f32Unary,
   add: anyBinary,
   sub: anyBinary,
   mul: anyBinary,
-  div: [[['f32', 'f32'], 'f32']],
+  div: f32Binary,
   floorDiv: i32Binary,
   mod: i32Binary,
   min: anyBinary,
   max: anyBinary,
+  pow: f32Binary,
+  atan2: f32Binary,
   lt: comparison,
   le: comparison,
   gt: comparison,

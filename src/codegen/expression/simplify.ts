@@ -40,6 +40,7 @@ const identities: { readonly [O in Inner]?: Identity } = {
   mod: (_, b) => (isConstant(b, 1) || isConstant(b, -1) ? constantNode(0, 'i32') : undefined),
   min: (a, b) => (same(a, b) ? a : undefined),
   max: (a, b) => (same(a, b) ? a : undefined),
+  pow: (a, b) => (isConstant(b, 1) ? a : isConstant(b, 0) ? constantNode(1, 'f32') : undefined),
   and: (a, b) =>
     isConstant(a, 0) || isConstant(b, 1) ? a : isConstant(b, 0) || isConstant(a, 1) || same(a, b) ? b : undefined,
   or: (a, b) =>

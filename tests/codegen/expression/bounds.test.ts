@@ -265,9 +265,10 @@ describe('bounds', () => {
       x.erf(),
       x.sin(),
       x.cos(),
+      x.acos(),
     ];
     const unary = [...whole, x.floor(), x.ceil()];
-    const binary = [x.add(y), x.sub(y), x.mul(y), x.div(y), x.min(y), x.max(y)];
+    const binary = [x.add(y), x.sub(y), x.mul(y), x.div(y), x.min(y), x.max(y), x.pow(y), x.atan2(y)];
     const compared = [x.lt(y), x.le(y), x.gt(y), x.ge(y), x.eq(y), x.ne(y), select(x.lt(0), x, y)];
 
     it.each([...unary, ...binary, ...compared].map((e) => [print(e), e] as const))('%s', (_, e) => {

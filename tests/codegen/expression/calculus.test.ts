@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   bounds,
+  constant,
   differences,
   differentiate,
   differentiateTable,
@@ -50,6 +51,13 @@ describe('differentiate', () => {
     ['erf', f.erf(), (u) => (2 / Math.sqrt(Math.PI)) * Math.exp(-u * u)],
     ['sin', f.sin(), Math.cos],
     ['cos', f.cos(), (u) => -Math.sin(u)],
+    ['acos', f.div(3).acos(), (u) => -1 / Math.sqrt(9 - u * u)],
+    ['atan2 by y', f.atan2(0.6), (u) => 0.6 / (u * u + 0.36)],
+    ['atan2 by x', constant(-0.6).atan2(f), (u) => 0.6 / (u * u + 0.36)],
+    ['pow by the base', f.abs().pow(2.5), (u) => 2.5 * Math.abs(u) ** 1.5 * Math.sign(u)],
+    ['pow by the exponent', constant(1.7).pow(f), (u) => 1.7 ** u * Math.log(1.7)],
+    ['pow by both', f.abs().pow(f), (u) => Math.abs(u) ** u * (Math.log(Math.abs(u)) + 1)],
+    ['pow of a literal whole number', f.pow(-3), (u) => -3 / u ** 4],
     ['div', f.div(f.mul(f).add(1)), (u) => (1 - u * u) / (u * u + 1) ** 2],
     ['min', f.min(0.5), (u) => Number(u < 0.5)],
     ['max', f.max(0.5), (u) => Number(u > 0.5)],

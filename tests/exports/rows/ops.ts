@@ -40,6 +40,7 @@ const scalar = callback((a: F32) => a.mul(2));
 // of one row, so that any integer operand has the columns
 const unaryNames = [
   'abs',
+  'acos',
   'cos',
   'erf',
   'exp',
@@ -54,7 +55,7 @@ const unaryNames = [
   'tanh',
 ];
 const binaryNames = ['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'equal', 'notEqual', 'less', 'lessEqual'].concat(
-  ['greater', 'greaterEqual'],
+  ['greater', 'greaterEqual', 'atan2', 'pow'],
 );
 const named = (names: readonly string[], row: Row): Record<string, Row> =>
   Object.fromEntries(names.map((name) => [name, row]));
@@ -64,7 +65,6 @@ export const ops: Readonly<Record<string, Row>> = {
   ...named(binaryNames, binary),
   ...named(['sum', 'mean', 'max', 'min', 'logsumexp'], reduction),
   where: call(floats(2, 3), operand, operand),
-  pow: call(x, number(3)),
   gelu: call(x, options({ approximate: word('none', 'tanh') })),
   defineKernel: {
     signature: [
