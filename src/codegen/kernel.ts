@@ -1,6 +1,8 @@
+import type { GpuTarget, GpuText } from './gpu.js';
 import type { ParameterKind, Program } from './program.js';
 import { VectorBuilder } from './vector.js';
 
+export type { GpuTarget, GpuText } from './gpu.js';
 export type { ParameterKind } from './program.js';
 
 /**
@@ -18,6 +20,14 @@ export interface Kernel {
    * `k.scratch` points to this thread's workspace (64-byte aligned).
    */
   readonly cpu: (k: VectorBuilder) => void;
+  /**
+   * What a vector of `cpu` is on a GPU, where that text is rendered to WGSL: `'workgroup'` (default), a lane is an invocation, for texts
+   * whose inner loops are of vectors; `'invocation'`, vectors have one lane and an invocation is a thread with tasks of its own, for texts
+   * whose inner loops are of scalars (sorts, scans). The latter must not depend on the width that a launcher sees in `info.width`.
+   */
+  readonly vectorOn?: 'workgroup' | 'invocation';
+  /** A text of its own for GPUs, for products of matrices and attention; called at most once per key and target. See `GpuText`. */
+  readonly gpu?: (target: GpuTarget) => GpuText;
 }
 
 /** The same for two kernels that are one program: equal keys of different families do not meet. */

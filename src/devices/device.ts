@@ -39,7 +39,7 @@ export interface Counters {
 }
 
 export interface DeviceInfo {
-  readonly kind: 'native' | 'wasm' | 'rehearsal';
+  readonly kind: 'native' | 'wasm' | 'webgpu' | 'rehearsal';
   readonly threads: number;
   /** f32 lanes of one vector register in the generated code. */
   readonly width: number;

@@ -1,4 +1,4 @@
-import { CapabilityError } from '../core/errors.js';
+import { CapabilityError, OptionError } from '../core/errors.js';
 import { isNode } from '../core/node.js';
 import { checkValues, flag, oneOf, text, type Requirements } from '../core/requirements.js';
 import type { Backend } from './cpu/backend.js';
@@ -8,15 +8,23 @@ import { parallelism } from './cpu/host.js';
 import { WorkerError } from './cpu/pool.js';
 import { WasmBackend } from './cpu/wasm.js';
 import type { Device } from './device.js';
+import type { Gpu, GpuDevice } from './webgpu/api.js';
 
 export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, Recording, RunOptions } from './device.js';
 export { type Category, Ledger } from './ledger.js';
 export { RehearsalDevice, RehearsalTooLong, type KernelWork, type RehearsalOptions } from './rehearsal.js';
 
+export type { Gpu, GpuDevice } from './webgpu/api.js';
+
 export interface DeviceOptions {
-  /** `'auto'` (default) is native where a C compiler and the package koffi are there, else WebAssembly. */
-  readonly kind?: 'auto' | 'native' | 'wasm';
-  /** Whole number from 1 to 256, the calling thread included; default: as many as the machine offers. */
+  /**
+   * `'auto'` (default) is native where a C compiler and the package koffi are there, else WebAssembly. `'webgpu'` takes a browser with
+   * WebGPU, or in Node the package webgpu.
+   */
+  readonly kind?: 'auto' | 'native' | 'wasm' | 'webgpu';
+  /** With `'webgpu'`: a `GPUDevice` of yours, which is used as it is and outlives this device, or a `GPU` other than the host's. */
+  readonly gpu?: GpuDevice | Gpu;
+  /** Of CPU devices: whole number from 1 to 256, the calling thread included; default: as many as the machine offers. */
   readonly threads?: number;
   /** Bytes the device may reserve; default: what the machine, or WebAssembly, allows. */
   readonly memoryLimit?: number;
@@ -26,7 +34,7 @@ export interface DeviceOptions {
   readonly cacheFolder?: string;
 }
 
-const KINDS = ['auto', 'native', 'wasm'] as const;
+const KINDS = ['auto', 'native', 'wasm', 'webgpu'] as const;
 const requirements: Requirements = {
   kind: oneOf(KINDS),
   threads: {
@@ -37,12 +45,16 @@ const requirements: Requirements = {
     must: 'a whole number of bytes, at least 65536',
     holds: (bytes) => Number.isSafeInteger(bytes) && (bytes as number) >= 65536,
   },
+  gpu: {
+    must: 'a GPUDevice or a GPU (navigator.gpu)',
+    holds: (gpu) => typeof gpu === 'object' && gpu !== null && ('queue' in gpu || 'requestAdapter' in gpu),
+  },
   poison: flag,
   cacheFolder: text,
 };
 
 /**
- * A CPU device. `info.reasons` says why it is the kind it is.
+ * A device: threads of the processor, or a GPU. `info.reasons` says why it is the kind it is.
  *
  * @throws OptionError for an unknown option or a value outside its range.
  * @throws CapabilityError when the kind asked for cannot work here, with the remedy.
@@ -55,6 +67,13 @@ const requirements: Requirements = {
 export async function createDevice(options: DeviceOptions = {}): Promise<Device> {
   checkValues('createDevice', options, requirements);
   const { kind = 'auto', poison = false } = options;
+  if (kind === 'webgpu') {
+    // who runs on the processor does not load it
+    const { openWebGpu } = await import('./webgpu/open.js');
+    return openWebGpu(options);
+  }
+  if (options.gpu !== undefined)
+    throw new OptionError(`createDevice: gpu goes with kind "webgpu"; got kind "${kind}".`);
   const [threads, reason] = chooseThreads(options.threads);
   const [backend, why] = await chooseBackend(kind, options);
   try {
@@ -76,7 +95,7 @@ function chooseThreads(wanted: number | undefined): [threads: number, reason: st
 }
 
 async function chooseBackend(
-  kind: (typeof KINDS)[number],
+  kind: Exclude<(typeof KINDS)[number], 'webgpu'>,
   options: DeviceOptions,
 ): Promise<[backend: Backend, reasons: string[]]> {
   if (kind === 'wasm') return [new WasmBackend(options.memoryLimit), ['WebAssembly, as asked.']];

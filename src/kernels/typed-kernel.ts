@@ -1,7 +1,8 @@
 import { memoised } from '../core/memo.js';
 import type { VectorBuilder } from '../codegen/vector.js';
 import type { KernelArgument } from '../devices/device.js';
-import type { Kernel, ParameterKind } from '../codegen/kernel.js';
+import type { GpuTarget, GpuText, Kernel, ParameterKind } from '../codegen/kernel.js';
+import { wgslArgument } from '../codegen/gpu.js';
 import { parameterList, type ParameterList } from './parameters.js';
 
 type Names = Readonly<Record<string, ParameterKind>>;
@@ -25,6 +26,14 @@ interface Definition<Spec, P extends Names> {
   readonly constants?: (spec: Spec) => number;
   /** Writes the program; `firstConstant` is the index of the first of the constants. */
   readonly text: (k: VectorBuilder, spec: Spec, parameters: Read<P>, firstConstant: number) => void;
+  readonly vectorOn?: Kernel['vectorOn'];
+  /** A text for GPUs; `parameters` and `constant(i)` are WGSL expressions. */
+  readonly gpu?: (
+    target: GpuTarget,
+    spec: Spec,
+    parameters: ParameterList<P>['wgsl'],
+    constant: (index: number) => string,
+  ) => GpuText;
 }
 
 /**
@@ -40,6 +49,11 @@ export function typedKernel<Spec, const P extends Names>(make: Definition<Spec, 
         key,
         parameters: [...list.kinds, ...new Array<'f32'>(make.constants?.(spec) ?? 0).fill('f32')],
         cpu: (k) => make.text(k, spec, list.read(k), list.kinds.length),
+        ...(make.vectorOn && { vectorOn: make.vectorOn }),
+        ...(make.gpu && {
+          gpu: (target) =>
+            make.gpu!(target, spec, list.wgsl, (index) => wgslArgument(list.kinds.length + index, 'f32')),
+        }),
       },
       pack: (values, constants = []) => [...list.pack(values), ...constants],
     }),

@@ -1,3 +1,4 @@
+import type { DeviceInfo } from '../devices/device.js';
 import type { NamedMask } from './mask-names.js';
 import type { Verdict } from './verdict.js';
 
@@ -20,7 +21,7 @@ export interface BenchOptions {
 export interface BenchRow {
   readonly op: 'matmul' | 'attend';
   readonly pass: Pass;
-  readonly device: 'native' | 'wasm' | 'rehearsal';
+  readonly device: DeviceInfo['kind'];
   readonly threads: number;
   readonly batch: number;
   readonly heads: number;

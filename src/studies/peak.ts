@@ -1,11 +1,11 @@
 import type { VF } from '../codegen/vector.js';
-import type { Device, KernelArgument } from '../devices/device.js';
+import type { Device, DeviceInfo, KernelArgument } from '../devices/device.js';
 import type { Kernel } from '../codegen/kernel.js';
 import { stopwatch } from './timing.js';
 
 /** What the machine can do at most, in the code this device runs. */
 export interface Peak {
-  readonly device: 'native' | 'wasm' | 'rehearsal';
+  readonly device: DeviceInfo['kind'];
   readonly threads: number;
   /** Billions of multiplications and additions a second, all threads; a multiply-add is two. */
   readonly gflops: number;

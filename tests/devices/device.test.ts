@@ -208,7 +208,9 @@ describe('createDevice', () => {
     [{ threads: 0 }, OptionError, /threads must be a whole number from 1 to 256, the calling thread included; got 0/],
     [{ threads: 1.5 }, OptionError, /got 1\.5/],
     [{ threads: 257 }, OptionError, /got 257/],
-    [{ kind: 'gpu' }, OptionError, /kind must be "auto", "native" or "wasm"; got "gpu"/],
+    [{ kind: 'gpu' }, OptionError, /kind must be "auto", "native", "wasm" or "webgpu"; got "gpu"/],
+    [{ gpu: {} }, OptionError, /gpu must be a GPUDevice or a GPU/],
+    [{ kind: 'wasm', gpu: { queue: 1 } }, OptionError, /gpu goes with kind "webgpu"; got kind "wasm"/],
     [{ thread: 2 }, OptionError, /unknown option "thread" \(did you mean "threads"\?\)/],
     [{ memoryLimit: 10 }, OptionError, /memoryLimit must be a whole number of bytes, at least 65536; got 10/],
   ] as const)('%o is refused', async (options, type, message) => {

@@ -3,7 +3,7 @@ import { renderC } from '../../src/codegen/render/c.js';
 import { renderWasm } from '../../src/codegen/render/wasm.js';
 import { CapabilityError } from '../../src/core/errors.js';
 import type { Backend } from '../../src/devices/cpu/backend.js';
-import { Memory } from '../../src/devices/cpu/memory.js';
+import { HostMemory } from '../../src/devices/memory/memory.js';
 import { NativeBackend } from '../../src/devices/cpu/native.js';
 import type { CompiledKernel } from '../../src/devices/cpu/pool.js';
 import { WasmBackend } from '../../src/devices/cpu/wasm.js';
@@ -35,7 +35,7 @@ const GUARD = 64;
 const POISON = 0xa5;
 
 class Machine implements Target {
-  readonly #memory: Memory;
+  readonly #memory: HostMemory;
   readonly #programs = new Map<Kernel, CompiledKernel>();
 
   constructor(
@@ -45,7 +45,7 @@ class Machine implements Target {
     backend: Backend,
     readonly load: (kernel: Kernel) => CompiledKernel,
   ) {
-    this.#memory = new Memory(backend.source, new Ledger(), false);
+    this.#memory = new HostMemory(backend.source, new Ledger(), false);
   }
 
   run(kernel: Kernel, args: readonly Argument[], options: RunOptions = {}): void {

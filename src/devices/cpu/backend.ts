@@ -1,5 +1,5 @@
 import type { Kernel } from '../../codegen/kernel.js';
-import type { MemorySource } from './memory.js';
+import type { HostSource } from '../memory/memory.js';
 import type { CompiledKernel } from './pool.js';
 import type { WorkerCode } from './worker.js';
 
@@ -11,7 +11,7 @@ export interface Backend {
   readonly fusedMultiplyAdd: boolean;
   readonly reasons: readonly string[];
   readonly compiler?: string;
-  readonly source: MemorySource;
+  readonly source: HostSource;
   readonly workerCode: WorkerCode;
   /** Renders, compiles and loads a kernel on the calling thread. */
   load(kernel: Kernel): CompiledKernel;

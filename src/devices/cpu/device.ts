@@ -1,18 +1,16 @@
 import { memoised } from '../../core/memo.js';
-import { DeviceError, OptionError } from '../../core/errors.js';
+import { DeviceError } from '../../core/errors.js';
 import { identityOf, type Kernel } from '../../codegen/kernel.js';
+import { checkTasks, MAX_PARAMETERS, placeArguments } from '../arguments.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, Recording, RunOptions } from '../device.js';
 import { type Category, Ledger } from '../ledger.js';
-import { alignUp } from './allocator.js';
+import { alignUp } from '../memory/allocator.js';
 import type { Backend } from './backend.js';
-import { Memory } from './memory.js';
+import { HostMemory } from '../memory/memory.js';
 import { Pool, type CompiledKernel } from './pool.js';
 import { Recorder } from './recorder.js';
 
-/** A program is given this many 8-byte parameter slots at most. */
-const MAX_PARAMETERS = 512;
 const TWO_32 = 2 ** 32;
-const MAX_TASKS = 2 ** 30;
 
 /** Native or WebAssembly programs over shared memory and a thread pool. Made by `createDevice`. */
 export class CpuDevice implements Device {
@@ -20,7 +18,7 @@ export class CpuDevice implements Device {
   readonly ledger = new Ledger();
   readonly counters: Counters = { dispatches: 0, multiplyAdds: 0, bytesMoved: 0 };
   readonly #backend: Backend;
-  readonly #memory: Memory;
+  readonly #memory: HostMemory;
   readonly #pool: Pool;
   readonly #words: Uint32Array;
   readonly #floats: Float32Array;
@@ -34,7 +32,7 @@ export class CpuDevice implements Device {
 
   private constructor(backend: Backend, threads: number, reasons: readonly string[], poison: boolean) {
     this.#backend = backend;
-    this.#memory = new Memory(backend.source, this.ledger, poison);
+    this.#memory = new HostMemory(backend.source, this.ledger, poison);
     const slots = this.#memory.reserve(8 * MAX_PARAMETERS);
     this.#words = new Uint32Array(slots.bytes.buffer, slots.bytes.byteOffset, 2 * MAX_PARAMETERS);
     this.#floats = new Float32Array(slots.bytes.buffer, slots.bytes.byteOffset, 2 * MAX_PARAMETERS);
@@ -100,17 +98,7 @@ export class CpuDevice implements Device {
   run(kernel: Kernel, args: readonly KernelArgument[], tasks: number, options?: RunOptions): void {
     this.#assertUsable(kernel.name);
     const grain = options?.grain ?? 1;
-    if (!(
-      Number.isSafeInteger(tasks) &&
-      tasks >= 0 &&
-      tasks <= MAX_TASKS &&
-      Number.isSafeInteger(grain) &&
-      grain >= 1
-    )) {
-      throw new OptionError(
-        `${kernel.name}: tasks must be a whole number from 0 to 2^30 and grain one of at least 1; got ${tasks} and ${grain}.`,
-      );
-    }
+    checkTasks(kernel, tasks, grain);
     const program = this.#program(kernel);
     this.#writeArguments(kernel, args);
     this.counters.dispatches++;
@@ -182,41 +170,13 @@ export class CpuDevice implements Device {
     if (this.#disposed) throw new DeviceError(`${who}: the device was disposed; create a new one with createDevice.`);
   }
 
-  /** Fills the parameter slots: 8 bytes each, little-endian; see kernels/kernel.ts for the kinds. */
+  /** Fills the parameter slots: 8 bytes each, little-endian. */
   #writeArguments(kernel: Kernel, args: readonly KernelArgument[]): void {
-    const { parameters } = kernel;
-    if (args.length !== parameters.length || args.length > MAX_PARAMETERS) {
-      throw new DeviceError(`${kernel.name}: takes ${parameters.length} arguments (at most 512); got ${args.length}.`);
-    }
-    for (let i = 0; i < args.length; i++) {
-      const argument = args[i]!;
-      const kind = parameters[i]!;
-      if ((kind === 'pointer') !== (typeof argument === 'object')) {
-        throw new DeviceError(`${kernel.name}: argument ${i} must be a ${kind}; got a ${typeof argument}.`);
-      }
-      if (typeof argument === 'object') {
-        const address = this.#address(kernel, argument);
-        this.#words[2 * i] = address % TWO_32;
-        this.#words[2 * i + 1] = Math.floor(address / TWO_32);
-      } else if (kind === 'f32') {
-        this.#floats[2 * i] = argument;
-        this.#words[2 * i + 1] = 0;
-      } else if ((argument | 0) === argument) {
-        this.#words[2 * i] = argument;
-        this.#words[2 * i + 1] = argument < 0 ? 0xffffffff : 0;
-      } else {
-        throw new DeviceError(`${kernel.name}: argument ${i} must be a 32-bit whole number; got ${argument}.`);
-      }
-    }
-  }
-
-  #address(kernel: Kernel, argument: Exclude<KernelArgument, number>): number {
-    if (!('buffer' in argument)) return this.#memory.block(argument, kernel.name).address;
-    const { buffer, byteOffset } = argument;
-    const { address } = this.#memory.block(buffer, kernel.name);
-    if (byteOffset >= 0 && byteOffset <= buffer.byteLength) return address + byteOffset;
-    throw new DeviceError(
-      `${kernel.name}: byte offset ${byteOffset} lies outside a buffer of ${buffer.byteLength} bytes.`,
-    );
+    placeArguments(kernel, args, this.#memory, (i, kind, value) => {
+      if (kind === 'f32') this.#floats[2 * i] = value;
+      else this.#words[2 * i] = value % TWO_32;
+      this.#words[2 * i + 1] =
+        kind === 'pointer' ? Math.floor(value / TWO_32) : kind === 'i32' && value < 0 ? 0xffffffff : 0;
+    });
   }
 }

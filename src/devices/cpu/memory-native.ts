@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os';
-import { alignUp, Allocator, type Block, coversRegion } from './allocator.js';
-import type { MemorySource } from './memory.js';
+import { alignUp, Allocator, type Block, coversRegion } from '../memory/allocator.js';
+import { fillWords, type HostSource } from '../memory/memory.js';
 
 /** The functions of the small C runtime, whose text is in `native.ts`. */
 export interface MemoryRuntime {
@@ -29,7 +29,7 @@ const KEPT = 256 * MiB;
 const KEPT_MILLISECONDS = 5000;
 
 /** As many shared arrays as it takes: beyond 4 GiB in total, and back to the system when they are empty. */
-export class NativeMemory implements MemorySource {
+export class NativeMemory implements HostSource {
   readonly allocator = new Allocator();
   readonly limit: number;
   readonly limitReason: string;
@@ -77,6 +77,10 @@ export class NativeMemory implements MemorySource {
   view(block: Block, byteOffset: number, byteLength: number): Uint8Array {
     const { bytes, address } = block.region as Region;
     return new Uint8Array(bytes.buffer, block.address - address + byteOffset, byteLength);
+  }
+
+  fill(block: Block, word: number): void {
+    fillWords(this.view(block, 0, block.length), word);
   }
 
   dispose(): void {

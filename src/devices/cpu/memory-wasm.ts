@@ -1,6 +1,6 @@
 import { CapabilityError } from '../../core/errors.js';
-import { alignUp, Allocator, type Block } from './allocator.js';
-import type { MemorySource } from './memory.js';
+import { alignUp, Allocator, type Block } from '../memory/allocator.js';
+import { fillWords, type HostSource } from '../memory/memory.js';
 
 const PAGE = 65536;
 /** The import of every generated module declares this maximum; a smaller memory is accepted, a larger one is not. */
@@ -16,7 +16,7 @@ export interface SharedMemory {
 }
 
 /** One shared WebAssembly memory, grown on demand, never shrunk (the format cannot). */
-export class WasmMemory implements MemorySource {
+export class WasmMemory implements HostSource {
   readonly allocator = new Allocator();
   readonly memory: SharedMemory;
   readonly limit: number;
@@ -66,6 +66,10 @@ export class WasmMemory implements MemorySource {
   view(block: Block, byteOffset: number, byteLength: number): Uint8Array {
     // `buffer` is a new, longer object after each growth, so it is asked for every time
     return new Uint8Array(this.memory.buffer, block.address + byteOffset, byteLength);
+  }
+
+  fill(block: Block, word: number): void {
+    fillWords(this.view(block, 0, block.length), word);
   }
 
   dispose(): void {}

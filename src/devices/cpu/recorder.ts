@@ -1,4 +1,4 @@
-import type { Memory } from './memory.js';
+import type { HostMemory } from '../memory/memory.js';
 import type { CompiledKernel, Pool, Work } from './pool.js';
 import type { Recording } from '../device.js';
 
@@ -9,7 +9,7 @@ type Deed =
   | (() => void);
 
 export interface RecorderParts {
-  readonly memory: Memory;
+  readonly memory: HostMemory;
   readonly pool: Pool;
   /** The parameter slots. */
   readonly words: Uint32Array;

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { renderC } from '../../../src/codegen/render/c.js';
 import { CapabilityError, DeviceError } from '../../../src/core/errors.js';
-import { Memory } from '../../../src/devices/cpu/memory.js';
+import { HostMemory } from '../../../src/devices/memory/memory.js';
 import { NativeBackend } from '../../../src/devices/cpu/native.js';
 import { createDevice } from '../../../src/devices/index.js';
 import { Ledger } from '../../../src/devices/ledger.js';
@@ -74,7 +74,7 @@ describe.skipIf(!native.available)(`native${native.reason}`, () => {
 void subquad_run(char *params, char *scratch, int begin, int end) {
   volatile float x = cosf((float)begin); volatile unsigned long length = 4; float y = x; memcpy(scratch, &y, length);
 }`;
-    const memory = new Memory(backend.source, new Ledger(), false);
+    const memory = new HostMemory(backend.source, new Ledger(), false);
     const block = memory.allocate(64, 'workspace');
     backend.compile('library', text).run(0, block.address, 1, 2);
     expect(floats(memory.bytes(block, 0, 4))[0]).toBe(Math.fround(Math.cos(1)));

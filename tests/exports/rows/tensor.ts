@@ -21,6 +21,7 @@ import {
   word,
   anything,
 } from '../kinds.js';
+import { fakeGpu } from '../../support/fake-gpu.js';
 import { call, make, method, plain, type Plain, type Row } from '../row.js';
 
 const dtype = word('f32', 'f16', 'bf16', 'i32', 'u8');
@@ -33,7 +34,9 @@ export const tensors: Readonly<Record<string, Row | Plain>> = {
   createDevice: {
     signature: [
       options({
-        kind: word('wasm', 'native', 'auto'),
+        kind: word('webgpu', 'wasm', 'native', 'auto'),
+        // a gpu goes with kind webgpu only
+        gpu: value(fakeGpu()),
         threads: positive(1),
         memoryLimit: positive(2 ** 24),
         poison: flag(),

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ALIGNMENT, Allocator, type Block, coversRegion } from '../../../src/devices/cpu/allocator.js';
+import { ALIGNMENT, Allocator, type Block, coversRegion } from '../../../src/devices/memory/allocator.js';
 
 const REGIONS = [
   { address: 64, length: 64 * 40 },

@@ -4,7 +4,7 @@ import type { Category, Ledger } from '../ledger.js';
 import { Holds, type Holder } from './holds.js';
 import { alignUp, type Allocator, type Block, coversRegion } from './allocator.js';
 
-/** Where address space comes from: the one memory of WebAssembly, or as many shared arrays as it takes. */
+/** Where address space comes from: the one memory of WebAssembly, as many shared arrays as it takes, or a buffer of a GPU. */
 export interface MemorySource {
   readonly allocator: Allocator;
   /** Bytes reserved from the system. */
@@ -18,8 +18,14 @@ export interface MemorySource {
   grow(length: number): boolean;
   /** Told of each free block that covers its whole region, so that the source can give the region back. */
   idle(block: Block): void;
-  view(block: Block, byteOffset: number, byteLength: number): Uint8Array;
+  /** Sets every 32-bit word of a block. */
+  fill(block: Block, word: number): void;
   dispose(): void;
+}
+
+/** A source that the host sees. */
+export interface HostSource extends MemorySource {
+  view(block: Block, byteOffset: number, byteLength: number): Uint8Array;
 }
 
 /** A quiet NaN that is easy to recognise in a dump. */
@@ -31,15 +37,15 @@ const LARGEST_BUFFER = 2 ** 32 - 128;
 const count = (bytes: number): string => bytes.toLocaleString('en-US');
 
 /** Blocks of a source handed out as buffers, counted in a ledger. */
-export class Memory {
-  readonly source: MemorySource;
+export class Memory<Source extends MemorySource = MemorySource> {
+  readonly source: Source;
   readonly #ledger: Ledger;
   readonly #poison: boolean;
   readonly #live = new Map<DeviceBuffer, Block>();
   readonly #freed = new WeakSet<DeviceBuffer>();
   readonly #holds = new Holds();
 
-  constructor(source: MemorySource, ledger: Ledger, poison: boolean) {
+  constructor(source: Source, ledger: Ledger, poison: boolean) {
     this.source = source;
     this.#ledger = ledger;
     this.#poison = poison;
@@ -63,9 +69,8 @@ export class Memory {
   }
 
   /** A fixed block of the device's own, held until it is disposed and outside the ledger: keep it to a few KiB. */
-  reserve(byteLength: number): { readonly address: number; readonly bytes: Uint8Array } {
-    const block = this.#take(byteLength, 'workspace');
-    return { address: block.address, bytes: this.source.view(block, 0, block.length) };
+  protected reserved(byteLength: number): Block {
+    return this.#take(byteLength, 'workspace');
   }
 
   free(buffer: DeviceBuffer): void {
@@ -94,20 +99,20 @@ export class Memory {
   }
 
   #give(block: Block): void {
-    if (this.#poison) this.#fill(block);
+    if (this.#poison) this.source.fill(block, POISON);
     const free = this.source.allocator.give(block);
     if (coversRegion(free)) this.source.idle(free);
   }
 
-  /** The bytes themselves, not a copy. Valid until the buffer is freed. */
-  bytes(buffer: DeviceBuffer, byteOffset: number, byteLength: number, who = 'bytes'): Uint8Array {
+  /** The block under a part of a buffer. @throws DeviceError for a part that is not inside. */
+  part(buffer: DeviceBuffer, byteOffset: number, byteLength: number, who: string): Block {
     const block = this.block(buffer, who);
     if (!(byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= buffer.byteLength)) {
       throw new DeviceError(
         `${who}: bytes ${byteOffset} to ${byteOffset + byteLength} do not lie inside a buffer of ${buffer.byteLength}.`,
       );
     }
-    return this.source.view(block, byteOffset, byteLength);
+    return block;
   }
 
   /** The block under a live buffer. @throws DeviceError for a buffer that was freed or comes from elsewhere. */
@@ -142,7 +147,7 @@ export class Memory {
     if (!block && source.grow(alignUp(Math.max(1, byteLength)))) block = source.allocator.take(byteLength);
     if (!block) throw this.#outOfMemory(byteLength, category);
     this.#holds.take(block);
-    if (this.#poison) this.#fill(block);
+    if (this.#poison) source.fill(block, POISON);
     return block;
   }
 
@@ -161,9 +166,23 @@ export class Memory {
       `${asked}${count(source.limit)} bytes allowed by ${source.limitReason}.${pieces} ${source.remedy}`,
     );
   }
+}
 
-  #fill(block: Block): void {
-    const bytes = this.source.view(block, 0, block.length);
-    new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4).fill(POISON);
+/** Memory that the host reads and writes in place. */
+export class HostMemory extends Memory<HostSource> {
+  /** A fixed block of the device's own, see `reserved`. */
+  reserve(byteLength: number): { readonly address: number; readonly bytes: Uint8Array } {
+    const block = this.reserved(byteLength);
+    return { address: block.address, bytes: this.source.view(block, 0, block.length) };
   }
+
+  /** The bytes themselves, not a copy. Valid until the buffer is freed. */
+  bytes(buffer: DeviceBuffer, byteOffset: number, byteLength: number, who = 'bytes'): Uint8Array {
+    return this.source.view(this.part(buffer, byteOffset, byteLength, who), byteOffset, byteLength);
+  }
+}
+
+/** Sets the 32-bit words of bytes that the host sees. */
+export function fillWords(bytes: Uint8Array, word: number): void {
+  new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4).fill(word);
 }

@@ -1,0 +1,50 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CapabilityError } from '../../src/core/errors.js';
+import { openWebGpu, type WebGpuOptions } from '../../src/devices/webgpu/open.js';
+import type { WebGpuDevice } from '../../src/devices/webgpu/device.js';
+
+/** Folders where browsers and distributions put the description of SwiftShader's or Mesa's Vulkan driver for processors. */
+const folders = [
+  '/usr/lib/chromium',
+  '/usr/lib/chromium-browser',
+  '/opt/google/chrome',
+  '/usr/share/vulkan/icd.d',
+  '/etc/vulkan/icd.d',
+];
+
+/** The description of a software driver for Vulkan, or undefined. */
+function softwareDriver(): string | undefined {
+  for (const folder of folders.filter((path) => existsSync(path))) {
+    const name = readdirSync(folder).find((file) => /^(vk_swiftshader_icd|lvp_icd.*)\.json$/.test(file));
+    if (name !== undefined) return join(folder, name);
+  }
+  return undefined;
+}
+
+// the loader reads the variable when the first adapter is asked for; what the user set stays
+process.env['VK_ICD_FILENAMES'] ??= process.env['VK_DRIVER_FILES'] ?? softwareDriver() ?? '';
+if (process.env['VK_ICD_FILENAMES'] === '') delete process.env['VK_ICD_FILENAMES'];
+
+/** A poisoned device on WebGPU in Node, on the software driver unless VK_ICD_FILENAMES names another; or why there is none. */
+export async function openWebGpuOrWhy(options: WebGpuOptions = {}): Promise<WebGpuDevice | string> {
+  try {
+    return await openWebGpu({ poison: true, ...options });
+  } catch (error) {
+    // only what the machine lacks excuses a device; a broken one must fail
+    if (error instanceof CapabilityError) return error.message;
+    throw error;
+  }
+}
+
+const probe = await openWebGpuOrWhy();
+/** Why tests on WebGPU are skipped here; undefined where they run. */
+export const noWebGpu: string | undefined = typeof probe === 'string' ? probe : undefined;
+if (typeof probe !== 'string') await probe.dispose();
+
+/** The same where `noWebGpu` is undefined. */
+export async function webGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  const device = await openWebGpuOrWhy(options);
+  if (typeof device === 'string') throw new CapabilityError(device);
+  return device;
+}
