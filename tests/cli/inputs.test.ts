@@ -50,7 +50,8 @@ const wasm = ['--device', 'wasm', '--threads', '1'];
 const cases = [
   ...Object.keys(commands).flatMap((what) => Object.keys(kinds).map((kind) => [what, kind] as const)),
   ...Object.keys(texts).flatMap((what) => noTexts.map((kind) => [what, kind] as const)),
-];
+].filter(([, kind]) => kind !== 'pipe');
+const piped = [...Object.keys(commands), ...Object.keys(texts)];
 
 describe.skipIf(!posix)('what cannot be read is told in one sentence, at once', () => {
   let made = 0;
@@ -61,7 +62,7 @@ describe.skipIf(!posix)('what cannot be read is told in one sentence, at once', 
     expect(err).not.toContain('please report it');
   };
 
-  test.each(cases)('%s: %s', async (what, kind) => {
+  const check = async (what: string, kind: string): Promise<void> => {
     const name = `${(made += 1)}-${kind.replaceAll(' ', '-')}`;
     const argv = commands[what] ?? texts[what]!;
     // weights have a configuration beside them
@@ -73,7 +74,12 @@ describe.skipIf(!posix)('what cannot be read is told in one sentence, at once', 
     kinds[kind as keyof typeof kinds](join(cwd, `${name}-json.json`));
     writeFileSync(join(cwd, `${name}-json.safetensors`), '');
     await refused(argv.map((word) => word.replace('?', `${name}-json`)));
-  });
+  };
+
+  test.each(cases)('%s: %s', check);
+
+  // each waits a second for somebody to write, so all do at once
+  test('pipes', () => Promise.all(piped.map((what) => check(what, 'pipe'))));
 
   test.each(Object.entries({ ...commands, ...texts }))('%s: names that no system takes', async (_, argv) => {
     writeFileSync(join(cwd, 'file'), 'x');

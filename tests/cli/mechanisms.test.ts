@@ -178,9 +178,9 @@ describe('plan', () => {
 });
 
 test('show: options that fit the length asked for, and not the usual one of costs', async () => {
-  const { code, out } = await cli(['show', 'sinkhorn:blockSize=7', '--length', '105']);
+  const { code, out } = await cli(['show', 'sinkhorn:blockSize=7', '--length', '105', ...wasm]);
   expect(code).toBe(0);
   expect(out).toContain('105 positions');
-  const { err } = await cli(['show', 'sinkhorn:blockSize=7', '--length', '100']);
+  const { err } = await cli(['show', 'sinkhorn:blockSize=7', '--length', '100', ...wasm]);
   expect(err).toContain('blockSize must divide the 100 tokens, as 10 does; got 7');
 });

@@ -19,10 +19,13 @@ export interface OnDevice {
 /** In a page that is not isolated there is one thread. */
 const most = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false ? 1 : Infinity;
 
+/** What stands above the kernels waits less with one thread, and takes two in the full run. */
+const usual = (): number => (full || isOfKernels(expect.getState().testPath ?? '') ? 2 : 1);
+
 /** A device of a kind, poisoned; undefined where the machine has none. */
 export async function openDevice(kind: Kind, options: DeviceOptions = {}): Promise<Device | undefined> {
   if (kind === 'queue') return QueueDevice.open(options);
-  const threads = Math.min(options.threads ?? 2, most);
+  const threads = Math.min(options.threads ?? usual(), most);
   try {
     return await createDevice({ poison: true, ...options, threads, kind });
   } catch (error) {
