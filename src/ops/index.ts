@@ -59,6 +59,7 @@ export { map, type Scalar } from './map.js';
 export { matmul, type MatmulOptions } from './matmul.js';
 export { layerNorm, rmsNorm, type LayerNormOptions, type NormOptions } from './normalise.js';
 export { poolRows, type PoolRowsOptions } from './pool-rows.js';
+export { qr, type QrFactors } from './qr.js';
 export { logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from './reduce.js';
 export { runningMax, type RunningMax } from './running-max.js';
 export { recurrentAttend, type RecurrentAttended, type RecurrentAttendOptions } from './recurrent-attend.js';

@@ -93,6 +93,7 @@ export const ops: Readonly<Record<string, Row>> = {
   mergeAttention: call(part, part),
   cast: call(x, word('f16', 'f32', 'bf16', 'i32', 'u8')),
   choleskyInverse: call(floats(3, 1, 1)),
+  qr: call(floats(3, 2, 1)),
   convolve: call(floats(1, 2, 4, 2), floats(2, 3)),
   crossEntropy: call(
     floats(2, 3),
