@@ -103,6 +103,7 @@ export const sections: Readonly<Record<string, Section>> = {
       softcap: positive,
       queryKeyNorm: oneOf(queryKeyNorms),
       sinks: flag,
+      gate: flag,
       globals: wholeFrom(0),
       zeroPadding: flag,
     },

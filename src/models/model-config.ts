@@ -236,6 +236,8 @@ export interface ScoringConfig {
   readonly queryKeyNorm?: QueryKeyNormKind;
   /** Whether each head has a further key of value 0 whose score is learned. */
   readonly sinks?: boolean;
+  /** Whether what heads give is times a sigmoid of a further projection of the rows. Not of attention to an encoder. */
+  readonly gate?: boolean;
   /** Rows of a block: beside the keys of the mechanism there is one for each whole block of rows; see `TransientGlobals`. Of encoders; 0: none. */
   readonly globals?: number;
   /** Whether it gives zeros at rows of padding (of `lengths`), as Longformer's published code does; absent: numbers without meaning. */

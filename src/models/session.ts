@@ -320,9 +320,9 @@ export class Session implements TextSession {
         const head = reshape(stream, [B, 1, T, W]);
         return reshape(decoder.stepAt(head, head, head, { rows }, at).out, [B, T, W]);
       }
-      const { q, k, v, inputs } = mixer.project(stream, { offset });
+      const { q, k, v, inputs, gate } = mixer.project(stream, { offset });
       const { out, logsumexp } = decoder.stepAt(q, k, v, { inputs, rows }, at);
-      return mixer.combine(out, logsumexp);
+      return mixer.combine(out, logsumexp, gate);
     };
     const out = noGradient(() => stack.forward(this.#model.embed(tokens, offset), { attend }).stream);
     this.#lengths = this.#lengths.map((length, row) => (rows.includes(row) ? length + count : length));

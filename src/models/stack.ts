@@ -308,7 +308,7 @@ function partsOf(
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
   const { kind: norm, place: normPlace, mixing, final: _, ...ofNorm } = layer.norm;
-  const { queryKeyNorm, globals: block, ...scores } = layer.attention ?? {};
+  const { queryKeyNorm, globals: block, gate, ...scores } = layer.attention ?? {};
   const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
   const attention = (): Attention =>
     new Attention(width, {
@@ -322,6 +322,7 @@ function partsOf(
       ...(pooling && { pooling }),
       ...(projection && { projection }),
       ...scoring,
+      ...(gate !== undefined && { gate }),
       ...(block && { globals: { block, epsilon: layer.norm.epsilon, positions: ofBlocks } }),
     });
   return {

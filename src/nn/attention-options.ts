@@ -39,6 +39,8 @@ export interface AttentionOptions {
   readonly queryKeyNorm?: QueryKeyNormOptions | undefined;
   /** Whether each head has a further key of value 0 whose score is learned; default false. */
   readonly sinks?: boolean | undefined;
+  /** Whether what heads give is times a sigmoid of a further projection of the rows, before the output projection (Qiu et al. 2025, arXiv 2505.06708); default false. */
+  readonly gate?: boolean | undefined;
   /** Keys beside those of the mechanism that stand for blocks of rows; default none. */
   readonly globals?: TransientGlobalsOptions | undefined;
   /** Whether heads give zeros at rows of padding (of `lengths`), where a sequence attends to itself; default: numbers without meaning. */
@@ -72,6 +74,7 @@ export const attentionOptions = {
   softcap: positive,
   queryKeyNorm: plainObject,
   sinks: flag,
+  gate: flag,
   globals: plainObject,
   zeroPadding: flag,
   outInit: callable,

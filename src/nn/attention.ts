@@ -5,7 +5,7 @@ import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
 import { checkValues } from '../core/requirements.js';
 import { show } from '../core/shape.js';
-import { cast, reshape, split, splitHeads, transpose } from '../ops/index.js';
+import { cast, mul, reshape, sigmoid, split, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
 import type { BothSidesParameters } from '../positions/both-sides.js';
 import { softcap, type Score } from '../scores/index.js';
@@ -36,6 +36,8 @@ export interface Projected {
   readonly v: Tensor;
   /** Further projections of the mechanism. */
   readonly inputs: Readonly<Record<string, Tensor>>;
+  /** `[B, L, H·E]`: what heads give is times the sigmoid of it, where there is a gate. */
+  readonly gate?: Tensor;
 }
 
 /** The offset of rows that begin later. */
@@ -78,6 +80,7 @@ export class Attention extends Module implements Mixer {
   readonly #scale: number | undefined;
   readonly #softcap: number | undefined;
   readonly #sinks: Parameter | undefined;
+  readonly #gate: Linear | undefined;
   readonly #zeroPadding: boolean;
 
   constructor(
@@ -87,7 +90,7 @@ export class Attention extends Module implements Mixer {
     super();
     checkValues('Attention', options, attentionOptions, ['heads', 'causal', 'mechanism', 'length']);
     const { heads, kvHeads = heads, headDim = features / heads, causal, mechanism, positions } = options;
-    const { projection, scale, softcap: cap, queryKeyNorm, sinks = false } = options;
+    const { projection, scale, softcap: cap, queryKeyNorm, sinks = false, gate = false } = options;
     const { settings = {}, length, pooling, bias = false, outInit } = options;
     const { separate = pooling !== undefined || bias === 'kv-out' } = options;
     checkHeads(features, heads, kvHeads, headDim);
@@ -154,6 +157,7 @@ export class Attention extends Module implements Mixer {
         ...(outInit && { init: outInit }),
       }),
     );
+    this.#gate = gate ? this.child('gate', new Linear(features, heads * valueDim, { bias: ofQueries })) : undefined;
     this.#own = this.#mechanismParameters(shape, values);
     this.#norms =
       queryKeyNorm && this.child('queryKeyNorm', new QueryKeyNorm({ heads, kvHeads, headDim }, queryKeyNorm));
@@ -205,6 +209,7 @@ export class Attention extends Module implements Mixer {
         stream: this.combine(
           this.#zeroPadding && lengths ? cast(withoutPadding(out, lengths), out.dtype) : out,
           logsumexp,
+          projected.gate,
         ),
       };
     });
@@ -265,6 +270,7 @@ export class Attention extends Module implements Mixer {
         k: placed('k', k),
         v,
         inputs: Object.fromEntries(inputs) as Record<string, Tensor>,
+        ...(this.#gate && { gate: this.#gate.forward(x) }),
       };
     });
   }
@@ -302,17 +308,22 @@ export class Attention extends Module implements Mixer {
 
   /**
    * Heads `[B, H, L, D]` side by side, projected: `[B, L, features]`. Where heads have sinks, `logsumexp` `[B, H, L]` of their scores says how
-   * much goes to those.
+   * much goes to those; where there is a gate, `gate` `[B, L, H·D]` is what `project` gave.
    */
-  combine(out: Tensor, logsumexp?: Tensor): Tensor {
-    commonDevice('Attention', logsumexp === undefined ? [out] : [out, logsumexp]);
+  combine(out: Tensor, logsumexp?: Tensor, gate?: Tensor): Tensor {
+    commonDevice('Attention', [out, ...[logsumexp, gate].filter((one) => one !== undefined)]);
     if (this.#sinks && logsumexp === undefined) {
       throw new OptionError(`Attention ${this.path}: combine: with sinks it takes logsumexp beside out; got none.`);
+    }
+    if ((this.#gate === undefined) !== (gate === undefined)) {
+      const rule = this.#gate ? 'with a gate it takes what project gave for it' : 'it has no gate';
+      throw new OptionError(`Attention ${this.path}: combine: ${rule}; got ${gate ? show(gate.shape) : 'none'}.`);
     }
     const [B, H, L, D] = out.shape as [number, number, number, number];
     return scope(() => {
       const heads = this.#sinks ? withSinks(out, logsumexp!, this.#sinks.value) : out;
-      return this.#out.forward(reshape(transpose(heads, [0, 2, 1, 3]), [B, L, H * D]));
+      const rows = reshape(transpose(heads, [0, 2, 1, 3]), [B, L, H * D]);
+      return this.#out.forward(gate ? mul(rows, sigmoid(gate)) : rows);
     });
   }
 

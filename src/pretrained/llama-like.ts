@@ -5,7 +5,7 @@ import { defineFamily, type Family, type FamilyDefinition, type PublishedClass, 
 import { classesOf, headOf, headRules } from './decoder-heads.js';
 import { count, field, only, real, word, yes, type Fields, type Theirs } from './fields.js';
 import { apart, linear, type Heads } from './projections.js';
-import { ropeFields, ropeOf } from './rotary.js';
+import { ropeFields, ropeOf, type RopeUsual } from './rotary.js';
 import { layersAs, layerTypes, seen, type LayerType } from './windows.js';
 
 /** Fields of a decoder with Llama's names. */
@@ -50,7 +50,7 @@ export const gatedOf = (theirs: Pick<LlamaTheirs, 'intermediate_size' | 'hidden_
 export const llamaConfig = (
   theirs: LlamaTheirs,
   cls: PublishedClass,
-  usual: { readonly base?: number } = {},
+  usual: Pick<RopeUsual, 'base' | 'rotary'> = {},
 ): object => {
   const { heads, kvHeads, headDim } = headsOf(theirs);
   return {
@@ -99,6 +99,9 @@ export interface LlamaMapOptions {
   readonly qkv?: (layer: string) => readonly WeightRule[];
   /** Default `gatedRules`. */
   readonly feedForward?: (layer: string) => readonly WeightRule[];
+  /** Of what else a layer has. */
+  readonly more?: (layer: string) => readonly WeightRule[];
+  readonly unused?: readonly string[];
 }
 
 /** Between Llama's names and ours. */
@@ -106,7 +109,7 @@ export function llamaMap(theirs: LlamaTheirs, cls: PublishedClass, options: Llam
   const { prefix } = cls;
   const layer = `${prefix}layers.{i}`;
   const attention = `${layer}.self_attn`;
-  const { norms = preNorms, feedForward = gatedRules } = options;
+  const { norms = preNorms, feedForward = gatedRules, more, unused = [] } = options;
   const { qkv = (): readonly WeightRule[] => apart(attention, `${ours}.attention`, headsOf(theirs)) } = options;
   const table = `${prefix}embed_tokens.weight`;
   const head = headRules(theirs, cls, { table });
@@ -118,6 +121,7 @@ export function llamaMap(theirs: LlamaTheirs, cls: PublishedClass, options: Llam
     [`${attention}.q_norm.weight`, `${ours}.attention.queryKeyNorm.query.weight`],
     [`${attention}.k_norm.weight`, `${ours}.attention.queryKeyNorm.key.weight`],
     ...feedForward(layer),
+    ...(more?.(layer) ?? []),
     [`${prefix}norm.weight`, 'stack.norm.weight'],
     ...head.rules,
   ];
@@ -126,6 +130,7 @@ export function llamaMap(theirs: LlamaTheirs, cls: PublishedClass, options: Llam
     ties: head.ties,
     // of older files
     ignored: [`${attention}.rotary_emb.inv_freq`],
+    unused,
   };
 }
 
@@ -141,13 +146,15 @@ export interface LlamaLike<F extends Fields> {
   readonly config: (theirs: Theirs<typeof llamaFields & F>) => object;
   /** Of rotary positions, where the configuration says none; default 10000. */
   readonly base?: number;
+  /** Share of the components that turn, where it says none; default 1. */
+  readonly rotary?: number;
   readonly map?: (theirs: Theirs<typeof llamaFields & F>) => LlamaMapOptions;
   readonly run?: FamilyDefinition<typeof llamaFields & F>['run'];
   readonly notes?: FamilyDefinition<typeof llamaFields & F>['notes'];
 }
 
 export function llamaLike<const F extends Fields>(definition: LlamaLike<F>): Family {
-  const { modelType, title, paper, stem, fields, config, base, map, run, notes } = definition;
+  const { modelType, title, paper, stem, fields, config, base, rotary, map, run, notes } = definition;
   return defineFamily({
     modelType,
     title,
@@ -158,7 +165,10 @@ export function llamaLike<const F extends Fields>(definition: LlamaLike<F>): Fam
     config: (theirs, cls) => {
       const own = theirs as unknown as Theirs<typeof llamaFields & F>;
       return {
-        ...llamaConfig(theirs as unknown as LlamaTheirs, cls, base === undefined ? {} : { base }),
+        ...llamaConfig(theirs as unknown as LlamaTheirs, cls, {
+          ...(base !== undefined && { base }),
+          ...(rotary !== undefined && { rotary }),
+        }),
         ...config(own),
       };
     },

@@ -31,6 +31,7 @@ import { phi3 } from './families/phi3.js';
 import { qwen2 } from './families/qwen2.js';
 import { qwen2Moe } from './families/qwen2-moe.js';
 import { qwen3 } from './families/qwen3.js';
+import { qwen3Next } from './families/qwen3-next.js';
 import { reformer } from './families/reformer.js';
 import { roberta } from './families/roberta.js';
 import { switchTransformers } from './families/switch-transformers.js';
@@ -74,6 +75,7 @@ export const families: readonly Family[] = [
   mixtral,
   olmoe,
   qwen2Moe,
+  qwen3Next,
   t5,
   switchTransformers,
   led,

@@ -28,6 +28,7 @@ const map = weightMap([
   ['{i}.qNorm.{*}', `${layer}.attention.queryKeyNorm.query.{*}`],
   ['{i}.kNorm.{*}', `${layer}.attention.queryKeyNorm.key.{*}`],
   ['{i}.sinks', `${layer}.attention.sinks`],
+  ...linear('{i}.headGate', `${layer}.attention.gate`),
   ...linear('{i}.out', `${layer}.attention.out`),
   ...['gate', 'up', 'down'].flatMap((name): readonly WeightRule[] =>
     linear(`{i}.${name}`, `${layer}.feedForward.${name}`),
@@ -93,6 +94,10 @@ const cases: Readonly<Record<string, Case>> = {
       turn: undefined,
       slope: (h) => 2 ** (-2 * (h + 1)),
     }),
+  },
+  'heads times a sigmoid of a further projection, with biases': {
+    json: { bias: true, attention: { gate: true } },
+    layer: (i) => ({ headGate: (h) => ({ name: `${i}.headGate`, row: h * D }) }),
   },
   'norms behind the branches and over all heads, a gated layer with biases': {
     json: {

@@ -1,5 +1,6 @@
 import { activated, normalised } from '../nn/formulas.js';
 import type { ActivationName } from '../../src/nn/index.js';
+import { sigmoid } from './gated-delta-net.js';
 import type { Graph, Matrix } from './graph.js';
 
 /** A weight of a published file, or a part of its rows; weights of layers are `[out, in]`. */
@@ -34,6 +35,8 @@ export interface LayerRule {
   readonly k: (h: number) => Part;
   readonly v: (h: number) => Part;
   readonly out: string;
+  /** Of head h: what the head gives is times its sigmoid. */
+  readonly headGate?: (h: number) => Part;
   readonly headNorms?: { readonly q: string; readonly k: string; readonly over: 'head' | 'all' } | undefined;
   readonly scale: number;
   readonly cap?: number;
@@ -50,6 +53,9 @@ export interface LayerRule {
   readonly up: Part;
   readonly down: Part;
   readonly activation: ActivationName;
+  /** In place of attention, or of the feed-forward layer. */
+  readonly mix?: (oracle: DecoderOracle, x: Matrix) => Matrix;
+  readonly feed?: (oracle: DecoderOracle, x: Matrix) => Matrix;
 }
 
 export interface DecoderRule {
@@ -104,27 +110,27 @@ export class DecoderOracle {
     const { g } = this;
     const { norms, parallel = false } = layer;
     const rows = this.#norm(norms.attention, x);
-    const attended = this.#norm(norms.attentionOut, this.#attention(layer, rows));
+    const attended = this.#norm(norms.attentionOut, layer.mix?.(this, rows) ?? this.#attention(layer, rows));
     const after = g.add(x, attended);
     const read = parallel
       ? norms.feed === undefined
         ? rows
         : this.#norm(norms.feed, x)
       : this.#norm(norms.feed, after);
-    return g.add(after, this.#norm(norms.feedOut, this.#feed(layer, read)));
+    return g.add(after, this.#norm(norms.feedOut, layer.feed?.(this, read) ?? this.#feed(layer, read)));
   }
 
   #feed({ gate, up, down, activation }: LayerRule, x: Matrix): Matrix {
     const { g } = this;
-    const wide = this.#linear(up, x);
-    const hidden = gate ? g.mul(activated(g, activation, this.#linear(gate, x)), wide) : activated(g, activation, wide);
-    return this.#linear(down, hidden);
+    const wide = this.linear(up, x);
+    const hidden = gate ? g.mul(activated(g, activation, this.linear(gate, x)), wide) : activated(g, activation, wide);
+    return this.linear(down, hidden);
   }
 
   #attention(layer: LayerRule, x: Matrix): Matrix {
     const { g, rule } = this;
     const { heads, groups, headDim } = rule;
-    const part = (of: (h: number) => Part, h: number): Matrix => this.#linear({ rows: headDim, ...of(h) }, x);
+    const part = (of: (h: number) => Part, h: number): Matrix => this.linear({ rows: headDim, ...of(h) }, x);
     const groupOf = (h: number): number => Math.floor((h * groups) / heads);
     const all = (count: number): number[] => Array.from({ length: count }, (_, h) => h);
     const queries = this.#headNorm(
@@ -155,7 +161,10 @@ export class DecoderOracle {
       const weights = g.softmax(g.concatColumns([scores, column]), (i, j) => j === x.rows || sees(i, j));
       return g.matmul(g.columns(weights, 0, x.rows), values[groupOf(h)]!);
     });
-    return this.#linear({ name: layer.out }, g.concatColumns(outs));
+    const gated = outs.map((out, h) =>
+      layer.headGate ? g.mul(out, sigmoid(g, this.linear({ rows: headDim, ...layer.headGate(h) }, x))) : out,
+    );
+    return this.linear({ name: layer.out }, g.concatColumns(gated));
   }
 
   #headNorm({ headNorms }: LayerRule, which: 'q' | 'k', heads: readonly Matrix[]): readonly Matrix[] {
@@ -209,7 +218,7 @@ export class DecoderOracle {
     return bias ? g.add(scaled, bias) : scaled;
   }
 
-  #linear({ name, row = 0, rows }: Part, x: Matrix): Matrix {
+  linear({ name, row = 0, rows }: Part, x: Matrix): Matrix {
     const { g } = this;
     const stored = this.matrix(`${name}.weight`)!;
     const weight = this.rule.turned ? g.transpose(stored) : stored;

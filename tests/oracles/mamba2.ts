@@ -26,7 +26,7 @@ export interface Mamba2Weights {
 }
 
 /** ln(1 + eˣ), and its slope. */
-const softplus = (g: Graph, x: Matrix): Matrix =>
+export const softplus = (g: Graph, x: Matrix): Matrix =>
   g.map(
     x,
     (value, r) => r(Math.max(value, 0) + r(Math.log1p(r(Math.exp(-Math.abs(value)))))),

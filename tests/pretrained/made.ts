@@ -70,6 +70,8 @@ export interface MadeDecoder {
   readonly shapes: Shapes;
   readonly rule: DecoderRule;
   readonly tokens?: number;
+  /** Whether it gives what its routers decided too, which is not compared. */
+  readonly routes?: boolean;
 }
 
 /** Orders of summation whose largest error is the budget. */
@@ -96,7 +98,8 @@ export async function checkMade(made: MadeDecoder, device: Device): Promise<Pret
   };
   const exact = evaluate(new Graph(double));
   const plain = Array.from({ length: ORDERS }, (_, order) => evaluate(new Graph(single, order)));
-  expect(Object.keys(outputs).sort()).toEqual(Object.keys(exact).sort());
+  const compared = Object.keys(outputs).filter((name) => !(made.routes && /^(router|aux_loss)/.test(name)));
+  expect(compared.sort()).toEqual(Object.keys(exact).sort());
   for (const [name, want] of Object.entries(exact)) {
     const budget = Math.max(...plain.map((one) => budgetOf(want, one[name])));
     expectClose(`${loaded.cls.name} ${name}`, await outputs[name]!.data(), want, { budget });

@@ -38,9 +38,9 @@ const cases: readonly Case[] = [
   ['longformer, f16, dropout', { mechanism: longformer, dropout: 0.1, bias: true }, { precision: 'f16' }],
   ['longformer, two batches a step', { mechanism: longformer, position: 'alibi' }, { accumulate: 2 }],
   [
-    'sinks, caps, norms over all heads and on both sides',
+    'sinks, caps, gates, norms over all heads and on both sides',
     {
-      attention: { scale: 0.5, softcap: 3, queryKeyNorm: 'all', sinks: true },
+      attention: { scale: 0.5, softcap: 3, queryKeyNorm: 'all', sinks: true, gate: true },
       norm: { place: 'both', centred: true },
       position: { method: 'rope', rotary: 4 },
       bias: 'qkv',

@@ -44,7 +44,7 @@ export const featureMap = choice(['silu', 'identity'], {
 const least = 1e-6;
 
 /** φ(x) / √(‖φ(x)‖² + 1e-6) */
-function unitRows(x: Tensor, map: 'silu' | 'identity'): Tensor {
+export function unitRows(x: Tensor, map: 'silu' | 'identity'): Tensor {
   const D = x.shape.at(-1)!;
   const weight = full([D], D ** -0.5, { device: x.device });
   return rmsNorm(map === 'silu' ? silu(x) : x, { weight, epsilon: least / D });

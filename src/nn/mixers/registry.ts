@@ -2,6 +2,7 @@ import type { OptionSpecs } from '../../attention/options.js';
 import { Registry, type RegisterOptions } from '../../core/registry.js';
 import { MixerKind } from './define.js';
 import { fnetMixer } from './fnet.js';
+import { gatedDeltaNet } from './gated-delta-net.js';
 import { inducedSetMixer } from './induced-set.js';
 import { linearEncoder } from './linear-encoder.js';
 import { lunaMixer } from './luna.js';
@@ -34,6 +35,7 @@ export const mixers: readonly MixerKind[] = [
   perceiverOutput,
   rowsAbove,
   mamba2,
+  gatedDeltaNet,
 ];
 
 const registry = new Registry(

@@ -1,6 +1,7 @@
 import { transposed, type WeightRule } from '../../nn/index.js';
 import { count, only, real, yes } from '../fields.js';
 import { gatedOf, llamaLike, noBias, ours } from '../llama-like.js';
+import { linear } from '../projections.js';
 import { expertsRule, runExperts } from '../routers.js';
 
 /** The router and its experts, as OLMoE and Qwen call them. */
@@ -20,6 +21,14 @@ export const gatedExperts = (
     ),
   ];
 };
+
+/** The expert that all tokens go through, and its gate, as Qwen calls them. */
+export const sharedExpert = (layer: string): readonly WeightRule[] => [
+  ...['gate', 'up', 'down'].flatMap((name) =>
+    linear(`${layer}.mlp.shared_expert.${name}_proj`, `${ours}.feedForward.shared.${name}`).slice(0, 1),
+  ),
+  ...linear(`${layer}.mlp.shared_expert_gate`, `${ours}.feedForward.sharedGate`).slice(0, 1),
+];
 
 /** Weights of the chosen experts are not renormalised; queries and keys are normalised over all heads. */
 export const olmoe = llamaLike({

@@ -1,8 +1,7 @@
 import { counts, count, yes } from '../fields.js';
-import { gatedOf, gatedRules, layersByType, llamaLike, ours } from '../llama-like.js';
-import { linear } from '../projections.js';
+import { gatedOf, gatedRules, layersByType, llamaLike } from '../llama-like.js';
 import { runExperts } from '../routers.js';
-import { gatedExperts } from './olmoe.js';
+import { gatedExperts, sharedExpert } from './olmoe.js';
 import { qwenTypes, qwenWindows } from './qwen2.js';
 
 /** Experts beside a layer that all tokens go through, times a gate of each token; some layers may be dense. */
@@ -45,10 +44,7 @@ export const qwen2Moe = llamaLike({
   map: ({ num_experts: experts, hidden_size: width, moe_intermediate_size: hidden }) => ({
     feedForward: (layer) => [
       ...gatedExperts(layer, { experts, width, hidden }),
-      ...['gate', 'up', 'down'].flatMap((name) =>
-        linear(`${layer}.mlp.shared_expert.${name}_proj`, `${ours}.feedForward.shared.${name}`).slice(0, 1),
-      ),
-      ...linear(`${layer}.mlp.shared_expert_gate`, `${ours}.feedForward.sharedGate`).slice(0, 1),
+      ...sharedExpert(layer),
       ...gatedRules(layer),
     ],
   }),

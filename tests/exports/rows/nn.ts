@@ -88,6 +88,7 @@ const attentionOptions = options(
     softcap: number(),
     queryKeyNorm: value({ over: 'heads', kind: 'rms' }),
     sinks: flag(),
+    gate: flag(false),
     globals: value(undefined),
     zeroPadding: flag(),
     outInit: init,
@@ -243,7 +244,7 @@ export const nn: Readonly<Record<string, Row | Plain>> = {
   'Attention.project': ofAttention('project', x, options(over)),
   'Attention.queries': ofCross('queries', x),
   'Attention.keys': ofCross('keys', x),
-  'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2), optional(floats(1, 2, 3))),
+  'Attention.combine': ofAttention('combine', floats(1, 2, 3, 2), optional(floats(1, 2, 3)), optional(none)),
   'Attention.callOptions': ofAttention('callOptions'),
   Block: make(
     positive(4),

@@ -8,11 +8,12 @@ import { budgetOf, expectClose } from '../../support/compare.js';
 import { onWebAssemblyFirst } from '../../support/devices.js';
 import { checkGreedy } from '../greedy.js';
 import { checkMade, loadMade, weightsOf } from '../made.js';
+import { qwen3Next } from './made-qwen3-next.js';
 import { gpt2ByLayer, llamaForClasses, madeDecoders } from './made-decoders.js';
 
 describe('decoders with random weights under published names', () => {
   onWebAssemblyFirst((on) => {
-    test.each(Object.entries({ ...madeDecoders, 'gpt2, a scale for each layer': gpt2ByLayer }))(
+    test.each(Object.entries({ ...madeDecoders, 'gpt2, a scale for each layer': gpt2ByLayer, qwen3_next: qwen3Next }))(
       '%s',
       async (_, made) => {
         const { model } = await checkMade(made, on.device);
