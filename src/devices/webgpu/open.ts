@@ -31,7 +31,7 @@ const LANES = { hardware: 32, software: 1 } as const;
 export async function openWebGpu(options: WebGpuOptions): Promise<WebGpuDevice> {
   const { gpu: given, memoryLimit, poison } = options;
   const owned = given === undefined || !('queue' in given);
-  const found = owned ? await ownDevice(given) : { gpu: given, info: given.adapterInfo, keep: undefined };
+  const found = owned ? await ownDevice(given) : { gpu: given, info: given.adapterInfo, keep: given };
   const software = found.info?.isFallbackAdapter === true;
   const target = targetOf(found.gpu, found.info, options.width ?? (software ? LANES.software : LANES.hardware));
   return new WebGpuDevice({
@@ -66,6 +66,12 @@ async function ownDevice(given: Gpu | undefined): Promise<Found> {
   return { gpu: await adapter.requestDevice(descriptorOf(adapter) as never), info: adapter.info, keep: gpu };
 }
 
+/**
+ * Dawn in Node ends the process if this object is collected while one of its threads runs, which goes on after a device is destroyed, and the
+ * engine collects what only a module or a device holds after its last use: so there is one, held for good.
+ */
+const KEPT = Symbol.for('subquad: the GPU of this process');
+
 async function hostGpu(): Promise<Gpu> {
   const page = (globalThis as { readonly navigator?: { readonly gpu?: Gpu } }).navigator?.gpu;
   if (page) return page;
@@ -74,12 +80,13 @@ async function hostGpu(): Promise<Gpu> {
       `${WHO}: this browser has no WebGPU here; it takes a recent one and a secure page (https or localhost).`,
     );
   }
+  const held = globalThis as { [KEPT]?: Gpu };
   try {
     // no literal: bundlers, and the compiler, would demand the package of those who never call this
     const dawn = (await import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE)) as {
       create(flags: readonly string[]): Gpu;
     };
-    return dawn.create([]);
+    return (held[KEPT] ??= dawn.create([]));
   } catch (error) {
     throw new CapabilityError(
       `${WHO}: Node has no WebGPU of its own, and takes the optional package ${PACKAGE} (${String(error).split('\n', 1)[0]}); run: npm install ${PACKAGE}`,
