@@ -21,6 +21,27 @@ export function tensorTable(
 }
 
 /**
+ * A tensor of numbers, f32, for `lookup` in a score change, at indices that may depend on anything: places, other tables, the score. An
+ * index outside the table reads 0. Gradients flow to the tensor where it requires them, from every pair that reads it within its
+ * bounds; not to the indices. `shape` has as many entries as the tensor, in the same order.
+ *
+ * @throws OptionError for another dtype; ShapeError for a shape of another size.
+ *
+ * @example
+ * const weights = floatTable('weights', tensor([0, 0.5, -0.5], [3], { device, requiresGradient: true }));
+ * const kinds = integerTable('kinds', tensor(Int32Array.of(0, 2, 1, 0, 1, 2, 2, 0), [8], { device }));
+ * const { out } = attend(q, k, v, { score: score(({ score: s, k: j }) => s.add(lookup(weights, lookup(kinds, j)))) });
+ */
+export function floatTable(
+  name: string,
+  tensor: TensorLike,
+  shape?: readonly number[],
+): Table & { readonly dtype: 'f32' } {
+  const extents = extentsOf('floatTable', name, tensor, shape);
+  return tensorTable('floatTable', name, tensor, extents);
+}
+
+/**
  * A tensor of indices or flags, i32 or u8, for `lookup` in a score change; `shape` has as many entries, in the same order.
  *
  * @throws OptionError for another dtype; ShapeError for a shape of another size.
@@ -30,19 +51,26 @@ export function integerTable(
   tensor: TensorLike,
   shape?: readonly number[],
 ): Table & { readonly dtype: 'i32' | 'u8' } {
-  checkValue('integerTable', 'name', name, text);
-  checkTensor('integerTable', name, tensor);
+  const extents = extentsOf('integerTable', name, tensor, shape);
   const { dtype } = tensor;
-  const extents = shape === undefined ? tensor.shape : shape;
-  checkShape('integerTable', extents);
-  if (sizeOf(extents) !== sizeOf(tensor.shape)) {
-    throw new ShapeError(
-      `integerTable: shape ${show(extents)} does not hold the entries of ${name}=${show(tensor.shape)}.`,
-    );
-  }
   if (dtype !== 'i32' && dtype !== 'u8')
     throw new OptionError(`integerTable: ${name} must be an i32 or u8 tensor; got ${dtype}. Use cast.`);
   return { name, dtype, shape: extents, source: tensor };
+}
+
+/** The shape of a table: that of its tensor, or another of as many entries. */
+function extentsOf(
+  who: string,
+  name: string,
+  tensor: TensorLike,
+  shape: readonly number[] | undefined,
+): readonly number[] {
+  checkValue(who, 'name', name, text);
+  checkTensor(who, name, tensor);
+  const extents = shape === undefined ? tensor.shape : shape;
+  checkShape(who, extents);
+  if (sizeOf(extents) === sizeOf(tensor.shape)) return extents;
+  throw new ShapeError(`${who}: shape ${show(extents)} does not hold the entries of ${name}=${show(tensor.shape)}.`);
 }
 
 /** Refuses what is not a tensor. */

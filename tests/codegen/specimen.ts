@@ -69,7 +69,7 @@ export const plainAttention: AttendSpec = {
   mask: undefined,
   constantTypes: [],
   tables: [],
-  checked: new Set(),
+  proven: new Set(),
   dropout: false,
   period: 1,
   queryTile: 32,

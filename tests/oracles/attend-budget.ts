@@ -135,7 +135,13 @@ function movedStep({ value, slope, table }: ScoreStep, original: (at: Pair) => P
   return {
     value: (score, at, r) => value(score, original(at), r),
     slope: (score, at, r) => slope(score, original(at), r),
-    ...(table && { table: { size: table.size, index: (at) => table.index(original(at)) } }),
+    ...(table && {
+      table: {
+        size: table.size,
+        index: (at) => table.index(original(at)),
+        factor: (score, at, r) => table.factor?.(score, original(at), r) ?? 1,
+      },
+    }),
   };
 }
 

@@ -13,8 +13,14 @@ export interface ScoreStep {
   value(score: number, at: Pair, r: (x: number) => number): number;
   /** ∂value/∂score. */
   slope(score: number, at: Pair, r: (x: number) => number): number;
-  /** A captured table this step adds an entry of, so that its gradient is the sum of the scores' over the pairs. */
-  readonly table?: { readonly size: number; index(at: Pair): number };
+  /** A captured table this step reads an entry of: its gradient is the sum over the pairs of the scores' times the factor. */
+  readonly table?: {
+    readonly size: number;
+    /** −1 for none. */
+    index(at: Pair): number;
+    /** ∂value/∂entry; default 1. */
+    factor?(score: number, at: Pair, r: (x: number) => number): number;
+  };
 }
 
 /** `q [B,H,L,D]`, `k [B,G,S,D]`, `v [B,G,S,E]`; G divides H, and query head h reads key head ⌊h·G/H⌋. */
@@ -160,7 +166,8 @@ export function attendGradients(
         const { table } = change;
         if (table !== undefined) {
           const entry = table.index(at);
-          tables[step]![entry] = round(tables[step]![entry]! + gradient);
+          const factor = table.factor?.(x.stages[step]![n]!, at, round) ?? 1;
+          if (entry >= 0) tables[step]![entry] = round(tables[step]![entry]! + round(gradient * factor));
         }
         gradient = round(gradient * round(change.slope(x.stages[step]![n]!, at, round)));
       }

@@ -15,8 +15,8 @@ export interface AttendSpec {
   readonly mask: Expression | undefined;
   readonly constantTypes: readonly ('i32' | 'f32')[];
   readonly tables: readonly Table[];
-  /** Table reads that are not known to be in range. */
-  readonly checked: ReadonlySet<Expression>;
+  /** Table reads that are known to be in range; all others are checked, and give 0 outside. */
+  readonly proven: ReadonlySet<Expression>;
   readonly dropout: boolean;
   /**
    * Positions c, c + period, c + 2·period, … attend among themselves only: a mask that implies q ≡ k (mod period) is
@@ -35,10 +35,13 @@ export function specKey(spec: AttendSpec): string {
       .map((t) => spec.tables.indexOf(t))
       .join()}`;
   const expressions = [spec.score, spec.slope, spec.mask].map((e) => (e === undefined ? '-' : named(e)));
-  const checks = [...spec.checked].map(key).sort();
+  const proven = [...spec.proven].map(key).sort();
   const { D, E, hides, dropout, period, queryTile, keyBlock } = spec;
-  return [D, E, ...expressions, checks.join('&'), hides, dropout, period, queryTile, keyBlock].join('/');
+  return [D, E, ...expressions, proven.join('&'), hides, dropout, period, queryTile, keyBlock].join('/');
 }
+
+/** Bytes of a table's entry: its address (8), then its dimensions (4 each). */
+export const tableSlot = 48;
 
 /** Parameters that every attention kernel takes. */
 export const shared = {
@@ -50,7 +53,7 @@ export const shared = {
   runs: 'pointer',
   /** Lifted constants, 4 bytes each. */
   constants: 'pointer',
-  /** Per table 48 bytes: its address (8), then its dimensions (i32 each). */
+  /** Per table `tableSlot` bytes. */
   tables: 'pointer',
   H: 'i32',
   G: 'i32',
@@ -102,8 +105,8 @@ export class Expressions {
       type === 'f32' ? k.loadF32(constants, 4 * slot) : k.loadI32(constants, 4 * slot),
     );
     this.#tables = spec.tables.map((table, i) => ({
-      pointer: k.loadPointer(tables, 48 * i),
-      dimensions: table.shape.map((_, d) => k.loadI32(tables, 48 * i + 8 + 4 * d)),
+      pointer: k.loadPointer(tables, tableSlot * i),
+      dimensions: table.shape.map((_, d) => k.loadI32(tables, tableSlot * i + 8 + 4 * d)),
     }));
   }
 
@@ -122,7 +125,8 @@ export class Expressions {
       variables,
       parameter: (slot) => this.#constants[slot]!,
       table: (table) => this.#tables[this.spec.tables.indexOf(table)]!,
-      checked: (read) => this.spec.checked.has(read),
+      // reads of expressions that are derived from these are checked
+      checked: (read) => !this.spec.proven.has(read),
     };
   }
 

@@ -90,9 +90,9 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
         if (spec.dropout) dropTile(k, t, p, { lines: dscores, count, k0, firstQuery, head, residue, period });
         const at = { b, h, k0, residue, positions: queryPositions(k, t, { firstQuery, L, S }) };
         const lines = { weights, dscores, count, logsumexp: line(logsumexp, 1), delta: line(delta, 1), at };
-        weigh(k, t, expressions, partial, lines, (j, v, change, raw) => {
+        weigh(k, t, expressions, partial, lines, (j, v, change, raw, only) => {
           const position = { ...at, k: k.add(k0, j), q: at.positions[v]! };
-          scatter(k, expressions, gradient, dtable, position, change, raw);
+          scatter(k, expressions, gradient, dtable, position, (factor) => only(k.mul(change, factor)), raw);
         });
       });
     });
@@ -114,18 +114,18 @@ function text(k: VectorBuilder, spec: AttendSpec, gradient: TableGradient): void
   });
 }
 
-/** Adds one vector of score gradients to the table; reads out of range have no gradient. */
+/** Adds one vector of score gradients, `times` the slope, to the table; reads out of range have no gradient. */
 function scatter(
   k: VectorBuilder,
   expressions: Expressions,
   gradient: TableGradient,
   dtable: Pointer,
   at: Position,
-  change: VF,
+  times: (factor: VF) => VF,
   raw: VF,
 ): void {
   const factor = expressions.value(gradient.factor, at, raw);
-  const product = k.mul(change, factor.kind === 'f32' ? k.splat(factor) : (factor as VF));
+  const product = times(factor.kind === 'f32' ? k.splat(factor) : (factor as VF));
   const indices = gradient.indices.map((index) => expressions.value(index, at, raw));
   const { dimensions } = expressions.binding(gradient.table);
   const add = (read: (index: Lowered) => I32, value: F32): void => {

@@ -16,7 +16,7 @@ export interface WeighedTile {
 /**
  * In place, for one step of a panel: scores → weights P = exp(score′ − logsumexp), and dP → dS = P ⊙ (dP − δ) ⊙ ∂score.
  *
- * `onChange` sees dScore′ = P ⊙ (dP − δ) of each line, before the slope.
+ * `onChange` sees dScore′ = P ⊙ (dP − δ) of each line, before the slope, and how to make numbers 0 where a pair is hidden.
  */
 export function weigh(
   k: VectorBuilder,
@@ -24,7 +24,7 @@ export function weigh(
   expressions: Expressions,
   partial: I32,
   x: WeighedTile,
-  onChange?: (j: I32, v: number, change: VF, raw: VF) => void,
+  onChange?: (j: I32, v: number, change: VF, raw: VF, only: (value: VF) => VF) => void,
 ): void {
   const { spec } = expressions;
   const lanes = x.at.positions.map((_, v) => {
@@ -53,7 +53,7 @@ export function weigh(
         const slope = expressions.slope(position, raw);
         k.store(line, weight, at);
         k.store(dline, slope ? only(k.mul(change, slope)) : change, at);
-        onChange?.(j, v, change, raw);
+        onChange?.(j, v, change, raw, only);
       });
     });
   if (spec.mask) {

@@ -1,6 +1,7 @@
 import { hostData } from '../../codegen/expression/index.js';
 import { memoised } from '../../core/memo.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
+import { tableSlot } from '../../kernels/attend/spec.js';
 import { tensor } from '../../tensor/create.js';
 import { produce, shareHeld, writable, type Tensor } from '../../tensor/tensor.js';
 import { allRows, listedRows, type KeyRows } from './key-rows.js';
@@ -51,9 +52,6 @@ function held(part: PlanPart, device: Device, what: 'tables' | 'keys', make: () 
 }
 
 const lastOf = memoised((_: PlanPart, __: Device, ___: 'tables' | 'keys'): { tensor?: Tensor } => ({}));
-
-/** A table's address (8 bytes), then its dimensions (4 bytes each). */
-const tableSlot = 48;
 
 /** Bytes from the start of the buffer to each table, and to the host data that a mask or score reads. */
 const layoutOf = memoised(({ tiles, constants, opens, spec: { tables } }: PlanPart) => {

@@ -1,8 +1,12 @@
 import { hostData, tableOf, type Table } from '../../codegen/expression/index.js';
 import { OptionError, ShapeError } from '../../core/errors.js';
 import { show, sizeOf } from '../../core/shape.js';
+import { tableSlot } from '../../kernels/attend/spec.js';
 import type { Device } from '../../devices/device.js';
 import { storageOf, Tensor } from '../../tensor/tensor.js';
+
+/** As many dimensions as `tableSlot` has room for. */
+const mostTableAxes = (tableSlot - 8) / 4;
 
 /**
  * Refuses a table that kernels cannot read, or whose source does not hold what it says: they would read what lies beyond.
@@ -11,6 +15,10 @@ import { storageOf, Tensor } from '../../tensor/tensor.js';
  */
 export function checkTable(table: Table, device: Device): void {
   const { name, dtype, shape, source } = table;
+  if (shape.length > mostTableAxes)
+    throw new ShapeError(
+      `attend: the table "${name}" has ${shape.length} dimensions; at most ${mostTableAxes}. Reshape it.`,
+    );
   const data = hostData(table);
   const own = data === undefined ? (source instanceof Tensor ? source : undefined) : tableOf(name, data);
   if (own !== undefined && (own.dtype !== dtype || sizeOf(own.shape) !== sizeOf(shape))) {

@@ -63,7 +63,7 @@ function specialised(
       hides: score !== undefined && hides(score),
       constantTypes: constants.map(({ type }) => type),
       tables: [...new Set(expressions.flatMap((e) => tablesOf(e)))],
-      checked: checkedReads(
+      proven: provenReads(
         expressions,
         positions,
         constants.map(({ value }) => value),
@@ -83,13 +83,13 @@ function slopeOf(score: Expression | undefined): Expression | undefined {
   return slope?.op === 'constant' && slope.value === 1 ? undefined : slope;
 }
 
-/** Table reads whose indices may leave their table. */
-function checkedReads(
+/** Table reads whose indices never leave their table. */
+function provenReads(
   expressions: readonly Expression[],
   shape: AttendShape,
   values: readonly number[],
 ): ReadonlySet<Expression> {
   const box = ranges(shape);
   const reads = expressions.flatMap((e) => topological(e)).filter((e) => e.table !== undefined);
-  return new Set(reads.filter((read) => !provablyInRange(read, box, values)));
+  return new Set(reads.filter((read) => provablyInRange(read, box, values)));
 }

@@ -120,6 +120,7 @@ export const scores: Readonly<Record<string, Row>> = {
   alibi: call(optional(numbers([0.5, 0.25]))),
   alibiSlopes: call(positive(2), options({ exponent: number(8) })),
   bias: call(table(2, 4, 4)),
+  floatTable: call(text(), floats(4), optional(shape(4))),
   integerTable: call(text(), indices([0, 1, 2, 3]), optional(shape(4))),
   score: call(changing),
   softcap: call(number(30)),
