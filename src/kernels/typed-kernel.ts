@@ -17,6 +17,8 @@ export interface TypedKernel<P extends Names> {
 }
 
 export type Read<P extends Names> = ReturnType<ParameterList<P>['read']>;
+/** Arguments in a text for GPUs. */
+export type Wgsl<P extends Names> = ParameterList<P>['wgsl'];
 
 interface Definition<Spec, P extends Names> {
   readonly name: string;

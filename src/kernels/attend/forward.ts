@@ -4,6 +4,7 @@ import type { Kernel } from '../../codegen/kernel.js';
 import { memoised } from '../../core/memo.js';
 import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
+import { forwardText } from './gpu/forward.js';
 import { attendTiles, type AttendTiles } from './layout.js';
 import { fill, pack, prefetch, unpack } from './panel.js';
 import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
@@ -40,6 +41,7 @@ export const attendForward = memoised((spec: AttendSpec): Kernel => ({
   key: specKey(spec),
   parameters: forwardParameters.kinds,
   cpu: (k) => text(k, spec),
+  gpu: (target) => forwardText(target, spec, forwardParameters.wgsl),
 }));
 
 function text(k: VectorBuilder, spec: AttendSpec): void {

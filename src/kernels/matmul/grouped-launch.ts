@@ -3,6 +3,7 @@ import type { FloatDtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
 import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
 import { groupedInnerKernel, groupedKernel } from './grouped.js';
+import { planGroupedInnerOnGpu, planGroupedOnGpu } from './gpu-plan.js';
 import { planGrouped, planGroupedInner, type GroupedShape } from './grouped-plan.js';
 import { withPacked } from './launch.js';
 import { multiplyScratch } from './steps.js';
@@ -37,7 +38,7 @@ export function launchGrouped(device: Device, call: GroupedCall): void {
   const { a, b, bias, out, kept = out, ends, count, groups, N, K } = call;
   const activation = call.activation && prepareActivation(call.activation);
   const epilogue: Epilogue = { activation, keep: activation !== undefined && call.kept !== undefined };
-  const plan = planGrouped(call, width);
+  const plan = device.info.kind === 'webgpu' ? planGroupedOnGpu(call) : planGrouped(call, width);
   const stored = { dtype: b.dtype, contiguous: !b.transposed };
   const multiply = (packed: DeviceBuffer | undefined): void => {
     const { kernel, pack } = groupedKernel({
@@ -69,7 +70,7 @@ export interface GroupedInnerCall extends Groups {
 export function launchGroupedInner(device: Device, call: GroupedInnerCall): void {
   const { width } = device.info;
   const { a, b, out, ends, count, groups, N, K } = call;
-  const plan = planGroupedInner(call, width);
+  const plan = device.info.kind === 'webgpu' ? planGroupedInnerOnGpu(call) : planGroupedInner(call, width);
   const { kernel, pack } = groupedInnerKernel({
     rows: plan.rows,
     a: { dtype: a.dtype, contiguous: false },

@@ -3,6 +3,7 @@ import { bytesPerElement } from '../../core/dtype.js';
 import { eachVector } from '../lanes.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
 import { constantCount } from './epilogue.js';
+import { groupedInnerText, groupedText } from './gpu.js';
 import { panelColumns } from './layout.js';
 import { multiplyKey, multiplyPart, productNames, workspace, type MultiplySpec } from './steps.js';
 
@@ -61,6 +62,7 @@ export const groupedKernel = typedKernel({
   key: multiplyKey,
   parameters: groupedNames,
   constants: ({ epilogue }: MultiplySpec) => constantCount(epilogue),
+  gpu: (_, spec, p, constant) => groupedText(spec, p, constant),
   text: (k, spec, p, firstConstant) => {
     const space = workspace(k, spec, p);
     k.loop(k.begin, k.end, (task) => {
@@ -120,6 +122,7 @@ export const groupedInnerKernel = typedKernel({
   name: 'matmul grouped inner',
   key: multiplyKey,
   parameters: innerNames,
+  gpu: (_, spec, p) => groupedInnerText(spec, p),
   text: (k, spec: MultiplySpec, p, firstConstant) => {
     const space = workspace(k, spec, p);
     k.loop(k.begin, k.end, (task) => {

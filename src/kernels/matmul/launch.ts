@@ -4,6 +4,7 @@ import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.
 import { batchRuns, type BatchRun } from './batch.js';
 import { combineChunk, combineKernel } from './combine.js';
 import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
+import { planMultiplyOnGpu } from './gpu-plan.js';
 import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
 import { multiplyKernel, multiplyScratch } from './multiply.js';
 import { packKernel, packRowsPerTask, type Stored } from './pack.js';
@@ -159,7 +160,7 @@ function launchVector(device: Device, p: Products): void {
 function launchMultiply(device: Device, p: Products): void {
   const { width } = device.info;
   const { run, a, b, bias, M, N, K, batches } = p;
-  const plan = planMultiply(p, width);
+  const plan = device.info.kind === 'webgpu' ? planMultiplyOnGpu(p) : planMultiply(p, width);
   const multiply = (packed: KernelArgument | undefined): void =>
     inParts(device, p, plan.splits, (out, kept, epilogue) => {
       const source = packed === undefined ? stored(b) : 'packed';

@@ -1,5 +1,6 @@
 import type { VectorBuilder } from '../../codegen/vector.js';
 import { constantCount } from './epilogue.js';
+import { multiplyText } from './gpu.js';
 import { multiplyKey, multiplyPart, productNames, workspace, type MultiplySpec } from './steps.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
 
@@ -24,6 +25,7 @@ export const multiplyKernel = typedKernel({
   parameters: names,
   constants: ({ epilogue }: MultiplySpec) => constantCount(epilogue),
   text,
+  gpu: (_, spec, p, constant) => multiplyText(spec, p, constant),
 });
 
 function text(k: VectorBuilder, spec: MultiplySpec, p: Read<typeof names>, firstConstant: number): void {

@@ -1,0 +1,100 @@
+import type { GpuTarget } from '../../../codegen/gpu.js';
+
+/**
+ * How a workgroup is cut: it owns `own` rows and meets `other` rows of the other side at a time; an invocation has four of each, so its
+ * scores are four vectors. Host and text share these numbers.
+ */
+export interface AttendCut {
+  readonly own: number;
+  readonly other: number;
+  /** Quads of four rows. */
+  readonly ownQuads: number;
+  readonly otherQuads: number;
+  readonly invocations: number;
+  /** Whether the own rows of a product stay in workgroup memory. */
+  readonly resident: boolean;
+  /** Columns of an operand of a product that are there at a time. */
+  readonly columns: number;
+  /** Quads of the other side's rows that are there at a time where weights meet them. */
+  readonly rowQuads: number;
+  /** Vectors of workgroup memory: where the resident rows are, then weights, then what is staged; and all of them. */
+  readonly weights: number;
+  readonly staged: number;
+  readonly vectors: number;
+}
+
+export interface CutOptions {
+  /** Rows of the tile map on the own side, which a cut divides. */
+  readonly tile: number;
+  /** Columns of what is multiplied into scores. */
+  readonly products: readonly number[];
+  /** Columns of each sum that an invocation keeps in registers. */
+  readonly sums: readonly number[];
+  /** Whether own rows are of one product only, and may stay. */
+  readonly mayStay: boolean;
+}
+
+/** Rows of the own and of the other side, best first: large tiles read the other side less often. */
+const shapes = [
+  [64, 32],
+  [32, 32],
+  [16, 64],
+  [16, 32],
+] as const;
+/** Vectors of four sums that an invocation keeps: beyond, compilers put them into memory. */
+const mostSums = 16;
+
+/** A pitch that is odd: writes along it meet different banks. */
+export const odd = (vectors: number): number => vectors + 1 - (vectors % 2);
+
+/** Columns of sums that a slab has at most: wider heads are cut into slabs, each of which forms all scores. */
+export const slabColumns = 256;
+
+/** The first shape that fits; what is staged takes the rest of workgroup memory. */
+export function attendCut({ workgroupBytes, invocations }: GpuTarget, options: CutOptions): AttendCut {
+  // a few words beside
+  const room = Math.floor(workgroupBytes / 16) - 4;
+  let last: AttendCut | undefined;
+  for (const [own, other] of shapes) {
+    if (options.tile % own !== 0 || (own / 4) * (other / 4) > invocations) continue;
+    const cut = fitted(own, other, options, room);
+    if (cut === undefined) continue;
+    const sums = options.sums.reduce((sum, columns) => sum + Math.ceil(columns / cut.otherQuads), 0);
+    if (sums <= mostSums) return cut;
+    last ??= cut;
+  }
+  if (last === undefined) throw new Error(`attend: no tile of ${options.tile} rows fits ${workgroupBytes} bytes`);
+  return last;
+}
+
+function fitted(own: number, other: number, options: CutOptions, room: number): AttendCut | undefined {
+  const [ownQuads, otherQuads] = [own / 4, other / 4];
+  const widest = Math.max(...options.products);
+  const most = Math.max(...options.sums);
+  const weights = other * (ownQuads + 1);
+  for (const resident of options.mayStay ? [true, false] : [false]) {
+    const kept = resident ? widest * ownQuads : 0;
+    const left = room - kept - weights;
+    const perColumn = otherQuads + 1 + (resident ? 0 : ownQuads + 1);
+    const columns = Math.min(widest, Math.floor(left / perColumn));
+    let rowQuads: number = otherQuads;
+    while (rowQuads > 1 && most * odd(rowQuads) > left) rowQuads /= 2;
+    if (columns < Math.min(8, widest) || most * odd(rowQuads) > left || ownQuads * (otherQuads + 1) > left) continue;
+    const staged = Math.max(columns * perColumn, most * odd(rowQuads), ownQuads * (otherQuads + 1));
+    return {
+      own,
+      other,
+      ownQuads,
+      otherQuads,
+      invocations: ownQuads * otherQuads,
+      resident,
+      // whole slices of one size
+      columns: Math.ceil(widest / Math.ceil(widest / columns)),
+      rowQuads,
+      weights: kept,
+      staged: kept + weights,
+      vectors: kept + weights + staged,
+    };
+  }
+  return undefined;
+}
