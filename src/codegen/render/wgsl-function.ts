@@ -191,7 +191,11 @@ export function wgslFunction(
 /** What the expressions of a text find around them: lifted constants, and where tables lie, as WGSL. */
 export interface WgslEnvironment {
   readonly constants?: readonly WgslValue[];
-  readonly tables?: readonly { readonly table: Table; readonly pointer: string; readonly dimensions: readonly string[] }[];
+  readonly tables?: readonly {
+    readonly table: Table;
+    readonly pointer: string;
+    readonly dimensions: readonly string[];
+  }[];
   readonly checked?: Environment['checked'];
 }
 
@@ -217,7 +221,9 @@ export function expressionFunction(
         const [pointer, ...dimensions] = around.slice(at, (at += binding.length));
         bound.set(tables[i]!.table, { pointer: pointer as Pointer, dimensions: dimensions as Value<'i32'>[] });
       });
-      const named = Object.fromEntries(Object.keys(variables).map((variable, i) => [variable, args[i]! as Value<'vf'>]));
+      const named = Object.fromEntries(
+        Object.keys(variables).map((variable, i) => [variable, args[i]! as Value<'vf'>]),
+      );
       const found = lower(k, expression, {
         variables: named,
         parameter: (slot) => around[slot] as Value<'f32'>,
@@ -227,7 +233,9 @@ export function expressionFunction(
       if (!vector || isVector(found.kind)) return found;
       // as `lowerVector`: what depends on no lane is the same in all
       if (found.kind === 'f32') return k.splat(found);
-      return k.splat(expression.type === 'bool' ? k.sub(k.constant('i32', 0), found as Value<'i32'>) : (found as Value<'i32'>));
+      return k.splat(
+        expression.type === 'bool' ? k.sub(k.constant('i32', 0), found as Value<'i32'>) : (found as Value<'i32'>),
+      );
     },
     [...constants, ...bindings.flat()],
   );

@@ -6,7 +6,8 @@ import { fromBf16, fromF16 } from '../cast/convert.js';
 // one step of the inner sum, which any stride in memory allows, and neighbouring invocations read neighbouring words.
 
 /** `n` lines of text. */
-export const each = (n: number, line: (i: number) => string): string => Array.from({ length: n }, (_, i) => line(i)).join('\n');
+export const each = (n: number, line: (i: number) => string): string =>
+  Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
 /** `load_f32(element)` and its kin, of elements of the whole memory: every text for GPUs reads tensors with these. */
 export function loaders(dtypes: readonly FloatDtype[]): string {

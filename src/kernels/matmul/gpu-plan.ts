@@ -30,12 +30,21 @@ export function gpuTile(rows: number): GpuTile {
   return { rows, quads, pitch, invocations: quads * quads, b: gpuDepth * pitch, vectors: 2 * gpuDepth * pitch };
 }
 
-const tileFor = (tiles: (size: number) => number): number =>
-  tiles(sizes.large) >= enough ? sizes.large : sizes.small;
+const tileFor = (tiles: (size: number) => number): number => (tiles(sizes.large) >= enough ? sizes.large : sizes.small);
 
 const planOf = (size: number, blocks: number, N: number) => {
   const ranges = Math.ceil(N / size);
-  return { rows: size, packed: false, blockRows: size, blocks, panels: ranges, panelsPerRange: 1, ranges, byRows: 0, grain: 1 } as const;
+  return {
+    rows: size,
+    packed: false,
+    blockRows: size,
+    blocks,
+    panels: ranges,
+    panelsPerRange: 1,
+    ranges,
+    byRows: 0,
+    grain: 1,
+  } as const;
 };
 
 export function planMultiplyOnGpu({ batches, M, N, K }: MatmulShape): MultiplyPlan {

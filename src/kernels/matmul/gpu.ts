@@ -38,7 +38,16 @@ function productText(spec: MultiplySpec, p: Names, constant: (i: number) => stri
   const { activation, keep } = epilogue;
   const t = gpuTile(spec.rows);
   const constants = (activation?.values ?? []).map((_, i) => ({ kind: 'f32', text: constant(i) }) as const);
-  const value = (of: Stored, pointer: string, start: string, inside: string, row: string, step: string, rowPitch: string, stepPitch: string) =>
+  const value = (
+    of: Stored,
+    pointer: string,
+    start: string,
+    inside: string,
+    row: string,
+    step: string,
+    rowPitch: string,
+    stepPitch: string,
+  ) =>
     `select(0.0, ${loadOf(of.dtype, pointer, `u32(part.${start} + i32(${row}) * ${rowPitch} + (k0 + i32(${step})) * ${stepPitch})`)}, i32(${row}) < ${inside} && i32(${step}) < steps)`;
   const fetch = (which: 'a' | 'b'): string => {
     const { contiguous } = which === 'a' ? a : b;
@@ -108,7 +117,10 @@ const textOf = (tile: GpuTile, wgsl: string): GpuText => ({ wgsl, workgroupSize:
 /** The text of `multiplyKernel`. */
 export function multiplyText(
   spec: MultiplySpec,
-  p: Names & Readonly<Record<'M' | 'batches' | 'aDiv' | 'aMod' | 'bDiv' | 'bMod' | 'blockRows' | 'blocks' | 'splitDepth', string>>,
+  p: Names &
+    Readonly<
+      Record<'M' | 'batches' | 'aDiv' | 'aMod' | 'bDiv' | 'bMod' | 'blockRows' | 'blocks' | 'splitDepth', string>
+    >,
   constant: (i: number) => string,
 ): GpuText {
   const tile = gpuTile(spec.rows);
@@ -205,7 +217,10 @@ fn run(task: u32, lane: u32) {
 }
 
 /** The text of `groupedInnerKernel`. */
-export function groupedInnerText(spec: MultiplySpec, p: GroupedNames & Readonly<Record<'M' | 'blocks', string>>): GpuText {
+export function groupedInnerText(
+  spec: MultiplySpec,
+  p: GroupedNames & Readonly<Record<'M' | 'blocks', string>>,
+): GpuText {
   const tile = gpuTile(spec.rows);
   return textOf(
     tile,

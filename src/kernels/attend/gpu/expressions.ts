@@ -82,7 +82,10 @@ export function dropoutText(spec: AttendSpec, p: SharedNames): string {
     'draw',
     { query: 'vi', block: 'vi', head: 'vi' },
     (k, [query, block, head], [low, high]) =>
-      philox(k, [query, block, head, k.constant('vi', 0)] as unknown as readonly [VI, VI, VI, VI], [low as I32, high as I32]),
+      philox(k, [query, block, head, k.constant('vi', 0)] as unknown as readonly [VI, VI, VI, VI], [
+        low as I32,
+        high as I32,
+      ]),
     [
       { kind: 'i32', text: p.seedLow },
       { kind: 'i32', text: p.seedHigh },
@@ -115,7 +118,10 @@ fn kept(queries: vec4<i32>, key: i32, head: i32, residue: i32) -> array<vec4<f32
 }
 
 /** Whether NaN must not leak from weights of 0; see `guardOf`. Empty where nothing is ever hidden. */
-export function guardText(spec: AttendSpec, p: SharedNames): { readonly declare: string; readonly careful: string | undefined } {
+export function guardText(
+  spec: AttendSpec,
+  p: SharedNames,
+): { readonly declare: string; readonly careful: string | undefined } {
   if (!spec.mask && !spec.hides) return { declare: '', careful: undefined };
   return {
     declare: `

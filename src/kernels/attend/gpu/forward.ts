@@ -52,14 +52,24 @@ export function queryPlace(spec: AttendSpec, p: SharedNames, own: number): strin
 /** Rows of a head of a tensor, in the residue class, from `first` on. */
 export const rowsAt = (
   pointer: string,
-  { head, length, columns, period, first }: { head: string; length: string; columns: number; period: number; first: string },
+  {
+    head,
+    length,
+    columns,
+    period,
+    first,
+  }: { head: string; length: string; columns: number; period: number; first: string },
 ): { readonly start: string; readonly pitch: string } => ({
   start: `(${pointer} / 4u + u32(${head} * ${length} + residue + (${first}) * ${period}i) * ${columns}u)`,
   pitch: `${columns * period}u`,
 });
 
 /** A row of scores against four keys, `s`: changed, and hidden where the mask, the score or the end of the keys hides. */
-export function changeRow(spec: AttendSpec, s: string, at: { readonly q: string; readonly k: string; readonly count: string }): string {
+export function changeRow(
+  spec: AttendSpec,
+  s: string,
+  at: { readonly q: string; readonly k: string; readonly count: string },
+): string {
   const { period, score, mask, hides } = spec;
   const outside = (place: string): string => (period === 1 ? place : `(${place}) * ${period}i + residue`);
   return `{
@@ -91,7 +101,8 @@ export function forwardText(target: GpuTarget, spec: AttendSpec, p: Names): GpuT
   const cut = forwardCut(target, spec);
   const { own, other, otherQuads } = cut;
   const t = new GpuTileText(cut);
-  const rows = (pointer: string, columns: number) => rowsAt(pointer, { head: 'head', length: p.L, columns, period, first: 'q0' });
+  const rows = (pointer: string, columns: number) =>
+    rowsAt(pointer, { head: 'head', length: p.L, columns, period, first: 'q0' });
   const keys = (pointer: string, columns: number) => ({
     ...rowsAt(pointer, { head: 'kvHead', length: p.keyRows, columns, period, first: 'k0' }),
     valid: 'count',
@@ -99,10 +110,12 @@ export function forwardText(target: GpuTarget, spec: AttendSpec, p: Names): GpuT
   const queries = { ...rows(p.q, D), valid: '(L - q0)', factor: p.scale };
   const guard = guardText(spec, p);
   const sums = t.sumsOf(E);
-  const eachRow = (line: (r: number, row: string) => string): string => each(4, (r) => line(r, `(q0 + 4i * i32(to) + ${r}i)`));
-  const element = (i: number, r: number): string => `${rows(p.out, E).start} + (4u * to + ${r}u) * ${E * period}u + tt + ${i * otherQuads}u`;
+  const eachRow = (line: (r: number, row: string) => string): string =>
+    each(4, (r) => line(r, `(q0 + 4i * i32(to) + ${r}i)`));
+  const element = (i: number, r: number): string =>
+    `${rows(p.out, E).start} + (4u * to + ${r}u) * ${E * period}u + tt + ${i * otherQuads}u`;
   const statistic = (r: number): string => `${rows(p.logsumexp, 1).start} + (4u * to + ${r}u) * ${period}u`;
-  const exists = (i: number): string => (( i + 1) * otherQuads <= E ? '' : `if (tt + ${i * otherQuads}u < ${E}u) `);
+  const exists = (i: number): string => ((i + 1) * otherQuads <= E ? '' : `if (tt + ${i * otherQuads}u < ${E}u) `);
   const quad = (j: number): string => `vec4<f32>(${[0, 1, 2, 3].map((r) => `s${r}[${j}]`).join(', ')})`;
   const step = `
       ${t.product('s', cut.resident ? undefined : queries, keys(p.k, D), D)}

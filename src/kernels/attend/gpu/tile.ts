@@ -98,7 +98,10 @@ export class GpuTileText {
       for (var j = 0u; j < ${rowQuads}u; j++) {
         ${each(4, (n) => `let w${n} = memory[${weights}u + (4u * (j0 + j) + ${n}u) * ${ownQuads + 1}u + to];`)}
         ${each(this.sumsOf(columns), (i) => {
-          const column = (i + 1) * otherQuads <= columns ? `tt + ${i * otherQuads}u` : `min(tt + ${i * otherQuads}u, ${columns - 1}u)`;
+          const column =
+            (i + 1) * otherQuads <= columns
+              ? `tt + ${i * otherQuads}u`
+              : `min(tt + ${i * otherQuads}u, ${columns - 1}u)`;
           const sum = `${o}${i}`;
           const term = (n: number): string => {
             const next = `fma(w${n}, vec4<f32>(v${i}[${n}]), ${sum})`;
