@@ -1,38 +1,46 @@
 import type { Kind } from '../../../codegen/program.js';
-import { expressionFunction, mulHigh, wgslFunction } from '../../../codegen/render/wgsl-function.js';
+import {
+  expressionFunction,
+  mulHigh,
+  wgslFunction,
+  type WgslEnvironment,
+} from '../../../codegen/render/wgsl-function.js';
 import type { Expression, TableGradient } from '../../../codegen/expression/index.js';
 import { expOfNegative, log } from '../../../codegen/math.js';
 import type { I32, VI } from '../../../codegen/vector.js';
 import { each } from '../../gpu/stage.js';
 import type { Wgsl } from '../../typed-kernel.js';
 import { philox } from '../../philox.js';
-import { flagCount, type AttendSpec, type shared } from '../spec.js';
+import { flagCount, tableSlot, type AttendSpec, type shared } from '../spec.js';
 
 export type SharedNames = Wgsl<typeof shared>;
 
 /** Which positions are vectors of four: those of the side whose rows an invocation meets. */
 export type Along = 'keys' | 'queries';
 
+/** Where expressions of a spec find constants and tables: in variables that `bind` fills. */
+const environmentOf = ({ constantTypes, tables, proven }: AttendSpec): WgslEnvironment => ({
+  constants: constantTypes.map((kind, i) => ({ kind, text: `constant${i}` })),
+  tables: tables.map((table, i) => ({
+    table,
+    pointer: `table${i}`,
+    dimensions: table.shape.map((_, d) => `table${i}_${d}`),
+  })),
+  checked: (read) => !proven.has(read),
+});
+
+const positionAlong = (along: Along) =>
+  ({ b: 'i32', h: 'i32', q: along === 'queries' ? 'vi' : 'i32', k: along === 'keys' ? 'vi' : 'i32' }) as const;
+
 /** What a text finds of its spec: `bind()`, which reads constants and places of tables; `scoreOf`, `slopeOf`, `maskOf`. */
 export function expressionsText(spec: AttendSpec, p: Pick<SharedNames, 'constants' | 'tables'>, along: Along): string {
-  const { score, slope, mask, constantTypes, tables, checked } = spec;
-  const position: Record<string, Kind> = {
-    b: 'i32',
-    h: 'i32',
-    q: along === 'queries' ? 'vi' : 'i32',
-    k: along === 'keys' ? 'vi' : 'i32',
-  };
-  const environment = {
-    constants: constantTypes.map((kind, i) => ({ kind, text: `constant${i}` })),
-    tables: tables.map((table, i) => ({
-      table,
-      pointer: `table${i}`,
-      dimensions: table.shape.map((_, d) => `table${i}_${d}`),
-    })),
-    checked: (read: Expression) => checked.has(read),
-  };
+  const { score, slope, mask, constantTypes, tables } = spec;
+  const environment = environmentOf(spec);
+  const position = positionAlong(along);
   const of = (name: string, e: Expression | undefined, variables: Record<string, Kind>): string =>
     e === undefined ? '' : expressionFunction(name, e, variables, environment);
+  const word = (pointer: string, at: number): string => `arena[${pointer} / 4u + ${at}u]`;
+  const slot = tableSlot / 4;
   return [
     ...constantTypes.map((type, i) => `var<private> constant${i}: ${type};`),
     ...tables.flatMap((table, i) => [
@@ -40,10 +48,10 @@ export function expressionsText(spec: AttendSpec, p: Pick<SharedNames, 'constant
       ...table.shape.map((_, d) => `var<private> table${i}_${d}: i32;`),
     ]),
     'fn bind() {',
-    ...constantTypes.map((type, i) => `  constant${i} = bitcast<${type}>(arena[${p.constants} / 4u + ${i}u]);`),
+    ...constantTypes.map((type, i) => `  constant${i} = bitcast<${type}>(${word(p.constants, i)});`),
     ...tables.flatMap((table, i) => [
-      `  table${i} = arena[${p.tables} / 4u + ${12 * i}u];`,
-      ...table.shape.map((_, d) => `  table${i}_${d} = bitcast<i32>(arena[${p.tables} / 4u + ${12 * i + 2 + d}u]);`),
+      `  table${i} = ${word(p.tables, slot * i)};`,
+      ...table.shape.map((_, d) => `  table${i}_${d} = bitcast<i32>(${word(p.tables, slot * i + 2 + d)});`),
     ]),
     '}',
     of('scoreOf', score, { ...position, score: 'vf' }),
@@ -52,21 +60,13 @@ export function expressionsText(spec: AttendSpec, p: Pick<SharedNames, 'constant
   ].join('\n');
 }
 
-/** Expressions of a table's gradient, as functions like those of `expressionsText`. */
-export function gradientText(spec: AttendSpec, gradient: TableGradient): string {
-  const position = { b: 'i32', h: 'i32', q: 'i32', k: 'vi', score: 'vf' } as const;
-  const environment = {
-    constants: spec.constantTypes.map((kind, i) => ({ kind, text: `constant${i}` })),
-    tables: spec.tables.map((table, i) => ({
-      table,
-      pointer: `table${i}`,
-      dimensions: table.shape.map((_, d) => `table${i}_${d}`),
-    })),
-    checked: (read: Expression) => spec.checked.has(read),
-  };
+/** Beside `expressionsText` along keys: `index0 …` and `factorOf` of a table's gradient. */
+export function gradientText(spec: AttendSpec, { indices, factor }: TableGradient): string {
+  const variables = { ...positionAlong('keys'), score: 'vf' } as const;
+  const environment = environmentOf(spec);
   return [
-    ...gradient.indices.map((index, d) => expressionFunction(`index${d}`, index, position, environment)),
-    expressionFunction('factorOf', gradient.factor, position, environment),
+    ...indices.map((index, d) => expressionFunction(`index${d}`, index, variables, environment)),
+    expressionFunction('factorOf', factor, variables, environment),
   ].join('\n');
 }
 
