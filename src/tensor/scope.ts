@@ -56,7 +56,9 @@ function end(frame: Frame, result: unknown): void {
   const innermost = closeFrame(frame);
   if (innermost) {
     const outer = innermostFrame();
-    for (const tensor of tensorsIn(result)) if (tensor[internals].frame === frame) moveTo(tensor, outer);
+    // most scopes give one tensor, or made none: nothing is looked through for those
+    const kept = result instanceof Tensor ? [result] : frame.size > 0 ? tensorsIn(result) : [];
+    for (const tensor of kept) if (tensor[internals].frame === frame) moveTo(tensor, outer);
   }
   for (const tensor of frame) tensor.dispose();
   if (!innermost) {
@@ -82,15 +84,18 @@ export function tensorsIn(value: unknown): Set<Tensor> {
       found.add(next);
       continue;
     }
-    const inside = next instanceof Map ? [...next].flat() : next instanceof Set ? next : held(next);
     // one by one: an array may be longer than an argument list
-    for (const value of inside) pending.push(value);
+    if (next instanceof Map) for (const [key, value] of next) pending.push(key, value);
+    else if (next instanceof Set || Array.isArray(next)) for (const value of next) pending.push(value);
+    else pushFields(next, pending);
   }
   return found;
 }
 
-/** What an object holds: what an accessor would work out when asked is not asked for. */
-const held = (value: object): readonly unknown[] =>
-  Array.isArray(value)
-    ? value
-    : Object.values(Object.getOwnPropertyDescriptors(value)).flatMap((one) => (one.enumerable ? [one.value] : []));
+/** Adds what an object holds: what an accessor would work out when asked is not asked for. */
+function pushFields(value: object, to: unknown[]): void {
+  for (const key of Object.keys(value)) {
+    const field = Object.getOwnPropertyDescriptor(value, key)!.value as unknown;
+    if (typeof field === 'object') to.push(field);
+  }
+}
