@@ -8,16 +8,23 @@ const { q, k } = place;
 
 /**
  * Local attention in one dimension: blocks of `size` queries see their own block and the `before` and `after` keys next to it.
- * (Image Transformer: Parmar et al. 2018, arXiv 1802.05751.)
+ * The first block lacks its first `ahead` positions, by default none. (Image Transformer: Parmar et al. 2018, arXiv 1802.05751.)
  *
- * @throws OptionError unless `size` ≥ 1, `before` ≥ 0 and `after` ≥ 0 are integers.
+ * @throws OptionError unless `size` ≥ 1, `before` ≥ 0, `after` ≥ 0 and `ahead` ≥ 0 are integers.
  */
-export function localBlocks(options: { readonly size: number; readonly before: number; readonly after: number }): Mask {
-  const names = ['size', 'before', 'after'];
-  checkValues('localBlocks', options, { size: int32From(1), before: int32From(0), after: int32From(0) }, names);
-  const { size, before, after } = options;
-  return new Mask(`localBlocks({ size: ${size}, before: ${before}, after: ${after} })`, () => {
-    const start = q.floorDiv(size).mul(size);
+export function localBlocks(options: {
+  readonly size: number;
+  readonly before: number;
+  readonly after: number;
+  readonly ahead?: number;
+}): Mask {
+  const extents = { before: int32From(0), after: int32From(0), ahead: int32From(0) };
+  checkValues('localBlocks', options, { size: int32From(1), ...extents }, ['size', 'before', 'after']);
+  const { size, before, after, ahead = 0 } = options;
+  const more = ahead === 0 ? '' : `, ahead: ${ahead}`;
+  return new Mask(`localBlocks({ size: ${size}, before: ${before}, after: ${after}${more} })`, () => {
+    const block = (ahead === 0 ? q : q.add(ahead)).floorDiv(size).mul(size);
+    const start = ahead === 0 ? block : block.sub(ahead);
     return k.ge(start.sub(before)).and(k.lt(start.add(size + after)));
   });
 }

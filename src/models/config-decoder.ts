@@ -34,12 +34,9 @@ export interface HalfJson {
  *
  * @throws OptionError for a section that is none, or sets what is of the whole model; as `splitLayers`.
  */
-export function decoderJson(
-  who: string,
-  { rest, pattern }: HalfJson,
-  given: unknown,
-  known: readonly string[],
-): HalfJson {
+export function decoderJson(who: string, encoder: HalfJson, given: unknown, known: readonly string[]): HalfJson {
+  const rest = withoutPrefix(encoder.rest);
+  const pattern = encoder.pattern?.map(withoutPrefix);
   if (given === undefined) return { rest, pattern };
   if (!isPlainObject(given)) throw new OptionError(`${who}: must be an object, such as { "layers": 2 }.`);
   const allowed = known.filter((name) => ![...ofWhole, ...ofLayer].includes(name));
@@ -62,6 +59,16 @@ export function decoderJson(
   return { rest: overlaid(rest, own.rest), pattern: own.pattern ?? left };
 }
 
+/** Rows before those of a text are of the encoder alone. */
+function withoutPrefix<T extends object>(sections: T): T {
+  const left = Object.entries(sections).map(([name, section]: [string, unknown]) => {
+    if ((name !== 'embedding' && name !== 'norm') || !isPlainObject(section)) return [name, section];
+    const { prefix: _, ...rest } = section;
+    return [name, rest];
+  });
+  return Object.fromEntries(left) as T;
+}
+
 /** What section `decoder` becomes, of a whole configuration of the decoder. */
 export const decoderSection = (config: ModelConfig): DecoderConfig =>
   Object.fromEntries(
@@ -75,9 +82,12 @@ export function encoderOf({ decoder: _, ...config }: ModelConfig): ModelConfig {
 
 /** The decoder of an encoder–decoder, without what it reads, as a model of its own. */
 export function decoderOf({ decoder, ...config }: ModelConfig): ModelConfig {
-  if (decoder === undefined) return { ...config, kind: 'decoder' };
+  if (decoder === undefined) {
+    const { pattern } = config;
+    return { ...withoutPrefix(config), ...(pattern && { pattern: pattern.map(withoutPrefix) }), kind: 'decoder' };
+  }
   const whole = Object.fromEntries(
     Object.entries(config).filter(([name]) => (ofWhole as readonly string[]).includes(name)),
   );
-  return { ...(whole as unknown as ModelConfig), ...decoder, kind: 'decoder' };
+  return { ...withoutPrefix(whole as unknown as ModelConfig), ...decoder, kind: 'decoder' };
 }

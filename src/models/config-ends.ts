@@ -18,6 +18,7 @@ export function endReasons(config: ModelConfig): readonly (string | false)[] {
     embedding?.given === true &&
       (kind !== 'encoder' || prediction !== undefined || Object.keys(embedding).length > 1) &&
       'embedding.given is for encoders that predict no tokens: leave prediction and the other keys of embedding out',
+    ...prefixReasons(config),
     ...adaptiveReasons(vocabulary, own, { embedding, prediction, outputs }),
     tied &&
       !embedding?.adaptive &&
@@ -37,6 +38,24 @@ export function endReasons(config: ModelConfig): readonly (string | false)[] {
     rows < length + first &&
       `position.rows must be at least ${length + first}, for length ${length} from row ${first} on; got ${rows}`,
     padding >= vocabulary && `position.padding must be a token of the ${vocabulary}; got ${padding}`,
+  ];
+}
+
+/** What is wrong with rows before those of a text. */
+function prefixReasons(config: ModelConfig): readonly (string | false)[] {
+  const { kind, embedding } = config;
+  const layers = layersOf(config);
+  const methods = layers.map(({ position: { method } }) => method);
+  const placed = methods.find((method) => !['none', 'learned', 'sinusoidal'].includes(method));
+  if (embedding?.prefix === undefined) {
+    return [layers.some(({ norm }) => norm.prefix) && 'norm.prefix is for the rows of embedding.prefix; leave it out'];
+  }
+  return [
+    kind !== 'encoder' && kind !== 'encoder-decoder' && `embedding.prefix is for encoders; got kind ${kind}`,
+    placed !== undefined && `embedding.prefix takes positions that are added to embeddings, or none; got ${placed}`,
+    layers.some(({ mixer, pooling }) => mixer ?? pooling) &&
+      'embedding.prefix is for layers of attention that give as many rows as they take',
+    layers.some(({ norm }) => norm.prefix && norm.place !== 'pre') && 'norm.prefix is for norm.place "pre"',
   ];
 }
 

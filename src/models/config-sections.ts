@@ -136,6 +136,7 @@ export const sections: Readonly<Record<string, Section>> = {
       types: wholeFrom(1),
       adaptive: plainObject,
       given: flag,
+      prefix: wholeFrom(1),
     },
   },
   lora: { keys: { rank: wholeFrom(1), alpha: positive, on: listOfTexts } },
@@ -173,6 +174,7 @@ export const sections: Readonly<Record<string, Section>> = {
       centred: flag,
       mixing: flag,
       final: flag,
+      prefix: flag,
     },
   },
   residual: {

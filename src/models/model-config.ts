@@ -111,6 +111,8 @@ export interface ModelConfig {
     readonly mixing?: boolean;
     /** Whether there is one behind the last layer, where the norm comes first; absent: true. */
     readonly final?: boolean;
+    /** Whether the norm before the mixing of tokens has weights of its own for the rows of `embedding.prefix`; absent: false. */
+    readonly prefix?: boolean;
   };
   readonly residual: {
     readonly kind: ResidualKind;
@@ -170,6 +172,8 @@ export interface EmbeddingConfig {
   readonly adaptive?: Omit<AdaptiveOptions, 'width'>;
   /** Whether rows come embedded already, `[B, L, width]` in place of tokens, as those of images do; then no token is predicted. */
   readonly given?: boolean;
+  /** Rows that are learned and stand before those of every text through all layers of an encoder, which are left out at the end. */
+  readonly prefix?: number;
   /** Number of token types, which batches name as `types`; all tokens of others are of type 0. */
   readonly types?: number;
 }

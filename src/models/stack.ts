@@ -1,8 +1,8 @@
 import { callable, checkValue, checkValues, flag, wholeFrom } from '../core/requirements.js';
-import { mechanism, normalOf } from '../attention/index.js';
+import { learned, mechanism, normalOf } from '../attention/index.js';
 import { show } from '../core/shape.js';
 import { CapabilityError, ShapeError } from '../core/errors.js';
-import { add, concat, mul } from '../ops/index.js';
+import { add, broadcastTo, concat, mul, slice } from '../ops/index.js';
 import {
   Attention,
   Block,
@@ -14,6 +14,7 @@ import {
   type Context,
   type NamedTensors,
   type Outcome,
+  type Parameter,
   type PositionSizes,
 } from '../nn/index.js';
 import { checkpointedOutcome } from '../nn/checkpointed.js';
@@ -52,6 +53,8 @@ export class Stack extends Module {
   readonly #runs: readonly Run[];
   readonly #changes: readonly RowChange[];
   readonly #asPublished: boolean;
+  /** `[N, width]`, rows before those of every text. */
+  readonly #prefix: Parameter | undefined;
   readonly #norm;
 
   constructor(
@@ -84,6 +87,8 @@ export class Stack extends Module {
       made.set(key, positions);
       return positions;
     };
+    const { prefix = 0 } = (!options.causal && !options.cross && config.embedding) || {};
+    this.#prefix = prefix > 0 ? this.parameter('prefix', learned([prefix, width], normalOf(0.02))) : undefined;
     const { sizes: _, ...model } = config;
     this.positions = this.child('positions', positionsOf(model, 1));
     const strides = stridesOf(layers);
@@ -100,7 +105,7 @@ export class Stack extends Module {
     placed.forEach(({ layer, ...positions }, i) =>
       blocks.push(
         blocks[layer.as ?? i] ??
-          make(layer.sizes?.from ?? width, partsOf(sized(config, layer), layer, positions, options), i),
+          make(layer.sizes?.from ?? width, partsOf(sized(config, layer), layer, { ...positions, prefix }, options), i),
       ),
     );
     this.layers = this.child('layers', new ModuleList(blocks)).items;
@@ -112,7 +117,7 @@ export class Stack extends Module {
     this.whole = options.causal && layers.some(({ mixer: own }) => own && mixer(own.name).definition.whole);
     this.#runs = runsOf(layers, this.layers, this.#changes);
     // after a post-norm layer there is nothing left to normalise
-    const { kind, place, epsilon, mixing: _mixing, final = true, ...parts } = layers.at(-1)!.norm;
+    const { kind, place, epsilon, mixing: _mixing, prefix: _prefix, final = true, ...parts } = layers.at(-1)!.norm;
     const last = layers.at(-1)!.sizes?.width ?? rowWidth(config);
     this.#norm = place === 'post' || !final ? undefined : this.child('norm', normOf(kind, last, epsilon, parts));
   }
@@ -133,6 +138,22 @@ export class Stack extends Module {
     commonDevice('Stack', [x]);
     checkContext('Stack', x, context);
     checkLayers(context.state, this.layers.length);
+    if (this.#prefix === undefined) return this.#through(x, context);
+    const [rows, width] = this.#prefix.spec.shape as [number, number];
+    if (context.mask !== undefined || context.globalTokens !== undefined) {
+      throw new CapabilityError(
+        `Stack ${this.path}: rows before those of a text take no mask and no global tokens, which name rows; leave them out.`,
+      );
+    }
+    return scope(() => {
+      const before = broadcastTo(this.#prefix!.value, [x.shape[0]!, rows, width]);
+      const lengths = context.lengths?.map((length) => length + rows);
+      const found = this.#through(concat([before, x], { axis: 1 }), { ...context, lengths });
+      return { ...found, stream: slice(found.stream, { axis: 1, start: rows }) };
+    });
+  }
+
+  #through(x: Tensor, context: Context): Outcome {
     return scope(() => {
       const losses = context.losses ?? records([x]);
       const counts = rowCounts(this.#changes, x.shape[1]!);
@@ -299,15 +320,20 @@ function reversed(
 function partsOf(
   config: ModelConfig,
   layer: LayerConfig,
-  { positions, ofBlocks }: { readonly positions: Positions; readonly ofBlocks: Positions | undefined },
+  {
+    positions,
+    ofBlocks,
+    prefix,
+  }: { readonly positions: Positions; readonly ofBlocks: Positions | undefined; readonly prefix: number },
   { causal, cross, separate }: StackOptions,
 ): BlockOptions {
-  const { width, heads, kvHeads, headDim, valueDim, length, bias, dropout } = config;
+  const { width, heads, kvHeads, headDim, valueDim, bias, dropout } = config;
+  const length = config.length + prefix;
   const sizes = feedForwardSizes(config, layer, causal);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
   const pooling = poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
-  const { kind: norm, place: normPlace, mixing, final: _, ...ofNorm } = layer.norm;
+  const { kind: norm, place: normPlace, mixing, final: _, prefix: apart, ...ofNorm } = layer.norm;
   const { queryKeyNorm, globals: block, gate, ...scores } = layer.attention ?? {};
   const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
   const attention = (): Attention =>
@@ -340,5 +366,6 @@ function partsOf(
     feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
     residual: { norm, normPlace, ...ofNorm, dropout, parallel: layer.residual.parallel },
     ...(mixing !== undefined && { normBeforeMixing: mixing }),
+    ...(apart && prefix > 0 && { prefix }),
   };
 }

@@ -22,6 +22,8 @@ export interface BlockOptions {
   readonly residual: ResidualOptions;
   /** Whether the mixing branch has a norm; default true. */
   readonly normBeforeMixing?: boolean;
+  /** Rows in front for which that norm has weights of its own; default 0. */
+  readonly prefix?: number;
 }
 
 const someModule = having('a module with forward', 'forward', 'namedParameters');
@@ -32,6 +34,7 @@ const requirements = {
   feedForward: someModule,
   residual: plainObject,
   normBeforeMixing: flag,
+  prefix: wholeFrom(0),
 };
 
 /**
@@ -58,7 +61,11 @@ export class Block extends Module {
     const { width = features } = options;
     const around = (name: string, of: number, own: Partial<ResidualOptions> = {}): Residual =>
       this.child(name, new Residual(of, { ...residual, ...own }));
-    this.#mixing = around('attentionResidual', features, options.normBeforeMixing === false ? { bare: true } : {});
+    const { prefix } = options;
+    this.#mixing = around('attentionResidual', features, {
+      ...(options.normBeforeMixing === false && { bare: true }),
+      ...(prefix !== undefined && { prefix }),
+    });
     this.mixer = this.child(mixer instanceof Attention ? 'attention' : 'mixer', mixer);
     if (cross !== undefined) {
       this.#crossing = around('crossResidual', width);

@@ -1,6 +1,6 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { anything, callable, checkValue, checkValues, flag, oneOf } from '../core/requirements.js';
-import { add, cast } from '../ops/index.js';
+import { anything, callable, checkValue, checkValues, flag, oneOf, wholeFrom } from '../core/requirements.js';
+import { add, cast, concat, slice } from '../ops/index.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
 import { scope, type Tensor } from '../tensor/index.js';
 import { Dropout } from './dropout.js';
@@ -57,6 +57,8 @@ export interface ResidualOptions extends NormParts {
   readonly parallel?: Parallel | undefined;
   /** Whether there is no norm at all: `x + f(x)`. Default false. */
   readonly bare?: boolean | undefined;
+  /** Rows in front whose norm has weights of its own, `prefixNorm`; default 0. */
+  readonly prefix?: number | undefined;
 }
 
 export const parallels = ['one', 'two'] as const;
@@ -69,6 +71,7 @@ const requirements = {
   dropout: anything,
   parallel: oneOf(parallels),
   bare: flag,
+  prefix: wholeFrom(0),
   ...ofNorm,
 };
 
@@ -82,18 +85,22 @@ type Branch = (rows: Tensor) => Tensor | Outcome;
 export class Residual extends Module {
   readonly #norm: LayerNorm | RmsNorm | undefined;
   readonly #outNorm: LayerNorm | RmsNorm | undefined;
+  readonly #prefixNorm: LayerNorm | RmsNorm | undefined;
+  readonly #prefix: number;
   readonly #dropout: Dropout;
   readonly #place: NormPlace;
 
   constructor(features: number, options: ResidualOptions) {
     super();
     checkValues('Residual', options, requirements, ['norm', 'normPlace', 'dropout']);
-    const { norm, normPlace, epsilon, dropout, bias, centred, bare = false } = options;
+    const { norm, normPlace, epsilon, dropout, bias, centred, bare = false, prefix = 0 } = options;
     this.#place = normPlace;
     const made = (): LayerNorm | RmsNorm => normOf(norm, features, epsilon, { bias, centred });
     const norms = made();
     this.#norm = bare ? undefined : this.child('norm', norms);
     this.#outNorm = normPlace === 'both' ? this.child('outNorm', made()) : undefined;
+    this.#prefix = bare ? 0 : prefix;
+    this.#prefixNorm = this.#prefix > 0 ? this.child('prefixNorm', made()) : undefined;
     this.#dropout = this.child('dropout', new Dropout(dropout));
   }
 
@@ -139,7 +146,9 @@ export class Residual extends Module {
   }
 
   #normed(rows: Tensor): Tensor {
-    return this.#norm?.forward(rows) ?? rows;
+    if (this.#prefixNorm === undefined) return this.#norm?.forward(rows) ?? rows;
+    const [first, rest] = [{ end: this.#prefix }, { start: this.#prefix }].map((at) => slice(rows, { axis: 1, ...at }));
+    return concat([this.#prefixNorm.forward(first!), this.#norm!.forward(rest!)], { axis: 1 });
   }
 
   #dropped(given: Tensor | Outcome): Outcome {

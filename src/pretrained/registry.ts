@@ -27,6 +27,7 @@ import { mpt } from './families/mpt.js';
 import { nystromformer } from './families/nystromformer.js';
 import { olmo2 } from './families/olmo2.js';
 import { olmoe } from './families/olmoe.js';
+import { pegasusX } from './families/pegasus-x.js';
 import { phi3 } from './families/phi3.js';
 import { qwen2 } from './families/qwen2.js';
 import { qwen2Moe } from './families/qwen2-moe.js';
@@ -80,6 +81,7 @@ export const families: readonly Family[] = [
   switchTransformers,
   led,
   bigBirdPegasus,
+  pegasusX,
   nllbMoe,
   longT5,
 ];

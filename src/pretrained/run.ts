@@ -5,7 +5,7 @@ import { lengths as lengthsMask } from '../masks/index.js';
 import { Classifier, EncoderDecoder, Transformer } from '../models/index.js';
 import type { Context } from '../nn/index.js';
 import { observing } from '../nn/observe.js';
-import { cast, reshape, split } from '../ops/index.js';
+import { cast, reshape, slice, split } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, share, type Tensor } from '../tensor/index.js';
 import type { Outputs, RunCall } from './family.js';
 import { integersOf, someInputs, paddingOf, type Inputs } from './inputs.js';
@@ -153,12 +153,16 @@ export function watched<T>(body: () => T): { readonly result: T; readonly seen: 
 
 /** `name.0`, the embeddings, and `name.i`, the stream after layer i of a stack; the last after the norm at the end, where there is one. */
 export function hiddenStates(
-  { family }: Pick<RunCall, 'family'>,
+  { family, config }: Pick<RunCall, 'family' | 'config'>,
   name: string,
   of: { readonly seen: readonly Seen[]; readonly stack: string; readonly last?: Tensor },
 ): Outputs {
   const layer = new RegExp(`^${of.stack}\\.(layers\\.\\d+|restored)$`);
-  const outputs = of.seen.filter(({ path }) => path === 'ends' || layer.test(path)).map(({ output }) => output);
+  // rows that stand before those of a text
+  const { prefix = 0 } = (of.stack === 'decoder' ? undefined : config.embedding) ?? {};
+  const outputs = of.seen
+    .filter(({ path }) => path === 'ends' || layer.test(path))
+    .map(({ path, output }) => (prefix > 0 && path !== 'ends' ? slice(output, { axis: 1, start: prefix }) : output));
   if (of.last !== undefined && family.lastHidden !== 'stream') outputs[outputs.length - 1] = of.last;
   return Object.fromEntries(outputs.map((output, i) => [`${name}.${i}`, output]));
 }

@@ -70,6 +70,11 @@ export const published: Readonly<Record<string, Published>> = {
       part: ['union', 'the merged head of the paper'],
     },
   },
+  'staggered-blocks': {
+    source: 'arXiv 2208.04347, section 3 and PegasusXConfig: blocks of 512, 32 global tokens',
+    values: { blockSize: 512, numGlobals: 32 },
+    ours: { shift: [0, 'that of the first layer'] },
+  },
   'global-tokens': {
     source: 'the star alone: no paper has it by itself',
     values: {},

@@ -8,6 +8,7 @@ export { local2d } from './local-2d.js';
 export { randomBlocks } from './random-blocks.js';
 export { slidingWindow } from './sliding-window.js';
 export { sparseTransformer } from './sparse-transformer.js';
+export { staggeredBlocks } from './staggered-blocks.js';
 export { strided } from './strided.js';
 export { bigbird } from './bigbird.js';
 export { etc } from './etc.js';
