@@ -84,7 +84,9 @@ export const masks: Readonly<Record<string, Row>> = {
   fixed: call(options({ stride: positive(4), columns: positive(2), group: whole(1), part }, ['stride', 'columns'])),
   global: call(numbers([0, 1]), options({ access: word('symmetric', 'readOnly', 'writeOnly') })),
   lengths: call(numbers([3])),
-  localBlocks: call(options({ size: positive(2), before: whole(), after: whole(), ahead: whole() }, ['size', 'before', 'after'])),
+  localBlocks: call(
+    options({ size: positive(2), before: whole(), after: whole(), ahead: whole() }, ['size', 'before', 'after']),
+  ),
   localImage: call(
     options(
       {
