@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { sampleOf } from '../../src/kernels/sort/top-k.js';
 import { argsort, sort, type SortOptions } from '../../src/ops/sort.js';
 import { topK } from '../../src/ops/top-k.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
@@ -136,6 +137,22 @@ onEveryDevice((on) => {
       expectSameBits('values', await values.data(), taken(data, want, length, count));
       disposeAll([values, indices]);
     }
+  });
+
+  test('topK of rows whose sample holds all of the largest, none of them, or one number', async () => {
+    const [length, count] = [4_000, 30];
+    const { stride, rank } = sampleOf(length, count);
+    expect(rank).toBeGreaterThan(0);
+    const small = uniform(9, 4 * length);
+    const data = small.map((value, i) => {
+      const inSample = (i % length) % stride === 0;
+      const row = Math.floor(i / length);
+      return row === 3 ? 7 : row === 2 ? value : inSample === (row === 0) ? 10 + value : value;
+    });
+    const { values, indices } = scope(() => topK(floats(data, [4, length]), count));
+    const want = oracle(data, length, { descending: true }).filter((_, at) => at % length < count);
+    expectSameBits('indices', await indices.data(), want);
+    disposeAll([values, indices]);
   });
 
   test('the same bits for every number of threads', async () => {

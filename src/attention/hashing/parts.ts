@@ -83,22 +83,35 @@ export function sortedRows(
   { buckets, lengths }: { readonly buckets: number; readonly lengths: readonly number[] | undefined },
 ): Tensor {
   const n = hashes.shape[2]!;
-  const parity = of === 'queries' ? 1 : 0;
-  const partOf = (at: number): number => {
-    if (parts.cut === undefined) return 0;
-    const half = Math.floor(at / parts.cut);
-    return half % 2 === parity ? Math.min(parts.count, Math.floor(half / 2)) : parts.count;
-  };
-  const each = Int32Array.from({ length: n }, (_, at) => partOf(at));
-  const ends = lengths ?? [n];
-  const table = new Int32Array(ends.length * n).fill(parts.count);
-  ends.forEach((end, b) => table.set(each.subarray(0, end), b * n));
   return scope(() => {
-    const part = tensor(table, [ends.length, 1, n], { device: hashes.device });
-    const order = argsort(map(own.mul(buckets).add(bucket), part, hashes));
+    const inParts = (): Tensor => {
+      const ends = lengths ?? [n];
+      const part = tensor(partsOfRows(parts.cut, parts.count, of, n, ends), [ends.length, 1, n], {
+        device: hashes.device,
+      });
+      return map(own.mul(buckets).add(bucket), part, hashes);
+    };
+    const order = argsort(parts.cut === undefined && lengths === undefined ? hashes : inParts());
     return parts[of] === n ? order : slice(order, { axis: 2, end: parts[of] });
   });
 }
+
+/** The part of each of the `n` rows of texts that end at `ends`; what belongs to none is in one after the last. */
+const partsOfRows = memoised(
+  (cut: number | undefined, count: number, of: 'queries' | 'keys', n: number, ends: readonly number[]): Int32Array => {
+    const parity = of === 'queries' ? 1 : 0;
+    const each = new Int32Array(n);
+    const size = cut ?? 2 * n;
+    for (let at = 0; at < n; at++) {
+      const half = Math.floor(at / size);
+      each[at] = half % 2 === parity || cut === undefined ? Math.min(count, Math.floor(half / 2)) : count;
+    }
+    const table = new Int32Array(ends.length * n).fill(count);
+    ends.forEach((end, b) => table.set(each.subarray(0, end), b * n));
+    return table;
+  },
+  { most: 16 },
+);
 
 /** A number of each batch row, as an expression of b. */
 export function byRow(parts: Parts, name: keyof PartsRow, b: I32): I32 {

@@ -1,4 +1,5 @@
 import { constant, select, variable, type F32, type I32 } from '../../codegen/expression/index.js';
+import { memoised } from '../../core/memo.js';
 import { map, matmul, reshape, split } from '../../ops/index.js';
 import { scope, type Tensor } from '../../tensor/index.js';
 
@@ -25,7 +26,7 @@ export function signBuckets(x: Tensor, planes: Tensor, order: BucketOrder): Tens
 }
 
 /** The bucket from the projections x0, x1, …: bits of the inverse Gray code are the parities of the bits so far. */
-function bucketOf(r: number, order: BucketOrder): I32 {
+const bucketOf = memoised((r: number, order: BucketOrder): I32 => {
   let [bucket, before]: [F32, F32] = [constant(0, 'f32'), constant(0, 'f32')];
   for (let i = 0; i < r; i++) {
     const above = variable(`x${i}`, 'f32').gt(0);
@@ -34,4 +35,4 @@ function bucketOf(r: number, order: BucketOrder): I32 {
     before = order === 'gray' ? select(above, constant(1, 'f32'), 0) : changed;
   }
   return bucket.toI32();
-}
+});

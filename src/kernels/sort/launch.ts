@@ -2,7 +2,8 @@ import type { Dtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
 import { keysKernel, passKernel, placesKernel, sortChunk } from './chunks.js';
 import { digits, radix } from './radix.js';
-import { sortRowsKernel, sortRowsScratch, topKKernel, topKScratch } from './rows.js';
+import { sortRowsKernel, sortRowsScratch } from './rows.js';
+import { sampleOf, topKKernel, topKScratch } from './top-k.js';
 
 /** Elements a task should have at least. */
 const ELEMENTS = 8192;
@@ -79,6 +80,7 @@ export function launchTopK(
 ): void {
   const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
   const { kernel, pack } = topKKernel({ dtype, descending: true });
-  const args = pack({ x, out, rows, length, chosen, rowsPerTask });
+  const { count: samples, stride, rank } = sampleOf(length, chosen);
+  const args = pack({ x, out, rows, length, chosen, rowsPerTask, samples, stride, rank });
   device.run(kernel, args, Math.ceil(rows / rowsPerTask), { scratchBytes: topKScratch(length, chosen) });
 }
