@@ -6,9 +6,15 @@ import { QueueDevice } from './queue-device.js';
 import { leakedTensors, liveTensors } from '../../src/tensor/index.js';
 import { full } from './full.js';
 
-export type Kind = 'wasm' | 'native' | 'queue';
-/** `npm run test:queue` runs everything on a device that answers later, see `QueueDevice`; it has the texts of WebAssembly. */
-const kinds: readonly Kind[] = process.env['SUBQUAD_DEVICE'] === 'queue' ? ['queue'] : ['wasm', 'native'];
+export type Kind = 'wasm' | 'native' | 'queue' | 'webgpu';
+/**
+ * `npm run test:queue` runs everything on a device that answers later, see `QueueDevice`; it has the texts of WebAssembly. `npm run
+ * test:webgpu` does on WebGPU.
+ */
+const wanted = process.env['SUBQUAD_DEVICE'];
+const kinds: readonly Kind[] = wanted === 'queue' || wanted === 'webgpu' ? [wanted] : ['wasm', 'native'];
+/** Only then: it is Node's, and most files run in pages too. */
+const webgpu = wanted === 'webgpu' ? await import('./webgpu.js') : undefined;
 
 /** What a block of tests runs on: `device` is there once the tests run. */
 export interface OnDevice {
@@ -25,6 +31,10 @@ const usual = (): number => (full || isOfKernels(expect.getState().testPath ?? '
 /** A device of a kind, poisoned; undefined where the machine has none. */
 export async function openDevice(kind: Kind, options: DeviceOptions = {}): Promise<Device | undefined> {
   if (kind === 'queue') return QueueDevice.open(options);
+  if (kind === 'webgpu') {
+    const device = await webgpu!.openWebGpuOrWhy(options);
+    return typeof device === 'string' ? undefined : device;
+  }
   const threads = Math.min(options.threads ?? usual(), most);
   try {
     return await createDevice({ poison: true, ...options, threads, kind });
@@ -71,10 +81,10 @@ function isRun(kind: Kind, natively: (path: string) => boolean): boolean {
 
 function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, options: DeviceOptions): void {
   const block = here ? describe : describe.skip;
-  block(kind, () => {
+  block(kind === 'webgpu' ? `webgpu ${webgpu?.noWebGpu ?? ''}`.trim() : kind, () => {
     let device: Device | undefined;
     beforeAll(async () => {
-      device = await openDevice(kind, options);
+      device = kind === 'webgpu' ? await webgpu!.sharedWebGpu(options) : await openDevice(kind, options);
     });
     // what an earlier, failed test left behind is not this test's fault
     let before = { tensors: 0, bytes: 0 };
@@ -85,7 +95,7 @@ function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, o
       if (device) expectNoLeaks(device, before);
     });
     afterAll(async () => {
-      await device?.dispose();
+      if (kind !== 'webgpu') await device?.dispose();
     });
     declare({
       kind,

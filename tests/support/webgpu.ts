@@ -26,10 +26,13 @@ function softwareDriver(): string | undefined {
 process.env['VK_ICD_FILENAMES'] ??= process.env['VK_DRIVER_FILES'] ?? softwareDriver() ?? '';
 if (process.env['VK_ICD_FILENAMES'] === '') delete process.env['VK_ICD_FILENAMES'];
 
+/** `SUBQUAD_LANES` is the width of a vector there; default that of the adapter's kind. */
+const lanes = process.env['SUBQUAD_LANES'];
+
 /** A poisoned device on WebGPU in Node, on the software driver unless VK_ICD_FILENAMES names another; or why there is none. */
 export async function openWebGpuOrWhy(options: WebGpuOptions = {}): Promise<WebGpuDevice | string> {
   try {
-    return await openWebGpu({ poison: true, ...options });
+    return await openWebGpu({ poison: true, ...(lanes !== undefined && { width: Number(lanes) }), ...options });
   } catch (error) {
     // only what the machine lacks excuses a device; a broken one must fail
     if (error instanceof CapabilityError) return error.message;
@@ -47,4 +50,21 @@ export async function webGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuD
   const device = await openWebGpuOrWhy(options);
   if (typeof device === 'string') throw new CapabilityError(device);
   return device;
+}
+
+/** Devices that all tests of a process share, by their options: what they compiled takes longer than what they run. */
+const shared = new Map<string, WebGpuDevice>();
+
+export async function sharedWebGpu(options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  const key = JSON.stringify(options);
+  const device = shared.get(key);
+  try {
+    await device?.synchronise();
+  } catch {
+    // what an earlier test broke is not this one's fault
+    shared.delete(key);
+  }
+  const whole = shared.get(key) ?? (await webGpuDevice(options));
+  shared.set(key, whole);
+  return whole;
 }
