@@ -7,9 +7,12 @@ import type { Dtype } from '../../core/dtype.js';
 export function fromF16(k: VectorBuilder, half: VI): VF {
   const magnitude = k.and(half, 0x7fff);
   const sign = k.shl(k.and(half, 0x8000), 16);
-  // exponent and mantissa in place of an f32's; 2¹¹² mends the bias, and subnormals with it
-  const finite = k.bits(k.mul(k.fromBits(k.shl(magnitude, 13)), 2 ** 112));
-  const infinite = k.or(k.shl(magnitude, 13), 0x7f800000);
+  // exponent and mantissa in place of an f32's, and the bias mended. No f32 on the way is subnormal: GPUs take those for 0
+  const shifted = k.shl(magnitude, 13);
+  const normal = k.add(shifted, 112 << 23);
+  const small = k.bits(k.sub(k.fromBits(k.add(shifted, 113 << 23)), 2 ** -14));
+  const finite = k.select(k.lt(magnitude, 0x400), small, normal);
+  const infinite = k.or(shifted, 0x7f800000);
   return k.fromBits(k.or(sign, k.select(k.ge(magnitude, 0x7c00), infinite, finite)));
 }
 

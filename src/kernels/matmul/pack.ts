@@ -148,8 +148,8 @@ function packSquares(k: VectorBuilder, copy: PanelCopy, step: I32): void {
 
 /** Some columns at a time, from row `first` on, in stretches whose copies stay in the first cache level. */
 function packStretches(k: VectorBuilder, copy: PanelCopy, first: I32): void {
-  const [lanes, stretch] = [8, 64];
   const panel = panelColumns(k.width);
+  const [lanes, stretch] = [Math.min(8, panel), 64];
   const element = bytesPerElement[copy.dtype];
   k.loop(
     first,

@@ -10,8 +10,9 @@ export function orderedKey(k: VectorBuilder, dtype: Dtype, value: VF | VI, desce
   if (value.kind === 'vi') key = value;
   else {
     if (!isFloat(dtype)) throw new Error(`sort: no order of ${dtype} as floats`);
-    // −0 + 0 is 0
-    const bits = k.bits(k.add(value, 0));
+    const stored = k.bits(value);
+    // −0 becomes 0
+    const bits = k.select(k.eq(stored, -0x80000000), k.constant('vi', 0), stored);
     const ordered = k.xor(bits, k.and(k.shrSigned(bits, 31), 0x7fffffff));
     key = k.select(k.ne(value, value), k.constant('vi', 0x7fffffff), ordered);
   }
