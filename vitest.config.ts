@@ -27,7 +27,10 @@ export default defineConfig(({ mode }) => {
       testTimeout: mode === 'browser' ? 3_600_000 : 900_000,
       hookTimeout: 900_000,
       // setting the variables by hand does the same
-      env: { ...(full && { SUBQUAD_FULL: '1' }), ...((mode === 'queue' || mode === 'webgpu') && { SUBQUAD_DEVICE: mode }) },
+      env: {
+        ...(full && { SUBQUAD_FULL: '1' }),
+        ...((mode === 'queue' || mode === 'webgpu') && { SUBQUAD_DEVICE: mode }),
+      },
     },
   };
 });

@@ -40,7 +40,7 @@ for (const [M, N, K] of [
   cases.push({ name: `matmul ${M}×${N}, inner sum of ${K}`, flops: 2 * M * N * K, run: () => matmul(a, b) });
 }
 
-const peak = measurePeak(device);
+const peak = await measurePeak(device);
 console.log(
   `${kind}, ${device.info.width} lanes, peak ${peak.gflopsOneThread.toFixed(0)} GFLOP/s ${doubtOf(peak) ?? ''}`,
 );

@@ -7,9 +7,9 @@ import { FailureError, UsageError } from './io.js';
 /** Options that several commands take. */
 export const deviceOption = {
   takes: 'choice',
-  choices: ['auto', 'native', 'wasm'],
+  choices: ['auto', 'native', 'wasm', 'webgpu'],
   default: 'auto',
-  help: 'where to run; auto is native with a C compiler, else WebAssembly',
+  help: 'where to run; auto is native with a C compiler, else WebAssembly; webgpu is a GPU',
 } as const;
 
 export const threadsOption = {
@@ -55,7 +55,7 @@ export async function withDevice<T>(
   let device: Device;
   try {
     device = await createDevice({
-      kind: kind as 'auto' | 'native' | 'wasm',
+      kind: kind as (typeof deviceOption.choices)[number],
       ...(threads === undefined ? {} : { threads }),
     });
   } catch (error) {

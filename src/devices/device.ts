@@ -40,6 +40,7 @@ export interface Counters {
 
 export interface DeviceInfo {
   readonly kind: 'native' | 'wasm' | 'webgpu' | 'rehearsal';
+  /** Of the processor; on a GPU, workgroups or invocations that have a workspace each. */
   readonly threads: number;
   /** f32 lanes of one vector register in the generated code. */
   readonly width: number;

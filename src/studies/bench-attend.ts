@@ -33,7 +33,7 @@ export async function benchAttend(
         cases.push(await prepare(device, { problem, dout, inputs, cotangent, mask, pass, options, length }));
       }
     }
-    return timeCases(cases, options, progress, `attend, length ${length}`);
+    return await timeCases(device, cases, options, progress, `attend, length ${length}`);
   } finally {
     for (const x of [...Object.values(inputs), cotangent]) x.dispose();
   }

@@ -25,7 +25,7 @@ export async function benchMatmul(
       progress(`matmul ${n}, ${pass}: checking`);
       cases.push(await prepare(device, n, pass, host, inputs, options));
     }
-    return timeCases(cases, options, progress, `matmul ${n}`);
+    return await timeCases(device, cases, options, progress, `matmul ${n}`);
   } finally {
     for (const x of inputs) x.dispose();
   }

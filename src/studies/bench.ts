@@ -22,14 +22,14 @@ export interface Bench {
 export async function bench(device: Device, options: BenchOptions): Promise<Bench> {
   const progress = options.onProgress ?? (() => undefined);
   progress('measuring the peak of the machine');
-  const before = measurePeak(device);
+  const before = await measurePeak(device);
   const timed: TimedCase[] = [];
   for (const op of options.ops) {
     for (const length of options.lengths) {
       timed.push(...(await (op === 'matmul' ? benchMatmul : benchAttend)(device, length, options, progress)));
     }
   }
-  const peak = higher(before, measurePeak(device));
+  const peak = higher(before, await measurePeak(device));
   const rows = timed.map((one) => rowOf(one, peak));
   return { machine: machine(device), peak, rows, faults: faultsOf(rows, peak) };
 }

@@ -75,19 +75,22 @@ const probes: Readonly<Record<string, Probe>> = {
  * Measures what this device's kernels do in a second, in about two seconds once the kernels are compiled. Each probe is run and
  * rehearsed; its time belongs to the kernels the rehearsal names.
  */
-export function calibrate(device: Device, progress: (text: string) => void = () => undefined): Rates {
+export async function calibrate(device: Device, progress: (text: string) => void = () => undefined): Promise<Rates> {
+  const done = (): Promise<void> => device.synchronise();
   const multiplyAdds = new Map<string, number>();
   const bytes = new Map<string, number>();
   let forward = 0;
   for (const [name, { inputs, run }] of Object.entries(probes)) {
     progress(`calibrating: ${name}`);
     const work = workOf(device, inputs, run);
-    let seconds = scope(() => {
-      const given = inputs(device);
-      const once = (): void => scope(() => void run(...given));
-      once();
-      return median(Array.from({ length: 5 }, () => stopwatch(once, 20))) / 1000;
-    });
+    const given = scope(() => inputs(device));
+    const once = (): void => scope(() => void run(...given));
+    once();
+    await done();
+    const times: number[] = [];
+    for (let i = 0; i < 5; i++) times.push(await stopwatch(once, 20, done));
+    given.forEach((tensor) => tensor.dispose());
+    let seconds = median(times) / 1000;
     if (name === 'attend forward') forward = seconds;
     if (name === 'attend backward') seconds -= forward;
     // what else a probe runs is small beside its products, or beside its bytes where it has none
@@ -100,10 +103,9 @@ export function calibrate(device: Device, progress: (text: string) => void = () 
     const total = own.reduce((sum, [, one]) => sum + one[unit], 0);
     for (const [kernel] of own) rates.set(kernel, total / seconds);
   }
-  const nothing = scope(() => {
-    const [x] = [full([1], 0, { device })];
-    return stopwatch(() => scope(() => void add(x, x)), 20) / 1000;
-  });
+  const x = full([1], 0, { device });
+  const nothing = (await stopwatch(() => scope(() => void add(x, x)), 20, done)) / 1000;
+  x.dispose();
   return {
     multiplyAdds,
     bytes,

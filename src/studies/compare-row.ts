@@ -1,3 +1,4 @@
+import type { Device } from '../devices/index.js';
 import type { Exactness, Rehearsal } from '../attention/index.js';
 import type { ErrorSummary } from './error.js';
 import { isCausal, type Variant } from './mechanisms.js';
@@ -124,11 +125,12 @@ export function predictedOf(
 const rounds = { most: 5, milliseconds: 3000 };
 
 /** Times what was found right, in turns, and compares the medians. */
-export function timed(pending: readonly Pending[]): CompareRow[] {
+export async function timed(device: Device, pending: readonly Pending[]): Promise<CompareRow[]> {
   const right = pending.flatMap((one) => (one.run === undefined ? [] : [{ row: one.row, run: one.run }]));
-  const times = alternate(
+  const times = await alternate(
     right.map(({ run }) => run),
     rounds,
+    () => device.synchronise(),
   );
   const rows = pending.map(({ row }) => {
     const index = right.findIndex((one) => one.row === row);

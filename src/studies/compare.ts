@@ -192,7 +192,7 @@ async function measure(
   say('float64 reference');
   const running = plans.filter(({ skipped }) => skipped === undefined).map(({ variant }) => variant);
   let scene: Scene;
-  const referenceMilliseconds = stopwatch(() => {
+  const referenceMilliseconds = await stopwatch(() => {
     scene = stage(device, problem, running, { causal, training, seed });
   });
   const pending: Pending[] = [];
@@ -202,7 +202,7 @@ async function measure(
       pending.push(skipped === undefined ? await check(scene!, variant, call, row) : leftOut(row, skipped));
     }
     say('timing');
-    return { block: timed(pending), referenceMilliseconds };
+    return { block: await timed(device, pending), referenceMilliseconds };
   } finally {
     for (const { release } of pending) release();
     scene!.dispose();

@@ -71,15 +71,18 @@ const copy: Kernel = {
 const ATTEMPTS = 25;
 const MILLISECONDS = 4;
 
-function best(
+async function best(
   device: Device,
   kernel: Kernel,
   args: readonly KernelArgument[],
   tasks: number,
   attempts = ATTEMPTS,
-): number {
+): Promise<number> {
+  const done = (): Promise<void> => device.synchronise();
   device.run(kernel, args, tasks);
-  const times = Array.from({ length: attempts }, () => stopwatch(() => device.run(kernel, args, tasks)));
+  await done();
+  const times: number[] = [];
+  for (let i = 0; i < attempts; i++) times.push(await stopwatch(() => device.run(kernel, args, tasks), 0, done));
   return Math.min(...times);
 }
 
@@ -93,27 +96,34 @@ export const higher = (a: Peak, b: Peak): Peak => ({
 });
 
 /** Measures the peak of a device: the best of many short attempts, after the kernels are compiled. */
-export function measurePeak(device: Device): Peak {
+export async function measurePeak(device: Device): Promise<Peak> {
   const { kind, threads, width } = device.info;
-  const rate = (chains: number, tasks: number, rounds: number): number => {
+  const rate = async (chains: number, tasks: number, rounds: number): Promise<number> => {
     const out = device.allocate(4 * width * tasks, 'workspace');
     try {
-      const milliseconds = best(device, chains === 1 ? oneChain : manyChains, [out, rounds, 2], tasks);
+      const milliseconds = await best(device, chains === 1 ? oneChain : manyChains, [out, rounds, 2], tasks);
       return (tasks * rounds * chains * width * 2) / milliseconds / 1e6;
     } finally {
       device.free(out);
     }
   };
   // one task runs on the calling thread alone; for all threads many small ones, so that all finish together
-  const rough = rate(CHAINS, 1, 50_000);
+  const rough = await rate(CHAINS, 1, 50_000);
   const rounds = Math.max(10_000, Math.round((rough * 1e6 * MILLISECONDS) / (CHAINS * width * 2)));
-  const gflopsOneThread = rate(CHAINS, 1, rounds);
+  const gflopsOneThread = await rate(CHAINS, 1, rounds);
   const pieces = 16;
-  const together = threads === 1 ? 0 : rate(CHAINS, pieces * threads, Math.ceil(rounds / pieces));
+  const together = threads === 1 ? 0 : await rate(CHAINS, pieces * threads, Math.ceil(rounds / pieces));
   // on a machine that is busy with something else, several threads may get less done than one
   const gflops = Math.max(gflopsOneThread, together);
-  const gflopsOneChain = rate(1, 1, rounds);
-  return { device: kind, threads, gflops, gflopsOneThread, gflopsOneChain, gigabytesPerSecond: bandwidth(device) };
+  const gflopsOneChain = await rate(1, 1, rounds);
+  return {
+    device: kind,
+    threads,
+    gflops,
+    gflopsOneThread,
+    gflopsOneChain,
+    gigabytesPerSecond: await bandwidth(device),
+  };
 }
 
 // a multiply-add takes 4 cycles or more on every processor with vectors, and at least one begins in each
@@ -136,14 +146,14 @@ export function shareOf(rate: number, peak: number): number | null {
   return share <= MOST_SHARE ? share : null;
 }
 
-function bandwidth(device: Device): number {
+async function bandwidth(device: Device): Promise<number> {
   const byteLength = 2 ** 26;
   const from = device.allocate(byteLength, 'workspace');
   const to = device.allocate(byteLength, 'workspace');
   try {
     // untouched pages share one page of zeros, which a cache would hold
     device.write(from, new Float32Array(byteLength / 4).fill(1));
-    return (2 * byteLength) / best(device, copy, [from, to], byteLength / (4 * CHUNK), 7) / 1e6;
+    return (2 * byteLength) / (await best(device, copy, [from, to], byteLength / (4 * CHUNK), 7)) / 1e6;
   } finally {
     device.free(from);
     device.free(to);

@@ -8,7 +8,7 @@ import { tensorsFromNow } from '../support/devices.js';
 
 test.each([1, 2])('the peak of %i threads is measured and its memory returned', async (threads) => {
   const device = await createDevice({ kind: 'wasm', threads });
-  const peak = measurePeak(device);
+  const peak = await measurePeak(device);
   expect(peak).toMatchObject({ device: 'wasm', threads });
   expect(peak.gflopsOneThread).toBeGreaterThan(0.1);
   expect(peak.gflops).toBeGreaterThanOrEqual(peak.gflopsOneThread);

@@ -1,7 +1,8 @@
+import { adapterOrWhy } from '../../devices/webgpu/open.js';
 import { openCache } from '../../devices/cpu/cache.js';
 import { jsonOutput } from '../json-output.js';
 import { machine } from '../../studies/machine.js';
-import { doubtOf, measurePeak } from '../../studies/peak.js';
+import { doubtOf, measurePeak, type Peak } from '../../studies/peak.js';
 import { styleFor } from '../ansi.js';
 import { parseOptions } from '../arguments.js';
 import { deviceOption, noPositionals, threadsOption, withDevice, jsonBeforeWords } from '../common-options.js';
@@ -37,24 +38,28 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const json = jsonOutput(WHO, values.json, io);
   const progress = new Progress(io);
   progress.show('measuring the peak of the machine');
-  return withDevice(WHO, values, (device) => {
-    const found = { machine: machine(device), peak: measurePeak(device), cache: openCache().folder };
+  return withDevice(WHO, values, async (device) => {
+    const webgpu = await adapterOrWhy();
+    const found = { machine: machine(device), peak: await measurePeak(device), cache: openCache().folder, webgpu };
     progress.clear();
     if (json) json.write(found);
     else io.out(render(found, io));
-    return Promise.resolve(0);
+    return 0;
   });
 }
 
 interface Found {
   readonly machine: ReturnType<typeof machine>;
-  readonly peak: ReturnType<typeof measurePeak>;
+  readonly peak: Peak;
   readonly cache: string;
+  /** The adapter of WebGPU, or why there is none. */
+  readonly webgpu: string;
 }
 
-function render({ machine, peak, cache }: Found, io: Io): string {
+function render({ machine, peak, cache, webgpu }: Found, io: Io): string {
   const style = styleFor(io, io.outTerminal);
   const { device } = machine;
+  const onGpu = device.kind === 'webgpu';
   const lanes = `${32 * device.width}-bit vectors, ${device.width} floats${device.fusedMultiplyAdd ? ', fused multiply-add' : ''}`;
   const pairs: (readonly [string, string])[] = [
     ['processor', machine.cpu],
@@ -62,8 +67,13 @@ function render({ machine, peak, cache }: Found, io: Io): string {
     ['memory', format.bytes(machine.memoryBytes)],
     ['system', `${machine.system}, Node ${machine.node}`],
     ['device', style.bold(device.kind)],
-    ['SIMD', lanes],
-    ['threads', `${device.threads}`],
+    ...(onGpu
+      ? ([['vectors', `${format.count(device.width, 'lane')}, each an invocation`]] as const)
+      : ([
+          ['SIMD', lanes],
+          ['threads', `${device.threads}`],
+        ] as const)),
+    ['WebGPU', webgpu],
     ['compiler', device.compiler ?? 'not used'],
     ['cache', device.kind === 'native' ? cache : `${cache} (not used)`],
     ...(device.memoryLimit === undefined ? [] : ([['memory limit', format.bytes(device.memoryLimit)]] as const)),
@@ -71,7 +81,8 @@ function render({ machine, peak, cache }: Found, io: Io): string {
     ['bandwidth', `${format.gflops(peak.gigabytesPerSecond)} GB/s read and written`],
   ];
   const why = device.reasons.map((reason) => `  ${reason}\n`).join('');
-  const doubt = doubtOf(peak);
+  // the two estimates are of a processor's pipelines
+  const doubt = onGpu ? undefined : doubtOf(peak);
   const fault = doubt === undefined ? '' : `${style.bad(doubt)}\n`;
   return `${definitions(pairs, style)}\n${fault}${style.bold('Why this device')}\n${why}`;
 }

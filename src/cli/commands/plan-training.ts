@@ -78,7 +78,7 @@ export async function planTraining(argv: readonly string[], io: Io): Promise<num
   const json = jsonOutput(WHO, values.json, io);
   const progress = new Progress(io);
   const found = await withDevice(WHO, values, async (own) => {
-    const rates = values['no-probe'] ? undefined : calibrate(own, (text) => progress.show(text));
+    const rates = values['no-probe'] ? undefined : await calibrate(own, (text) => progress.show(text));
     const { lengths = [wanted.model.length], residuals } = values;
     const onProgress = (what: string): void => progress.show(what);
     try {

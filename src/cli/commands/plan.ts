@@ -104,11 +104,11 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   };
   const json = jsonOutput(WHO, values.json, io);
   const progress = new Progress(io);
-  const found = await withDevice(WHO, values, (device) => {
-    const rates = values['no-probe'] ? undefined : calibrate(device, (text) => progress.show(text));
+  const found = await withDevice(WHO, values, async (device) => {
+    const rates = values['no-probe'] ? undefined : await calibrate(device, (text) => progress.show(text));
     progress.show('planning');
     try {
-      return Promise.resolve(study({ ...asked, rates, like: device.info }));
+      return study({ ...asked, rates, like: device.info });
     } finally {
       progress.clear();
     }

@@ -14,14 +14,15 @@ import { type Compiled, Pipelines } from './pipelines.js';
 
 /** Workgroups of a dispatch in one dimension, on every GPU. */
 const MOST_GROUPS = 65535;
-/** Where each taker has a workspace, so many workgroups, or invocations, are in flight, unless their workspaces take too much. */
-const TAKERS = { workgroup: 64, invocation: 1024 } as const;
+/** Bytes of all workspaces of a call, beyond which fewer are in flight. */
 const MOST_SCRATCH = 64 * 2 ** 20;
 
 export interface WebGpuParts {
   readonly gpu: GpuDevice;
   readonly target: GpuTarget;
   readonly reasons: readonly string[];
+  /** Takers of tasks in flight, workgroups or invocations, where each has a workspace. */
+  readonly takers: number;
   readonly memoryLimit?: number;
   readonly poison?: boolean;
   /** Whether the device goes with this one. */
@@ -46,7 +47,7 @@ export class WebGpuDevice implements Device {
   #lost: string | undefined;
   #disposed = false;
 
-  constructor({ gpu, target, reasons, memoryLimit, poison = false, owned, keep }: WebGpuParts) {
+  constructor({ gpu, target, takers, reasons, memoryLimit, poison = false, owned, keep }: WebGpuParts) {
     this.#gpu = gpu;
     this.#owned = owned;
     this.#keep = [keep];
@@ -65,7 +66,7 @@ export class WebGpuDevice implements Device {
     this.#memory = new Memory(arena, this.ledger, poison);
     this.info = {
       kind: 'webgpu',
-      threads: 1,
+      threads: takers,
       width: target.width,
       fusedMultiplyAdd: false,
       reasons,
@@ -123,7 +124,7 @@ export class WebGpuDevice implements Device {
     const scratchStride = alignUp(options?.scratchBytes ?? 0);
     if (scratchStride === 0) return this.#dispatch(program, words, count, count, 0, 0);
     const most = Math.max(1, Math.floor(MOST_SCRATCH / scratchStride));
-    const takers = Math.min(count, TAKERS[program.text.tasksOf ?? 'workgroup'], most);
+    const takers = Math.min(count, this.info.threads, most);
     const scratch = this.#memory.allocate(scratchStride * takers, 'workspace');
     try {
       const { address } = this.#memory.block(scratch, kernel.name);

@@ -21,7 +21,9 @@ const MOST_WORKGROUP_BYTES = 32768;
 /** Invocations of a workgroup; more are there on few GPUs and gain nothing. */
 const MOST_INVOCATIONS = 256;
 /** Lanes on a GPU, whose subgroups have 8 to 64; and on a processor that plays one, where every barrier costs a thread switch. */
-const LANES = { hardware: 32, software: 1 } as const;
+const LANES = { hardware: 16, software: 1 } as const;
+/** Tasks with workspaces in flight. */
+const TAKERS = { hardware: 256, software: 64 } as const;
 
 /**
  * A device on a GPU.
@@ -37,6 +39,7 @@ export async function openWebGpu(options: WebGpuOptions): Promise<WebGpuDevice> 
   return new WebGpuDevice({
     gpu: found.gpu,
     target,
+    takers: software ? TAKERS.software : TAKERS.hardware,
     owned,
     keep: found.keep,
     reasons: [
@@ -56,6 +59,11 @@ interface Found {
 
 async function ownDevice(given: Gpu | undefined): Promise<Found> {
   const gpu = given ?? (await hostGpu());
+  const adapter = await adapterOf(gpu);
+  return { gpu: await adapter.requestDevice(descriptorOf(adapter) as never), info: adapter.info, keep: gpu };
+}
+
+async function adapterOf(gpu: Gpu): Promise<GpuAdapter> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' } as never);
   if (!adapter) {
     throw new CapabilityError(
@@ -63,7 +71,7 @@ async function ownDevice(given: Gpu | undefined): Promise<Found> {
         `${isNode() ? ' (on Linux, Vulkan: install libvulkan1 and a driver, or name one in VK_ICD_FILENAMES)' : ' (see chrome://gpu)'}; use kind "auto".`,
     );
   }
-  return { gpu: await adapter.requestDevice(descriptorOf(adapter) as never), info: adapter.info, keep: gpu };
+  return adapter;
 }
 
 /**
@@ -124,10 +132,24 @@ function targetOf({ limits, features }: GpuDevice, info: GpuAdapterInfo | undefi
 
 /** The adapter, and the tier with what kept it from the next one. */
 function reasonsOf(target: GpuTarget, { limits }: GpuDevice, info: GpuAdapterInfo | undefined): string[] {
+  return [`Adapter: ${nameOf(info)}.`, tierOf(target, limits.maxStorageBufferBindingSize)];
+}
+
+/** The adapter that `createDevice` would take, or why there is none. */
+export async function adapterOrWhy(): Promise<string> {
+  try {
+    return nameOf((await adapterOf(await hostGpu())).info);
+  } catch (error) {
+    if (error instanceof CapabilityError) return `none: ${error.message.replace(`${WHO}: `, '')}`;
+    throw error;
+  }
+}
+
+function nameOf(info: GpuAdapterInfo | undefined): string {
   const names = info ? [info.vendor, info.architecture, info.description || info.device] : [];
   const named = names.filter((part, i) => part !== '' && names.indexOf(part) === i).join(', ');
   const software = info?.isFallbackAdapter === true ? ', a software driver: slow, for tests' : '';
-  return [`Adapter: ${named || 'unnamed'}${software}.`, tierOf(target, limits.maxStorageBufferBindingSize)];
+  return `${named || 'unnamed'}${software}`;
 }
 
 const ofDefaultBinding = 128 * 2 ** 20;
