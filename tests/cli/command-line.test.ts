@@ -46,7 +46,7 @@ describe('refusals: one line on stderr, nothing on stdout, no stack', () => {
     [['bench', 'matmull'], 2, 'one of attend; got "matmull"'],
     [['bench', '--threads', '0'], 2, '--threads must be a whole number from 1 to 256; got 0.'],
     [['bench', '--length', '-5'], 2, '--length must be a whole number'],
-    [['bench', '--device', 'gpu'], 2, '--device must be "auto", "native" or "wasm"; got "gpu"'],
+    [['bench', '--device', 'gpu'], 2, '--device must be "auto", "native", "wasm" or "webgpu"; got "gpu"'],
     [['bench', '--mask', 'radus:5'], 2, 'unknown mask "radus" (did you mean "radius"?)'],
     [['bench', '--mask', 'radius'], 2, 'takes the form radius:N'],
     [['bench', '--mask', 'fixed:4:9'], 2, 'columns must be at most stride'],
