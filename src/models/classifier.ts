@@ -1,9 +1,10 @@
 import { constantOf, learned } from '../attention/parameters.js';
+import { isFloat } from '../core/dtype.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { checkValues, type Requirements } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { Dropout, Linear, Module, type Context, type Outcome, type Parameter } from '../nn/index.js';
-import { add, argmax, cast, crossEntropy, matmul, reshape, softmax } from '../ops/index.js';
+import { add, argmax, cast, crossEntropy, matmul, mean, reshape, softmax, square, sub, sum } from '../ops/index.js';
 import { commonDevice, noGradient, scope, someTensor, tensor, type Tensor } from '../tensor/index.js';
 import { rowWidth } from './config-ends.js';
 import { checkConfig, type ModelConfig } from './config.js';
@@ -86,7 +87,10 @@ export class Classifier extends Module implements LanguageModel {
     return this.#run(tokens, context).logits;
   }
 
-  /** The batch's targets are the classes, `[B]`; of pool `none` those of each token, `[B, L]`, −100 where none is asked for. */
+  /**
+   * The batch's targets are the classes, `[B]`; of pool `none` those of each token, `[B, L]`, −100 where none is asked for. A model of one
+   * class tells a number: its targets are floats, `[B]`, the loss is `(logit − target)²`, and predictions are the logits.
+   */
   loss(batch: TokenBatch, options: LossOptions = {}): Loss {
     checkBatch(batch, inputs);
     checkLossOptions('model.loss', options);
@@ -102,6 +106,7 @@ export class Classifier extends Module implements LanguageModel {
           `model: targets must be ${each}; got tokens=${show(tokens.shape)}, targets=${show(targets.shape)}.`,
         );
       }
+      if (this.config.head!.classes === 1) return { ...beside, ...squared(reshape(logits, wanted), targets, options) };
       const ignored = wanted.length > 1 && { ignoreIndex: IGNORED };
       return {
         ...beside,
@@ -193,4 +198,20 @@ export class Classifier extends Module implements LanguageModel {
     };
     return scope(() => reshape(matmul(weights(), rows), [B, width]));
   }
+}
+
+/** Of numbers `[B]` that texts have. */
+function squared(
+  found: Tensor,
+  targets: Tensor,
+  { reduction = 'mean', predictions = false }: LossOptions,
+): Pick<Loss, 'loss' | 'predictions'> {
+  if (!isFloat(targets.dtype)) {
+    throw new OptionError(
+      `model: one class is a number that each text has, so targets must be floats; got ${targets.dtype}.`,
+    );
+  }
+  const each = square(sub(found, targets));
+  const loss = { none: () => each, mean: () => mean(each), sum: () => sum(each) }[reduction]();
+  return { loss, ...(predictions && { predictions: noGradient(() => reshape(found, found.shape)) }) };
 }

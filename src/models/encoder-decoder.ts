@@ -2,7 +2,7 @@ import { CapabilityError, OptionError } from '../core/errors.js';
 import { checkValues, listOfNumbers, plainObject } from '../core/requirements.js';
 import { Module, type Context, type NamedTensors, type Offset, type Outcome } from '../nn/index.js';
 import type { Mask } from '../masks/index.js';
-import { checkContext, someMask } from '../nn/layer.js';
+import { checkContext, someLists, someMask } from '../nn/layer.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
 import { cast } from '../ops/index.js';
 import { commonDevice, scope, someTensor, type Tensor } from '../tensor/index.js';
@@ -28,6 +28,8 @@ export interface SourceOptions {
   readonly sourceLengths?: readonly number[];
   /** Pairs of the source's tokens that may see each other. */
   readonly sourceMask?: Mask;
+  /** Positions of global tokens in each source, for an encoder whose mechanism has such; default those of its options. */
+  readonly sourceGlobals?: readonly (readonly number[])[];
   /** Which tokens may see which of the source's. */
   readonly crossMask?: Mask;
 }
@@ -38,7 +40,7 @@ export interface PairBatch extends TokenBatch, SourceOptions {
   readonly source: Tensor;
 }
 
-const ofSource = { sourceLengths: listOfNumbers, sourceMask: someMask, crossMask: someMask };
+const ofSource = { sourceLengths: listOfNumbers, sourceMask: someMask, sourceGlobals: someLists, crossMask: someMask };
 
 /**
  * The first Transformer: an encoder whose tokens see each other, and a decoder whose layers read what it gives. Both have the
@@ -93,9 +95,9 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
   /** Logits `[B, L, vocabulary]` of the tokens after each of `tokens`. */
   logits(source: Tensor, tokens: Tensor, options: SourceOptions = {}): Tensor {
     checkValues('model.logits', options, ofSource);
-    const { sourceLengths, sourceMask, crossMask } = options;
+    const { sourceLengths, sourceMask, sourceGlobals, crossMask } = options;
     return scope(() => {
-      const encoded = this.encode(source, { lengths: sourceLengths, mask: sourceMask });
+      const encoded = this.encode(source, { lengths: sourceLengths, mask: sourceMask, globalTokens: sourceGlobals });
       const context = { encodedLengths: sourceLengths, encodedMask: crossMask };
       return this.ends.logits(cast(this.decode(tokens, encoded, context), 'f32'));
     });
@@ -105,7 +107,7 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
   loss(batch: PairBatch, options: LossOptions = {}): Loss {
     checkBatch(batch, { ...padded, ...ofSource, source: someTensor }, ['source']);
     checkLossOptions('model.loss', options, { state: plainObject });
-    const { source, tokens, targets, lengths, mask, sourceLengths, sourceMask, crossMask } = batch;
+    const { source, tokens, targets, lengths, mask, sourceLengths, sourceMask, sourceGlobals, crossMask } = batch;
     const { reduction, predictions, precision, state } = options;
     const before = statesOf(state);
     return scope(() => {
@@ -113,6 +115,7 @@ export class EncoderDecoder extends Module implements Model<PairBatch>, Language
         precision,
         lengths: sourceLengths,
         mask: sourceMask,
+        globalTokens: sourceGlobals,
         state: before.encoder,
       });
       const context = { precision, lengths, mask, encoded, encodedLengths: sourceLengths, encodedMask: crossMask };

@@ -7,7 +7,7 @@ export type Pool = (typeof pools)[number];
 
 /** Of the section `head` of a configuration. */
 export interface HeadConfig {
-  /** How many there are; absent from a model that gives what is pooled itself. */
+  /** How many there are; 1: a text has a number in place of a class. Absent from a model that gives what is pooled itself. */
   readonly classes?: number;
   /** `none`: each row has a class of its own. */
   readonly pool: Pool | 'none';
@@ -21,7 +21,7 @@ export interface HeadConfig {
   readonly norm?: boolean;
 }
 export const headSection: Requirements = {
-  classes: wholeFrom(2),
+  classes: wholeFrom(1),
   pool: oneOf([...pools, 'none']),
   bias: flag,
   dense: oneOf(Object.keys(activations)),
@@ -50,6 +50,9 @@ export const headReasons = ({
         head.classes === undefined &&
           head.dense === undefined &&
           'head.classes is missing; it must be how many classes there are, or leave it out beside head.dense for what is pooled itself',
+        head.classes === 1 &&
+          head.pool === 'none' &&
+          'head.classes must be at least 2 where each row has a class (pool "none"); one class is a number that a text has',
         head.dense === undefined &&
           (head.denseBias ?? head.norm) !== undefined &&
           'head.denseBias and head.norm are of the layer that head.dense names; leave them out',

@@ -1,4 +1,13 @@
-import { Attention, Module, type Embedding, type Mixer, type Offset, type Parameter } from '../nn/index.js';
+import {
+  Attention,
+  Module,
+  type Context,
+  type Embedding,
+  type Mixer,
+  type Offset,
+  type Parameter,
+} from '../nn/index.js';
+import { someLists } from '../nn/layer.js';
 import { isObserved } from '../nn/observe.js';
 import type { Decoder } from '../attention/index.js';
 import { checkParts, lengthsBelow } from '../attention/decode/state.js';
@@ -22,7 +31,7 @@ export interface DecodingModel extends Module {
   readonly ends: { readonly embedding: Pick<Embedding, 'weight'>; logits(rows: Tensor): Tensor };
   embed(tokens: Tensor, offset: Offset): Tensor;
   /** `[B, S, width]` of sources `[B, S]`, of a model whose layers read what an encoder gives. */
-  encode?(source: Tensor): Tensor;
+  encode?(source: Tensor, context?: Context): Tensor;
 }
 
 const aModel: Requirement = {
@@ -66,11 +75,16 @@ export class Session implements TextSession {
 
   constructor(model: DecodingModel, options: SessionOptions) {
     checkValue('session', 'model', model, aModel);
-    checkValues('session', options, { ...sessionOptions, sources: anything });
-    const { rows = 1, maxLength, sources, ...rest } = options;
+    checkValues('session', options, { ...sessionOptions, sources: anything, sourceGlobals: someLists });
+    const { rows = 1, maxLength, sources, sourceGlobals, ...rest } = options;
     const { kind } = model.stack.config;
     if (sources !== undefined && model.encode === undefined) {
       throw new OptionError('session: sources are for an encoder–decoder; this model reads none.');
+    }
+    if (sourceGlobals !== undefined && sourceGlobals.length !== sources?.length) {
+      throw new OptionError(
+        `session: sourceGlobals must be a list of positions for each source; got ${sourceGlobals.length} for ${sources?.length ?? 0} sources.`,
+      );
     }
     for (const mixer of decodedOf(model)) {
       const attention = mixer instanceof Attention ? mixer : undefined;
@@ -92,7 +106,8 @@ export class Session implements TextSession {
       const { heads, kvHeads, headDim } = mixer;
       decoder.expect({ B: rows, H: heads, G: kvHeads, D: headDim, E: headDim });
     }
-    if (sources !== undefined) this.#sources = Sources.read(model as SourceReader, crossOf(model), { sources, rows });
+    if (sources !== undefined)
+      this.#sources = Sources.read(model as SourceReader, crossOf(model), { sources, rows, globals: sourceGlobals });
   }
 
   get rows(): number {

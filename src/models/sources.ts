@@ -3,7 +3,7 @@ import type { ForwardResult } from '../attention/definition.js';
 import { isPlainObject } from '../core/describe.js';
 import { FormatError, OptionError } from '../core/errors.js';
 import { sameShape, show } from '../core/shape.js';
-import type { Attention, Embedding } from '../nn/index.js';
+import type { Attention, Context, Embedding } from '../nn/index.js';
 import { gather, reshape, transpose } from '../ops/index.js';
 import { disposeAll, keep, noGradient, scope, share, tensor, type Tensor } from '../tensor/index.js';
 import type { ModelConfig } from './model-config.js';
@@ -13,7 +13,7 @@ import { inOrder, rowsBy, tokensBetween, tokensOf } from './next-tokens.js';
 export interface SourceReader {
   readonly config: Pick<ModelConfig, 'vocabulary'>;
   readonly ends: { readonly embedding: Pick<Embedding, 'weight'> };
-  encode(source: Tensor): Tensor;
+  encode(source: Tensor, context?: Context): Tensor;
 }
 
 /** What each layer reads of some sources of one length, `[sources, G, S, D]`. */
@@ -44,27 +44,35 @@ export class Sources {
   static read(
     model: SourceReader,
     layers: readonly Attention[],
-    { sources, rows }: { readonly sources: unknown; readonly rows: number },
+    given: {
+      readonly sources: unknown;
+      readonly rows: number;
+      readonly globals?: readonly (readonly number[])[] | undefined;
+    },
   ): Sources {
+    const { sources, rows, globals } = given;
     const lists = listsOf(sources, rows, model.config.vocabulary);
+    const keys = lists.map((list, row) => `${list.join()}${globals ? ` ${globals[row]!.join()}` : ''}`);
     const first = new Map<string, number>();
-    const distinct = lists.flatMap((list) => {
-      const key = list.join();
+    const distinct = lists.flatMap((list, row) => {
+      const key = keys[row]!;
       if (first.has(key)) return [];
       first.set(key, first.size);
-      return [list];
+      return [{ list, globals: globals?.[row] }];
     });
-    const lengths = rowsBy(distinct.length, (i) => distinct[i]!.length);
+    const lengths = rowsBy(distinct.length, (i) => distinct[i]!.list.length);
     const { device } = model.ends.embedding.weight.value;
     const groups: Kept[] = [];
     try {
       for (const group of lengths) {
-        const own = group.map((i) => distinct[i]!);
+        const own = group.map((i) => distinct[i]!.list);
+        const globalTokens = globals && group.map((i) => distinct[i]!.globals!);
         groups.push(
           keep(
             scope(() =>
               noGradient(() => {
-                const encoded = model.encode(tokensBetween(own, 0, own[0]!.length, device));
+                const context = globalTokens && { globalTokens };
+                const encoded = model.encode(tokensBetween(own, 0, own[0]!.length, device), context);
                 return layers.map((layer) => scope(() => stored(layer.keys(encoded))));
               }),
             ),
@@ -79,7 +87,7 @@ export class Sources {
     return new Sources(
       layers,
       groups,
-      lists.map((list) => places.get(first.get(list.join())!)!),
+      keys.map((key) => places.get(first.get(key)!)!),
     );
   }
 

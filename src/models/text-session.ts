@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly cacheDtype?: FloatDtype;
   /** Of an encoder–decoder: the tokens of what each row's text follows. They are encoded when the session is opened. */
   readonly sources?: readonly ArrayLike<number>[];
+  /** Positions of global tokens in each source, for an encoder whose mechanism has such; default those of its options. */
+  readonly sourceGlobals?: readonly (readonly number[])[];
 }
 
 /** As many as a tensor has. */

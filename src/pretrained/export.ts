@@ -1,4 +1,4 @@
-import { encode, type Dtype } from '../core/dtype.js';
+import { encode, isFloat, type Dtype } from '../core/dtype.js';
 import { CapabilityError, FormatError, NumericsError, OptionError } from '../core/errors.js';
 import { Replacement, replaceFile } from '../core/files/replace.js';
 import { makeFolders } from '../core/folders.js';
@@ -9,6 +9,7 @@ import { readConfig, type ModelConfig } from '../models/index.js';
 import { disposeAll, keep, scope, type Tensor } from '../tensor/index.js';
 import { nodeFiles, writeSafetensors, type TensorSource } from '../train/checkpoint/index.js';
 import { somePretrained, type Pretrained } from './loaded.js';
+import { openWeights, type WeightFiles } from './weight-files.js';
 
 const { existsSync, readdirSync } = requireNode('node:fs');
 const { join } = requireNode('node:path');
@@ -23,7 +24,8 @@ const names = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
 /**
  * Writes a model as a folder that Python's transformers loads: `model.safetensors` under the published names, and `config.json` as it was
- * read, with its class. What was loaded and not changed comes back bit by bit.
+ * read, with its class. What was loaded and not changed comes back bit by bit, tensors that the class has no use for too, while their files
+ * are there.
  *
  * @throws OptionError for a folder that has files; CapabilityError for a model that is no longer what its `config.json` says; NumericsError
  * for a weight that the dtype does not hold; FormatError where the folder cannot be written.
@@ -52,7 +54,12 @@ export async function exportPretrained(
         return [name, { dtype, shape: tensor.shape, bytes: () => bytesOf(who, name, tensor, dtype) }];
       });
     makeFolders(folder);
-    await writeWeights(join(folder, 'model.safetensors'), Object.fromEntries(entries));
+    const left = await leftOut(who, loaded);
+    try {
+      await writeWeights(join(folder, 'model.safetensors'), { ...Object.fromEntries(entries), ...left?.tensors });
+    } finally {
+      await left?.files.close();
+    }
     const [only] = dtypes.size === 1 ? [...dtypes] : [];
     const { torch_dtype: _, dtype: __, architectures: ___, ...rest } = published;
     const config = {
@@ -67,6 +74,27 @@ export async function exportPretrained(
   } finally {
     disposeAll(theirs);
   }
+}
+
+/** What its files have and the class has no use for, as it is stored; nothing where they are gone. */
+async function leftOut(
+  who: string,
+  { source, unused = [] }: Pretrained,
+): Promise<{ readonly tensors: Readonly<Record<string, TensorSource>>; readonly files: WeightFiles } | undefined> {
+  if (unused.length === 0) return undefined;
+  const files = await openWeights(who, source).catch(() => undefined);
+  if (files === undefined) return undefined;
+  const tensors = unused.flatMap((name): [string, TensorSource][] => {
+    const entry = files.entries.get(name);
+    if (entry === undefined || !isFloat(entry.dtype as Dtype)) return [];
+    const bytes = async (): Promise<ArrayBufferView> => {
+      const all = new Uint8Array(entry.end - entry.begin);
+      await files.readInto(name, all);
+      return all;
+    };
+    return [[name, { dtype: entry.dtype as Dtype, shape: entry.shape, bytes }]];
+  });
+  return { tensors: Object.fromEntries(tensors), files };
 }
 
 /** Whether an export would go to that folder, to be asked before the work. @throws OptionError for one that has files. */

@@ -104,6 +104,7 @@ export async function loadPretrained(from: PretrainedSource, options: LoadPretra
       theirs,
       map,
       stored,
+      unused: left,
       notes,
       source,
       ...(tokenizer && { tokenizer }),

@@ -23,6 +23,8 @@ export interface Pretrained {
   readonly map: WeightMap;
   /** The dtypes of the tensors that the files have, by their names: `f32`, `bf16`, … */
   readonly stored: ReadonlyMap<string, string>;
+  /** Names of tensors of the files that the class has no use for, such as another head's. */
+  readonly unused?: readonly string[];
   /** Where it came from. */
   readonly source: ModelSource;
   /** Of its `tokenizer.json`; absent where there is none, or where it is not read: `notes` say why. */

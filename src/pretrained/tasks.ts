@@ -11,6 +11,8 @@ export interface Likely {
   readonly label?: string;
   readonly id: number;
   readonly probability: number;
+  /** The logit, of a model that tells a number in place of classes. */
+  readonly value?: number;
 }
 
 export interface FilledMask {
@@ -100,7 +102,10 @@ export async function fillMask(
   return found;
 }
 
-/** The classes of a text, the likeliest first; over several windows the mean of their logits. */
+/**
+ * The classes of a text, the likeliest first; over several windows the mean of their logits. Of a model with one class, the number that it
+ * tells, as `value`.
+ */
 export async function classify(loaded: Pretrained, { ids, windows, top }: TaskOptions): Promise<readonly Likely[]> {
   const cuts = windowsOf(loaded, ids, windows);
   const sums: number[] = [];
@@ -112,7 +117,9 @@ export async function classify(loaded: Pretrained, { ids, windows, top }: TaskOp
     for (let i = 0; i < shape[1]!; i++) sums[i] = (sums[i] ?? 0) + data[i]! / cuts.length;
   }
   const labels = loaded.theirs.id2label as Readonly<Record<string, string>>;
-  return likeliest(sums, top ?? sums.length).map((one) => ({ label: labels[one.id] ?? `LABEL_${one.id}`, ...one }));
+  const named = (id: number): string => labels[id] ?? `LABEL_${id}`;
+  if (sums.length === 1) return [{ label: named(0), id: 0, probability: 1, value: sums[0]! }];
+  return likeliest(sums, top ?? sums.length).map((one) => ({ label: named(one.id), ...one }));
 }
 
 /** The mean of the rows after the last layer, or the first of them: `[width]`. Over windows, the mean of their tokens. */

@@ -28,6 +28,52 @@ onEveryDevice((on) => {
     lengths: [5, 2],
   });
 
+  test('one class is a number: the loss is the mean square of what is off, predictions are the numbers', async () => {
+    const module = createModel(
+      readConfig({ ...base, kind: 'encoder', head: { classes: 1, pool: 'first' } }),
+    ) as Classifier;
+    const wanted = [0.7, -1.3];
+    const numbers = () => ({ ...batch(), targets: tensor(wanted, [2], { device: on.device }) });
+    await checkModel(on.device, {
+      name: 'a number',
+      module,
+      weights: [1],
+      run: () => [module.loss(numbers()).loss],
+      oracle: (g, parameter) => {
+        const oracle = new ModelOracle(g, module.config, parameter);
+        const off = texts.map((text, i) => {
+          const found = g.add(
+            g.matmul(g.rows(oracle.hidden(text), 0, 1), parameter('head.weight')),
+            parameter('head.bias'),
+          );
+          return g.sub(found, g.input([wanted[i]!], 1, 1));
+        });
+        const all = g.concatRows(off);
+        return [g.scale(g.columnSum(g.mul(all, all)), 1 / 2)];
+      },
+    });
+    const results = scope(() => {
+      const given = numbers();
+      const { loss, predictions } = noGradient(() => module.loss(given, { reduction: 'none', predictions: true }));
+      return {
+        loss,
+        predictions: predictions!,
+        logits: noGradient(() => module.logits(given.tokens, { lengths: given.lengths })),
+      };
+    });
+    const [loss, found, logits] = await Promise.all(
+      [results.loss, results.predictions, results.logits].map(async (x) => (await x.data()) as Float32Array),
+    );
+    expectSameBits('predictions', found!, logits!);
+    wanted.forEach((want, i) => expect(loss![i]).toBeCloseTo((logits![i]! - want) ** 2, 5));
+    scope(() => expect(() => module.loss(batch())).toThrow('so targets must be floats; got i32'));
+    expect(() => readConfig({ ...base, kind: 'encoder', head: { classes: 1, pool: 'none' } })).toThrow(
+      'must be at least 2 where each row has a class',
+    );
+    disposeAll(results);
+    module.dispose();
+  });
+
   test.each(pools.flatMap((pool) => (['encoder', 'decoder'] as const).map((kind) => [kind, pool] as const)))(
     '%s by %s: loss and all gradients of padded texts are those of the formula for each alone',
     async (kind, pool) => {
@@ -98,7 +144,7 @@ onEveryDevice((on) => {
       { classes: 2, pool: 'mean' },
     ]);
     expect(() => headOf('transformer-xl')).toThrow(/head is for kinds encoder and decoder; got kind transformer-xl/);
-    expect(() => readConfig({ ...base, head: { classes: 1 } })).toThrow(OptionError);
+    expect(() => readConfig({ ...base, head: { classes: 0 } })).toThrow(OptionError);
     expect(() => readConfig({ ...base, head: {} })).toThrow(/head\.classes is missing/);
     const model = made('encoder', 'mean').initialise({ device: on.device, seed: 4 });
     scope(() => {

@@ -13,6 +13,7 @@ import { fill } from '../nn/check.js';
 import { budgetOf, expectClose, expectSameBits } from '../support/compare.js';
 import { fewNatively, onEveryDevice } from '../support/devices.js';
 import { exactly, parametersOf, tokensOf } from './check.js';
+import { checkGreedyPairs } from '../pretrained/greedy-pairs.js';
 import { decoderBehind } from './cross-oracle.js';
 
 const vocabulary = 11;
@@ -195,6 +196,23 @@ onEveryDevice((on) => {
       // two ways to sum the same numbers
       expectClose('last tokens', got, last, { budget: 64 * budgetOf(last) });
       for (const one of [session, logits, model]) one.dispose();
+    });
+
+    test('reads sources with their own global tokens', async () => {
+      const mechanism = { name: 'longformer', options: { radius: 1 } };
+      const { model } = modelOf({ position: 'learned', mechanism, decoder: { mechanism: 'flash' } });
+      const sourceGlobals = [[0], [1], [0, 3], []];
+      const pair = model as EncoderDecoder;
+      await checkGreedyPairs(pair, { device: on.device, sources, start: 0, count: 6, sourceGlobals });
+      // rows 0 and 2 have one source, and other global tokens
+      const session = openSession(model, { maxLength, rows: 4, sources, sourceGlobals });
+      const numbers = await numbersOf(session, [[1], [1], [1], [1]]);
+      expect(rowOf(numbers, 0)).not.toEqual(rowOf(numbers, 2));
+      session.dispose();
+      expect(() => openSession(model, { maxLength, rows: 4, sources, sourceGlobals: [[0]] })).toThrow(
+        'a list of positions for each source; got 1 for 4 sources',
+      );
+      model.dispose();
     });
 
     test('generates rows of several sources', async () => {

@@ -11,14 +11,21 @@ export interface GreedyPairs {
   /** The token that texts begin with. */
   readonly start: number;
   readonly count: number;
+  /** Global tokens of each source. */
+  readonly sourceGlobals?: readonly (readonly number[])[];
 }
 
 /** Tokens that a session goes on with after sources, each the likeliest, are those of passes over all of it. */
 export async function checkGreedyPairs(
   model: EncoderDecoder,
-  { device, sources, start, count }: GreedyPairs,
+  { device, sources, start, count, sourceGlobals }: GreedyPairs,
 ): Promise<void> {
-  const session = model.session({ maxLength: 1 + count, rows: sources.length, sources });
+  const session = model.session({
+    maxLength: 1 + count,
+    rows: sources.length,
+    sources,
+    ...(sourceGlobals && { sourceGlobals }),
+  });
   const byStep = sources.map((): number[] => [start]);
   for (let i = 0; i < count; i++) {
     const next = scope(() => argmax(session.step(byStep.map((text) => text.slice(-1))), { axis: 1 }));
@@ -31,7 +38,8 @@ export async function checkGreedyPairs(
     for (let i = 0; i < count; i++) {
       const next = scope(() =>
         noGradient(() => {
-          const logits = model.logits(tokensOf(device, [...source]), tokensOf(device, whole));
+          const globals = sourceGlobals && { sourceGlobals: [sourceGlobals[row]!] };
+          const logits = model.logits(tokensOf(device, [...source]), tokensOf(device, whole), globals);
           return argmax(slice(logits, { axis: 1, start: -1 }), { axis: 2 });
         }),
       );

@@ -199,7 +199,9 @@ const doing: Readonly<Record<TaskName, (asked: Asked) => Promise<object>>> = {
     const ids = marked(asked);
     const classes = await classify(loaded, { ids, windows: windows(values), top: values.top });
     say(heading(asked));
-    for (const { label, probability } of classes) say(`${percent(probability)}  ${printable(label!)}\n`);
+    for (const { label, probability, value } of classes) {
+      say(`${value === undefined ? percent(probability) : value.toFixed(4)}  ${printable(label!)}\n`);
+    }
     return { name, tokens: ids.length, classes };
   },
   async embed(asked) {

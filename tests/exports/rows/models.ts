@@ -140,15 +140,23 @@ export const models: Readonly<Record<string, Row | Plain>> = {
     'logits',
     tokens,
     tokens,
-    options({ sourceLengths: lengths, sourceMask: mask, crossMask: mask }),
+    options({ sourceLengths: lengths, sourceMask: mask, sourceGlobals: value(undefined), crossMask: mask }),
   ),
   'EncoderDecoder.loss': ofBoth(
     'loss',
-    options({ source: tokens, ...pair, lengths, mask, sourceLengths: lengths, sourceMask: mask, crossMask: mask }, [
-      'source',
-      'tokens',
-      'targets',
-    ]),
+    options(
+      {
+        source: tokens,
+        ...pair,
+        lengths,
+        mask,
+        sourceLengths: lengths,
+        sourceMask: mask,
+        sourceGlobals: value(undefined),
+        crossMask: mask,
+      },
+      ['source', 'tokens', 'targets'],
+    ),
     options({
       reduction,
       precision,

@@ -89,6 +89,7 @@ const cached = options(
     sinks: given(positive()),
     cacheDtype: word('f32', 'f16', 'bf16'),
     sources: none,
+    sourceGlobals: none,
   },
   ['maxLength'],
 );

@@ -52,9 +52,12 @@ const shapesOf = (layer: EncoderLayer): Shapes => ({
   ...linears({ [layer.up]: [I, W], [layer.down]: [W, I] }),
 });
 
-type Head = Pick<MadeEncoder, 'shapes' | 'answers'> & { readonly head: EncoderRule['head'] };
+type Head = Pick<MadeEncoder, 'shapes' | 'answers'> & {
+  readonly head: EncoderRule['head'];
+  readonly labels?: Readonly<Record<string, string>>;
+};
 
-const distil = (name: string, { shapes, head, answers }: Head): MadeEncoder => {
+const distil = (name: string, { shapes, head, answers, labels }: Head): MadeEncoder => {
   const layers = [0, 1].map(distilLayer);
   return {
     config: {
@@ -67,7 +70,7 @@ const distil = (name: string, { shapes, head, answers }: Head): MadeEncoder => {
       hidden_dim: I,
       max_position_embeddings: P,
       pad_token_id: 0,
-      id2label: { 0: 'a', 1: 'b', 2: 'c' },
+      id2label: labels ?? { 0: 'a', 1: 'b', 2: 'c' },
     },
     shapes: {
       'distilbert.embeddings.word_embeddings.weight': [V, W],
@@ -230,6 +233,11 @@ export const madeEncoders: Readonly<Record<string, MadeEncoder>> = {
   'DistilBERT, classes of texts': distil('DistilBertForSequenceClassification', {
     shapes: linears({ pre_classifier: [W, W], classifier: [C, W] }),
     head: { dense: 'pre_classifier', activation: 'relu', out: 'classifier', rows: 'first' },
+  }),
+  'DistilBERT, a number of texts': distil('DistilBertForSequenceClassification', {
+    shapes: linears({ pre_classifier: [W, W], classifier: [1, W] }),
+    head: { dense: 'pre_classifier', activation: 'relu', out: 'classifier', rows: 'first' },
+    labels: { 0: 'score' },
   }),
   'DistilBERT, answers': distil('DistilBertForQuestionAnswering', answer),
   'ALBERT, masked, one group': albert('AlbertForMaskedLM', 1, {
