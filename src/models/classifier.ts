@@ -3,10 +3,21 @@ import { isFloat } from '../core/dtype.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { checkValues, type Requirements } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
-import { Dropout, Linear, Module, type Context, type Outcome, type Parameter } from '../nn/index.js';
+import {
+  Dropout,
+  Linear,
+  Module,
+  Residual,
+  type Context,
+  type FeedForward,
+  type Outcome,
+  type Parameter,
+} from '../nn/index.js';
+import { feedForward } from '../nn/feed-forward/registry.js';
 import { add, argmax, cast, crossEntropy, matmul, mean, reshape, softmax, square, sub, sum } from '../ops/index.js';
 import { commonDevice, noGradient, scope, someTensor, tensor, type Tensor } from '../tensor/index.js';
 import { rowWidth } from './config-ends.js';
+import { feedForwardSizes } from './config-layers.js';
 import { checkConfig, type ModelConfig } from './config.js';
 import {
   checkBatch,
@@ -40,6 +51,7 @@ export class Classifier extends Module implements LanguageModel {
   /** Absent from a model that gives what is pooled. */
   readonly head: Linear | undefined;
   readonly #dense: Transform | undefined;
+  readonly #feed: { readonly layer: FeedForward; readonly around: Residual } | undefined;
   readonly #dropout: Dropout;
   readonly #query: Parameter | undefined;
 
@@ -55,6 +67,7 @@ export class Classifier extends Module implements LanguageModel {
     this.ends = this.child('ends', new Ends({ ...config, tied: true }));
     this.stack = this.child('stack', new Stack(config, { causal: kind === 'decoder', cross: false }));
     this.#dropout = this.child('dropout', new Dropout(dropout));
+    this.#feed = head.feedForward ? this.#feeding(config) : undefined;
     const { classes, dense: activation, denseBias: bias } = head;
     const options = activation && { activation, bias, norm: head.norm ? norm : undefined };
     this.#dense = options && this.child('dense', new Transform(width, narrow, options));
@@ -62,6 +75,20 @@ export class Classifier extends Module implements LanguageModel {
     this.head =
       classes === undefined ? undefined : this.child('head', new Linear(read, classes, { bias: head.bias ?? true }));
     this.#query = head.pool === 'attention' ? this.parameter('query', learned([width], constantOf(0))) : undefined;
+  }
+
+  #feeding(config: ModelConfig): { readonly layer: FeedForward; readonly around: Residual } {
+    const { dropout, kind, norm } = config;
+    const { name, options } = config.feedForward;
+    const { kind: ofNorm, place: normPlace, epsilon, bias, centred } = norm;
+    const sizes = feedForwardSizes(config, config, kind === 'decoder');
+    return {
+      layer: this.child('feedForward', feedForward(name).create(sizes, options)),
+      around: this.child(
+        'feedForwardResidual',
+        new Residual(config.width, { norm: ofNorm, normPlace, epsilon, bias, centred, dropout }),
+      ),
+    };
   }
 
   get vocabulary(): number {
@@ -149,7 +176,9 @@ export class Classifier extends Module implements LanguageModel {
         `model: pool ${pool} is of the real rows of a text, and a mask of pairs does not tell which those are; take lengths, or pool "first" or "none".`,
       );
     }
-    const rows = cast(stream, 'f32');
+    const given = cast(stream, 'f32');
+    const feed = this.#feed;
+    const rows = feed ? feed.around.forward(given, (x) => feed.layer.forward(x, {})).stream : given;
     const lengths = context.lengths?.map((length) => this.stack.rowsFor(length));
     const pooled = this.#pooled(rows, lengths);
     return this.#dense?.forward(pooled) ?? pooled;

@@ -11,6 +11,8 @@ export interface HeadConfig {
   readonly classes?: number;
   /** `none`: each row has a class of its own. */
   readonly pool: Pool | 'none';
+  /** Whether rows pass a further feed-forward layer, as those of the model with its residual and norm, before the pool; default false. */
+  readonly feedForward?: boolean;
   /** Whether each class has a bias; default true. */
   readonly bias?: boolean;
   /** Activation of a layer, width to width, between the pool and the classes; default no such layer. */
@@ -23,6 +25,7 @@ export interface HeadConfig {
 export const headSection: Requirements = {
   classes: wholeFrom(1),
   pool: oneOf([...pools, 'none']),
+  feedForward: flag,
   bias: flag,
   dense: oneOf(Object.keys(activations)),
   denseBias: flag,

@@ -33,6 +33,8 @@ export interface EncoderRule {
 
 /** A token for each row; or classes of the first row, or of each. `norm` and `dense` are of a layer before. */
 export interface EncoderHead {
+  /** Two products with the layers' activation between and a norm behind the sum, before all else. */
+  readonly feed?: { readonly up: string; readonly down: string; readonly norm: string };
   readonly dense?: string;
   readonly activation?: ActivationName;
   readonly norm?: string;
@@ -72,8 +74,12 @@ export class EncoderOracle {
 
   #head(x: Matrix): Matrix {
     const { g, rule } = this;
-    const { dense, activation, norm, out, rows } = rule.head;
+    const { feed, dense, activation, norm, out, rows } = rule.head;
     let read = rows === 'first' ? g.rows(x, 0, 1) : x;
+    if (feed) {
+      const hidden = activated(g, rule.activation, this.#linear(feed.up, read));
+      read = this.#norm(feed.norm, g.add(read, this.#linear(feed.down, hidden)));
+    }
     if (dense !== undefined) read = activated(g, activation!, this.#linear(dense, read));
     if (norm !== undefined) read = this.#norm(norm, read);
     if (typeof out === 'string') return this.#linear(out, read);

@@ -18,14 +18,14 @@ export interface MadeEncoder {
 }
 
 /** Linear layers and norms by name, with biases. */
-const linears = (of: Readonly<Record<string, readonly [out: number, inputs: number]>>): Shapes =>
+export const linears = (of: Readonly<Record<string, readonly [out: number, inputs: number]>>): Shapes =>
   Object.fromEntries(
     Object.entries(of).flatMap(([name, [out, inputs]]) => [
       [`${name}.weight`, [out, inputs]],
       [`${name}.bias`, [out]],
     ]),
   );
-const norms = (...names: readonly string[]): Shapes =>
+export const norms = (...names: readonly string[]): Shapes =>
   Object.fromEntries(
     names.flatMap((name) => [
       [`${name}.weight`, [W]],
@@ -165,7 +165,7 @@ const bertLayer = (i: number): EncoderLayer => {
 };
 
 /** A decoder with BERT's names. */
-const causalBert: MadeEncoder = {
+export const causalBert: MadeEncoder = {
   config: {
     model_type: 'bert',
     architectures: ['BertLMHeadModel'],
@@ -260,5 +260,15 @@ export const madeEncoders: Readonly<Record<string, MadeEncoder>> = {
     head: { dense: 'albert.pooler', activation: 'tanh', out: 'classifier', rows: 'first' },
   }),
   'BERT as a decoder': causalBert,
+  'BigBird as a decoder': {
+    ...causalBert,
+    config: {
+      ...causalBert.config,
+      model_type: 'big_bird',
+      architectures: ['BigBirdForCausalLM'],
+      attention_type: 'original_full',
+      hidden_act: 'gelu',
+    },
+  },
   'ALBERT, classes of tokens': albert('AlbertForTokenClassification', 1, classesOfRows),
 };
