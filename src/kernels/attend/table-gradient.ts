@@ -6,6 +6,7 @@ import { memoised } from '../../core/memo.js';
 import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
 import { divide } from './forward.js';
+import { tableText } from './gpu/table.js';
 import { attendTiles } from './layout.js';
 import { pack } from './panel.js';
 import { Expressions, shared, specKey, type AttendSpec, type Position } from './spec.js';
@@ -41,6 +42,7 @@ export const attendTableGradient = memoised((spec: AttendSpec, gradient: TableGr
     key: `${specKey(spec)}/${spec.tables.indexOf(gradient.table)}/${parts}`,
     parameters: tableGradientParameters.kinds,
     cpu: (k) => text(k, spec, gradient),
+    gpu: (target) => tableText(target, spec, gradient, tableGradientParameters.wgsl),
   };
 });
 

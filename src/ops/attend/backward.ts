@@ -1,6 +1,8 @@
 import { variable } from '../../codegen/expression/index.js';
 import { attendBackward, backwardParameters, backwardScratch } from '../../kernels/attend/backward.js';
 import { attendDelta, deltaParameters, deltaRows } from '../../kernels/attend/delta.js';
+import { gpuKeyTile } from '../../kernels/attend/gpu/cut.js';
+import { backwardKeys, backwardQueries, keysParameters, queriesParameters } from '../../kernels/attend/gpu/kernels.js';
 import { attendTiles, backwardChunk } from '../../kernels/attend/layout.js';
 import { tensor, zeros } from '../../tensor/create.js';
 import { runElementwise } from '../../tensor/elementwise.js';
@@ -41,7 +43,10 @@ export function backward(
   const { device } = q;
   return scope(() => {
     const delta = deltaOf(out, dout, dlogsumexp);
-    const [dq, dk, dv] = [q, k, v].map(({ shape }) => zeros(shape, { device })) as [Tensor, Tensor, Tensor];
+    // owners of rows write them all, and the only part needs nothing to add to
+    const only = device.info.kind === 'webgpu' && call.parts.length === 1 && call.parts[0]!.keys === undefined;
+    const start = ({ shape }: Tensor): Tensor => (only ? empty(shape, 'f32', device) : zeros(shape, { device }));
+    const [dq, dk, dv] = [start(q), start(k), start(v)];
     let dtables: readonly (Tensor | undefined)[] = [];
     for (const part of call.parts) {
       dtables = scope(() => {
@@ -50,7 +55,8 @@ export function backward(
         const sums = { dq, dk: rows.sums(dk), dv: rows.sums(dv) };
         const shared = sharedArguments(call, part, inputs, logsumexp);
         const args = { ...shared, dout: dout.buffer, delta: delta.buffer };
-        backwardOfPart(part, args, sums);
+        if (device.info.kind === 'webgpu') ownersOfPart(part, { ...args, adds: only ? 0 : 1 }, sums);
+        else backwardOfPart(part, args, sums);
         rows.place(sums.dk, dk);
         rows.place(sums.dv, dv);
         return learned.map((table, i) => added(dtables[i], tableGradient(part, args, table)));
@@ -111,4 +117,22 @@ function backwardOfPart(
     device.run(attendBackward(spec), packed, B * G * period * count, { scratchBytes: backwardScratch(width, spec) });
   }
   device.counters.multiplyAdds += visited.pairs * (3 * D + 2 * E);
+}
+
+/** The same where rows of gradients have owners: queries for dq, keys for dk and dv. */
+function ownersOfPart(
+  { spec, shape, tables, visited }: PartOnDevice,
+  args: BackwardArguments & { readonly adds: number },
+  { dq, dk, dv }: Omit<AttendGradients, 'dtables'>,
+): void {
+  const { B, H, G, L, S } = shape;
+  const { D, E, period, queryTile } = spec;
+  const { device } = dq;
+  const { columnOffsets, columnRuns } = tables;
+  const queries = B * H * period * Math.ceil(L / (period * queryTile));
+  device.run(backwardQueries(spec), queriesParameters.pack({ ...args, dq: dq.buffer }), queries);
+  const gradients = { dk: dk.buffer, dv: dv.buffer, columnOffsets, columnRuns };
+  const keys = B * G * period * Math.ceil(S / (period * gpuKeyTile(spec)));
+  device.run(backwardKeys(spec), keysParameters.pack({ ...args, ...gradients }), keys);
+  device.counters.multiplyAdds += visited.pairs * (4 * D + 3 * E);
 }

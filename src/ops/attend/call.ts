@@ -40,6 +40,11 @@ export function prepare(
     inputs,
     learned,
     uploaded: parts.flatMap(({ tensors }) => tensors),
-    pass: (...read) => ({ parts, scale, dropout, flags: plan.hides ? nonFinite(read) : undefined }),
+    pass: (...read) => ({
+      parts,
+      scale,
+      dropout, // texts for GPUs look at weights instead
+      flags: plan.hides && q.device.info.kind !== 'webgpu' ? nonFinite(read) : undefined,
+    }),
   };
 }

@@ -6,6 +6,7 @@ import { tensor } from '../../tensor/create.js';
 import { produce, shareHeld, writable, type Tensor } from '../../tensor/tensor.js';
 import { allRows, listedRows, type KeyRows } from './key-rows.js';
 import type { AttendPlan, PlanPart } from './plan.js';
+import { columnsOf } from './columns.js';
 import { addressOf, checkTable } from './score-tables.js';
 
 /** A part of a plan where kernels find it. */
@@ -35,7 +36,10 @@ export function onDevice({ parts }: AttendPlan, device: Device): readonly PartOn
     for (const table of part.spec.tables) checkTable(table, device);
     const tables = held(part, device, 'tables', () => tablesOn(part, device));
     const { buffer } = tables;
-    const places = Object.entries(layoutOf(part).at).map(([name, byteOffset]) => [name, { buffer, byteOffset }]);
+    const places = Object.entries(layoutOf(part, transposedFor(device)).at).map(([name, byteOffset]) => [
+      name,
+      { buffer, byteOffset },
+    ]);
     const own = { ...part, tables: Object.fromEntries(places) as TableArguments };
     const { keys } = part;
     if (keys === undefined) return { ...own, rows: allRows, tensors: [tables] };
@@ -53,8 +57,13 @@ function held(part: PlanPart, device: Device, what: 'tables' | 'keys', make: () 
 
 const lastOf = memoised((_: PlanPart, __: Device, ___: 'tables' | 'keys'): { tensor?: Tensor } => ({}));
 
+/** A GPU's backward pass visits the tile map by keys, too. */
+const transposedFor = ({ info }: Device): boolean => info.kind === 'webgpu';
+
 /** Bytes from the start of the buffer to each table, and to the host data that a mask or score reads. */
-const layoutOf = memoised(({ tiles, constants, opens, spec: { tables } }: PlanPart) => {
+const layoutOf = memoised(({ tiles, constants, opens, spec }: PlanPart, transposed: boolean) => {
+  const { tables } = spec;
+  const columns = transposed ? columnsOf(tiles, spec) : undefined;
   let end = 0;
   const room = (byteLength: number): number => {
     const start = end;
@@ -67,14 +76,16 @@ const layoutOf = memoised(({ tiles, constants, opens, spec: { tables } }: PlanPa
     constants: room(4 * constants.length),
     tables: room(tableSlot * tables.length),
     opens: room(opens.byteLength),
+    columnOffsets: room(columns?.offsets.byteLength ?? 0),
+    columnRuns: room(columns?.runs.byteLength ?? 0),
   };
   const hostTables = tables.map((table) => room(hostData(table)?.byteLength ?? 0));
-  return { at, hostTables, end };
+  return { at, columns, hostTables, end };
 });
 
 function tablesOn(part: PlanPart, device: Device): Tensor {
   const { tiles, constants, opens, spec } = part;
-  const { at, hostTables, end } = layoutOf(part);
+  const { at, columns, hostTables, end } = layoutOf(part, transposedFor(device));
   return produce(
     [end],
     'u8',
@@ -87,6 +98,10 @@ function tablesOn(part: PlanPart, device: Device): Tensor {
       put(tiles.rowOffsets, at.rowOffsets);
       put(tiles.runs, at.runs);
       put(opens, at.opens);
+      if (columns) {
+        put(columns.offsets, at.columnOffsets);
+        put(columns.runs, at.columnRuns);
+      }
       constants.forEach(({ type, value }, slot) => {
         if (type === 'f32') view.setFloat32(at.constants + 4 * slot, value, true);
         else view.setInt32(at.constants + 4 * slot, value, true);

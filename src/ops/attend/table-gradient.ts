@@ -9,10 +9,12 @@ import type { PartOnDevice } from './on-device.js';
 /** Tables up to this many elements get a copy per task. */
 const smallTable = 65536;
 const copiesOfSmall = 16;
+/** On a GPU each is a workgroup; all of them in a few megabytes. */
+const copiesOnGpu = (size: number): number => Math.min(128, Math.max(copiesOfSmall, Math.floor(2 ** 20 / size)));
 
 /** The gradient of a tensor that the score of a part reads; undefined where it reads none of it. */
 export function tableGradient(
-  { spec, shape: { B, L } }: PartOnDevice,
+  { spec, shape: { B, H, L } }: PartOnDevice,
   args: BackwardArguments,
   learned: Tensor,
 ): Tensor | undefined {
@@ -24,7 +26,11 @@ export function tableGradient(
   const tiles = Math.ceil(L / (spec.period * spec.queryTile));
   // rows of different queries never meet; else small tables are summed from copies, and large ones by one task
   const byRow = entries.every(readsOwnRow);
-  const count = byRow ? 1 : size <= smallTable ? Math.min(copiesOfSmall, tiles) : 1;
+  const shared =
+    device.info.kind === 'webgpu'
+      ? Math.min(copiesOnGpu(size), tiles * B * H * spec.period)
+      : Math.min(copiesOfSmall, tiles);
+  const count = byRow ? 1 : size <= smallTable ? shared : 1;
   const copies = empty([count, size], 'f32', device, 'workspace');
   device.write(writable(copies), new Uint8Array(copies.byteLength));
   const stripes = byRow ? tiles : count;

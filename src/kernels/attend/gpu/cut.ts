@@ -1,4 +1,7 @@
 import type { GpuTarget } from '../../../codegen/gpu.js';
+import type { AttendSpec } from '../spec.js';
+
+type KeyBlocks = Pick<AttendSpec, 'keyBlock'>;
 
 /**
  * How a workgroup is cut: it owns `own` rows and meets `other` rows of the other side at a time; an invocation has four of each, so its
@@ -32,6 +35,8 @@ export interface CutOptions {
   readonly sums: readonly number[];
   /** Whether own rows are of one product only, and may stay. */
   readonly mayStay: boolean;
+  /** Whether what is staged must have room for a number of every pair. */
+  readonly pairs?: boolean;
 }
 
 /** Rows of the own and of the other side, best first: large tiles read the other side less often. */
@@ -70,17 +75,18 @@ export function attendCut({ workgroupBytes, invocations }: GpuTarget, options: C
 function fitted(own: number, other: number, options: CutOptions, room: number): AttendCut | undefined {
   const [ownQuads, otherQuads] = [own / 4, other / 4];
   const widest = Math.max(...options.products);
-  const most = Math.max(...options.sums);
+  const most = Math.max(1, ...options.sums);
   const weights = other * (ownQuads + 1);
   for (const resident of options.mayStay ? [true, false] : [false]) {
     const kept = resident ? widest * ownQuads : 0;
     const left = room - kept - weights;
+    const least = Math.max(ownQuads * (otherQuads + 1), options.pairs ? 4 * ownQuads * otherQuads : 0);
     const perColumn = otherQuads + 1 + (resident ? 0 : ownQuads + 1);
     const columns = Math.min(widest, Math.floor(left / perColumn));
     let rowQuads: number = otherQuads;
     while (rowQuads > 1 && most * odd(rowQuads) > left) rowQuads /= 2;
-    if (columns < Math.min(8, widest) || most * odd(rowQuads) > left || ownQuads * (otherQuads + 1) > left) continue;
-    const staged = Math.max(columns * perColumn, most * odd(rowQuads), ownQuads * (otherQuads + 1));
+    if (columns < Math.min(8, widest) || most * odd(rowQuads) > left || least > left) continue;
+    const staged = Math.max(columns * perColumn, most * odd(rowQuads), least);
     return {
       own,
       other,
@@ -98,3 +104,15 @@ function fitted(own: number, other: number, options: CutOptions, room: number): 
   }
   return undefined;
 }
+
+/** Keys of a row of the transposed tile map: a cut divides them, and blocks of keys divide them or the other way round. */
+export const gpuKeyTile = ({ keyBlock }: KeyBlocks): number => (32 % keyBlock === 0 || keyBlock % 32 === 0 ? 32 : 16);
+
+/** Blocks of the tile map that a row of the transposed one is about. */
+export const blocksOf = (spec: KeyBlocks): number => Math.max(1, gpuKeyTile(spec) / spec.keyBlock);
+/** The kinds of all blocks, two bits each, where every pair is allowed. */
+export const allFull = (spec: KeyBlocks): number => {
+  let kinds = 0;
+  for (let i = 0; i < blocksOf(spec); i++) kinds |= 2 << (2 * i);
+  return kinds;
+};

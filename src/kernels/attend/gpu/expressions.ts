@@ -11,7 +11,7 @@ import type { I32, VI } from '../../../codegen/vector.js';
 import { each } from '../../gpu/stage.js';
 import type { Wgsl } from '../../typed-kernel.js';
 import { philox } from '../../philox.js';
-import { flagCount, tableSlot, type AttendSpec, type shared } from '../spec.js';
+import { tableSlot, type AttendSpec, type shared } from '../spec.js';
 
 export type SharedNames = Wgsl<typeof shared>;
 
@@ -117,16 +117,10 @@ fn kept(queries: vec4<i32>, key: i32, head: i32, residue: i32) -> array<vec4<f32
 `;
 }
 
-/** Whether NaN must not leak from weights of 0; see `guardOf`. Empty where nothing is ever hidden. */
-export function guardText(
-  spec: AttendSpec,
-  p: SharedNames,
-): { readonly declare: string; readonly careful: string | undefined } {
-  if (!spec.mask && !spec.hides) return { declare: '', careful: undefined };
-  return {
-    declare: `
-  var flagged = 0u;
-  for (var i = 0u; i < ${flagCount}u; i++) { flagged |= arena[${p.flags} / 4u + i]; }`,
-    careful: spec.hides ? 'flagged != 0u' : 'flagged != 0u && partial',
-  };
-}
+/**
+ * Where NaN must not leak from weights of 0: where the mask hides pairs (in partial tiles) or the score (anywhere). A processor first looks
+ * for NaN in the inputs, see `guardOf`; for a GPU the choice in partial tiles costs less than that. `mixed`: tiles may be joined with empty
+ * ones, and are partial then whatever the mask.
+ */
+export const isCareful = (spec: AttendSpec, partial: string, mixed = false): string =>
+  spec.hides ? 'always' : spec.mask || mixed ? partial : 'never';

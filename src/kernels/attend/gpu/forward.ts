@@ -3,7 +3,7 @@ import type { Wgsl } from '../../typed-kernel.js';
 import { each, loaders } from '../../gpu/stage.js';
 import type { AttendSpec } from '../spec.js';
 import { attendCut, type AttendCut } from './cut.js';
-import { dropoutText, expressionsText, guardText, mathText, type SharedNames } from './expressions.js';
+import { dropoutText, expressionsText, isCareful, mathText, type SharedNames } from './expressions.js';
 import { GpuTileText } from './tile.js';
 
 type Names = SharedNames & Wgsl<{ out: 'pointer'; opens: 'pointer'; keyRows: 'i32' }>;
@@ -27,16 +27,25 @@ fn uniformWords(lane: u32, at: u32, count: u32) -> vec4<u32> {
 }
 `;
 
-/** Where a task of queries is: `head`, `residue`, `tile`, and what follows from them; `q0` is its first query in the residue class. */
-export function queryPlace(spec: AttendSpec, p: SharedNames, own: number): string {
-  const { queryTile, period } = spec;
-  const parts = queryTile / own;
-  return `
-  let tiles = (${p.L} + ${queryTile * period - 1}i) / ${queryTile * period}i;
-  let whole = i32(task) / ${parts}i;
+const tilesOf = ({ queryTile, period }: AttendSpec, p: SharedNames): string =>
+  `let tiles = (${p.L} + ${queryTile * period - 1}i) / ${queryTile * period}i;`;
+
+/** Which tile of queries a task has: `tiles`, `tile`, `line` of all heads and residues, and the `cutting` of the tile. */
+export const queryTask = (spec: AttendSpec, p: SharedNames, own: number): string => `
+  ${tilesOf(spec, p)}
+  let cutting = i32(task) % ${spec.queryTile / own}i;
+  let whole = i32(task) / ${spec.queryTile / own}i;
   // the last tiles first: under a causal mask they are the longest
   let tile = tiles - 1i - whole % tiles;
-  let line = whole / tiles;
+  let line = whole / tiles;`;
+
+/** What follows from these: heads, lengths within the residue class, the first query `q0`, the `row` of the tile map. `leave` where there is none. */
+export const queryPlace = (
+  { queryTile, period }: AttendSpec,
+  p: SharedNames,
+  own: number,
+  leave = 'return',
+): string => `
   let residue = line % ${period}i;
   let head = line / ${period}i;
   let b = head / ${p.H};
@@ -44,10 +53,9 @@ export function queryPlace(spec: AttendSpec, p: SharedNames, own: number): strin
   let kvHead = b * ${p.G} + h / (${p.H} / ${p.G});
   let L = (${p.L} - residue + ${period - 1}i) / ${period}i;
   let S = (${p.S} - residue + ${period - 1}i) / ${period}i;
-  let q0 = tile * ${queryTile}i + (i32(task) % ${parts}i) * ${own}i;
+  let q0 = tile * ${queryTile}i + cutting * ${own}i;
   let row = (b * ${p.classPerBatch} + h * ${p.classPerHead}) * tiles + tile;
-  if (q0 >= L) { return; }`;
-}
+  if (q0 >= L) { ${leave}; }`;
 
 /** Rows of a head of a tensor, in the residue class, from `first` on. */
 export const rowsAt = (
@@ -108,7 +116,6 @@ export function forwardText(target: GpuTarget, spec: AttendSpec, p: Names): GpuT
     valid: 'count',
   });
   const queries = { ...rows(p.q, D), valid: '(L - q0)', factor: p.scale };
-  const guard = guardText(spec, p);
   const sums = t.sumsOf(E);
   const eachRow = (line: (r: number, row: string) => string): string =>
     each(4, (r) => line(r, `(q0 + 4i * i32(to) + ${r}i)`));
@@ -132,7 +139,7 @@ export function forwardText(target: GpuTarget, spec: AttendSpec, p: Names): GpuT
       ${spec.dropout ? `let keep = kept(q0 + 4i * i32(to) + vec4<i32>(0, 1, 2, 3), k0 + 4i * i32(tt), head, residue);` : ''}
       ${t.share((j) => (spec.dropout ? `${quad(j)} * keep[${j}]` : quad(j)))}
       workgroupBarrier();
-      ${t.accumulate('o', keys(p.v, E), E, guard.careful)}`;
+      ${t.accumulate('o', keys(p.v, E), E, { careful: isCareful(spec, 'partial') })}`;
   const wgsl = `
 ${loaders(['f32'])}
 ${t.memory}
@@ -142,12 +149,12 @@ ${expressionsText(spec, p, 'keys')}
 ${dropoutText(spec, p)}
 fn run(task: u32, lane: u32) {
   ${t.place}
+  ${queryTask(spec, p, own)}
   ${queryPlace(spec, p, own)}
   let bounds = uniformWords(lane, ${p.rowOffsets} + 4u * u32(row), 2u);
   let opens = uniformWords(lane, ${p.opens} + 4u * u32(head), 1u).x != 0u;
   if (bounds.x >= bounds.y && !opens) { return; }
   bind();
-  ${guard.declare}
   ${cut.resident ? t.stay(queries, D) : ''}
   var top = vec4<f32>(${HIDDEN});
   var sum = vec4<f32>(0.0);

@@ -17,6 +17,15 @@ const valueOf = ({ start, pitch, valid, factor }: GpuRows, row: string, column: 
   return `select(0.0, ${factor ? `${loaded} * ${factor}` : loaded}, i32(${row}) < ${valid})`;
 };
 
+/** How weights meet rows. */
+export interface Meeting {
+  /** Where weights of 0 take nothing: an expression that is the same for all invocations. */
+  readonly careful?: 'never' | 'always' | (string & {});
+  /** The first of the columns, and how many there are beyond those that are summed. */
+  readonly first?: string;
+  readonly total?: number;
+}
+
 /** The functions of a text are written for one cut. */
 export class GpuTileText {
   constructor(readonly cut: AttendCut) {}
@@ -91,7 +100,12 @@ export class GpuTileText {
    * `o_i += Σ_j weights[j] · rows[j][column]` for an invocation's columns `tt + i·otherQuads`, four own rows a vector. Where `careful`, weights
    * of 0 take nothing, not even NaN.
    */
-  accumulate(o: string, rows: GpuRows, columns: number, careful?: string, firstColumn = '0u'): string {
+  accumulate(
+    o: string,
+    rows: GpuRows,
+    columns: number,
+    { careful = 'never', first = '0u', total = columns }: Meeting = {},
+  ): string {
     const { weights, staged, ownQuads, otherQuads, rowQuads, invocations } = this.cut;
     const pitch = odd(rowQuads);
     const add = (skip: boolean): string => `
@@ -118,11 +132,13 @@ export class GpuTileText {
       pitch,
       steps: columns,
       along: 'steps',
-      value: (row, column) => valueOf(rows, `(4u * j0 + ${row})`, `(${firstColumn} + ${column})`),
+      // columns past the last are those of another row, and not stored
+      value: (row, column) =>
+        valueOf(rows, `(4u * j0 + ${row})`, total > columns ? `min(${first} + ${column}, ${total - 1}u)` : column),
       invocations,
     })}
     workgroupBarrier();
-    ${careful ? `if (${careful}) {${add(true)}\n } else {${add(false)}\n }` : add(false)}
+    ${careful === 'never' || careful === 'always' ? add(careful === 'always') : `if (${careful}) {${add(true)}\n } else {${add(false)}\n }`}
     workgroupBarrier();
   }`;
   }
