@@ -6,27 +6,13 @@ import { loadFloats } from '../cast/convert.js';
 import { extreme, largest } from '../lanes.js';
 import { accumulators, registerTile, rowGroups, type Accumulators } from '../tile.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
-import { Expressions, specKey, type AttendSpec } from './spec.js';
+import { queryText } from './gpu/query.js';
+import { Expressions, specKey } from './spec.js';
+import { partFloats, queryChunk, roundUp, type QuerySpec } from './query-spec.js';
 import { guardOf } from './tiles.js';
 
-/** Keys of a task: its scores stay in the first cache, and a few thousand keys give every thread some. */
-export const queryChunk = 256;
-/** Floats of what a task leaves beside its sums of values: the largest score and the sum of the weights. */
-const statistics = 16;
+export { partFloats, queryChunk, type QuerySpec } from './query-spec.js';
 
-/** What attention of one query is specialised to. */
-export interface QuerySpec {
-  /** Of period 1, without dropout. */
-  readonly attend: AttendSpec;
-  /** Query heads that read a head of keys. */
-  readonly group: number;
-  readonly k: FloatDtype;
-  readonly v: FloatDtype;
-}
-
-const roundUp = (count: number, unit: number): number => Math.ceil(count / unit) * unit;
-/** Floats of a head's part of the results, in whole lines of the cache. */
-export const partFloats = (E: number): number => roundUp(E, 16) + statistics;
 /** Floats of a query in the workspace: whole vectors of any width. */
 const queryFloats = (D: number): number => roundUp(D, 16);
 /** Bytes of workspace: the group's queries, and their scores of a chunk. */
@@ -63,6 +49,7 @@ export const attendQuery = typedKernel({
   key: ({ attend, group, k, v }: QuerySpec) => `${specKey(attend)}/${group}/${k}/${v}`,
   parameters: names,
   text,
+  gpu: (target, spec, p) => queryText(target, spec, p),
 });
 
 /** What a task works on. */

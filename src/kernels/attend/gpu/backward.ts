@@ -5,12 +5,12 @@ import type { AttendSpec } from '../spec.js';
 import { allFull, attendCut, gpuKeyTile, slabColumns, type AttendCut } from './cut.js';
 import { isCareful } from './expressions.js';
 import { queryPlace, queryTask, rowsAt, visits } from './forward.js';
+import { quad } from './softmax.js';
 import { GpuTileText } from './tile.js';
 import {
   commonText,
   iota,
   ownStatistics,
-  quad,
   queryRows,
   storeSums,
   weighKeys,

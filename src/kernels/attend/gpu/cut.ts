@@ -27,6 +27,8 @@ export interface AttendCut {
 }
 
 export interface CutOptions {
+  /** Default those of tiles of queries. */
+  readonly shapes?: readonly (readonly [own: number, other: number])[];
   /** Rows of the tile map on the own side, which a cut divides. */
   readonly tile: number;
   /** Columns of what is multiplied into scores. */
@@ -60,7 +62,7 @@ export function attendCut({ workgroupBytes, invocations }: GpuTarget, options: C
   // a few words beside
   const room = Math.floor(workgroupBytes / 16) - 4;
   let last: AttendCut | undefined;
-  for (const [own, other] of shapes) {
+  for (const [own, other] of options.shapes ?? shapes) {
     if (options.tile % own !== 0 || (own / 4) * (other / 4) > invocations) continue;
     const cut = fitted(own, other, options, room);
     if (cut === undefined) continue;

@@ -4,15 +4,13 @@ import { each, loaders } from '../../gpu/stage.js';
 import type { AttendSpec } from '../spec.js';
 import { attendCut, type AttendCut } from './cut.js';
 import { dropoutText, expressionsText, isCareful, mathText, type SharedNames } from './expressions.js';
+import { changeRow, noKeys, quad, totals, weighStep } from './softmax.js';
 import { GpuTileText } from './tile.js';
 
 type Names = SharedNames & Wgsl<{ out: 'pointer'; opens: 'pointer'; keyRows: 'i32' }>;
 
 export const forwardCut = (target: GpuTarget, { D, E, queryTile }: AttendSpec): AttendCut =>
   attendCut(target, { tile: queryTile, products: [D], sums: [E], mayStay: true });
-
-/** What a hidden score is: no score is as low, and its weight is 0 whatever the row's largest. */
-export const HIDDEN = '-3.0e38f';
 
 /** Words of memory that all invocations must know alike: one of them reads. */
 export const uniformWords = `
@@ -72,25 +70,6 @@ export const rowsAt = (
   pitch: `${columns * period}u`,
 });
 
-/** A row of scores against four keys, `s`: changed, and hidden where the mask, the score or the end of the keys hides. */
-export function changeRow(
-  spec: AttendSpec,
-  s: string,
-  at: { readonly q: string; readonly k: string; readonly count: string },
-): string {
-  const { period, score, mask, hides } = spec;
-  const outside = (place: string): string => (period === 1 ? place : `(${place}) * ${period}i + residue`);
-  return `{
-    let q = ${at.q};
-    let k = ${at.k};
-    var seen = ${at.count};
-    ${score ? `${s} = scoreOf(b, h, ${outside('q')}, ${outside('k')}, ${s});` : ''}
-    ${mask ? `if (partial) { seen = seen & (maskOf(b, h, q, k) != vec4<i32>(0)); }` : ''}
-    ${hides ? `seen = seen & (bitcast<vec4<u32>>(${s}) != vec4<u32>(0xff800000u));` : ''}
-    ${s} = select(vec4<f32>(${HIDDEN}), ${s}, seen);
-  }`;
-}
-
 /** The loops over what a row of the tile map visits; `body` finds `k0`, `count` and `partial`. */
 export const visits = (spec: AttendSpec, p: SharedNames, other: number, body: string): string => `
   for (var r = bounds.x; r < bounds.y; r++) {
@@ -123,21 +102,14 @@ export function forwardText(target: GpuTarget, spec: AttendSpec, p: Names): GpuT
     `${rows(p.out, E).start} + (4u * to + ${r}u) * ${E * period}u + tt + ${i * otherQuads}u`;
   const statistic = (r: number): string => `${rows(p.logsumexp, 1).start} + (4u * to + ${r}u) * ${period}u`;
   const exists = (i: number): string => ((i + 1) * otherQuads <= E ? '' : `if (tt + ${i * otherQuads}u < ${E}u) `);
-  const quad = (j: number): string => `vec4<f32>(${[0, 1, 2, 3].map((r) => `s${r}[${j}]`).join(', ')})`;
   const step = `
       ${t.product('s', cut.resident ? undefined : queries, keys(p.k, D), D)}
       let k = k0 + 4i * i32(tt) + vec4<i32>(0, 1, 2, 3);
       let inside = k - k0 < vec4<i32>(count);
-      ${eachRow((r, at) => changeRow(spec, `s${r}`, { q: `min(${at}, L - 1i) + S - L`, k: 'k', count: 'inside' }))}
-      var next = top;
-      ${t.reduce(`vec4<f32>(${[0, 1, 2, 3].map((r) => `max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w))`).join(', ')})`, 'next', (a, b) => `max(${a}, ${b})`)}
-      let shrunk = expOfNegative(top - next);
-      top = next;
-      ${each(4, (r) => `s${r} = select(expOfNegative(s${r} - vec4<f32>(top[${r}])), vec4<f32>(0.0), s${r} <= vec4<f32>(${HIDDEN}));`)}
-      sum = fma(sum, shrunk, vec4<f32>(${[0, 1, 2, 3].map((r) => `(s${r}.x + s${r}.y) + (s${r}.z + s${r}.w)`).join(', ')}));
-      ${each(sums, (i) => `o${i} *= shrunk;`)}
+      ${eachRow((r, at) => changeRow(spec, `s${r}`, { q: `min(${at}, L - 1i) + S - L`, k: 'k', inside: 'inside' }))}
+      ${weighStep(t, E)}
       ${spec.dropout ? `let keep = kept(q0 + 4i * i32(to) + vec4<i32>(0, 1, 2, 3), k0 + 4i * i32(tt), head, residue);` : ''}
-      ${t.share((j) => (spec.dropout ? `${quad(j)} * keep[${j}]` : quad(j)))}
+      ${t.share((j) => (spec.dropout ? `${quad('s', j)} * keep[${j}]` : quad('s', j)))}
       workgroupBarrier();
       ${t.accumulate('o', keys(p.v, E), E, { careful: isCareful(spec, 'partial') })}`;
   const wgsl = `
@@ -156,8 +128,7 @@ fn run(task: u32, lane: u32) {
   if (bounds.x >= bounds.y && !opens) { return; }
   bind();
   ${cut.resident ? t.stay(queries, D) : ''}
-  var top = vec4<f32>(${HIDDEN});
-  var sum = vec4<f32>(0.0);
+  ${noKeys}
   ${t.declare('o', E)}
   if (!opens) {
     ${eachRow(
@@ -172,9 +143,7 @@ fn run(task: u32, lane: u32) {
     )}
   }
   ${visits(spec, p, other, step)}
-  var total = vec4<f32>(0.0);
-  ${t.reduce('sum', 'total', (a, b) => `${a} + ${b}`)}
-  let none = total == vec4<f32>(0.0);
+  ${totals(t)}
   let inverse = select(vec4<f32>(1.0) / total, vec4<f32>(0.0), none);
   ${each(sums, (i) => `o${i} *= inverse;`)}
   let statistics = select(bitcast<vec4<u32>>(top + logOf(total)), vec4<u32>(0xff800000u), none);

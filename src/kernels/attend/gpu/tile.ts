@@ -1,3 +1,4 @@
+import type { FloatDtype } from '../../../core/dtype.js';
 import { each, stage } from '../../gpu/stage.js';
 import { odd, type AttendCut } from './cut.js';
 
@@ -10,10 +11,12 @@ export interface GpuRows {
   readonly pitch: string;
   readonly valid: string;
   readonly factor?: string;
+  /** Default f32. */
+  readonly dtype?: FloatDtype;
 }
 
-const valueOf = ({ start, pitch, valid, factor }: GpuRows, row: string, column: string): string => {
-  const loaded = `load_f32(${start} + ${row} * ${pitch} + ${column})`;
+const valueOf = ({ start, pitch, valid, factor, dtype = 'f32' }: GpuRows, row: string, column: string): string => {
+  const loaded = `load_${dtype}(${start} + ${row} * ${pitch} + ${column})`;
   return `select(0.0, ${factor ? `${loaded} * ${factor}` : loaded}, i32(${row}) < ${valid})`;
 };
 

@@ -51,8 +51,6 @@ export function weighRows(spec: AttendSpec, along: 'keys' | 'queries', w: Weighi
   });
 }
 
-export const quad = (s: string, j: number): string =>
-  `vec4<f32>(${[0, 1, 2, 3].map((r) => `${s}${r}[${j}]`).join(', ')})`;
 export const iota = 'vec4<i32>(0, 1, 2, 3)';
 
 /** Row statistics of four queries: those of a row without keys are 0, so that its scores meet no −∞ − −∞. */
