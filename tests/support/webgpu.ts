@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CapabilityError } from '../../src/core/errors.js';
+import type { Gpu } from '../../src/devices/webgpu/api.js';
 import { openWebGpu, type WebGpuOptions } from '../../src/devices/webgpu/open.js';
 import type { WebGpuDevice } from '../../src/devices/webgpu/device.js';
 
@@ -51,6 +52,28 @@ export async function webGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuD
   if (typeof device === 'string') throw new CapabilityError(device);
   return device;
 }
+
+/** The same with no more than every GPU has: 16 KiB of workgroup memory, bindings of 128 MiB, no features. */
+export async function coreWebGpu(): Promise<WebGpuDevice> {
+  // no literal, as in the library: the package is optional
+  const name = 'webgpu';
+  const { create } = (await import(/* @vite-ignore */ name)) as { create(flags: readonly string[]): Gpu };
+  const gpu = create([]);
+  // an adapter is asked for nothing, whatever the library asks for
+  const plain = {
+    requestAdapter: async (...args: Parameters<Gpu['requestAdapter']>) => {
+      const adapter = await gpu.requestAdapter(...args);
+      if (adapter === null) return null;
+      const { limits, info } = adapter;
+      return { limits, info, features: new Set(), requestDevice: () => adapter.requestDevice({} as never) };
+    },
+  };
+  const device = await webGpuDevice({ gpu: plain as unknown as Gpu });
+  kept.set(device, gpu);
+  return device;
+}
+/** Dawn frees itself under a device whose `create` nobody holds. */
+const kept = new WeakMap<WebGpuDevice, Gpu>();
 
 /** Devices that all tests of a process share, by their options: what they compiled takes longer than what they run. */
 const shared = new Map<string, WebGpuDevice>();

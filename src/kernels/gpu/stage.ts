@@ -9,7 +9,7 @@ import { fromBf16, fromF16 } from '../cast/convert.js';
 export const each = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
-/** `load_f32(element)` and its kin, of elements of the whole memory: every text for GPUs reads tensors with these. */
+/** `load_f32(element)` and its kin, of elements of the whole memory, and `load_f32_if(there, element)`, else 0: texts for GPUs read tensors with these. */
 export function loaders(dtypes: readonly FloatDtype[]): string {
   const wanted = [...new Set(dtypes)];
   const half = wanted.some((dtype) => dtype !== 'f32')
@@ -22,7 +22,10 @@ fn load_f16(i: u32) -> f32 { return fromF16(vec4<i32>(i32(half(i)))).x; }\n`,
     bf16: `${wgslFunction('fromBf16', { bits: 'vi' }, (k, [bits]) => fromBf16(k, bits as never))}
 fn load_bf16(i: u32) -> f32 { return fromBf16(vec4<i32>(i32(half(i)))).x; }\n`,
   };
-  return half + wanted.map((dtype) => text[dtype]).join('');
+  // what is not there is not read
+  const guarded = (dtype: FloatDtype): string =>
+    `fn load_${dtype}_if(there: bool, i: u32) -> f32 {\n  if (there) { return load_${dtype}(i); }\n  return 0.0;\n}\n`;
+  return half + wanted.map((dtype) => text[dtype] + guarded(dtype)).join('');
 }
 
 export interface Staging {
@@ -53,6 +56,6 @@ export function stage({ to, quads, pitch, steps, along, value, invocations }: St
     }`;
 }
 
-/** A tensor's element as an index of the whole memory: `load` and its argument. */
-export const loadOf = (dtype: FloatDtype, pointer: string, element: string): string =>
-  `load_${dtype}(${pointer} / ${bytesPerElement[dtype]}u + ${element})`;
+/** A tensor's element, or 0 where it is not `there`. */
+export const loadOf = (dtype: FloatDtype, pointer: string, element: string, there: string): string =>
+  `load_${dtype}_if(${there}, ${pointer} / ${bytesPerElement[dtype]}u + ${element})`;

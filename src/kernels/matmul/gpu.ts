@@ -48,7 +48,12 @@ function productText(spec: MultiplySpec, p: Names, constant: (i: number) => stri
     rowPitch: string,
     stepPitch: string,
   ) =>
-    `select(0.0, ${loadOf(of.dtype, pointer, `u32(part.${start} + i32(${row}) * ${rowPitch} + (k0 + i32(${step})) * ${stepPitch})`)}, i32(${row}) < ${inside} && i32(${step}) < steps)`;
+    loadOf(
+      of.dtype,
+      pointer,
+      `u32(part.${start} + i32(${row}) * ${rowPitch} + (k0 + i32(${step})) * ${stepPitch})`,
+      `i32(${row}) < ${inside} && i32(${step}) < steps`,
+    );
   const fetch = (which: 'a' | 'b'): string => {
     const { contiguous } = which === 'a' ? a : b;
     const rowsAlong = which === 'a' ? !contiguous : contiguous;
@@ -67,7 +72,7 @@ function productText(spec: MultiplySpec, p: Names, constant: (i: number) => stri
   };
   const initial = bias
     ? `if (part.kFirst == 0i) {
-      ${each(4, (c) => `start[${c}] = select(0.0, ${loadOf(bias, p.bias, `u32(part.bias + column + ${c}i)`)}, column + ${c}i < ${p.N});`)}
+      ${each(4, (c) => `start[${c}] = ${loadOf(bias, p.bias, `u32(part.bias + column + ${c}i)`, `column + ${c}i < ${p.N}`)};`)}
     }`
     : '';
   const finish = (r: number): string => `

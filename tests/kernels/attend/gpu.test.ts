@@ -13,8 +13,8 @@ import { expectedOf, expectResults } from '../../oracles/attend-budget.js';
 import * as rules from '../../oracles/rules.js';
 import { expectSameBits } from '../../support/compare.js';
 import { normal } from '../../support/random.js';
-import { full } from '../../support/full.js';
-import { noWebGpu, webGpuDevice } from '../../support/webgpu.js';
+import { full, sweep } from '../../support/full.js';
+import { coreWebGpu, noWebGpu, webGpuDevice } from '../../support/webgpu.js';
 
 interface Case {
   readonly shape: Parameters<typeof inputs>[0];
@@ -43,7 +43,7 @@ const biasTable = { data: normal(6, 2 * 18 * 21), shape: [1, 2, 18, 21] };
 
 // each is a program to compile: of every kind one
 const cases: Record<string, Case> = {
-  'shorter than a tile, heads of 4': { shape: { B: 1, H: 2, G: 1, L: 3, S: 5 }, D: 4, E: 4 },
+  'shorter than a tile, heads of 4': { shape: { B: 1, H: 2, G: 1, L: 3, S: 5 }, D: 4, E: 4, large: true },
   'causal, a row more than a tile, grouped heads, L ≠ S': {
     shape: { B: 2, H: 4, G: 2, L: 33, S: 65 },
     D: 18,
@@ -71,6 +71,7 @@ const cases: Record<string, Case> = {
     E: 10,
     options: () => ({ score: scores.softcap(5), dropout: { rate, seed: 77 } }),
     problem: (p) => ({ score: [rules.softcap(5)], keep: dropped(77, p) }),
+    large: true,
   },
   'parts that add to each other': {
     shape: { B: 1, H: 2, G: 1, L: 130, S: 130 },
@@ -124,6 +125,21 @@ describe.skipIf(noWebGpu !== undefined)(`attention on WebGPU ${noWebGpu ?? ''}`,
     expectResults(name, results, expectedOf(asked, given.cotangents));
     const again = await run(device, setting);
     for (const key of Object.keys(results)) expectSameBits(key, again.results[key]!, results[key]!);
+  });
+
+  sweep('within the limits that every GPU has', async () => {
+    const core = await coreWebGpu();
+    try {
+      expect(core.target.workgroupBytes).toBe(16384);
+      const { shape, D, E, problem } = cases['causal, a row more than a tile, grouped heads, L ≠ S']!;
+      const given = inputs(shape, D, E, 61);
+      const asked = { ...given.problem, ...problem!(given.problem) };
+      const options = (): AttendOptions => ({ causal: true });
+      const { results } = await run(core, { problem: asked, options, cotangents: given.cotangents });
+      expectResults('core', results, expectedOf(asked, given.cotangents));
+    } finally {
+      await core.dispose();
+    }
   });
 
   test('one dispatch forward, three backward', async () => {

@@ -57,54 +57,62 @@ export const odd = (vectors: number): number => vectors + 1 - (vectors % 2);
 /** Columns of sums that a slab has at most: wider heads are cut into slabs, each of which forms all scores. */
 export const slabColumns = 256;
 
-/** The first shape that fits; what is staged takes the rest of workgroup memory. */
+/** The shape that reads least of memory for a pair, of those that fit; what is staged takes the rest of workgroup memory. */
 export function attendCut({ workgroupBytes, invocations }: GpuTarget, options: CutOptions): AttendCut {
   // a few words beside
   const room = Math.floor(workgroupBytes / 16) - 4;
-  let last: AttendCut | undefined;
-  for (const [own, other] of options.shapes ?? shapes) {
-    if (options.tile % own !== 0 || (own / 4) * (other / 4) > invocations) continue;
-    const cut = fitted(own, other, options, room);
-    if (cut === undefined) continue;
-    const sums = options.sums.reduce((sum, columns) => sum + Math.ceil(columns / cut.otherQuads), 0);
-    if (sums <= mostSums) return cut;
-    last ??= cut;
+  const found: { readonly cut: AttendCut; readonly reads: number; readonly spills: boolean }[] = [];
+  for (const resident of options.mayStay ? [true, false] : [false]) {
+    for (const [own, other] of options.shapes ?? shapes) {
+      if (options.tile % own !== 0 || (own / 4) * (other / 4) > invocations) continue;
+      const cut = fitted(own, other, options, room, resident);
+      if (cut === undefined) continue;
+      const total = (widths: readonly number[]): number => widths.reduce((a, b) => a + b, 0);
+      const { products, sums } = options;
+      const kept = total(sums.map((width) => Math.ceil(width / cut.otherQuads)));
+      const reads = (total(products) + total(sums)) / own + (resident ? 0 : total(products) / other);
+      found.push({ cut, reads, spills: kept > mostSums });
+    }
   }
-  if (last === undefined) throw new Error(`attend: no tile of ${options.tile} rows fits ${workgroupBytes} bytes`);
-  return last;
+  const best = found.sort((a, b) => Number(a.spills) - Number(b.spills) || a.reads - b.reads)[0];
+  if (best === undefined) throw new Error(`attend: no tile of ${options.tile} rows fits ${workgroupBytes} bytes`);
+  return best.cut;
 }
 
-function fitted(own: number, other: number, options: CutOptions, room: number): AttendCut | undefined {
+function fitted(
+  own: number,
+  other: number,
+  options: CutOptions,
+  room: number,
+  resident: boolean,
+): AttendCut | undefined {
   const [ownQuads, otherQuads] = [own / 4, other / 4];
   const widest = Math.max(...options.products);
   const most = Math.max(1, ...options.sums);
   const weights = other * (ownQuads + 1);
-  for (const resident of options.mayStay ? [true, false] : [false]) {
-    const kept = resident ? widest * ownQuads : 0;
-    const left = room - kept - weights;
-    const least = Math.max(ownQuads * (otherQuads + 1), options.pairs ? 4 * ownQuads * otherQuads : 0);
-    const perColumn = otherQuads + 1 + (resident ? 0 : ownQuads + 1);
-    const columns = Math.min(widest, Math.floor(left / perColumn));
-    let rowQuads: number = otherQuads;
-    while (rowQuads > 1 && most * odd(rowQuads) > left) rowQuads /= 2;
-    if (columns < Math.min(8, widest) || most * odd(rowQuads) > left || least > left) continue;
-    const staged = Math.max(columns * perColumn, most * odd(rowQuads), least);
-    return {
-      own,
-      other,
-      ownQuads,
-      otherQuads,
-      invocations: ownQuads * otherQuads,
-      resident,
-      // whole slices of one size
-      columns: Math.ceil(widest / Math.ceil(widest / columns)),
-      rowQuads,
-      weights: kept,
-      staged: kept + weights,
-      vectors: kept + weights + staged,
-    };
-  }
-  return undefined;
+  const kept = resident ? widest * ownQuads : 0;
+  const left = room - kept - weights;
+  const least = Math.max(ownQuads * (otherQuads + 1), options.pairs ? 4 * ownQuads * otherQuads : 0);
+  const perColumn = otherQuads + 1 + (resident ? 0 : ownQuads + 1);
+  const columns = Math.min(widest, Math.floor(left / perColumn));
+  let rowQuads: number = otherQuads;
+  while (rowQuads > 1 && most * odd(rowQuads) > left) rowQuads /= 2;
+  if (columns < Math.min(8, widest) || most * odd(rowQuads) > left || least > left) return undefined;
+  const staged = Math.max(columns * perColumn, most * odd(rowQuads), least);
+  return {
+    own,
+    other,
+    ownQuads,
+    otherQuads,
+    invocations: ownQuads * otherQuads,
+    resident,
+    // whole slices of one size
+    columns: Math.ceil(widest / Math.ceil(widest / columns)),
+    rowQuads,
+    weights: kept,
+    staged: kept + weights,
+    vectors: kept + weights + staged,
+  };
 }
 
 /** Keys of a row of the transposed tile map: a cut divides them, and blocks of keys divide them or the other way round. */

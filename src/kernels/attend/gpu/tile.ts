@@ -16,8 +16,8 @@ export interface GpuRows {
 }
 
 const valueOf = ({ start, pitch, valid, factor, dtype = 'f32' }: GpuRows, row: string, column: string): string => {
-  const loaded = `load_${dtype}(${start} + ${row} * ${pitch} + ${column})`;
-  return `select(0.0, ${factor ? `${loaded} * ${factor}` : loaded}, i32(${row}) < ${valid})`;
+  const loaded = `load_${dtype}_if(i32(${row}) < ${valid}, ${start} + ${row} * ${pitch} + ${column})`;
+  return factor ? `${loaded} * ${factor}` : loaded;
 };
 
 /** How weights meet rows. */
