@@ -3,7 +3,13 @@ import type { GpuDevice } from '../../src/devices/webgpu/api.js';
 /** A `GPUDevice` that takes everything and does nothing, with the limits that every GPU has. */
 export function fakeGpu(): GpuDevice {
   const nothing = (): void => {};
-  const made = (): object => ({ destroy: nothing, end: nothing });
+  const pass = (): object => ({
+    setPipeline: nothing,
+    setBindGroup: nothing,
+    dispatchWorkgroups: nothing,
+    end: nothing,
+  });
+  const made = (): object => ({ destroy: nothing });
   return {
     limits: {
       maxBufferSize: 2 ** 28,
@@ -24,7 +30,7 @@ export function fakeGpu(): GpuDevice {
     createBindGroup: made,
     createComputePipeline: made,
     createComputePipelineAsync: () => Promise.resolve(made()),
-    createCommandEncoder: () => made() as never,
+    createCommandEncoder: () => ({ beginComputePass: pass, copyBufferToBuffer: nothing, finish: made }) as never,
     pushErrorScope: nothing,
     popErrorScope: () => Promise.resolve(null),
     destroy: nothing,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { CapabilityError } from '../../src/core/errors.js';
 import type { Gpu } from '../../src/devices/webgpu/api.js';
 import { openWebGpu, type WebGpuOptions } from '../../src/devices/webgpu/open.js';
+import type { Gpu, GpuDevice } from '../../src/devices/webgpu/api.js';
 import type { WebGpuDevice } from '../../src/devices/webgpu/device.js';
 
 /** Folders where browsers and distributions put the description of SwiftShader's or Mesa's Vulkan driver for processors. */
@@ -91,3 +92,13 @@ export async function sharedWebGpu(options: WebGpuOptions = {}): Promise<WebGpuD
   shared.set(key, whole);
   return whole;
 }
+
+/** A `GPUDevice` of its own with the limits and features that are asked for: none are those that every GPU has, tier T0. */
+export async function rawGpu(descriptor: object = {}): Promise<GpuDevice> {
+  const name = 'webgpu';
+  const dawn = (await import(name)) as { create(flags: readonly string[]): Gpu };
+  // Dawn's object must outlive all that comes from it
+  const adapter = await (kept.subquadTestGpu ??= dawn.create([])).requestAdapter();
+  return adapter!.requestDevice(descriptor as never);
+}
+const kept = globalThis as { subquadTestGpu?: Gpu };

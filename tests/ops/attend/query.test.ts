@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Expression } from '../../../src/codegen/expression/index.js';
-import { createDevice, type Device } from '../../../src/devices/index.js';
+import type { Device } from '../../../src/devices/index.js';
 import { mask as maskOf, within, type Mask } from '../../../src/masks/index.js';
 import { nonFinite } from '../../../src/ops/attend/non-finite.js';
 import { attendNewest } from '../../../src/ops/attend/query.js';
@@ -11,7 +11,7 @@ import { expectedOf, expectResults, type Results } from '../../oracles/attend-bu
 import * as rules from '../../oracles/rules.js';
 import { storedAs } from '../../oracles/storage.js';
 import { expectSameBits } from '../../support/compare.js';
-import { onEveryDevice } from '../../support/devices.js';
+import { onEveryDevice, openDevice } from '../../support/devices.js';
 import { normal } from '../../support/random.js';
 
 interface Case {
@@ -126,7 +126,7 @@ describe('attention of one query', () => {
     test('equal bits for every number of threads', async () => {
       const one = cases['several chunks, three queries a head of keys']!;
       const problem = problemOf(one);
-      const alone = await createDevice({ kind: on.kind === 'native' ? 'native' : 'wasm', threads: 1 });
+      const alone = (await openDevice(on.kind, { threads: 1 }))!;
       try {
         const [a, b] = [await run(on.device, one, problem), await run(alone, one, problem)];
         expectSameBits('out', a['out']!, b['out']!);
