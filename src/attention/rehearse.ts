@@ -1,7 +1,7 @@
 import { describe, isPlainObject } from '../core/describe.js';
 import { OptionError } from '../core/errors.js';
 import { checkValues, flag, notOptions, refuse, wholeFrom, type Requirement } from '../core/requirements.js';
-import type { Device, DeviceInfo, KernelWork } from '../devices/index.js';
+import type { Device, DeviceLike, KernelWork } from '../devices/index.js';
 import { RehearsalDevice } from '../devices/index.js';
 import { disposeAll, empty, gradients, noGradient, scope, trackLeaf, writable, type Tensor } from '../tensor/index.js';
 import { projectionShapes } from './call.js';
@@ -42,7 +42,7 @@ export interface RehearseOptions {
   /** Forward and backward; default false. */
   readonly training?: boolean;
   /** The device that is rehearsed for. */
-  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  readonly like: DeviceLike;
   /** Whether the mechanism is given further projections of their own; default false: q, k and v stand in. */
   readonly inputs?: boolean;
   /** Whether `neededMultiplyAdds` leaves out pairs that masks hide, which may take long to count; default true. */

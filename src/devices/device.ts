@@ -40,6 +40,8 @@ export interface Counters {
 
 export interface DeviceInfo {
   readonly kind: 'native' | 'wasm' | 'webgpu' | 'rehearsal';
+  /** Whether it takes texts for GPUs, and work cut for them: as a rehearsal for a GPU does. */
+  readonly gpu: boolean;
   /** Of the processor; on a GPU, workgroups or invocations that have a workspace each. */
   readonly threads: number;
   /** f32 lanes of one vector register in the generated code. */
@@ -50,6 +52,9 @@ export interface DeviceInfo {
   readonly compiler?: string;
   readonly memoryLimit?: number;
 }
+
+/** What a rehearsal has to know of the device that it is for: its `info`, or these. */
+export type DeviceLike = Pick<DeviceInfo, 'width' | 'threads'> & Partial<Pick<DeviceInfo, 'gpu'>>;
 
 /**
  * The machine under tensors: memory and kernels, nothing else.

@@ -10,7 +10,16 @@ import { WasmBackend } from './cpu/wasm.js';
 import type { Device } from './device.js';
 import type { Gpu, GpuDevice } from './webgpu/api.js';
 
-export type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, Recording, RunOptions } from './device.js';
+export type {
+  Counters,
+  Device,
+  DeviceBuffer,
+  DeviceInfo,
+  DeviceLike,
+  KernelArgument,
+  Recording,
+  RunOptions,
+} from './device.js';
 export { type Category, Ledger } from './ledger.js';
 export { RehearsalDevice, RehearsalTooLong, type KernelWork, type RehearsalOptions } from './rehearsal.js';
 

@@ -1,6 +1,6 @@
 import { CapabilityError, OutOfMemoryError } from '../core/errors.js';
 import { identityOf, type Kernel } from '../codegen/kernel.js';
-import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from './device.js';
+import type { Counters, Device, DeviceBuffer, DeviceInfo, DeviceLike, KernelArgument, RunOptions } from './device.js';
 import { type Category, Ledger } from './ledger.js';
 
 /** What one kernel did in a rehearsal. */
@@ -8,7 +8,7 @@ export type KernelWork = Counters;
 
 export interface RehearsalOptions {
   /** The device that is rehearsed for: tiles and workspaces follow its lanes and threads. */
-  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  readonly like: DeviceLike;
   /** Default: none. */
   readonly memoryLimit?: number;
   /** Whether pairs that a mask needs are counted beside those that its tiles hold, which may take long; default true. */
@@ -44,6 +44,7 @@ export class RehearsalDevice implements Device {
     if (countPairs) this.counters.wastedMultiplyAdds = 0;
     this.info = {
       kind: 'rehearsal',
+      gpu: like.gpu ?? false,
       threads: like.threads,
       width: like.width,
       fusedMultiplyAdd: true,
@@ -89,9 +90,17 @@ export class RehearsalDevice implements Device {
       throw new RehearsalTooLong(`rehearsal: takes more than ${this.#mostDispatches} kernels.`);
     }
     const scratch = Math.ceil((options.scratchBytes ?? 0) / alignment) * alignment;
-    const bytes = scratch * (tasks <= (options.grain ?? 1) ? 1 : this.info.threads);
+    const bytes = scratch * this.#takers(kernel, tasks, options.grain ?? 1);
     this.ledger.add('workspace', bytes);
     this.ledger.remove('workspace', bytes);
+  }
+
+  /** Who has a workspace of its own in such a call. */
+  #takers(kernel: Kernel, tasks: number, grain: number): number {
+    const { gpu, threads } = this.info;
+    if (!gpu) return tasks <= grain ? 1 : threads;
+    // texts of their own keep what they share in the memory of a workgroup
+    return kernel.gpu === undefined ? Math.min(tasks, threads) : 0;
   }
 
   /** The kernels that ran so far, each once: for `compileAll` of the device that is rehearsed for. */

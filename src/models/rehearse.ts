@@ -1,12 +1,12 @@
 import type { Kernel } from '../codegen/kernel.js';
-import { RehearsalDevice, type DeviceInfo } from '../devices/index.js';
+import { RehearsalDevice, type DeviceLike } from '../devices/index.js';
 import type { ModelConfig } from './config.js';
 import { createModel, openSession } from './create.js';
 import type { SessionOptions } from './text-session.js';
 
 export interface RehearseSessionOptions {
   /** The device that is rehearsed for. */
-  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  readonly like: DeviceLike;
   readonly session: SessionOptions;
   /** Tokens of the first step. */
   readonly prompt: number;

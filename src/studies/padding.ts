@@ -1,5 +1,5 @@
 import { lengthOf, type Examples } from '../data/labelled/examples.js';
-import { RehearsalDevice, type DeviceInfo } from '../devices/index.js';
+import { RehearsalDevice, type DeviceLike } from '../devices/index.js';
 import { createModel, type ModelConfig } from '../models/index.js';
 import { noGradient, scope, tensor } from '../tensor/index.js';
 
@@ -19,11 +19,7 @@ export interface Padding {
  *
  * @throws what the model throws for its own length without padding.
  */
-export function paddingOf(
-  config: ModelConfig,
-  examples: readonly Examples[],
-  like: Pick<DeviceInfo, 'width' | 'threads'>,
-): Padding {
+export function paddingOf(config: ModelConfig, examples: readonly Examples[], like: DeviceLike): Padding {
   const own = examples.flatMap((one) => Array.from(one.labels, (_, i) => lengthOf(one, i)));
   if (new Set(own).size === 1) return { lengths: undefined };
   const device = new RehearsalDevice({ like, countPairs: false });

@@ -1,5 +1,5 @@
 import { OptionError } from '../core/errors.js';
-import type { DeviceInfo } from '../devices/device.js';
+import type { DeviceLike } from '../devices/device.js';
 import { everyLayer } from '../models/config-layers.js';
 import { readConfig, residualKinds, type ModelConfig, type ResidualKind } from '../models/index.js';
 import { rehearseTraining } from '../train/rehearse.js';
@@ -12,7 +12,7 @@ export interface TrainingPlanOptions {
   readonly lengths: readonly number[];
   /** Residual kinds to compare with the configuration's own. */
   readonly residuals?: readonly ResidualKind[];
-  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  readonly like: DeviceLike;
   readonly memoryLimit?: number | undefined;
   /** Undefined: no times are predicted. */
   readonly rates?: Rates | undefined;

@@ -1,3 +1,4 @@
+import type { DeviceLike } from '../devices/index.js';
 import type { AnyOptions, AttentionShape, Exactness } from '../attention/index.js';
 import { OptionError, OutOfMemoryError } from '../core/errors.js';
 import { byHand, type ByHand } from './by-hand.js';
@@ -21,7 +22,7 @@ export interface PlanOptions {
   readonly seed: number;
   /** What this machine does in a second; undefined: times are not predicted. */
   readonly rates: Rates | undefined;
-  readonly like: { readonly width: number; readonly threads: number };
+  readonly like: DeviceLike;
 }
 
 /** Attention of all layers. */

@@ -15,7 +15,7 @@ import {
   VOCABULARY,
 } from '../data/index.js';
 import { LabelledBatches } from '../data/labelled/buckets.js';
-import type { DeviceInfo } from '../devices/index.js';
+import type { DeviceLike } from '../devices/index.js';
 import { unpaired } from '../models/config-pooling.js';
 import { readConfig, type ModelConfig } from '../models/index.js';
 import { remembers } from '../models/model-config.js';
@@ -184,7 +184,7 @@ function fingerprintOf(corpus: Corpus): Json {
 /** Examples with classes, in batches of about one length; the configuration with what was found: classes, words, sizes of the model. */
 export async function openExamples(
   asked: TrainConfig & { readonly objective: { readonly name: 'classify' } },
-  like: Pick<DeviceInfo, 'width' | 'threads'>,
+  like: DeviceLike,
 ): Promise<{ readonly config: TrainConfig; readonly data: TrainData }> {
   const { model: wanted, data, objective, train } = asked;
   const { texts, tokeniser, validation } = data;

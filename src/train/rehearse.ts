@@ -1,7 +1,7 @@
 import type { Kernel } from '../codegen/kernel.js';
 import type { FloatDtype } from '../core/dtype.js';
 import { callable, checkValues, plainObject, wholeBetween, wholeFrom } from '../core/requirements.js';
-import { RehearsalDevice, type DeviceInfo, type KernelWork } from '../devices/index.js';
+import { RehearsalDevice, type DeviceLike, type KernelWork } from '../devices/index.js';
 import { createModel, Transformer, type LanguageModel, type ModelConfig } from '../models/index.js';
 import { checkConfig } from '../models/config.js';
 import { precisions } from '../models/model.js';
@@ -19,7 +19,7 @@ export interface RehearseTrainingOptions {
    */
   readonly batch?: HostBatch;
   /** The device that is rehearsed for. */
-  readonly like: Pick<DeviceInfo, 'width' | 'threads'>;
+  readonly like: DeviceLike;
   /** Batches of one step; default 1. */
   readonly accumulate?: number;
   /** Default AdamW. */

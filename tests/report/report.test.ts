@@ -82,7 +82,7 @@ const comparison: Comparison = {
     memoryBytes: 8e9,
     system: 'Linux',
     node: 'v20',
-    device: { kind: 'wasm', threads: 2, width: 4, fusedMultiplyAdd: true, reasons: ['because.'] },
+    device: { kind: 'wasm', gpu: false, threads: 2, width: 4, fusedMultiplyAdd: true, reasons: ['because.'] },
   },
   rows,
   crossovers: [

@@ -39,6 +39,7 @@ export class CpuDevice implements Device {
     this.#pool = new Pool(threads, slots.address);
     this.info = {
       kind: backend.kind,
+      gpu: false,
       threads,
       width: backend.width,
       fusedMultiplyAdd: backend.fusedMultiplyAdd,

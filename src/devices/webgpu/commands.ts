@@ -192,7 +192,9 @@ export class Commands {
     if (this.#failure) throw this.#failure.error;
   }
 
-  dispose(): void {
+  /** Gives all buffers back; what the GPU has still to say is waited for, or Dawn ends a process that exits meanwhile. */
+  async dispose(): Promise<void> {
+    await Promise.all(this.#pending);
     this.#pass = this.#encoder = undefined;
     for (const buffer of [this.#ring, this.#upload, ...this.#outgrown]) buffer.destroy();
     for (const list of this.#staging.values()) for (const buffer of list) buffer.destroy();

@@ -66,6 +66,7 @@ export class WebGpuDevice implements Device {
     this.#memory = new Memory(arena, this.ledger, poison);
     this.info = {
       kind: 'webgpu',
+      gpu: true,
       threads: takers,
       width: target.width,
       fusedMultiplyAdd: false,
@@ -121,7 +122,7 @@ export class WebGpuDevice implements Device {
         args.map((arg) => (typeof arg === 'number' ? arg : 0)),
       ) ?? tasks;
     this.counters.dispatches++;
-    const scratchStride = alignUp(options?.scratchBytes ?? 0);
+    const scratchStride = program.scratch ? alignUp(options?.scratchBytes ?? 0) : 0;
     if (scratchStride === 0) return this.#dispatch(program, words, count, count, 0, 0);
     const most = Math.max(1, Math.floor(MOST_SCRATCH / scratchStride));
     const takers = Math.min(count, this.info.threads, most);
@@ -159,7 +160,7 @@ export class WebGpuDevice implements Device {
   async dispose(): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#commands.dispose();
+    await this.#commands.dispose();
     this.#memory.dispose();
     if (this.#owned) {
       this.#gpu.destroy();

@@ -10,6 +10,8 @@ import type { Commands } from './commands.js';
 export interface GpuProgram {
   readonly text: GpuText;
   readonly code: string;
+  /** Whether each taker of tasks needs a workspace: texts of their own often need none where that of the CPU does. */
+  readonly scratch: boolean;
 }
 
 const targetKey = ({ workgroupBytes, invocations, width, subgroups, f16 }: GpuTarget): string =>
@@ -18,7 +20,7 @@ const targetKey = ({ workgroupBytes, invocations, width, subgroups, f16 }: GpuTa
 const programOf = memoised(
   (kernel: Kernel, target: GpuTarget): GpuProgram => {
     const text = kernel.gpu?.(target) ?? renderWgsl(kernel, target);
-    return { text, code: shellOf(text, kernel.parameters.length) };
+    return { text, code: shellOf(text, kernel.parameters.length), scratch: /\bscratch\b/.test(text.wgsl) };
   },
   { by: (kernel, target) => [identityOf(kernel), targetKey(target)] },
 );

@@ -38,7 +38,7 @@ export function launchGrouped(device: Device, call: GroupedCall): void {
   const { a, b, bias, out, kept = out, ends, count, groups, N, K } = call;
   const activation = call.activation && prepareActivation(call.activation);
   const epilogue: Epilogue = { activation, keep: activation !== undefined && call.kept !== undefined };
-  const plan = device.info.kind === 'webgpu' ? planGroupedOnGpu(call) : planGrouped(call, width);
+  const plan = device.info.gpu ? planGroupedOnGpu(call) : planGrouped(call, width);
   const stored = { dtype: b.dtype, contiguous: !b.transposed };
   const multiply = (packed: DeviceBuffer | undefined): void => {
     const { kernel, pack } = groupedKernel({
@@ -70,7 +70,7 @@ export interface GroupedInnerCall extends Groups {
 export function launchGroupedInner(device: Device, call: GroupedInnerCall): void {
   const { width } = device.info;
   const { a, b, out, ends, count, groups, N, K } = call;
-  const plan = device.info.kind === 'webgpu' ? planGroupedInnerOnGpu(call) : planGroupedInner(call, width);
+  const plan = device.info.gpu ? planGroupedInnerOnGpu(call) : planGroupedInner(call, width);
   const { kernel, pack } = groupedInnerKernel({
     rows: plan.rows,
     a: { dtype: a.dtype, contiguous: false },

@@ -160,7 +160,7 @@ function launchVector(device: Device, p: Products): void {
 function launchMultiply(device: Device, p: Products): void {
   const { width } = device.info;
   const { run, a, b, bias, M, N, K, batches } = p;
-  const plan = device.info.kind === 'webgpu' ? planMultiplyOnGpu(p) : planMultiply(p, width);
+  const plan = device.info.gpu ? planMultiplyOnGpu(p) : planMultiply(p, width);
   const multiply = (packed: KernelArgument | undefined): void =>
     inParts(device, p, plan.splits, (out, kept, epilogue) => {
       const source = packed === undefined ? stored(b) : 'packed';

@@ -44,7 +44,7 @@ export function backward(
   return scope(() => {
     const delta = deltaOf(out, dout, dlogsumexp);
     // owners of rows write them all, and the only part needs nothing to add to
-    const only = device.info.kind === 'webgpu' && call.parts.length === 1 && call.parts[0]!.keys === undefined;
+    const only = device.info.gpu && call.parts.length === 1 && call.parts[0]!.keys === undefined;
     const start = ({ shape }: Tensor): Tensor => (only ? empty(shape, 'f32', device) : zeros(shape, { device }));
     const [dq, dk, dv] = [start(q), start(k), start(v)];
     let dtables: readonly (Tensor | undefined)[] = [];
@@ -55,7 +55,7 @@ export function backward(
         const sums = { dq, dk: rows.sums(dk), dv: rows.sums(dv) };
         const shared = sharedArguments(call, part, inputs, logsumexp);
         const args = { ...shared, dout: dout.buffer, delta: delta.buffer };
-        if (device.info.kind === 'webgpu') ownersOfPart(part, { ...args, adds: only ? 0 : 1 }, sums);
+        if (device.info.gpu) ownersOfPart(part, { ...args, adds: only ? 0 : 1 }, sums);
         else backwardOfPart(part, args, sums);
         rows.place(sums.dk, dk);
         rows.place(sums.dv, dv);

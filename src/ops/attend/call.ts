@@ -44,7 +44,7 @@ export function prepare(
       parts,
       scale,
       dropout, // texts for GPUs look at weights instead
-      flags: plan.hides && q.device.info.kind !== 'webgpu' ? nonFinite(read) : undefined,
+      flags: plan.hides && !q.device.info.gpu ? nonFinite(read) : undefined,
     }),
   };
 }

@@ -58,7 +58,7 @@ function held(part: PlanPart, device: Device, what: 'tables' | 'keys', make: () 
 const lastOf = memoised((_: PlanPart, __: Device, ___: 'tables' | 'keys'): { tensor?: Tensor } => ({}));
 
 /** A GPU's backward pass visits the tile map by keys, too. */
-const transposedFor = ({ info }: Device): boolean => info.kind === 'webgpu';
+const transposedFor = ({ info }: Device): boolean => info.gpu;
 
 /** Bytes from the start of the buffer to each table, and to the host data that a mask or score reads. */
 const layoutOf = memoised(({ tiles, constants, opens, spec }: PlanPart, transposed: boolean) => {

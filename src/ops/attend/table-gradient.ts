@@ -26,10 +26,9 @@ export function tableGradient(
   const tiles = Math.ceil(L / (spec.period * spec.queryTile));
   // rows of different queries never meet; else small tables are summed from copies, and large ones by one task
   const byRow = entries.every(readsOwnRow);
-  const shared =
-    device.info.kind === 'webgpu'
-      ? Math.min(copiesOnGpu(size), tiles * B * H * spec.period)
-      : Math.min(copiesOfSmall, tiles);
+  const shared = device.info.gpu
+    ? Math.min(copiesOnGpu(size), tiles * B * H * spec.period)
+    : Math.min(copiesOfSmall, tiles);
   const count = byRow ? 1 : size <= smallTable ? shared : 1;
   const copies = empty([count, size], 'f32', device, 'workspace');
   device.write(writable(copies), new Uint8Array(copies.byteLength));
