@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { CapabilityError } from '../../src/core/errors.js';
 import type { Gpu } from '../../src/devices/webgpu/api.js';
 import { openWebGpu, type WebGpuOptions } from '../../src/devices/webgpu/open.js';
-import type { Gpu, GpuDevice } from '../../src/devices/webgpu/api.js';
 import type { WebGpuDevice } from '../../src/devices/webgpu/device.js';
 
 /** Folders where browsers and distributions put the description of SwiftShader's or Mesa's Vulkan driver for processors. */
@@ -54,27 +53,21 @@ export async function webGpuDevice(options: WebGpuOptions = {}): Promise<WebGpuD
   return device;
 }
 
-/** The same with no more than every GPU has: 16 KiB of workgroup memory, bindings of 128 MiB, no features. */
-export async function coreWebGpu(): Promise<WebGpuDevice> {
+/** A `GPUDevice` of its own with the limits and features that are asked for; without any it has those of every GPU, tier T0. */
+export async function rawGpu(descriptor: object = {}): Promise<GpuDevice> {
   // no literal, as in the library: the package is optional
   const name = 'webgpu';
   const { create } = (await import(/* @vite-ignore */ name)) as { create(flags: readonly string[]): Gpu };
-  const gpu = create([]);
-  // an adapter is asked for nothing, whatever the library asks for
-  const plain = {
-    requestAdapter: async (...args: Parameters<Gpu['requestAdapter']>) => {
-      const adapter = await gpu.requestAdapter(...args);
-      if (adapter === null) return null;
-      const { limits, info } = adapter;
-      return { limits, info, features: new Set(), requestDevice: () => adapter.requestDevice({} as never) };
-    },
-  };
-  const device = await webGpuDevice({ gpu: plain as unknown as Gpu });
-  kept.set(device, gpu);
-  return device;
+  // Dawn frees itself under a device whose `create` nobody holds
+  const kept = globalThis as { gpuOfTests?: Gpu };
+  const adapter = await (kept.gpuOfTests ??= create([])).requestAdapter();
+  return adapter!.requestDevice(descriptor as never);
 }
-/** Dawn frees itself under a device whose `create` nobody holds. */
-const kept = new WeakMap<WebGpuDevice, Gpu>();
+
+/** A device with no more than every GPU has: 16 KiB of workgroup memory, bindings of 128 MiB, no features. */
+export async function coreWebGpu(): Promise<WebGpuDevice> {
+  return webGpuDevice({ gpu: await rawGpu() });
+}
 
 /** Devices that all tests of a process share, by their options: what they compiled takes longer than what they run. */
 const shared = new Map<string, WebGpuDevice>();
@@ -92,13 +85,3 @@ export async function sharedWebGpu(options: WebGpuOptions = {}): Promise<WebGpuD
   shared.set(key, whole);
   return whole;
 }
-
-/** A `GPUDevice` of its own with the limits and features that are asked for: none are those that every GPU has, tier T0. */
-export async function rawGpu(descriptor: object = {}): Promise<GpuDevice> {
-  const name = 'webgpu';
-  const dawn = (await import(name)) as { create(flags: readonly string[]): Gpu };
-  // Dawn's object must outlive all that comes from it
-  const adapter = await (kept.subquadTestGpu ??= dawn.create([])).requestAdapter();
-  return adapter!.requestDevice(descriptor as never);
-}
-const kept = globalThis as { subquadTestGpu?: Gpu };

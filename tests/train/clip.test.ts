@@ -48,7 +48,8 @@ onEveryDevice((on) => {
     disposeAll(named);
   });
 
-  test.each([1e30, 1e-30, 3e38, 1e-38])('numbers of %d, whose squares f32 does not hold', async (size) => {
+  // 1e-38 is subnormal, which a GPU may take for 0
+  test.each([1e30, 1e-30, 3e38, ...(on.kind === 'webgpu' ? [] : [1e-38])])('numbers of %d, whose squares f32 does not hold', async (size) => {
     const named = [
       ['a', make([3 * size, -4 * size].map((x) => x / 5))],
       ['b', make([0])],
