@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CapabilityError } from '../../src/core/errors.js';
-import type { Gpu } from '../../src/devices/webgpu/api.js';
+import type { Gpu, GpuDevice } from '../../src/devices/webgpu/api.js';
 import { openWebGpu, type WebGpuOptions } from '../../src/devices/webgpu/open.js';
 import type { WebGpuDevice } from '../../src/devices/webgpu/device.js';
 
