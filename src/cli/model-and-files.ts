@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Io, UsageError } from './io.js';
 import { textPath } from './text-file.js';
@@ -19,7 +19,18 @@ export function modelAndFiles(
   if (first !== undefined && (first.endsWith('.safetensors') || existsSync(resolve(io.cwd, first, 'config.json')))) {
     return { path: first, files: rest.map(at) };
   }
+  if (first !== undefined && isBare(resolve(io.cwd, first))) {
+    throw new UsageError(
+      `${who}: "${first}" has neither a config.json, which a model has, nor texts (.txt, .md, .text); name a model, then files.`,
+    );
+  }
   if (existsSync(bundled)) return { path: bundled, files: positionals.map(at) };
   const found = first === undefined ? '' : `; "${first}" is neither`;
   throw new UsageError(`${who}: name a model, the folder of a run or a .safetensors file${found}.`);
+}
+
+/** Whether a path is a folder without any text. */
+function isBare(path: string): boolean {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return false;
+  return !readdirSync(path, { recursive: true }).some((name) => /\.(txt|md|text)$/.test(String(name)));
 }

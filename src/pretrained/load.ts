@@ -134,7 +134,9 @@ async function configOf(who: string, source: ModelSource): Promise<Readonly<Reco
   try {
     value = parseJson(withInfinities(text));
   } catch (error) {
-    throw new FormatError(`${who}: config.json is not JSON: ${(error as Error).message}.`, { cause: error });
+    throw new FormatError(`${who}: config.json is not JSON: ${(error as Error).message}; download it again.`, {
+      cause: error,
+    });
   }
   if (isPlainObject(value)) return value;
   throw new FormatError(`${who}: config.json must hold an object, such as { "model_type": "bert" }.`);

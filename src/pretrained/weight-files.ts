@@ -27,7 +27,7 @@ const foreign = [
 export async function openWeights(who: string, source: ModelSource): Promise<WeightFiles> {
   const index = (await source.has(SINGLE)) ? undefined : await source.text(INDEX);
   if (index !== undefined) return openShards(who, source, shardsOf(who, index));
-  if (await source.has(SINGLE)) return joined(who, [await source.weights(SINGLE)]);
+  if (await source.has(SINGLE)) return joined(who, [await opened(source, SINGLE)]);
   for (const name of foreign) {
     if (!(await source.has(name))) continue;
     throw new FormatError(
@@ -38,13 +38,25 @@ export async function openWeights(who: string, source: ModelSource): Promise<Wei
   throw new FormatError(`${who}: it has neither ${SINGLE} nor ${INDEX}; download the weights beside config.json.`);
 }
 
+/** A file whose header is right. @throws FormatError for a damaged one. */
+async function opened(source: ModelSource, name: string): Promise<Safetensors> {
+  try {
+    return await source.weights(name);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new FormatError(`${error.message} The file is damaged; download it again.`, { cause: error });
+  }
+}
+
 /** The files of an index and the tensors that it says are in each. */
 function shardsOf(who: string, text: string): ReadonlyMap<string, readonly string[]> {
   let json: unknown;
   try {
     json = parseJson(text);
   } catch (error) {
-    throw new FormatError(`${who}: ${INDEX} is not JSON: ${(error as Error).message}.`, { cause: error });
+    throw new FormatError(`${who}: ${INDEX} is not JSON: ${(error as Error).message}; download it again.`, {
+      cause: error,
+    });
   }
   const map = isPlainObject(json) ? json['weight_map'] : undefined;
   if (!isPlainObject(map) || Object.keys(map).length === 0) {
@@ -71,11 +83,13 @@ async function openShards(
   const there = await Promise.all(names.map((name) => source.has(name)));
   const absent = names.filter((_, i) => !there[i]);
   if (absent.length > 0) {
-    throw new FormatError(`${who}: ${absent.length} of ${names.length} files are missing: ${absent.join(', ')}.`);
+    throw new FormatError(
+      `${who}: ${absent.length} of ${names.length} files are missing: ${absent.join(', ')}; download them beside ${INDEX}.`,
+    );
   }
   const files: Safetensors[] = [];
   try {
-    for (const name of names) files.push(await source.weights(name));
+    for (const name of names) files.push(await opened(source, name));
     const reasons = names.flatMap((file, i) => {
       const without = shards.get(file)!.filter((name) => !files[i]!.entries.has(name));
       return without.length > 0 ? [`${file} lacks ${without.join(', ')}`] : [];

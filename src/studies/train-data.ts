@@ -127,6 +127,9 @@ function validationOf(source: TokenSource, most: number, length: number, recurre
   });
 }
 
+/** Files of a run with what a tokeniser made of both parts of its text. */
+export const TOKENS = ['train.tokens', 'validation.tokens'] as const;
+
 async function tokenised(
   path: string | null,
   parts: readonly Corpus[],
@@ -136,7 +139,7 @@ async function tokenised(
   if (path === null) return parts;
   const tokeniser = await loadTokeniser(path);
   return parts.map((part, i) =>
-    tokeniseCorpus(part, tokeniser, join(folder, i === 0 ? 'train.tokens' : 'validation.tokens'), {
+    tokeniseCorpus(part, tokeniser, join(folder, TOKENS[i]!), {
       progress: (tokens, share) => onProgress(`tokenising: ${tokens} tokens, ${Math.round(100 * share)} %`),
     }),
   );

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, OptionError } from '../core/errors.js';
 import { Ngram } from '../data/index.js';
@@ -19,7 +19,7 @@ import { MOST_COUNTED } from './evaluate.js';
 import { Confusion } from './confusion.js';
 import { checkObjective, type Objective, rehearsalBatch } from './objective.js';
 import { checkResumed, PROBE, readTrainConfig, settingsOf, type TrainConfig } from './train-config.js';
-import { openData, openExamples, type TrainData } from './train-data.js';
+import { openData, openExamples, TOKENS, type TrainData } from './train-data.js';
 import { optimiserOf, scheduleOf } from './train-optimiser.js';
 
 /** What is known before the first step. */
@@ -68,11 +68,33 @@ export function configOf(folder: string): TrainConfig {
 }
 
 /**
- * Trains a model on texts, and leaves a folder with its configuration, metrics, last and best weights.
+ * Trains a model on texts, and leaves a folder with its configuration, metrics, last and best weights; nothing where it could not begin.
  *
  * @throws OptionError for a text or settings that do not fit, or another run's folder; what a run throws.
  */
 export async function train(device: Device, given: TrainConfig, options: TrainOptions): Promise<TrainResult> {
+  const { folder, resume, onStart } = options;
+  const before = existsSync(folder) ? new Set(readdirSync(folder)) : undefined;
+  let begun = resume;
+  const started = (start: TrainStart): void => {
+    begun = true;
+    onStart?.(start);
+  };
+  try {
+    return await trained(device, given, { ...options, onStart: started });
+  } catch (error) {
+    if (!begun) forget(folder, before);
+    throw error;
+  }
+}
+
+/** Takes away what a run that did not begin left in its folder, where these files were before; none: nor was the folder. */
+function forget(folder: string, before: ReadonlySet<string> | undefined): void {
+  if (before === undefined) rmSync(folder, { recursive: true, force: true });
+  else for (const name of TOKENS) if (!before.has(name)) rmSync(join(folder, name), { force: true });
+}
+
+async function trained(device: Device, given: TrainConfig, options: TrainOptions): Promise<TrainResult> {
   const { folder, resume, memoryLimit, onStart, onProgress, ...hooks } = options;
   checkObjective(given.objective, given.model, given.data.tokeniser);
   // what is predicted of examples decides the sizes of the model

@@ -38,7 +38,7 @@ import { after } from './read-tensors.js';
 import { PREFIX } from './trainer.js';
 
 const { existsSync, statSync } = requireNode('node:fs');
-const { join } = requireNode('node:path');
+const { basename, dirname, join } = requireNode('node:path');
 
 export interface LoadModelOptions {
   readonly device: Device;
@@ -140,6 +140,12 @@ export function readJson(path: string): JsonObject {
   try {
     text = readWholeText(path, LONGEST);
   } catch (error) {
+    if (codeOf(error) === 'ENOENT' && basename(path) === 'config.json') {
+      throw new FormatError(
+        `"${dirname(path)}" has no config.json, which says what the model is; name the folder of a run or of a published model, or download it beside the weights.`,
+        { cause: error },
+      );
+    }
     throw new FormatError(`"${path}" cannot be read (${reasonOf(error)}).`, { cause: error });
   }
   return parseJson(path, text);

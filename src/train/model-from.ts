@@ -56,7 +56,9 @@ export function parseJson(name: string, text: string): JsonObject {
   try {
     value = parseValue(text);
   } catch (error) {
-    throw new FormatError(`"${name}" is not JSON: ${(error as Error).message}.`);
+    throw new FormatError(
+      `"${name}" is not JSON: ${(error as Error).message}; mend it, or put back the one that was saved.`,
+    );
   }
   if (isJson(value)) return value;
   throw new FormatError(`"${name}" must hold an object, such as { "model": { "width": 128 } }.`);

@@ -185,6 +185,6 @@ onEveryDevice((on) => {
     const empty = join(temporaryFolder(), 'none');
     await expect(load(empty)).rejects.toThrow(FormatError);
     mkdirSync(empty);
-    await expect(load(empty)).rejects.toThrow('config.json" cannot be read (it does not exist)');
+    await expect(load(empty)).rejects.toThrow('has no config.json, which says what the model is');
   });
 });

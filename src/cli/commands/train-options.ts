@@ -8,6 +8,7 @@ import { objectives, readObjective, specialTokens } from '../../studies/objectiv
 import { CONFIG, configOf } from '../../studies/train.js';
 import { DEFAULT_MINUTES, precisions, readTrainConfig, type TrainConfig } from '../../studies/train-config.js';
 import { optimiserNames, schedules } from '../../studies/train-optimiser.js';
+import { tokeniserOf } from '../../studies/tokeniser-of.js';
 import { isPublished, readPublished } from '../../pretrained/open.js';
 import { readJson, readModelJson } from '../../train/model-file.js';
 import type { Options, Values } from '../arguments.js';
@@ -194,7 +195,9 @@ function resumed(who: string, folder: string, { minutes }: Values<typeof options
 function beginning(values: Values<typeof options>, io: Io): Section {
   const file: Section = values.config === undefined ? {} : { ...readJson(resolve(io.cwd, values.config)) };
   const from = values.from && resolve(io.cwd, values.from);
-  if (from && values.config === undefined && values.preset === undefined && isPublished(from)) return likeFrom(from);
+  if (from && values.config === undefined && values.preset === undefined && isPublished(from)) {
+    return likeFrom(from, values.tokeniser);
+  }
   if (from && values.lora.length > 0 && values.config === undefined && values.preset === undefined) {
     return { model: { ...readModelJson(from).config } };
   }
@@ -202,10 +205,13 @@ function beginning(values: Values<typeof options>, io: Io): Section {
   return { ...(objective && { objective }), ...file, model: { ...model, ...sectionOf(file, 'model') } };
 }
 
-/** The sizes and tokens of a published model, for a run that begins with its weights. */
-function likeFrom(path: string): Section {
+/**
+ * The sizes and tokens of a published model, for a run that begins with its weights. @throws OptionError where neither the model nor the user
+ * has a tokenizer.
+ */
+function likeFrom(path: string, named: string | undefined): Section {
   const { config, json } = readPublished(path);
-  const { tokeniser } = json;
+  const tokeniser = named ?? tokeniserOf(json, path);
   const { head: _, ...model } = config;
   // what hides a token is one beyond those that are predicted
   const masked = config.kind === 'encoder';

@@ -70,7 +70,12 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const models = positionals.map((path) => {
     const golden = values.golden === undefined ? join(path, 'golden.safetensors') : values.golden;
     if (values.golden === undefined && !existsSync(resolve(io.cwd, golden))) {
-      throw new UsageError(`${WHO}: "${path}" has no golden.safetensors; name one with --golden FILE.`);
+      const model = resolve(io.cwd, path);
+      const bare = existsSync(model) && !existsSync(join(model, 'config.json'));
+      throw new UsageError(
+        `${WHO}: "${path}" has ${bare ? 'no config.json, so it is no published model, and ' : ''}no golden.safetensors; ` +
+          (bare ? 'name a folder in Hugging Face layout.' : 'name one with --golden FILE.'),
+      );
     }
     return { path, golden };
   });
