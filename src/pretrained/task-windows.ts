@@ -58,6 +58,15 @@ export function windowsOf(
   }
 }
 
+/** The special tokens that the tokenizer of a model puts before and behind any text; undefined where it puts none. */
+export function specialEnds({
+  tokenizer,
+}: Pick<Pretrained, 'tokenizer'>): { readonly start: Int32Array; readonly end: Int32Array } | undefined {
+  const some = tokenizer?.marked?.('a').ids;
+  const ends = some && markedEnds({ tokenizer: tokenizer! }, some);
+  return ends && ends.start.length + ends.end.length > 0 ? ends : undefined;
+}
+
 /** The special tokens that a template puts before and behind a text. */
 function markedEnds(
   { tokenizer }: Pick<Pretrained, 'tokenizer'>,

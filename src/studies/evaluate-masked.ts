@@ -5,7 +5,7 @@ import type { TokenSource } from '../data/index.js';
 import { OptionError } from '../core/errors.js';
 import type { EvaluateOptions } from './evaluate.js';
 import { type EvaluationFacts, factsOf } from './evaluation-facts.js';
-import { maskedScores, type MaskedScores } from './masked.js';
+import { maskedScores, type MaskedOptions, type MaskedScores } from './masked.js';
 import type { Objective } from './objective.js';
 import { swapMechanism } from './swap.js';
 
@@ -21,6 +21,8 @@ export interface EvaluateMaskedOptions extends Pick<
   readonly objective: MaskedEvaluation['objective'];
   /** Of a published model, whose mask token is among those that it predicts. */
   readonly maskToken?: number | undefined;
+  /** Of a published model: what its tokenizer puts around a text. */
+  readonly around?: MaskedOptions['around'];
 }
 
 /**
@@ -34,7 +36,7 @@ export async function evaluateMasked(
   source: TokenSource,
   options: EvaluateMaskedOptions,
 ): Promise<MaskedEvaluation> {
-  const { lengths, maxBytes, precision, mechanism: other, seed, onProgress, objective, maskToken } = options;
+  const { lengths, maxBytes, precision, mechanism: other, seed, onProgress, objective, maskToken, around } = options;
   const beyond = lengths.filter((length) => length > trained.config.length);
   if (trained.config.position.method === 'learned' && beyond.length > 0) {
     const { length } = trained.config;
@@ -51,7 +53,7 @@ export async function evaluateMasked(
     for (const length of new Set(lengths)) {
       const onWindows = (done: number, of: number): void =>
         onProgress?.(`length ${length}: ${Math.floor((100 * done) / of)} %`);
-      const asked = { device, model, source, length, maxTokens, seed, precision };
+      const asked = { device, model, source, length, maxTokens, seed, precision, around };
       rows.push(
         await maskedScores({
           ...asked,

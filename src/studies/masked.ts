@@ -2,7 +2,7 @@ import type { FloatDtype } from '../core/dtype.js';
 import { NumericsError, OptionError } from '../core/errors.js';
 import { checkValue, wholeFrom } from '../core/requirements.js';
 import { NOTHING_ASKED, type TokenSource } from '../data/index.js';
-import { maskedBatch, placePurpose } from '../data/masked-batches.js';
+import { maskedBatch, placePurpose, type MaskedBatch } from '../data/masked-batches.js';
 import type { Device } from '../devices/device.js';
 import type { LanguageModel } from '../models/model.js';
 import { detach } from '../ops/index.js';
@@ -20,6 +20,8 @@ export interface MaskedOptions {
   readonly length: number;
   /** Tokens of the text that are read at most; fewer windows then lie evenly over it. Default all. */
   readonly maxTokens?: number | undefined;
+  /** Special tokens that each window begins and ends with, counted among its tokens and never hidden; default none. */
+  readonly around?: { readonly start: Int32Array; readonly end: Int32Array } | undefined;
   /** What is hidden of a window; default as in training. */
   readonly masking?: Partial<MaskingOf> | undefined;
   /** What is hidden follows from it and the place of the window alone; default 0. */
@@ -61,7 +63,7 @@ export async function maskedScores(options: MaskedOptions): Promise<MaskedScores
         `the model predicts ${outputs} and knows ${vocabulary}. Train one with objective masked.`,
     );
   }
-  const { list } = windowsOf(source, { length, mode: 'separate', maxTokens });
+  const { list } = windowsOf(source, { length: roomOf(options), mode: 'separate', maxTokens });
   const rows = Math.max(1, Math.floor(BATCH_TOKENS / length));
   const meter = new LossMeter();
   let hits = 0;
@@ -81,20 +83,47 @@ export async function maskedScores(options: MaskedOptions): Promise<MaskedScores
   return { length, accuracy: hits / meter.tokens, ...meter.result(source.bytesPerToken, seconds) };
 }
 
+/** Tokens of the text in a window. @throws OptionError where special tokens leave no room. */
+function roomOf({ length, around }: MaskedOptions): number {
+  const special = around ? around.start.length + around.end.length : 0;
+  if (special < length) return length - special;
+  throw new OptionError(
+    `maskedScores: of a length of ${length} the ${special} special tokens around each window leave nothing; take at least ${special + 1}.`,
+  );
+}
+
+/** Windows between special tokens. */
+function within(
+  { tokens, places, targets }: MaskedBatch['inputs'],
+  { start, end }: NonNullable<MaskedOptions['around']>,
+): MaskedBatch['inputs'] {
+  const [rows, inner] = tokens.shape as [number, number];
+  const length = start.length + inner + end.length;
+  const data = new Int32Array(rows * length);
+  for (let row = 0; row < rows; row++) {
+    const own = tokens.data.subarray(row * inner, (row + 1) * inner);
+    data.set([...start, ...own, ...end], row * length);
+  }
+  const moved = places.data.map((place) => place + start.length);
+  return { tokens: { data, shape: [rows, length] }, places: { ...places, data: moved }, targets };
+}
+
 /** Adds the losses of some windows, each a row of one batch, and returns how many targets are the likeliest. */
 async function scored(
-  { device, model, source, length, masking, seed = 0, precision = 'f32', onWindow }: MaskedOptions,
+  options: MaskedOptions,
   outputs: number,
   windows: readonly Window[],
   meter: LossMeter,
 ): Promise<number> {
+  const { device, model, source, length, masking, around, seed = 0, precision = 'f32', onWindow } = options;
   const rows = windows.map(({ start }) => {
-    const window = new Int32Array(length);
+    const window = new Int32Array(roomOf(options));
     source.read(start, window);
     return { window, purpose: placePurpose(start) };
   });
   const { maskToken: _, ...hidden } = masking ?? {};
-  const { inputs } = maskedBatch(rows, { ...hidden, random: 0, kept: 0, outputs, seed });
+  const { inputs: own } = maskedBatch(rows, { ...hidden, random: 0, kept: 0, outputs, seed });
+  const inputs = around ? within(own, around) : own;
   const found = keep(
     scope(() =>
       noGradient(() => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -148,4 +148,20 @@ test('matrices in 16 bits give what those of a rounded file give', async () => {
   const whole = await masksOf(golden('bert'));
   expect(await masksOf(golden('bert'), '--dtype', 'f32')).toEqual(whole);
   expect(await masksOf(golden('bert'), '--dtype', 'bf16')).not.toEqual(whole);
+});
+
+test('evaluate puts the special tokens of the tokenizer around each piece of a text', async () => {
+  writeFileSync(join(cwd, 'masked.txt'), 'a man of the town said it '.repeat(20));
+  const windowsAt = async (folder: string): Promise<number> => {
+    const { code, out } = await run('evaluate', folder, 'masked.txt', '--length', '32', '--json');
+    expect(code).toBe(0);
+    return (JSON.parse(out) as { readonly rows: readonly { readonly windows: number }[] }).rows[0]!.windows;
+  };
+  // 520 tokens, 30 of each window
+  expect(await windowsAt(golden('bert'))).toBe(17);
+  cpSync(golden('bert'), join(cwd, 'plain'), { recursive: true });
+  const path = join(cwd, 'plain', 'tokenizer.json');
+  const json = JSON.parse(readFileSync(path, 'utf8')) as object;
+  writeFileSync(path, JSON.stringify({ ...json, post_processor: null }));
+  expect(await windowsAt('plain')).toBe(16);
 });

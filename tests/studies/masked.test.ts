@@ -34,18 +34,19 @@ onEveryDevice((on) => {
     maskedScores({ device: on.device, model, source, length: 12, ...options });
 
   /** Losses and hits of one window, in float64 over the logits of the model. */
-  async function direct(model: Transformer, start: number, seed = 0) {
-    const window = tokens.slice(start, start + 12);
+  async function direct(model: Transformer, start: number, seed = 0, [before, behind]: readonly number[][] = [[], []]) {
+    const window = tokens.slice(start, start + 12 - before!.length - behind!.length);
     const purpose = `data.mask.at.${start}`;
     const masked = maskTokens(window, { outputs: OUTPUTS, random: 0, kept: 0, share: 0.3, span: 2, seed, purpose });
-    const logits = scope(() => noGradient(() => model.logits(tensor(masked.tokens, [1, 12], { device: on.device }))));
+    const given = Int32Array.from([...before!, ...masked.tokens, ...behind!]);
+    const logits = scope(() => noGradient(() => model.logits(tensor(given, [1, 12], { device: on.device }))));
     const data = [...(await logits.data())];
     logits.dispose();
     const exact: number[] = [];
     const plain: number[] = [];
     let hits = 0;
     masked.places.forEach((place, i) => {
-      const row = data.slice(place * OUTPUTS, (place + 1) * OUTPUTS);
+      const row = data.slice((place + before!.length) * OUTPUTS, (place + before!.length + 1) * OUTPUTS);
       const most = Math.max(...row);
       const target = row[masked.targets[i]!]!;
       const { fround } = Math;
@@ -80,6 +81,25 @@ onEveryDevice((on) => {
     expect(found.natsPerToken).toBeCloseTo(sum / 32, 12);
     // two bytes a token
     expect(found.bitsPerByte).toBeCloseTo(sum / 32 / Math.LN2 / 2, 12);
+    model.dispose();
+  });
+
+  test('special tokens stand around each window, and are never hidden', async () => {
+    const model = made();
+    const windows: (readonly number[])[] = [];
+    const found = await score(model, {
+      around: { start: Int32Array.of(7), end: Int32Array.of(9, 9) },
+      masking: { share: 0.3, span: 2 },
+      onWindow: ({ losses }) => windows.push(Array.from(losses)),
+    });
+    expect(found).toMatchObject({ length: 12, windows: 11 });
+    const wants = await Promise.all(windows.map((_, i) => direct(model, 9 * i, 0, [[7], [9, 9]])));
+    windows.forEach((losses, i) => {
+      const { exact, plain } = wants[i]!;
+      expectClose(`window ${i}`, losses, exact, { budget: budgetOf(exact, plain) });
+    });
+    const none = { start: new Int32Array(6), end: new Int32Array(6) };
+    await expect(score(model, { around: none })).rejects.toThrow('leave nothing; take at least 13');
     model.dispose();
   });
 

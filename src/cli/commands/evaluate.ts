@@ -10,6 +10,7 @@ import { dataOf } from '../../studies/tokeniser-of.js';
 import { evaluateSpans, type SpanEvaluation } from '../../studies/evaluate-spans.js';
 import { maskingFor, objectiveOf } from '../../studies/objective.js';
 import { openModel } from '../../pretrained/open.js';
+import { specialEnds } from '../../pretrained/task-windows.js';
 import type { LoadedModel } from '../../train/model-of.js';
 import { printable, type Style, styleFor } from '../ansi.js';
 import { parseOptions, type Values } from '../arguments.js';
@@ -152,6 +153,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
             ...common,
             objective,
             maskToken: maskingFor(loaded.json)?.maskToken,
+            around: loaded.published && specialEnds(loaded.published),
           });
           const head = heading(path, loaded, text, undefined, style);
           return { result, head, rows: swapText(result) + renderMasked(result, style) };

@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { EncoderDecoder } from '../../../src/models/index.js';
 import { runPretrained } from '../../../src/pretrained/index.js';
@@ -8,7 +10,10 @@ import { PegasusXOracle } from '../../oracles/pegasus-x.js';
 import { budgetOf, expectClose } from '../../support/compare.js';
 import { onEveryDevice } from '../../support/devices.js';
 import { checkGreedyPairs } from '../greedy-pairs.js';
-import { loadMade, weightsOf, type Shapes } from '../made.js';
+import type { Weights } from '../../oracles/decoder.js';
+import { nodeFiles, writeSafetensors, type TensorSource } from '../../../src/train/checkpoint/index.js';
+import { cli } from '../../cli/io.js';
+import { folderOf, loadMade, weightsOf, type Shapes } from '../made.js';
 
 const [V, W, F, GLOBALS, BLOCK] = [29, 16, 24, 3, 8];
 const [ENCODER, DECODER] = [
@@ -83,39 +88,41 @@ const targets = [
   [0, 11, 3, 8, 1],
 ];
 
+const sizes = {
+  width: W,
+  encoderHeads: ENCODER.heads,
+  decoderHeads: DECODER.heads,
+  encoderLayers: ENCODER.layers,
+  decoderLayers: DECODER.layers,
+  block: BLOCK,
+  activation: 'relu',
+} as const;
+/** What the formulas give for each source and what follows it, by its published name. */
+const evaluationOf = (weights: Weights) => (g: Graph) =>
+  sources.map((source, b): Record<string, Float64Array> => {
+    const { encoder, decoder, logits } = new PegasusXOracle(g, sizes, weights).run(source, targets[b]!);
+    return {
+      ...Object.fromEntries(encoder.map((x, i) => [`encoder_hidden_states.${i}`, x.data])),
+      ...Object.fromEntries(decoder.map((x, i) => [`decoder_hidden_states.${i}`, x.data])),
+      encoder_last_hidden_state: encoder.at(-1)!.data,
+      logits: logits.data,
+    };
+  });
+
+const padded = sources.flatMap((row) => [...row, ...new Array<number>(S - row.length).fill(0)]);
+const real = lengths.flatMap((n) => Array.from({ length: S }, (_, i) => Number(i < n)));
+
 describe('PEGASUS-X', () => {
   onEveryDevice((on) => {
     test('is its formulas, with and without padding, and gives the file back', async () => {
       const weights = weightsOf(shapes);
       const loaded = await loadMade(config, weights, on.device);
-      const padded = sources.flatMap((row) => [...row, ...new Array<number>(S - row.length).fill(0)]);
       const outputs = runPretrained(loaded, {
         input_ids: { data: padded, shape: [2, S] },
-        attention_mask: {
-          data: lengths.flatMap((n) => Array.from({ length: S }, (_, i) => Number(i < n))),
-          shape: [2, S],
-        },
+        attention_mask: { data: real, shape: [2, S] },
         decoder_input_ids: { data: targets.flat(), shape: [2, 5] },
       });
-      const sizes = {
-        width: W,
-        encoderHeads: ENCODER.heads,
-        decoderHeads: DECODER.heads,
-        encoderLayers: ENCODER.layers,
-        decoderLayers: DECODER.layers,
-        block: BLOCK,
-        activation: 'relu',
-      } as const;
-      const evaluate = (g: Graph) =>
-        sources.map((source, b): Record<string, Float64Array> => {
-          const { encoder, decoder, logits } = new PegasusXOracle(g, sizes, weights).run(source, targets[b]!);
-          return {
-            ...Object.fromEntries(encoder.map((x, i) => [`encoder_hidden_states.${i}`, x.data])),
-            ...Object.fromEntries(decoder.map((x, i) => [`decoder_hidden_states.${i}`, x.data])),
-            encoder_last_hidden_state: encoder.at(-1)!.data,
-            logits: logits.data,
-          };
-        });
+      const evaluate = evaluationOf(weights);
       const exact = evaluate(new Graph(double));
       const plain = Array.from({ length: 4 }, (_, order) => evaluate(new Graph(single, order)));
       expect(Object.keys(outputs).sort()).toEqual(Object.keys(exact[0]!).sort());
@@ -139,5 +146,36 @@ describe('PEGASUS-X', () => {
       disposeAll([outputs, back]);
       loaded.model.dispose();
     });
+  });
+
+  test('subquad verify holds it against a golden file', async () => {
+    const weights = weightsOf(shapes);
+    const folder = folderOf(config, weights);
+    const exact = evaluationOf(weights)(new Graph(double));
+    const outputs = Object.keys(exact[0]!).map((name): [string, TensorSource] => {
+      const columns = name === 'logits' ? V : W;
+      const rows = name.startsWith('encoder') ? S : targets[0]!.length;
+      const data = new Float32Array(2 * rows * columns);
+      exact.forEach((of, b) => data.set(of[name]!, b * rows * columns));
+      return [`out.${name}`, { dtype: 'f32', shape: [2, rows, columns], bytes: data }];
+    });
+    const integers = (data: readonly number[]): TensorSource => {
+      return { dtype: 'i32', shape: [2, data.length / 2], bytes: Int32Array.from(data) };
+    };
+    const file = await nodeFiles.open(join(folder, 'golden.safetensors'), 'write');
+    await writeSafetensors(file, {
+      'in.input_ids': integers(padded),
+      'in.attention_mask': integers(real),
+      'in.decoder_input_ids': integers(targets.flat()),
+      ...Object.fromEntries(outputs),
+    });
+    await file.close();
+    const { code, out } = await cli(['verify', folder, '--json', '--device', 'wasm', '--threads', '1']);
+    const found = JSON.parse(out) as { readonly within: boolean; readonly rows: readonly unknown[] };
+    expect([code, found.within, found.rows.length]).toEqual([0, true, outputs.length]);
+    // blocks that lie elsewhere are another model
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, stagger_local_blocks: false }));
+    expect((await cli(['verify', folder, '--device', 'wasm', '--threads', '1'])).code).toBe(1);
+    rmSync(folder, { recursive: true });
   });
 });
