@@ -3,7 +3,7 @@ import type { Device } from '../../src/devices/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { double, single } from '../oracles/arithmetic.js';
 import { Graph, type Matrix } from '../oracles/graph.js';
-import { budgetOf, expectClose } from '../support/compare.js';
+import { budgetOf, expectClose, refinedBudget, type Refinable } from '../support/compare.js';
 import { uniform } from '../support/random.js';
 
 type Results = Record<string, ArrayLike<number>>;
@@ -15,10 +15,40 @@ export interface ModuleCase<M extends Module> {
   readonly shape: readonly number[];
   readonly run: (module: M, x: Tensor) => Tensor;
   readonly oracle: (g: Graph, x: Matrix, parameter: (name: string) => Matrix) => Matrix;
+  /** Of the numbers; default 0. */
+  readonly seed?: number;
 }
 
-/** Orders of summation whose largest error is the budget. */
-const ORDERS = 6;
+/** Orders of summation whose largest error is the budget: these at first, and at most, where a result does not keep it. */
+const orders = { first: 6, most: 64 };
+
+/** The budget of every result: twice the largest error of plain float32 code over orders of summation, and rounding. */
+class Budgets implements Refinable {
+  readonly budgets: Record<string, number> = {};
+  orders = 0;
+
+  constructor(
+    readonly exact: Results,
+    readonly plain: (order: number) => Results,
+  ) {
+    this.#run(orders.first);
+  }
+
+  refine(): boolean {
+    if (this.orders >= orders.most) return false;
+    this.#run(Math.min(orders.most, 4 * this.orders));
+    return true;
+  }
+
+  #run(until: number): void {
+    for (; this.orders < until; this.orders++) {
+      const plain = this.plain(this.orders);
+      for (const [name, want] of Object.entries(this.exact)) {
+        this.budgets[name] = Math.max(this.budgets[name] ?? 0, budgetOf(want, plain[name]));
+      }
+    }
+  }
+}
 
 /** Fills the module with other numbers than it begins with: zeros and ones would hide mistakes. */
 export function fill(module: Module, device: Device, seed: number): Map<string, Float32Array> {
@@ -60,13 +90,13 @@ export async function resultsOf(
 
 /** Checks values and all gradients within the derived budgets. */
 export async function checkModule<M extends Module>(device: Device, test: ModuleCase<M>): Promise<void> {
-  const { name, module, shape, run, oracle } = test;
+  const { name, module, shape, run, oracle, seed = 0 } = test;
   const columns = shape.at(-1)!;
   const x = uniform(
-    5,
+    5 + 1000 * seed,
     shape.reduce((size, extent) => size * extent, 1),
   );
-  const parameters = fill(module, device, 7);
+  const parameters = fill(module, device, 7 + 1000 * seed);
   const evaluate = (g: Graph, d: ArrayLike<number> | undefined): Results => {
     const input = g.input(x, x.length / columns, columns);
     const matrices = new Map<string, Matrix>();
@@ -82,11 +112,10 @@ export async function checkModule<M extends Module>(device: Device, test: Module
     return Object.fromEntries([['out', out.data], ['dx', found[0]!], ...learned.map((key, i) => [key, found[i + 1]!])]);
   };
   const exact = evaluate(new Graph(double), undefined);
-  const plain = Array.from({ length: ORDERS }, (_, order) => evaluate(new Graph(single, order), undefined));
+  const expected = new Budgets(exact, (order) => evaluate(new Graph(single, order), undefined));
   const got = await resultsOf(device, module, (input) => run(module, input), { x, shape });
   for (const [key, want] of Object.entries(exact)) {
-    const budget = Math.max(...plain.map((one) => budgetOf(want, one[key])));
-    expectClose(`${name}: ${key}`, got[key]!, want, { budget });
+    expectClose(`${name}: ${key}`, got[key]!, want, { budget: refinedBudget(key, got[key]!, want, expected), seed });
   }
   module.dispose();
 }

@@ -48,13 +48,5 @@ export const affine = (g: Graph, x: Matrix, w: Matrix, b?: Matrix): Matrix => {
 };
 
 /** (x − mean)/√(variance + ε), or x/√(mean of squares + ε). */
-export function normalised(g: Graph, x: Matrix, centre: boolean, epsilon = 1e-5): Matrix {
-  const middle = centre ? g.sub(x, g.rowMean(x)) : x;
-  const variance = g.rowMean(g.mul(middle, middle));
-  const deviation = g.map(
-    variance,
-    (v, r) => r(Math.sqrt(r(v + epsilon))),
-    (v, r) => r(0.5 / r(Math.sqrt(r(v + epsilon)))),
-  );
-  return g.div(middle, deviation);
-}
+export const normalised = (g: Graph, x: Matrix, centre: boolean, epsilon = 1e-5): Matrix =>
+  g.normalise(x, centre, epsilon);

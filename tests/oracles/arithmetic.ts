@@ -4,6 +4,8 @@ export interface Arithmetic {
   readonly round: (x: number) => number;
   /** `start + Σ_c a[at + c] · b[bt + c]`, where `start` is 0 unless given. */
   readonly dot: (a: Float64Array, at: number, b: Float64Array, bt: number, n: number, start?: number) => number;
+  /** The same of code that rounds a product and a sum at once, as compilers write it where the machine has that. */
+  readonly fusedDot?: Arithmetic['dot'];
   /** `to[t + c] += factor · from[f + c]`. */
   readonly axpy: (factor: number, from: Float64Array, f: number, to: Float64Array, t: number, n: number) => void;
 }
@@ -27,6 +29,12 @@ export const single: Arithmetic = {
   dot: (a, at, b, bt, n, start = 0) => {
     let sum = start;
     for (let c = 0; c < n; c++) sum = Math.fround(sum + Math.fround(a[at + c]! * b[bt + c]!));
+    return sum;
+  },
+  fusedDot: (a, at, b, bt, n, start = 0) => {
+    let sum = start;
+    // a product of two float32 numbers is exact in float64
+    for (let c = 0; c < n; c++) sum = Math.fround(sum + a[at + c]! * b[bt + c]!);
     return sum;
   },
   axpy: (factor, from, f, to, t, n) => {

@@ -31,15 +31,8 @@ export const square = (g: Graph, x: Matrix): Matrix =>
   g.concatColumns(Array.from({ length: x.columns }, (_, i) => g.mul(g.columns(x, i, i + 1), x)));
 
 /** (x − mean) / √(variance + 1e-5) · weight + bias of every row (Ba, Kiros, Hinton 2016). */
-export function normed(g: Graph, x: Matrix, weight: Matrix, bias: Matrix): Matrix {
-  const centred = g.sub(x, g.rowMean(x));
-  const deviation = g.map(
-    g.rowMean(g.mul(centred, centred)),
-    (v, r) => Math.sqrt(r(v + 1e-5)),
-    (v, r) => r(0.5 / r(Math.sqrt(r(v + 1e-5)))),
-  );
-  return g.add(g.mul(g.div(centred, deviation), weight), bias);
-}
+export const normed = (g: Graph, x: Matrix, weight: Matrix, bias: Matrix): Matrix =>
+  g.add(g.mul(g.normalise(x, true, 1e-5), weight), bias);
 
 const maps: Readonly<Record<string, (g: Graph, x: Matrix, side: Side) => Matrix>> = {
   /** elu(x) + 1 (Katharopoulos et al. 2020, equation 7). */

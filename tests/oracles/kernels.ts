@@ -3,17 +3,17 @@ import { perHead, type Graph, type Matrix, type Oracle, type OracleProblem } fro
 type Seen = (i: number, j: number) => boolean;
 
 /**
- * `Σ_j (q_i·k_j) v_j` over what is seen. Plain code has it from the weights of all pairs, or, where all rows see the same keys, as
- * q(kᵀv), whose rounding is another: orders take turns. Of a single key it has the second alone, as a weight divided by itself
- * would have no error.
+ * `Σ_j (q_i·k_j) v_j` over what is seen. Plain code has it from the weights of all pairs, or, where all rows that see any key see the
+ * same, as q(kᵀv), whose rounding is another: orders take turns. Of a single key it has the second alone, as a weight divided by
+ * itself would have no error.
  */
 export function sumsOver(g: Graph, q: Matrix, k: Matrix, v: Matrix, seen: Seen): Matrix {
   const rows = Array.from({ length: q.rows }, (_, i) => i);
   const keys = Array.from({ length: k.rows }, (_, j) => j).filter((j) => rows.some((i) => seen(i, j)));
-  const alike = rows.every((i) => keys.every((j) => seen(i, j)));
-  return alike && (keys.length === 1 || g.order % 2 === 1)
-    ? g.matmul(q, g.matmul(g.transpose(g.gatherRows(k, keys)), g.gatherRows(v, keys)))
-    : g.matmul(g.mask(g.matmulT(q, k), seen), v);
+  const alike = rows.every((i) => keys.every((j) => seen(i, j)) || !keys.some((j) => seen(i, j)));
+  if (!alike || (keys.length !== 1 && g.order % 2 === 0)) return g.matmul(g.mask(g.matmulT(q, k), seen), v);
+  const sums = g.matmul(q, g.matmul(g.transpose(g.gatherRows(k, keys)), g.gatherRows(v, keys)));
+  return g.mask(sums, (i) => keys.some((j) => seen(i, j)));
 }
 
 export const ones = (g: Graph, rows: number): Matrix => g.constant(new Float64Array(rows).fill(1), rows, 1);

@@ -1,5 +1,6 @@
 import { normed, square } from './feature-maps.js';
 import { erf } from './functions.js';
+import { weighted } from './kernels.js';
 import { perHead, type Graph, type Matrix, type Oracle, type OracleProblem } from './graph.js';
 
 export interface PolynomialOptions {
@@ -90,15 +91,13 @@ export const polysketch: Oracle<PolysketchOptions> = perHead((g, p, b, h) => {
     const y = layerNorm ? normed(g, x, p.parameter('weight'), p.parameter('bias')) : x;
     return square(g, sketch === 'learned' ? learnedSketch(g, y, p) : sketchOf(g, y, p));
   };
+  const rows = { q: features(p.q(b, h)), k: features(p.k(b, h)) };
+  if (!p.causal || blockSize === 0) return weighted(g, p, [b, h], rows, eps);
   // positions of the longer of queries and keys, which end together
   const n = Math.max(p.L, p.S);
   const together = (i: number, j: number): boolean =>
-    p.causal && blockSize > 0 && Math.floor((i + n - p.L) / blockSize) === Math.floor((j + n - p.S) / blockSize);
-  const far = g.mask(
-    g.matmulT(features(p.q(b, h)), features(p.k(b, h))),
-    (i, j) => p.allowed(b, h, i, j) && !together(i, j),
-  );
-  if (!p.causal || blockSize === 0) return shares(g, far, p.v(b, h), eps);
+    Math.floor((i + n - p.L) / blockSize) === Math.floor((j + n - p.S) / blockSize);
+  const far = g.mask(g.matmulT(rows.q, rows.k), (i, j) => p.allowed(b, h, i, j) && !together(i, j));
   const exact = powers(g, p, [b, h], ['localWeight', 'localBias']);
   const near = g.mask(exact, (i, j) => p.allowed(b, h, i, j) && together(i, j));
   return shares(g, g.add(near, far), p.v(b, h), eps);
