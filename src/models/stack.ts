@@ -1,10 +1,9 @@
 import { callable, checkValue, checkValues, flag, wholeFrom } from '../core/requirements.js';
-import { learned, mechanism, normalOf } from '../attention/index.js';
+import { learned, normalOf } from '../attention/index.js';
 import { show } from '../core/shape.js';
 import { CapabilityError, ShapeError } from '../core/errors.js';
-import { add, broadcastTo, concat, mul, slice } from '../ops/index.js';
+import { add, broadcastTo, concat, slice } from '../ops/index.js';
 import {
-  Attention,
   Block,
   Module,
   ModuleList,
@@ -12,28 +11,25 @@ import {
   Positions,
   type BlockOptions,
   type Context,
-  type NamedTensors,
   type Outcome,
   type Parameter,
   type PositionSizes,
 } from '../nn/index.js';
-import { checkpointedOutcome } from '../nn/checkpointed.js';
 import { checkContext } from '../nn/layer.js';
-import { feedForward } from '../nn/feed-forward/registry.js';
 import { mixer } from '../nn/mixers/registry.js';
 import { observed } from '../nn/observe.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
-import { reversibleOutcome } from '../nn/reversible.js';
 import { unpooled } from '../nn/row-pooling.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
-import { feedForwardSizes, layersOf, mixerSizes, type LayerConfig } from './config-layers.js';
+import { layersOf, type LayerConfig } from './config-layers.js';
 import { poolingChange, poolsBy, stridesOf } from './config-pooling.js';
-import { factoredBy } from './config-projection.js';
 import { sized } from './config-sizes.js';
 import { rowWidth } from './config-ends.js';
 import { checkConfig, type ModelConfig } from './config.js';
-import { checkLayers, layerState, withPlace } from './layer-state.js';
+import { partsOf } from './layer-parts.js';
+import { checkLayers, layerState } from './layer-state.js';
 import { rowCounts, type RowChange } from './row-counts.js';
+import { plain, reversed, runsOf, type Run, type Step } from './runs.js';
 
 export interface StackOptions {
   readonly causal: boolean;
@@ -219,153 +215,4 @@ function unpooledStream(
   const [first] = earlier as [Tensor];
   const { length: times } = earlier;
   return scope(() => add(first, unpooled(stream, { times, rows: first.shape[1]!, separateClass, lengths })));
-}
-
-/** A layer and where it stands. */
-interface Placed {
-  readonly block: Block;
-  readonly index: number;
-}
-
-/**
- * Layers one after the other with residual connections of one kind. One that changes the number of rows is the first of its run: what
- * stands between two runs may be given back later.
- */
-interface Run {
-  readonly residual: ModelConfig['residual'];
-  readonly layers: readonly Placed[];
-}
-
-/** A layer and what it is given beside the stream. */
-interface Step extends Placed {
-  readonly context: Context;
-  readonly state: NamedTensors;
-  /** The stream that had more rows, for a layer that gives them back. */
-  readonly earlier: Tensor | undefined;
-}
-
-function runsOf(layers: readonly LayerConfig[], blocks: readonly Block[], changes: readonly RowChange[]): Run[] {
-  const runs: { residual: ModelConfig['residual']; layers: Placed[] }[] = [];
-  layers.forEach(({ residual }, index) => {
-    const last = runs.at(-1);
-    const own = { block: blocks[index]!, index };
-    const { resize, restores, unpools = false } = changes[index]!;
-    const starts = unpools || (resize ?? restores) !== undefined;
-    if (!starts && last?.residual.kind === residual.kind && last.residual.every === residual.every)
-      last.layers.push(own);
-    else runs.push({ residual, layers: [own] });
-  });
-  return runs;
-}
-
-/** What a layer reads is among its inputs: its state, the stream that it gives back to, types, then an encoder's output, which all read. */
-const taken = ({ block, context, state, earlier }: Step) => ({
-  modules: [block, ...block.uses],
-  given: [...Object.values(state), ...(earlier ? [earlier] : []), ...(context.types ? [context.types] : [])],
-  contextOf: (given: readonly Tensor[]): Context => {
-    const names = Object.keys(state);
-    const rest = given.slice(names.length);
-    return {
-      ...context,
-      state: Object.fromEntries(names.map((name, i) => [name, given[i]!])),
-      earlier: earlier && rest.shift(),
-      types: context.types && rest.shift(),
-      encoded: rest[0],
-    };
-  },
-});
-
-function plain(
-  residual: ModelConfig['residual'],
-  steps: readonly Step[],
-  x: Tensor,
-  encoded: readonly Tensor[],
-): Outcome {
-  const layers = steps.map((step) => {
-    const { modules, given, contextOf } = taken(step);
-    const forward = (rows: Tensor, ...own: Tensor[]): Outcome =>
-      withPlace(step.index, step.block.forward(rows, contextOf(own)));
-    return { modules, given, forward };
-  });
-  return checkpointedOutcome(
-    layers,
-    residual.kind === 'plain' ? layers.length : Math.max(1, residual.every),
-    x,
-    encoded,
-  );
-}
-
-/** Both streams begin as x, and their mean is the result, or both side by side. (Kitaev et al. 2020, arXiv 2001.04451, section 3, has them side by side.) */
-function reversed(
-  { joined = false }: ModelConfig['residual'],
-  steps: readonly Step[],
-  x: Tensor,
-  encoded: readonly Tensor[],
-): Outcome {
-  const layers = steps.map((step) => {
-    const { modules, given, contextOf } = taken(step);
-    return {
-      modules,
-      given,
-      f: (rows: Tensor, ...own: Tensor[]) => withPlace(step.index, step.block.mix(rows, contextOf(own))),
-      g: (rows: Tensor, ...own: Tensor[]) => withPlace(step.index, step.block.feed(rows, contextOf(own))),
-    };
-  });
-  return scope(() => {
-    const { streams, beside } = reversibleOutcome(layers, x, x, encoded);
-    return { ...beside, stream: joined ? concat([...streams], { axis: 2 }) : mul(add(...streams), 0.5) };
-  });
-}
-
-function partsOf(
-  config: ModelConfig,
-  layer: LayerConfig,
-  {
-    positions,
-    ofBlocks,
-    prefix,
-  }: { readonly positions: Positions; readonly ofBlocks: Positions | undefined; readonly prefix: number },
-  { causal, cross, separate }: StackOptions,
-): BlockOptions {
-  const { width, heads, kvHeads, headDim, valueDim, bias, dropout } = config;
-  const length = config.length + prefix;
-  const sizes = feedForwardSizes(config, layer, causal);
-  const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
-  const pooling = poolsBy(layer.pooling);
-  const projection = factoredBy(layer.projection);
-  const { kind: norm, place: normPlace, mixing, final: _, prefix: apart, ...ofNorm } = layer.norm;
-  const { queryKeyNorm, globals: block, gate, ...scores } = layer.attention ?? {};
-  const scoring = { ...scores, ...(queryKeyNorm && { queryKeyNorm: { over: queryKeyNorm, kind: norm, ...ofNorm } }) };
-  const attention = (): Attention =>
-    new Attention(width, {
-      ...common,
-      ...(valueDim !== undefined && { valueDim }),
-      causal,
-      ...(separate && { separate }),
-      positions,
-      mechanism: mechanism(layer.mechanism.name),
-      settings: layer.mechanism.options,
-      ...(pooling && { pooling }),
-      ...(projection && { projection }),
-      ...scoring,
-      ...(gate !== undefined && { gate }),
-      ...(block && { globals: { block, epsilon: layer.norm.epsilon, positions: ofBlocks } }),
-    });
-  return {
-    mixer: layer.mixer ? mixer(layer.mixer.name).create(mixerSizes(config, causal), layer.mixer.options) : attention(),
-    ...(cross && {
-      cross: new Attention(width, {
-        ...common,
-        causal: false,
-        mechanism: mechanism('flash'),
-        separate: true,
-        ...scoring,
-      }),
-    }),
-    width,
-    feedForward: feedForward(layer.feedForward.name).create(sizes, layer.feedForward.options),
-    residual: { norm, normPlace, ...ofNorm, dropout, parallel: layer.residual.parallel },
-    ...(mixing !== undefined && { normBeforeMixing: mixing }),
-    ...(apart && prefix > 0 && { prefix }),
-  };
 }
