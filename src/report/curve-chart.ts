@@ -1,5 +1,5 @@
 import { label, markup, type Markup, px, stroke } from './html.js';
-import { letter, longestName, plain, shorten } from './line-chart.js';
+import { letter, longestName, plain, shorten } from './lettering.js';
 import { linearScale } from './linear-scale.js';
 import { type Look, marker } from './marks.js';
 import { logScale, type Scale, spread } from './scale.js';
@@ -31,6 +31,8 @@ export interface Axis {
   readonly show: (value: number) => string;
   /** Values to label, the first and the last of which are the ends; default round numbers. */
   readonly ticks?: readonly number[];
+  /** What stands before a value where a mark is described; default nothing. */
+  readonly called?: string;
   /** Values that the axis holds in any case. */
   readonly holds?: readonly number[];
 }
@@ -87,15 +89,18 @@ export function curveChart(chart: CurveChart, width: number): Markup {
     box.top,
     box.bottom,
   );
+  const every = narrow && x.ticks.length > 5 ? 2 : 1;
   const grid = [
     y.ticks.map((tick) => [
       stroke('grid', `M${px(box.left)} ${px(y(tick))}H${px(box.right)}`),
       label('tick', box.left - 6, y(tick) + 4, plain(chart.y.show(tick)), 'end'),
     ]),
-    x.ticks.map((tick) => [
-      stroke('grid', `M${px(x(tick))} ${px(box.bottom)}v5`),
-      label('tick', x(tick), box.bottom + 18, chart.x.show(tick), 'middle'),
-    ]),
+    x.ticks
+      .filter((_, i) => (x.ticks.length - 1 - i) % every === 0)
+      .map((tick) => [
+        stroke('grid', `M${px(x(tick))} ${px(box.bottom)}v5`),
+        label('tick', x(tick), box.bottom + 18, chart.x.show(tick), 'middle'),
+      ]),
   ];
   const behind = curves.map(({ look, band = [], raw = [] }) => [
     band.length < 2
@@ -108,9 +113,10 @@ export function curveChart(chart: CurveChart, width: number): Markup {
       ? stroke(`line ${look.colour} ${main ? 'main' : `dash${look.dash}`}`, at(points))
       : stroke(`line ${look.colour} dash${look.dash}`, `M${px(box.left)} ${px(y(level))}H${px(box.right)}`),
   );
+  const { called = '' } = chart.x;
   const marks = curves.map(({ name, look, points, marked }) =>
     marked
-      ? points.map((p) => marker(look, x(p.x), y(p.y), `${name}, ${chart.x.show(p.x)}: ${chart.y.show(p.y)}`))
+      ? points.map((p) => marker(look, x(p.x), y(p.y), `${name}, ${called}${chart.x.show(p.x)}: ${chart.y.show(p.y)}`))
       : undefined,
   );
   const labels = curves.map(({ look, main }, i) => {

@@ -2,7 +2,7 @@ import type { CompareRow } from '../studies/compare.js';
 import { bySize, foreseen } from './findings.js';
 import * as format from './format.js';
 import { label, markup, type Markup, px, stroke } from './html.js';
-import { letter, longestName, shorten } from './line-chart.js';
+import { letter, longestName, shorten } from './lettering.js';
 import { linearScale } from './linear-scale.js';
 import { type Look, marker } from './marks.js';
 import { logScale } from './scale.js';

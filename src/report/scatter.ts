@@ -2,7 +2,7 @@ import type { CompareRow } from '../studies/compare.js';
 import * as format from './format.js';
 import { errorTick } from './dot-chart.js';
 import { label, markup, type Markup, px, stroke } from './html.js';
-import { letter, longestName, shorten } from './line-chart.js';
+import { letter, longestName, shorten } from './lettering.js';
 import type { Look } from './marks.js';
 import { placeLabels } from './place-labels.js';
 import { logScale } from './scale.js';
