@@ -1,11 +1,12 @@
 import { oneOf, listOf } from '../../core/requirements.js';
 import { chain, joined, parted, reordered, reshaped, transposed, type WeightRule } from '../../nn/index.js';
 import { count, counts, field, only, yes } from '../fields.js';
-import { gatedOf, gatedRules, llamaLike, ours } from '../llama-like.js';
+import { gatedRules, llamaLike, ours } from '../llama-like.js';
 import type { Heads } from '../projections.js';
 import { runExperts } from '../routers.js';
 import { layersAs } from '../windows.js';
 import { gatedExperts, sharedExpert } from './olmoe.js';
+import { qwenFeedForward } from './qwen2-moe.js';
 
 const layerKinds = ['linear_attention', 'full_attention'] as const;
 type LayerKind = (typeof layerKinds)[number];
@@ -49,20 +50,10 @@ export const qwen3Next = llamaLike({
     norm_topk_prob: yes(true),
   },
   config: (theirs) => {
-    const { decoder_sparse_step: step, mlp_only_layers: dense, full_attention_interval: interval } = theirs;
+    const { full_attention_interval: interval } = theirs;
     const usual = (i: number): LayerKind => ((i + 1) % interval === 0 ? 'full_attention' : 'linear_attention');
     const types = theirs.layer_types ?? Array.from({ length: theirs.num_hidden_layers }, (_, i) => usual(i));
-    const experts = {
-      name: 'mixtral',
-      ...gatedOf({ ...theirs, intermediate_size: theirs.moe_intermediate_size }),
-      options: {
-        experts: theirs.num_experts,
-        active: theirs.num_experts_per_tok,
-        renormalise: theirs.norm_topk_prob,
-        shared: theirs.shared_expert_intermediate_size,
-        sharedGate: true,
-      },
-    };
+    const feedForward = qwenFeedForward(theirs);
     const state = {
       name: 'gated-delta-net',
       options: {
@@ -80,7 +71,7 @@ export const qwen3Next = llamaLike({
       ...layersAs(
         types.map((type, i) => ({
           ...(type === 'linear_attention' ? { mixer: state } : { attention: { queryKeyNorm: 'heads', gate: true } }),
-          feedForward: !dense.includes(i) && theirs.num_experts > 0 && (i + 1) % step === 0 ? experts : gatedOf(theirs),
+          feedForward: feedForward(i),
         })),
       ),
     };
