@@ -1,3 +1,5 @@
+// of attention/call, attention/decode/{groups,open,options,ring,state}, ops/attend/cached
+
 import { describe, expect, test } from 'vitest';
 import {
   defineAttention,

@@ -1,3 +1,5 @@
+// of attention/lost
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mechanisms, performer } from '../../src/attention/index.js';
 import { createDevice, scope, tensor, type Device, type Tensor } from '../../src/index.js';

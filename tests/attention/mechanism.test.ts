@@ -1,3 +1,5 @@
+// of attention/returned
+
 import { expect, test } from 'vitest';
 import { slidingWindow } from '../../src/attention/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of attention/{check-definition,define}, core/registry
+
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   costOfPairs,

@@ -1,3 +1,5 @@
+// of cli/{plugin-hooks,plugins}
+
 import { execFile } from 'node:child_process';
 import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,3 +1,5 @@
+// of data/labelled/folders, studies/{labelled,labelled-parts,padding}
+
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';

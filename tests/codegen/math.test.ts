@@ -1,3 +1,5 @@
+// of codegen/{inverse-trigonometric,power}
+
 import { expect, test } from 'vitest';
 import type { F32 } from '../../src/codegen/expression/index.js';
 import { variable } from '../../src/codegen/expression/index.js';

@@ -1,3 +1,5 @@
+// of devices/cpu/device
+
 import { describe, expect, test } from 'vitest';
 import { CapabilityError, DeviceError, OptionError, OutOfMemoryError } from '../../src/core/errors.js';
 import { createDevice, type DeviceOptions } from '../../src/devices/index.js';

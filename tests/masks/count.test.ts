@@ -1,3 +1,5 @@
+// of masks/{axis,factorised,mask,row-source,runs,sources}
+
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as m from '../../src/masks/index.js';

@@ -1,3 +1,5 @@
+// of masks/by-head
+
 import { describe, expect, test } from 'vitest';
 import { byHead, causal, dense, global, strided, within, type Mask } from '../../src/masks/index.js';
 import { flow } from '../../src/masks/flow.js';

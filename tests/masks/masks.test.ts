@@ -1,3 +1,5 @@
+// of masks/{blockwise,data,global,local,options}
+
 import { describe, expect, it } from 'vitest';
 import { print, variable } from '../../src/codegen/expression/index.js';
 import { OptionError, ShapeError } from '../../src/core/errors.js';

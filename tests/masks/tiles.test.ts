@@ -1,3 +1,5 @@
+// of masks/{bands,boxes,comparisons,mask-tree,run-list}
+
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { select, variable } from '../../src/codegen/expression/index.js';

@@ -1,3 +1,5 @@
+// of ops/attend/counters
+
 import { describe, expect, test } from 'vitest';
 import * as masks from '../../src/masks/index.js';
 import { attend, type AttendOptions } from '../../src/ops/attend.js';

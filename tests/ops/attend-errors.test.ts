@@ -1,3 +1,5 @@
+// of ops/attend/{check,sizes}
+
 import { describe, expect, test } from 'vitest';
 import { CapabilityError, OptionError, OutOfMemoryError, ShapeError } from '../../src/core/errors.js';
 import * as masks from '../../src/masks/index.js';

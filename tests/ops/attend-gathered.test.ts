@@ -1,3 +1,5 @@
+// of ops/attend-gathered/{order,rule}
+
 import { describe, expect, test } from 'vitest';
 import { lookup, select } from '../../src/codegen/expression/index.js';
 import { within } from '../../src/masks/index.js';

@@ -1,3 +1,5 @@
+// of kernels/attend/{backward,delta,panel,tiles,weigh}, ops/attend/{backward,call,forward,steps}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import * as masks from '../../src/masks/index.js';

@@ -1,3 +1,5 @@
+// of kernels/cast/convert
+
 import { expect, test } from 'vitest';
 import type { Dtype } from '../../src/core/dtype.js';
 import { cast } from '../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of kernels/cholesky
+
 import { expect, test } from 'vitest';
 import { add, choleskyInverse, matmul } from '../../src/ops/index.js';
 import { disposeAll, tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of kernels/convolve/{launch,rows,weights}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { convolve } from '../../src/ops/convolve.js';

@@ -1,3 +1,5 @@
+// of kernels/cross-entropy, ops/count-targets
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { crossEntropy, type CrossEntropyOptions } from '../../src/ops/cross-entropy.js';

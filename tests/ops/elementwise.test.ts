@@ -1,3 +1,5 @@
+// of ops/arithmetic
+
 import { expect, test } from 'vitest';
 import * as ops from '../../src/ops/index.js';
 import { gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';

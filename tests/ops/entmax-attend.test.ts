@@ -1,3 +1,5 @@
+// of kernels/entmax/{backward-keys,backward-queries,forward,kept,panel,spec,threshold}, ops/entmax-attend/launch
+
 import { expect, test } from 'vitest';
 import { entmaxAttend } from '../../src/ops/index.js';
 import { dilated } from '../../src/masks/index.js';

@@ -1,3 +1,5 @@
+// of kernels/fourier/{butterflies,columns,launch,plan,rows}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fourier, fourierMix, fourierMixCost } from '../../src/ops/fourier.js';

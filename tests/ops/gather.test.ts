@@ -1,3 +1,5 @@
+// of kernels/gather/{launch,rows}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ShapeError } from '../../src/core/errors.js';

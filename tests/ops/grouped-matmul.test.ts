@@ -1,3 +1,5 @@
+// of kernels/matmul/{grouped,grouped-launch,grouped-plan}
+
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { groupedMatmul, reluOf, type GroupedMatmulOptions } from '../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of kernels/gather/check
+
 import { expect, test } from 'vitest';
 import {
   argmax,

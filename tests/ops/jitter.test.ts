@@ -1,3 +1,5 @@
+// of kernels/noise
+
 import { expect, test } from 'vitest';
 import { philox, purposeWords } from '../../src/core/random.js';
 import { mul, sum } from '../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of kernels/linear-attend/{chunk,cotangent,kernel,launch,plan,rows,spec,state}, ops/repeat-heads, ops/linear-attend/{backward,bind,check}
+
 import { expect, test } from 'vitest';
 import { concat, linearAttend, reshape } from '../../src/ops/index.js';
 import { scope, tensor, type Tensor } from '../../src/tensor/index.js';

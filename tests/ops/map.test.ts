@@ -1,3 +1,5 @@
+// of kernels/axes, kernels/elementwise/{cpu,plan,rows}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { constant, select, variable } from '../../src/codegen/expression/index.js';

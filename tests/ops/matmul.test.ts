@@ -1,3 +1,5 @@
+// of kernels/matmul/{combine,epilogue,launch,multiply,pack,steps,vector}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';

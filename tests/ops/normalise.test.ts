@@ -1,3 +1,5 @@
+// of kernels/rowwise/normalise
+
 import { expect, test } from 'vitest';
 import { cast, layerNorm, rmsNorm } from '../../src/ops/index.js';
 import { gradients, scope, tensor } from '../../src/tensor/index.js';

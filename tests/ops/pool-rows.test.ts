@@ -1,3 +1,5 @@
+// of kernels/pool-rows/{launch,rows,weights}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { poolRows } from '../../src/ops/pool-rows.js';

@@ -1,3 +1,5 @@
+// of kernels/{qr,typed-kernel}
+
 import { expect, test } from 'vitest';
 import { concat, matmul, qr } from '../../src/ops/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of kernels/recurrent/{backward,between,count,forward,line,rows,spec,step}, ops/recurrent-attend/check
+
 import { expect, test } from 'vitest';
 import { cast, concat, recurrentAttend, reshape, slice } from '../../src/ops/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of kernels/lanes, kernels/rowwise/{argmax,plan,reduce}, ops/argmax
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { argmax, logsumexp, max, mean, min, sum, sumTo, type ReduceOptions } from '../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of kernels/linear-attend/running-max
+
 import { expect, test } from 'vitest';
 import { runningMax } from '../../src/ops/index.js';
 import { disposeAll, scope, tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of kernels/scan/{launch,scan}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cumulativeSum, type CumulativeSumOptions } from '../../src/ops/scan.js';

@@ -1,3 +1,5 @@
+// of kernels/sort/search
+
 import { expect, test } from 'vitest';
 import { searchSorted } from '../../src/ops/index.js';
 import { disposeAll, tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of kernels/copy/{cpu,plan}, tensor/copy
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Dtype } from '../../src/core/dtype.js';

@@ -1,3 +1,5 @@
+// of kernels/rowwise/softmax
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cast, softmax } from '../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of kernels/sort/{chunks,keys,launch,radix,rows}
+
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { sampleOf } from '../../src/kernels/sort/top-k.js';

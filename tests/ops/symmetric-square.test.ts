@@ -1,3 +1,5 @@
+// of kernels/symmetric-square
+
 import { expect, test } from 'vitest';
 import { symmetricSquare } from '../../src/ops/index.js';
 import { scope, tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of kernels/table-rows/{distinct,dot,launch,weigh}
+
 import { expect, test } from 'vitest';
 import { dotRows, weighRows } from '../../src/ops/weigh-rows.js';
 import { disposeAll, gradients, scope, tensor, type RowGradient, type Tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of positions/{learned,sinusoidal}
+
 import { expect, it } from 'vitest';
 import * as positions from '../../src/positions/index.js';
 import { alibi, alibiSlopes, t5Bias, t5Bucket } from '../../src/scores/index.js';

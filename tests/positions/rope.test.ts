@@ -1,3 +1,5 @@
+// of kernels/rotate, positions/{angles,frequencies,permute,rotate}
+
 import { describe, expect, it } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { attend, reshape } from '../../src/ops/index.js';

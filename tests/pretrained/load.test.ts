@@ -1,3 +1,5 @@
+// of data/tokenise/load
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

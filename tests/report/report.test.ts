@@ -1,3 +1,5 @@
+// of report/{charts,costs,families,line-chart,mask-figure,page,scatter,style,table}
+
 import { array, assert, double, integer, property, record, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Direction, choices, headline } from '../../src/report/choice.js';

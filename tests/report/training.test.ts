@@ -1,3 +1,5 @@
+// of report/{confusion,curve-chart}
+
 import { describe, expect, test } from 'vitest';
 import { layerCharts } from '../../src/report/layer-charts.js';
 import { linearScale } from '../../src/report/linear-scale.js';

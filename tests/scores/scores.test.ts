@@ -1,3 +1,5 @@
+// of scores/{alibi,bias,score,softcap,t5}
+
 import { describe, expect, it } from 'vitest';
 import {
   differentiate,

@@ -1,3 +1,5 @@
+// of studies/{bench-attend,bench-matmul,bench-run}
+
 import { describe, expect, test } from 'vitest';
 import { createDevice } from '../../src/devices/index.js';
 import { bench, faultsOf, rowOf } from '../../src/studies/bench.js';

@@ -1,3 +1,5 @@
+// of studies/{adapt,swap-score}
+
 import { expect, test } from 'vitest';
 import { mechanism as find, mechanisms } from '../../src/attention/index.js';
 import { OptionError } from '../../src/core/errors.js';

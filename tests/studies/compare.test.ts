@@ -1,3 +1,5 @@
+// of studies/compare-run
+
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { flash, mechanisms as registry, rehearse, standard } from '../../src/attention/index.js';
 import { createDevice, type Device } from '../../src/devices/index.js';

@@ -1,3 +1,5 @@
+// of studies/{tokeniser-of,train-config,train-optimiser}
+
 import { statSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { BUNDLED_TEXT } from '../../src/studies/bundled.js';

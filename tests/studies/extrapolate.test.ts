@@ -1,3 +1,5 @@
+// of studies/{extrapolate-evaluate,extrapolate-train,extrapolate-work}
+
 import { appendFileSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

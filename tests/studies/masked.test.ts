@@ -1,3 +1,5 @@
+// of data/masked-batches, studies/{classification,objective}
+
 import { expect, test } from 'vitest';
 import { NumericsError, OptionError } from '../../src/core/errors.js';
 import { maskTokens, type TokenSource } from '../../src/data/index.js';

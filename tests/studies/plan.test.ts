@@ -1,3 +1,5 @@
+// of studies/reach
+
 import { describe, expect, test } from 'vitest';
 import {
   mechanism,

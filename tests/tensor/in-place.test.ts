@@ -1,3 +1,5 @@
+// of attention/decode/place, kernels/put-rows
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

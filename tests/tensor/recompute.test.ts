@@ -1,3 +1,5 @@
+// of tensor/leaves
+
 import { expect, test } from 'vitest';
 import { add, exp, matmul, mul, softmax, sum } from '../../src/ops/index.js';
 import { recompute, disposeAll, gradients, noGradient, scope, tensor, type Tensor } from '../../src/tensor/index.js';

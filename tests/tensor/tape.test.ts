@@ -1,3 +1,5 @@
+// of tensor/{accumulate,row-gradient}
+
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { add, exp, mul, reshape, softmax, square, sum } from '../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of tensor/{create,registry,storage}
+
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';

@@ -1,3 +1,5 @@
+// of kernels/squares
+
 import { expect, test } from 'vitest';
 import { cast } from '../../src/ops/index.js';
 import { disposeAll, share, tensor, zeros, type Tensor } from '../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of train/checkpoint/tensors
+
 import { expect, test } from 'vitest';
 import { CapabilityError, FormatError, NumericsError, OptionError, ShapeError } from '../../src/core/errors.js';
 import { createModel, readConfig } from '../../src/models/index.js';

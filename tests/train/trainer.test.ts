@@ -1,3 +1,5 @@
+// of train/diagnose
+
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { NumericsError, OptionError } from '../../src/core/errors.js';

@@ -1,3 +1,5 @@
+// of attention/hashing/{parts,sample}
+
 import { describe, expect, test } from 'vitest';
 import { hyper } from '../../../src/attention/hashing/index.js';
 import { signBuckets } from '../../../src/attention/hashing/sign-hash.js';

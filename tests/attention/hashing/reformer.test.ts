@@ -1,3 +1,5 @@
+// of attention/hashing/{chunks,reformer-score}
+
 import { describe, expect, test } from 'vitest';
 import { reformer } from '../../../src/attention/hashing/index.js';
 import { bucketFactors } from '../../../src/attention/hashing/lsh.js';

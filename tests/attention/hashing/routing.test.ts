@@ -1,3 +1,5 @@
+// of attention/real-keys, attention/hashing/{centroids,hamming-clusters}
+
 import { expect, test } from 'vitest';
 import { routing } from '../../../src/attention/hashing/index.js';
 import { gradients, scope, tensor, disposeAll, type Tensor } from '../../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of attention/hashing/sorted-keys
+
 import { expect, test } from 'vitest';
 import { sinkhorn } from '../../../src/attention/hashing/index.js';
 import { causalSinkhorn, sinkhorn as normalised } from '../../../src/attention/hashing/sort-blocks.js';

@@ -1,3 +1,5 @@
+// of attention/kernel-methods/recurrent
+
 import { test } from 'vitest';
 import { delta } from '../../../src/attention/kernel-methods/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of attention/kernel-methods/exponentials
+
 import { expect, test } from 'vitest';
 import { bandProduct } from '../../../src/attention/kernel-methods/band.js';
 import { lambda } from '../../../src/attention/kernel-methods/index.js';

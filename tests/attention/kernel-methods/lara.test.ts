@@ -1,3 +1,5 @@
+// of attention/kernel-methods/{from-vectors,lara-weights}
+
 import { lara } from '../../../src/attention/kernel-methods/index.js';
 import { gate } from '../../contract/gate/index.js';
 import * as oracles from '../../oracles/lara.js';

@@ -1,3 +1,5 @@
+// of attention/kernel-methods/feature-maps
+
 import { test } from 'vitest';
 import { linearTransformer } from '../../../src/attention/kernel-methods/index.js';
 import { scope } from '../../../src/tensor/index.js';

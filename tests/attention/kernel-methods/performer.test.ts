@@ -1,3 +1,5 @@
+// of attention/kernel-methods/{cost,lost}
+
 import { describe, expect, test } from 'vitest';
 import { performer } from '../../../src/attention/kernel-methods/index.js';
 import { disposeAll, scope, tensor } from '../../../src/tensor/index.js';

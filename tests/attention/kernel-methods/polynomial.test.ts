@@ -1,3 +1,5 @@
+// of attention/kernel-methods/stretches
+
 import { expect, test } from 'vitest';
 import { polynomial } from '../../../src/attention/kernel-methods/index.js';
 import { scope } from '../../../src/tensor/index.js';

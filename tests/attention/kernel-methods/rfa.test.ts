@@ -1,3 +1,5 @@
+// of attention/kernel-methods/{divide,gates}
+
 import { expect } from 'vitest';
 import { rfa } from '../../../src/attention/kernel-methods/index.js';
 import { gate } from '../../contract/gate/index.js';

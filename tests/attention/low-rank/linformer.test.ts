@@ -1,3 +1,5 @@
+// of attention/low-rank/padding
+
 import { expect, test } from 'vitest';
 import { linformer } from '../../../src/attention/low-rank/index.js';
 import { identity } from '../../../src/attention/index.js';

@@ -1,3 +1,5 @@
+// of attention/low-rank/packed
+
 import { expect, test } from 'vitest';
 import { luna } from '../../../src/attention/low-rank/index.js';
 import { disposeAll, scope, tensor, type Tensor } from '../../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of attention/patterns/rows
+
 import { describe } from 'vitest';
 import { axial } from '../../../src/attention/patterns/index.js';
 import { gate } from '../../contract/gate/index.js';

@@ -1,3 +1,5 @@
+// of attention/patterns/factorised
+
 import { describe, expect, it } from 'vitest';
 import { fixed } from '../../../src/attention/patterns/index.js';
 import { gate } from '../../contract/gate/index.js';

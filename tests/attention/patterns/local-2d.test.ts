@@ -1,3 +1,5 @@
+// of attention/patterns/image
+
 import { describe } from 'vitest';
 import { local2d } from '../../../src/attention/patterns/index.js';
 import { gate } from '../../contract/gate/index.js';

@@ -1,3 +1,5 @@
+// of attention/patterns/dual-norm
+
 import { describe, expect, test } from 'vitest';
 import { longShort } from '../../../src/attention/patterns/long-short.js';
 import { gate } from '../../contract/gate/index.js';

@@ -1,3 +1,5 @@
+// of attention/patterns/{longformer-masks,place-score}
+
 import { describe, expect, test } from 'vitest';
 import { longformer } from '../../../src/attention/patterns/longformer.js';
 import { slidingWindow } from '../../../src/attention/patterns/sliding-window.js';

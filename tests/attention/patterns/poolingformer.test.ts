@@ -1,3 +1,5 @@
+// of attention/patterns/pooling
+
 import { describe, expect, test } from 'vitest';
 import { poolingformer } from '../../../src/attention/patterns/poolingformer.js';
 import { gate } from '../../contract/gate/index.js';

@@ -1,3 +1,5 @@
+// of attention/pairs
+
 import { describe, expect, it } from 'vitest';
 import { slidingWindow } from '../../../src/attention/patterns/index.js';
 import { gate } from '../../contract/gate/index.js';

@@ -1,11 +1,13 @@
+// of cli/swaps, cli/commands/{compare-direction,compare-features,compare-mechanisms,compare-options,compare-perplexity}, report/perplexity
+
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { mechanisms } from '../../src/attention/index.js';
-import type { Direction } from '../../src/report/choice.js';
-import { coreSet } from '../../src/studies/mechanisms.js';
-import { cli, temporaryFolder } from './io.js';
-import { malformed } from '../report/well-formed.js';
+import { mechanisms } from '../../../src/attention/index.js';
+import type { Direction } from '../../../src/report/choice.js';
+import { coreSet } from '../../../src/studies/mechanisms.js';
+import { cli, temporaryFolder } from '../io.js';
+import { malformed } from '../../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 const small = ['--heads', '2', '--head-dim', '8'];

@@ -1,10 +1,12 @@
+// of cli/model-and-files
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { createDevice } from '../../src/devices/index.js';
-import { createModel, readConfig } from '../../src/models/index.js';
-import { exportModel } from '../../src/train/model-file.js';
-import { cli, temporaryFolder } from './io.js';
+import { createDevice } from '../../../src/devices/index.js';
+import { createModel, readConfig } from '../../../src/models/index.js';
+import { exportModel } from '../../../src/train/model-file.js';
+import { cli, temporaryFolder } from '../io.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 let cwd = '';

@@ -1,14 +1,16 @@
+// of cli/confusion, cli/commands/{evaluate-classes,evaluate-masked}
+
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { loadTokeniser, Ngram, openCorpus, splitCorpus, trainBpe } from '../../src/data/index.js';
-import { createDevice } from '../../src/devices/index.js';
-import { createModel, readConfig } from '../../src/models/index.js';
-import { BUNDLED_MODEL } from '../../src/studies/bundled.js';
-import type { Evaluation } from '../../src/studies/evaluate.js';
-import { perplexity } from '../../src/studies/perplexity.js';
-import { exportModel, loadModel } from '../../src/train/model-file.js';
-import { cli, temporaryFolder } from './io.js';
+import { loadTokeniser, Ngram, openCorpus, splitCorpus, trainBpe } from '../../../src/data/index.js';
+import { createDevice } from '../../../src/devices/index.js';
+import { createModel, readConfig } from '../../../src/models/index.js';
+import { BUNDLED_MODEL } from '../../../src/studies/bundled.js';
+import type { Evaluation } from '../../../src/studies/evaluate.js';
+import { perplexity } from '../../../src/studies/perplexity.js';
+import { exportModel, loadModel } from '../../../src/train/model-file.js';
+import { cli, temporaryFolder } from '../io.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 let cwd = '';

@@ -1,9 +1,11 @@
+// of report/extrapolation
+
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Extrapolation } from '../../src/studies/extrapolate.js';
-import { cli, temporaryFolder } from './io.js';
-import { malformed } from '../report/well-formed.js';
+import type { Extrapolation } from '../../../src/studies/extrapolate.js';
+import { cli, temporaryFolder } from '../io.js';
+import { malformed } from '../../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 const small = '--length 8 --times 1,2 --layers 1 --width 8 --heads 2 --steps 2 --batch 2 --max-bytes 64'.split(' ');

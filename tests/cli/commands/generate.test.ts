@@ -1,10 +1,12 @@
+// of cli/{generate-options,generate-source,generate-statistics}
+
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { createDevice } from '../../src/devices/index.js';
-import { createModel, readConfig } from '../../src/models/index.js';
-import { liveTensors } from '../../src/tensor/index.js';
-import { exportModel } from '../../src/train/model-file.js';
-import { cli, temporaryFolder } from './io.js';
+import { createDevice } from '../../../src/devices/index.js';
+import { createModel, readConfig } from '../../../src/models/index.js';
+import { liveTensors } from '../../../src/tensor/index.js';
+import { exportModel } from '../../../src/train/model-file.js';
+import { cli, temporaryFolder } from '../io.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 let cwd = '';

@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { mechanisms } from '../../src/attention/index.js';
-import { cli, temporaryFolder } from './io.js';
-import { malformed } from '../report/well-formed.js';
+import { mechanisms } from '../../../src/attention/index.js';
+import { cli, temporaryFolder } from '../io.js';
+import { malformed } from '../../report/well-formed.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 

@@ -1,11 +1,13 @@
+// of cli/byte-size
+
 import { expect, test } from 'vitest';
-import { createDevice } from '../../src/devices/index.js';
-import { createModel, readConfig } from '../../src/models/index.js';
-import type { TrainingPlan } from '../../src/studies/plan-training.js';
-import { adamW } from '../../src/train/optimisers/index.js';
-import { constantRate } from '../../src/train/schedules.js';
-import { Trainer } from '../../src/train/trainer.js';
-import { cli } from './io.js';
+import { createDevice } from '../../../src/devices/index.js';
+import { createModel, readConfig } from '../../../src/models/index.js';
+import type { TrainingPlan } from '../../../src/studies/plan-training.js';
+import { adamW } from '../../../src/train/optimisers/index.js';
+import { constantRate } from '../../../src/train/schedules.js';
+import { Trainer } from '../../../src/train/trainer.js';
+import { cli } from '../io.js';
 
 const small = ['--layers', '3', '--width', '32', '--heads', '2', '--batch', '2'];
 const argv = ['plan', 'train', ...small, '--no-probe', '--device', 'wasm', '--threads', '1'];

@@ -1,12 +1,14 @@
+// of cli/published
+
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { fileOf, tinyConfig, tinyWeights, writeFolder } from '../pretrained/folder.js';
-import { cli, temporaryFolder } from './io.js';
+import { fileOf, tinyConfig, tinyWeights, writeFolder } from '../../pretrained/folder.js';
+import { cli, temporaryFolder } from '../io.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
-const golden = (name: string): string => fileURLToPath(new URL(`../goldens/${name}`, import.meta.url));
+const golden = (name: string): string => fileURLToPath(new URL(`../../goldens/${name}`, import.meta.url));
 const cwd = temporaryFolder();
 const run = (...argv: string[]) => cli([...argv, ...wasm], { cwd });
 

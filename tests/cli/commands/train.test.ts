@@ -1,10 +1,12 @@
+// of cli/commands/{train-labels,train-options,train-text}, data/last-batches, studies/{train,train-data}, train/adapters
+
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openCorpus, trainBpe, vocabularyOf } from '../../src/data/index.js';
-import { lockFolder } from '../../src/train/lock.js';
-import { parseMetrics } from '../../src/train/metrics.js';
-import { cli, temporaryFolder, type Ran } from './io.js';
+import { openCorpus, trainBpe, vocabularyOf } from '../../../src/data/index.js';
+import { lockFolder } from '../../../src/train/lock.js';
+import { parseMetrics } from '../../../src/train/metrics.js';
+import { cli, temporaryFolder, type Ran } from '../io.js';
 
 const cwd = temporaryFolder();
 const TINY = '--layers 1 --width 16 --heads 2 --length 16 --batch 2 --device wasm --threads 1'.split(' ');

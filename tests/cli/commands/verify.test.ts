@@ -1,11 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { createDevice } from '../../src/devices/index.js';
-import { loadPretrained, runPretrained } from '../../src/pretrained/index.js';
-import { disposeAll } from '../../src/tensor/index.js';
-import { fileOf, tinyConfig, tinyWeights, writeFolder, type Stored } from '../pretrained/folder.js';
-import { cli, temporaryFolder } from './io.js';
+import { createDevice } from '../../../src/devices/index.js';
+import { loadPretrained, runPretrained } from '../../../src/pretrained/index.js';
+import { disposeAll } from '../../../src/tensor/index.js';
+import { fileOf, tinyConfig, tinyWeights, writeFolder, type Stored } from '../../pretrained/folder.js';
+import { cli, temporaryFolder } from '../io.js';
 
 const wasm = ['--device', 'wasm', '--threads', '1'];
 let cwd = '';

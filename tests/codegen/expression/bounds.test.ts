@@ -1,3 +1,5 @@
+// of codegen/expression/{bound-functions,bound-rules,intervals,lanes}
+
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

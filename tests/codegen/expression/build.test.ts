@@ -1,3 +1,5 @@
+// of codegen/expression/{fluent,lift,node,print,simplify,tables}
+
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OptionError } from '../../../src/core/errors.js';

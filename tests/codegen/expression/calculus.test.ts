@@ -1,3 +1,5 @@
+// of codegen/expression/{affine,differentiate}
+
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

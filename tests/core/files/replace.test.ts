@@ -1,3 +1,5 @@
+// of core/files/again
+
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,

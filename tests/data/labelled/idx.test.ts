@@ -1,3 +1,5 @@
+// of data/labelled/read-file
+
 import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';

@@ -1,3 +1,5 @@
+// of data/ngram/grams
+
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OptionError } from '../../../src/core/errors.js';

@@ -1,3 +1,5 @@
+// of data/tasks/task
+
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FormatError } from '../../../src/core/errors.js';

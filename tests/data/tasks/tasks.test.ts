@@ -1,3 +1,5 @@
+// of data/tasks/{copy,needle,recall}
+
 import { describe, expect, test } from 'vitest';
 import { OptionError } from '../../../src/core/errors.js';
 import { evaluateListOps, type Sample, taskBatch, taskOf, tasks } from '../../../src/data/index.js';

@@ -1,3 +1,5 @@
+// of data/tokenise/train-bpe
+
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CapabilityError, FormatError, OptionError } from '../../../src/core/errors.js';

@@ -1,3 +1,5 @@
+// of data/tokenise/{texts,token-file,tokeniser}
+
 import {
   appendFileSync,
   existsSync,

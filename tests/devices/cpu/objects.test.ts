@@ -1,3 +1,5 @@
+// of devices/cpu/{compile,seal}
+
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,

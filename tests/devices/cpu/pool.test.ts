@@ -1,3 +1,5 @@
+// of devices/cpu/worker
+
 import { afterEach, describe, expect, test } from 'vitest';
 import { renderWasm } from '../../../src/codegen/render/wasm.js';
 import { DeviceError } from '../../../src/core/errors.js';

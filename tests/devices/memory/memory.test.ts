@@ -1,3 +1,5 @@
+// of devices/memory/holds
+
 import { expect, test } from 'vitest';
 import { WasmMemory } from '../../../src/devices/cpu/memory-wasm.js';
 import { HostMemory } from '../../../src/devices/memory/memory.js';

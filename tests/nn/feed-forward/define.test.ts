@@ -1,3 +1,5 @@
+// of nn/feed-forward/none
+
 import { expect, test } from 'vitest';
 import { integer } from '../../../src/attention/index.js';
 import { DenseFeedForward, defineFeedForward, type FeedForwardSizes } from '../../../src/nn/index.js';

@@ -1,3 +1,5 @@
+// of ops/attend/{arguments,key-rows}
+
 import { expect, test } from 'vitest';
 import { global, within } from '../../../src/masks/index.js';
 import { add, attend } from '../../../src/ops/index.js';

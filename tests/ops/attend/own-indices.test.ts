@@ -1,3 +1,5 @@
+// of kernels/attend/table-gradient, ops/attend/table-gradient
+
 import { describe, expect, test } from 'vitest';
 import { lookup, type I32 } from '../../../src/codegen/expression/index.js';
 import { OptionError, ShapeError } from '../../../src/core/errors.js';

@@ -1,3 +1,5 @@
+// of ops/attend/specialise
+
 import { expect, test } from 'vitest';
 import { select, type F32, type I32 } from '../../../src/codegen/expression/index.js';
 import { planAttend } from '../../../src/ops/attend/plan.js';

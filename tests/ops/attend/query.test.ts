@@ -1,3 +1,5 @@
+// of kernels/attend/query
+
 import { describe, expect, test } from 'vitest';
 import type { Expression } from '../../../src/codegen/expression/index.js';
 import type { Device } from '../../../src/devices/index.js';

@@ -1,3 +1,5 @@
+// of ops/attend/tiling
+
 import { describe, expect, it } from 'vitest';
 import { compile, type Expression, type I32 } from '../../../src/codegen/expression/index.js';
 import * as masks from '../../../src/masks/index.js';

@@ -1,3 +1,5 @@
+// of ops/attend/score-tables
+
 import { describe, expect, test } from 'vitest';
 import { flash, longformer, performer, slidingWindow, type Decoder } from '../../../src/attention/index.js';
 import { lookup } from '../../../src/codegen/expression/index.js';

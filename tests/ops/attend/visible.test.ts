@@ -1,3 +1,5 @@
+// of scores/visible
+
 import { expect, test } from 'vitest';
 import { lookup } from '../../../src/codegen/expression/index.js';
 import { OptionError } from '../../../src/core/errors.js';

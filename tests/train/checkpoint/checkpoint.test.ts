@@ -1,3 +1,5 @@
+// of train/checkpoint/{bytes,digest,open-safetensors,state,write-safetensors}
+
 import { copyFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

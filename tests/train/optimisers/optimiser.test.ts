@@ -1,3 +1,5 @@
+// of train/optimisers/refusals
+
 import { describe, expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../../src/core/errors.js';
 import { cast } from '../../../src/ops/index.js';

@@ -1,3 +1,5 @@
+// of train/optimisers/expressions
+
 import { test } from 'vitest';
 import { sgd, type SgdOptions } from '../../../src/train/optimisers/index.js';
 import { expectSameBits } from '../../support/compare.js';
