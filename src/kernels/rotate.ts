@@ -121,9 +121,11 @@ export function launchRotate(
   sign: 1 | -1,
 ): void {
   const { tables, matrices, rows, columns, half } = shape;
-  const rowsPerTask = Math.min(rows, Math.max(1, Math.floor(blockElements / columns)));
+  // a block of rows reads its angles once for all matrices; a GPU rather has more tasks
+  const [block, whole] = device.info.gpu ? [64, 64] : [blockElements, taskElements];
+  const rowsPerTask = Math.min(rows, Math.max(1, Math.floor(block / columns)));
   const rowGroups = Math.ceil(rows / rowsPerTask);
-  const matricesPerTask = Math.min(matrices, Math.max(1, Math.floor(taskElements / (rowsPerTask * columns))));
+  const matricesPerTask = Math.min(matrices, Math.max(1, Math.floor(whole / (rowsPerTask * columns))));
   const matrixGroups = Math.ceil(matrices / matricesPerTask);
   const { kernel, pack } = rotateKernel(layout);
   const plan = { matrices, matricesPerTask, matrixGroups, rows, rowsPerTask, rowGroups, columns, half, sign };

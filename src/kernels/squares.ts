@@ -1,11 +1,11 @@
 import type { VectorBuilder } from '../codegen/vector.js';
-import type { Device, DeviceBuffer, KernelArgument } from '../devices/device.js';
+import type { Device, DeviceBuffer, DeviceInfo, KernelArgument } from '../devices/device.js';
 import type { Kernel } from '../codegen/kernel.js';
 import { parameterList } from './parameters.js';
 import { sumVectors } from './lanes.js';
 
-/** Elements whose squares one task adds up: fixed, so that the sum does not depend on the threads. */
-const CHUNK = 16384;
+/** Elements whose squares one task adds up: fixed by the kind of device, so that the sum does not depend on the threads. */
+const chunkOf = ({ gpu }: Pick<DeviceInfo, 'gpu'>): number => (gpu ? 1024 : 16384);
 
 const parameters = parameterList({ x: 'pointer', out: 'pointer', count: 'i32', chunk: 'i32', factor: 'f32' });
 
@@ -27,7 +27,7 @@ function text(k: VectorBuilder): void {
 }
 
 /** How many partial sums `launchSquares` writes for so many elements. */
-export const partialSums = (size: number): number => Math.ceil(size / CHUNK);
+export const partialSums = (size: number, { info }: Device): number => Math.ceil(size / chunkOf(info));
 
 /** Writes the partial sums of `(factor·x)²` of `count` f32 to `out`, in one pass. */
 export function launchSquares(
@@ -39,7 +39,7 @@ export function launchSquares(
     factor = 1,
   }: { readonly x: DeviceBuffer; readonly count: number; readonly out: KernelArgument; readonly factor?: number },
 ): void {
-  const tasks = partialSums(count);
-  device.run(kernel, parameters.pack({ x, out, count, chunk: CHUNK, factor }), tasks);
+  const tasks = partialSums(count, device);
+  device.run(kernel, parameters.pack({ x, out, count, chunk: chunkOf(device.info), factor }), tasks);
   device.counters.bytesMoved += 4 * (count + tasks);
 }

@@ -1,7 +1,7 @@
 import { checkValues, flag, wholeNumber } from '../core/requirements.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
 import { argmax as kernel, argmaxParameters } from '../kernels/rowwise/argmax.js';
-import { rowsPerTask } from '../kernels/rowwise/plan.js';
+import { columnsPerTask, rowsPerTask } from '../kernels/task-size.js';
 import { commonDevice, produce, type Tensor } from '../tensor/index.js';
 import { noteBelow } from '../tensor/integers.js';
 
@@ -34,7 +34,7 @@ export function argmax(x: Tensor, options: ArgmaxOptions = {}): Tensor {
     ? x.shape.map((extent, i) => (reduced(i) ? 1 : extent))
     : x.shape.filter((_, i) => !reduced(i));
   const inner = columns === 1;
-  const perTask = inner ? rowsPerTask(length) : Math.min(columns, 256);
+  const perTask = inner ? rowsPerTask(length, x.device.info) : columnsPerTask(columns, x.device.info, 256);
   const tasks = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);
   return produce(shape, 'i32', device, (out) => {
     const args = argmaxParameters.pack({ x: x.buffer, out: out.buffer, rows, length, columns, perTask });

@@ -3,7 +3,7 @@ import { OptionError, ShapeError } from '../core/errors.js';
 import { checkValues, oneOf, type Requirements } from '../core/requirements.js';
 import { sameShape, show } from '../core/shape.js';
 import { crossEntropyGradientKernel, crossEntropyKernel } from '../kernels/cross-entropy.js';
-import { rowsPerTask as rowsFor } from '../kernels/rowwise/plan.js';
+import { rowsPerTask as rowsFor } from '../kernels/task-size.js';
 import { commonDevice, empty, operation, scope, Tensor } from '../tensor/index.js';
 import { div } from './arithmetic.js';
 import { countTargets } from './count-targets.js';
@@ -60,7 +60,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
     const losses = empty(targets.shape, 'f32', device);
     const logsumexp = empty(targets.shape, 'f32', device, 'saved');
     const rows = targets.size;
-    const rowsPerTask = rowsFor(length);
+    const rowsPerTask = rowsFor(length, device.info);
     const tasks = Math.ceil(rows / rowsPerTask);
     const spec = { dtype: logits.dtype as FloatDtype, smooth: smoothing > 0 };
     const common = () => ({

@@ -2,7 +2,7 @@ import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { OptionError } from '../core/errors.js';
 import { purposeWords, seedKey } from '../core/random.js';
 import { noiseKernel, type NoiseSpec } from '../kernels/noise.js';
-import { rowsPerTask } from '../kernels/rowwise/plan.js';
+import { rowsPerTask } from '../kernels/task-size.js';
 import { operation, produce, type Tensor } from '../tensor/index.js';
 
 /** Where random words come from: seed, purpose, row and column say which one an element has. */
@@ -31,7 +31,7 @@ export function withNoise(
     purposeHigh: purposeHigh | 0,
   };
   const length = x.shape.at(-1) ?? 1;
-  const [rows, perTask] = [x.size / length, rowsPerTask(length)];
+  const [rows, perTask] = [x.size / length, rowsPerTask(length, x.device.info)];
   const sizes = { rows, length, perTask, firstRow, factor, keepBelow };
   const changed = (from: Tensor, dtype: FloatDtype): Tensor =>
     produce(from.shape, dtype, x.device, (to) => {

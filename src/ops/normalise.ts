@@ -1,3 +1,4 @@
+import type { Device } from '../devices/device.js';
 import { isFloat, type FloatDtype } from '../core/dtype.js';
 import { OptionError, ShapeError } from '../core/errors.js';
 import { anything, checkValues, positive } from '../core/requirements.js';
@@ -11,7 +12,7 @@ import {
   normaliseWeightsParameters,
   type Normalise,
 } from '../kernels/rowwise/normalise.js';
-import { rowsPerTask } from '../kernels/rowwise/plan.js';
+import { rowsPerTask } from '../kernels/task-size.js';
 import { commonDevice, empty, operation, scope, share, someTensor, type Tensor } from '../tensor/index.js';
 import { checkStorage, floatResult } from './map.js';
 import { sum } from './reduce.js';
@@ -77,7 +78,7 @@ function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOp
   const device = commonDevice(who, inputs);
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
-  const perTask = rowsPerTask(length);
+  const perTask = rowsPerTask(length, x.device.info);
   const dtype = checkStorage(who, options.dtype) ?? floatResult(inputs);
   const spec: Normalise = { centre, weight: weight?.dtype, bias: bias?.dtype, x: x.dtype, y: dtype };
   const [y, statistics] = scope(() => {
@@ -119,7 +120,7 @@ function normalise(who: string, centre: boolean, x: Tensor, options: LayerNormOp
 function inputGradient(spec: Normalise, x: Tensor, weight: Tensor | undefined, statistics: Tensor, dy: Tensor): Tensor {
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
-  const perTask = rowsPerTask(length);
+  const perTask = rowsPerTask(length, x.device.info);
   const dx = empty(x.shape, 'f32', x.device);
   const args = normaliseBackwardParameters.pack({
     x: x.buffer,
@@ -136,8 +137,8 @@ function inputGradient(spec: Normalise, x: Tensor, weight: Tensor | undefined, s
   return dx;
 }
 
-/** Rows that one task adds up: fixed, so that the sum does not depend on the threads. */
-const WEIGHT_ROWS = 64;
+/** Rows that one task adds up: fixed by the kind of device, so that the sum does not depend on the threads. */
+const weightRows = ({ info }: Device): number => (info.gpu ? 8 : 64);
 
 function weightGradients(
   spec: Normalise,
@@ -147,7 +148,8 @@ function weightGradients(
 ): { dweight?: Tensor; dbias?: Tensor } {
   const length = x.shape.at(-1)!;
   const rows = x.size / length;
-  const tasks = Math.ceil(rows / WEIGHT_ROWS);
+  const perTask = weightRows(x.device);
+  const tasks = Math.ceil(rows / perTask);
   const [dweight, dbias] = [spec.weight, spec.bias].map(
     (dtype) => dtype && empty([tasks, length], 'f32', x.device, 'workspace'),
   );
@@ -159,7 +161,7 @@ function weightGradients(
     dbias: (dbias ?? dy).buffer,
     rows,
     length,
-    perTask: WEIGHT_ROWS,
+    perTask,
   });
   x.device.run(normaliseWeights(spec), args, tasks);
   x.device.counters.bytesMoved += x.byteLength + dy.byteLength;

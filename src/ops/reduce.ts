@@ -93,7 +93,7 @@ function pass(
   columns: number,
   finish: Finish,
 ): { chunks: number; next: Tensor } {
-  const plan = planReduce(rows, length, columns);
+  const plan = planReduce(rows, length, columns, x.device.info);
   const done = finish.last && plan.chunks === 1;
   const next = empty(
     [rows, plan.chunks, columns],

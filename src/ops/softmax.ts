@@ -1,7 +1,7 @@
 import { isFloat } from '../core/dtype.js';
 import { checkValues, wholeNumber } from '../core/requirements.js';
 import { resolveAxis, sizeOf } from '../core/shape.js';
-import { rowsPerTask } from '../kernels/rowwise/plan.js';
+import { columnsPerTask, rowsPerTask } from '../kernels/task-size.js';
 import { softmax as kernel, softmaxParameters } from '../kernels/rowwise/softmax.js';
 import { commonDevice, operation, produce, type Tensor } from '../tensor/index.js';
 
@@ -38,7 +38,7 @@ export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
 function launch(direction: 'forward' | 'backward', x: Tensor, dy: Tensor, out: Tensor, axis: number): void {
   const [rows, length, columns] = [sizeOf(x.shape.slice(0, axis)), x.shape[axis]!, sizeOf(x.shape.slice(axis + 1))];
   const inner = columns === 1;
-  const perTask = inner ? rowsPerTask(length) : Math.min(columns, 64);
+  const perTask = inner ? rowsPerTask(length, x.device.info) : columnsPerTask(columns, x.device.info, 64);
   const tasks = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);
   const args = softmaxParameters.pack({ x: x.buffer, dy: dy.buffer, out: out.buffer, rows, length, columns, perTask });
   x.device.run(kernel(direction, inner, x.dtype, out.dtype), args, tasks);

@@ -2,6 +2,7 @@ import { key, liftConstants, topological, type Expression } from '../codegen/exp
 import { memoised } from '../core/memo.js';
 import type { Dtype } from '../core/dtype.js';
 import { planElementwise } from '../kernels/elementwise/plan.js';
+import { taskElements } from '../kernels/task-size.js';
 import { elementwise, type ElementwiseInput, type ElementwiseSpec } from '../kernels/elementwise/cpu.js';
 import { elementwiseRows } from '../kernels/elementwise/rows.js';
 import type { Kernel } from '../codegen/kernel.js';
@@ -77,6 +78,7 @@ export function runElementwise(
   const plan = planElementwise(
     out.shape,
     tensors.map((tensor) => tensor.shape),
+    taskElements(device.info),
   );
   const outer = plan.outer.length;
   const described = used.map((i, at) => ({

@@ -121,7 +121,7 @@ async function sumsOfSquares(tensors: readonly Tensor[]): Promise<number[]> {
 async function sumsInUnit(tensors: readonly Tensor[], unit: number): Promise<number[]> {
   if (tensors.length === 0) return [];
   const { device } = tensors[0]!;
-  const counts = tensors.map(({ size }) => partialSums(size));
+  const counts = tensors.map(({ size, device }) => partialSums(size, device));
   const buffer = device.allocate(4 * counts.reduce((total, count) => total + count, 0), 'workspace');
   try {
     let begin = 0;

@@ -1,7 +1,5 @@
 import type { Shape } from '../../core/shape.js';
 
-/** Elements a task should have at least. */
-const ELEMENTS = 16384;
 /** Edge of the square tiles of a transposition: two of 64 × 64 × 4 bytes fit in the first-level cache. */
 export const TILE = 64;
 
@@ -42,8 +40,13 @@ function merge(axes: readonly CopyAxis[]): CopyAxis[] {
   return merged;
 }
 
-/** Plans `target[Σ i·target step] = source[Σ i·source step]` for all i below `shape`. */
-export function planCopy(shape: Shape, source: readonly number[], target: readonly number[]): CopyPlan {
+/** Plans `target[Σ i·target step] = source[Σ i·source step]` for all i below `shape`; a task has `elements` at least (`taskElements`). */
+export function planCopy(
+  shape: Shape,
+  source: readonly number[],
+  target: readonly number[],
+  elements: number,
+): CopyPlan {
   const axes = merge(shape.map((extent, i) => ({ extent, source: source[i]!, target: target[i]! })));
   if (axes.length === 0) axes.push({ extent: 1, source: 1, target: 1 });
   const last = axes.at(-1)!;
@@ -53,22 +56,22 @@ export function planCopy(shape: Shape, source: readonly number[], target: readon
     const [j, i] = [axes[contiguous]!, last];
     const tiles = Math.ceil(j.extent / TILE) * Math.ceil(i.extent / TILE);
     const units = count(outer) * tiles;
-    const perTask = Math.max(1, Math.floor(ELEMENTS / (Math.min(j.extent, TILE) * Math.min(i.extent, TILE))));
+    const perTask = Math.max(1, Math.floor(elements / (Math.min(j.extent, TILE) * Math.min(i.extent, TILE))));
     return { mode: 'tiles', axes: [...outer, j, i], perTask, units, tasks: Math.ceil(units / perTask) };
   }
   const mode = last.source === 1 && last.target === 1 ? 'rows' : 'elements';
-  const split = splitRow(axes);
+  const split = splitRow(axes, elements);
   const units = count(split.slice(0, -1));
-  const perTask = Math.max(1, Math.floor(ELEMENTS / split.at(-1)!.extent));
+  const perTask = Math.max(1, Math.floor(elements / split.at(-1)!.extent));
   return { mode, axes: split, perTask, units, tasks: Math.ceil(units / perTask) };
 }
 
 const count = (axes: readonly CopyAxis[]): number => axes.reduce((product, { extent }) => product * extent, 1);
 
 /** Cuts a long row into equal parts where it can be, so that threads share it. */
-function splitRow(axes: readonly CopyAxis[]): readonly CopyAxis[] {
+function splitRow(axes: readonly CopyAxis[], elements: number): readonly CopyAxis[] {
   const last = axes.at(-1)!;
-  for (let parts = Math.floor(last.extent / ELEMENTS); parts > 1; parts--) {
+  for (let parts = Math.floor(last.extent / elements); parts > 1; parts--) {
     if (last.extent % parts !== 0) continue;
     const extent = last.extent / parts;
     const outer = { extent: parts, source: last.source * extent, target: last.target * extent };

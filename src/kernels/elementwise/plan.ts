@@ -1,8 +1,5 @@
 import { broadcastStrides, sizeOf, type Shape } from '../../core/shape.js';
 
-/** Elements of one task, whatever the number of threads. */
-const CHUNK = 16384;
-
 /**
  * How an operation on broadcast inputs is walked: rows of `inner` consecutive outputs. Axes that every input walks
  * alike are merged, so most calls have no outer axis left.
@@ -23,7 +20,8 @@ export interface Plan {
   readonly tasks: number;
 }
 
-export function planElementwise(out: Shape, inputs: readonly Shape[]): Plan {
+/** `elements` of a task: `taskElements` of the device. */
+export function planElementwise(out: Shape, inputs: readonly Shape[], elements: number): Plan {
   const strides = inputs.map((shape) => broadcastStrides(shape, out));
   // innermost first, while merging
   const extents: number[] = [];
@@ -41,8 +39,8 @@ export function planElementwise(out: Shape, inputs: readonly Shape[]): Plan {
   }
   const inner = extents[0] ?? 1;
   const rows = sizeOf(extents.slice(1));
-  const rowsPerTask = Math.max(1, Math.floor(CHUNK / inner));
-  const chunk = Math.min(CHUNK, inner);
+  const rowsPerTask = Math.max(1, Math.floor(elements / inner));
+  const chunk = Math.min(elements, inner);
   const chunksPerRow = Math.ceil(inner / chunk);
   return {
     inner,

@@ -1,9 +1,7 @@
 import { bytesPerElement, type Dtype, type FloatDtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer } from '../../devices/device.js';
+import { taskElements } from '../task-size.js';
 import { gatherKernel, scatterKernel, type Unit } from './rows.js';
-
-/** Elements of one task, whatever the number of threads. */
-const CHUNK = 16384;
 
 /** Rows of an axis: `outer` times `length` of them, each `inner` elements; `count` are picked or added to. */
 export interface RowShape {
@@ -28,9 +26,10 @@ export function launchGather(
   const unit: Unit = bytes % 4 === 0 ? 4 : bytes % 2 === 0 ? 2 : 1;
   const inner = bytes / unit;
   const rows = outer * count;
-  const chunk = Math.min(inner, CHUNK);
+  const elements = taskElements(device.info);
+  const chunk = Math.min(inner, elements);
   const chunks = Math.ceil(inner / chunk);
-  const rowsPerTask = Math.max(1, Math.floor(CHUNK / inner));
+  const rowsPerTask = Math.max(1, Math.floor(elements / inner));
   const { kernel, pack } = gatherKernel({ unit, single: inner === 1, along });
   const args = pack({ x, indices, out, length, count, inner, rows, rowsPerTask, chunk, chunks });
   device.run(kernel, args, Math.ceil(rows / rowsPerTask) * chunks);
@@ -51,6 +50,8 @@ export function launchScatterAdd(
   const groups = Math.ceil(inner / columnsPerTask);
   const { kernel, pack } = scatterKernel({ dtype, single: inner === 1, along });
   const args = pack({ indices, updates, out, length, count, inner, columnsPerTask, groups });
-  device.run(kernel, args, outer * groups, { grain: Math.max(1, Math.floor(CHUNK / (count * columnsPerTask))) });
+  device.run(kernel, args, outer * groups, {
+    grain: Math.max(1, Math.floor(taskElements(device.info) / (count * columnsPerTask))),
+  });
   device.counters.bytesMoved += outer * count * inner * (bytesPerElement[dtype] + 8) + 4 * count * (along ? outer : 1);
 }

@@ -1,9 +1,9 @@
 import type { Dtype } from '../../core/dtype.js';
 import type { Device, KernelArgument } from '../../devices/device.js';
+import { columnsPerTask, enoughTasks, rowsPerTask, taskElements } from '../task-size.js';
 import { scanKernel, sumDtype, type ScanSpec } from './scan.js';
 
-/** Elements a task should have at least, and the number of tasks that is always enough. Never the number of threads. */
-const ELEMENTS = 16384;
+/** The number of tasks that is always enough on a processor. Never the number of threads. */
 const ENOUGH = 32;
 
 /** `[rows, length, columns]`, scanned over `length`. */
@@ -32,10 +32,11 @@ export function launchScan(
 ): void {
   const { rows, length, columns } = shape;
   const inner = columns === 1;
-  const perTask = inner ? Math.max(1, Math.floor(ELEMENTS / length)) : Math.min(columns, 64);
+  const [elements, enough] = [taskElements(device.info), enoughTasks(device.info, ENOUGH)];
+  const perTask = inner ? rowsPerTask(length, device.info) : columnsPerTask(columns, device.info, 64);
   const lines = inner ? Math.ceil(rows / perTask) : rows * Math.ceil(columns / perTask);
-  const least = Math.ceil(ELEMENTS / (inner ? 1 : perTask));
-  const chunk = lines >= ENOUGH || length <= 2 * least ? length : Math.max(least, Math.ceil(length / ENOUGH));
+  const least = Math.ceil(elements / (inner ? 1 : perTask));
+  const chunk = lines >= enough || length <= 2 * least ? length : Math.max(least, Math.ceil(length / enough));
   const chunks = Math.ceil(length / chunk);
   const run = (pass: ScanSpec['pass'], starts: KernelArgument, to: KernelArgument): void => {
     const { kernel, pack } = scanKernel({ inner, dtype, pass, ...direction });

@@ -2,11 +2,15 @@ import type { Dtype } from '../../core/dtype.js';
 import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.js';
 import { keysKernel, passKernel, placesKernel, sortChunk } from './chunks.js';
 import { digits, radix } from './radix.js';
+import { rowsPerTask as rowsFor } from '../task-size.js';
 import { sortRowsKernel, sortRowsScratch } from './rows.js';
 import { sampleOf, topKKernel, topKScratch } from './top-k.js';
 
 /** Elements a task should have at least. */
 const ELEMENTS = 8192;
+
+const rowsIn = (length: number, { info }: Device): number =>
+  info.gpu ? rowsFor(length, info) : Math.max(1, Math.floor(ELEMENTS / length));
 /** Rows longer than this are cut up where there are few of them. */
 const LONG = 4 * sortChunk;
 const FEW_ROWS = 16;
@@ -27,7 +31,7 @@ export function launchSort(
 ): void {
   const { rows, length } = shape;
   if (length > LONG && rows < FEW_ROWS) return sortChunks(device, dtype, x, out, shape, descending);
-  const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
+  const rowsPerTask = rowsIn(length, device);
   const { kernel, pack } = sortRowsKernel({ dtype, descending });
   const args = pack({ x, out, rows, length, rowsPerTask });
   device.run(kernel, args, Math.ceil(rows / rowsPerTask), { scratchBytes: sortRowsScratch(length) });
@@ -78,7 +82,7 @@ export function launchTopK(
   { rows, length }: SortShape,
   chosen: number,
 ): void {
-  const rowsPerTask = Math.max(1, Math.floor(ELEMENTS / length));
+  const rowsPerTask = rowsIn(length, device);
   const { kernel, pack } = topKKernel({ dtype, descending: true });
   const { count: samples, stride, rank } = sampleOf(length, chosen);
   const args = pack({ x, out, rows, length, chosen, rowsPerTask, samples, stride, rank });

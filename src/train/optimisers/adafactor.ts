@@ -107,7 +107,7 @@ function factored(gradient: Tensor, rows: Tensor, columns: Tensor, next: F32, di
 
 /** The mean of x², `[1]`. */
 function meanSquare(x: Tensor): Tensor {
-  const partial = empty([partialSums(x.size)], 'f32', x.device, 'workspace');
+  const partial = empty([partialSums(x.size, x.device)], 'f32', x.device, 'workspace');
   launchSquares(x.device, { x: x.buffer, count: x.size, out: partial.buffer, factor: 1 / Math.sqrt(x.size) });
   return partial.size === 1 ? partial : sum(partial, { keepDims: true });
 }
