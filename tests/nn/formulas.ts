@@ -42,10 +42,7 @@ export const formulas: Readonly<Record<ActivationName, readonly [Elementwise, El
 export const activated = (g: Graph, name: ActivationName, x: Matrix): Matrix => g.map(x, ...formulas[name]);
 
 /** x·w + b. */
-export const affine = (g: Graph, x: Matrix, w: Matrix, b?: Matrix): Matrix => {
-  const product = g.matmul(x, w);
-  return b ? g.add(product, b) : product;
-};
+export const affine = (g: Graph, x: Matrix, w: Matrix, b?: Matrix): Matrix => (b ? g.affine(x, w, b) : g.matmul(x, w));
 
 /** (x − mean)/√(variance + ε), or x/√(mean of squares + ε). */
 export const normalised = (g: Graph, x: Matrix, centre: boolean, epsilon = 1e-5): Matrix =>

@@ -19,6 +19,11 @@ const stairs = (i: number, j: number): boolean => j < i * 2;
 const cases: Readonly<Record<string, Case>> = {
   matmul: { shapes: [square, [4, 2]], run: (g, a, b) => g.matmul(a, b) },
   matmulT: { shapes: [square, [5, 4]], run: (g, a, b) => g.matmulT(a, b) },
+  affine: { shapes: [square, [4, 2], [1, 2]], run: (g, a, w, b) => g.affine(a, w, b) },
+  'affine, transposed': {
+    shapes: [square, [2, 4], [1, 2]],
+    run: (g, a, w, b) => g.affine(a, w, b, { transposed: true }),
+  },
   transpose: { shapes: [square], run: (g, a) => g.transpose(a) },
   ...Object.fromEntries(
     binary.flatMap((name) =>
@@ -109,7 +114,7 @@ function check(one: Case, order: number): void {
 
 describe('gradients agree with central differences', () => {
   test.each(Object.entries(cases))('%s', (_, one) => {
-    for (const order of [0, 2, 3]) check(one, order);
+    for (const order of [0, 2, 3, 12]) check(one, order);
   });
 
   test('mutant: a wrong derivative is noticed', () => {

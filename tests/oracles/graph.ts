@@ -12,9 +12,9 @@ export type Allowed = (i: number, j: number) => boolean;
 /**
  * A naive matrix calculator that remembers how to differentiate what it computed. An oracle is written once against it and run
  * in float64, and in plain float32 where every operation is rounded. `order` other than 0 sums in another order, recomputes
- * softmax weights from the rows' logsumexp in the backward pass as fused code does, and, every other two, sums over all heads that
- * share keys in one go, differentiates normalised rows in closed form, as fused code does, and every other four, rounds products and
- * sums at once: the error of float32 code is the largest over several orders.
+ * softmax weights from the rows' logsumexp in the backward pass and differentiates normalised rows in closed form as fused code does,
+ * sums over all heads that share keys in one go (every other two), rounds products and sums at once (every other four), and begins sums
+ * with a bias (every other eight): the error of float32 code is the largest over several orders.
  */
 export class Graph extends Tape {
   /** Softmax weights as the backward pass of fused code computes them again. */
@@ -39,6 +39,15 @@ export class Graph extends Tape {
       [a, this.#product(d, turned(b)).data],
       this.#runningProduct(b, turned(d), turned(a), arrived),
     ]);
+  }
+
+  /** x·w + bias, or x·wᵀ + bias; in some orders sums begin with the bias, as they do in fused code. */
+  affine(x: Matrix, w: Matrix, bias: Matrix, { transposed = false } = {}): Matrix {
+    const after = this.add(transposed ? this.matmulT(x, w) : this.matmul(x, w), bias);
+    if (this.order % 16 < 8) return after;
+    const first = filled(x.rows, bias.columns, (_, j) => bias.at(0, j));
+    const out = this.#product(x, transposed ? w : turned(w), first.data);
+    return this.record(out, [after], (d) => [[after, d.data]]);
   }
 
   transpose(a: Matrix): Matrix {

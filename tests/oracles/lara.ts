@@ -33,7 +33,7 @@ function proposals(g: Graph, p: Problem, x: Matrix, of: string, C: number): Matr
   const layer = (y: Matrix): Matrix =>
     normed(
       g,
-      g.add(g.matmulT(y, p.parameter(`${of}Map`)), p.parameter(`${of}Bias`)),
+      g.affine(y, p.parameter(`${of}Map`), p.parameter(`${of}Bias`), { transposed: true }),
       p.parameter(`${of}NormWeight`),
       p.parameter(`${of}NormBias`),
     );
