@@ -26,8 +26,9 @@ export interface Kernel {
    * whose inner loops are of scalars (sorts, scans). The latter must not depend on the width that a launcher sees in `info.width`.
    */
   readonly vectorOn?: 'workgroup' | 'invocation';
-  /** A text of its own for GPUs, for products of matrices and attention; called at most once per key and target. See `GpuText`. */
-  readonly gpu?: (target: GpuTarget) => GpuText;
+  /** A text of its own for GPUs, for products of matrices and attention; called at most once per key and target; undefined
+   * where `cpu` is to be rendered after all. See `GpuText`. */
+  readonly gpu?: (target: GpuTarget) => GpuText | undefined;
 }
 
 /** The same for two kernels that are one program: equal keys of different families do not meet. */

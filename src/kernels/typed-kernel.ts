@@ -35,7 +35,7 @@ interface Definition<Spec, P extends Names> {
     spec: Spec,
     parameters: ParameterList<P>['wgsl'],
     constant: (index: number) => string,
-  ) => GpuText;
+  ) => GpuText | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { FloatDtype } from '../core/dtype.js';
-import { defaultChunk } from '../kernels/linear-attend/plan.js';
+import { defaultChunk, gpuChunk } from '../kernels/linear-attend/plan.js';
 import { launchLinear } from '../kernels/linear-attend/launch.js';
 import { empty, operation, scope, type Tensor } from '../tensor/index.js';
 import { inFull, stored, widened } from './cast.js';
@@ -56,7 +56,7 @@ export function linearAttend(q: Tensor, k: Tensor, v: Tensor, options: LinearAtt
       causal,
       normalise,
       eps,
-      chunk: options.chunk ?? defaultChunk(q.device.info.width),
+      chunk: options.chunk ?? (q.device.info.kind === 'webgpu' ? gpuChunk : defaultChunk(q.device.info.width)),
       lengths: options.lengths ?? new Array<number>(B).fill(S),
     };
     return attendOnce(problem, options.onRowsLost);

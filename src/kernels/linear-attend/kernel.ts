@@ -1,6 +1,7 @@
 import type { I32, VectorBuilder } from '../../codegen/vector.js';
 import { fill } from '../attend/panel.js';
 import { typedKernel } from '../typed-kernel.js';
+import { linearText } from './gpu.js';
 import { chunkOf, headOf, transposeKeys, valuesOf, type Chunk, type Head } from './chunk.js';
 import { writeRows } from './rows.js';
 import {
@@ -25,6 +26,7 @@ export const linearKernel = typedKernel({
   name: 'linear attend',
   key: specKey,
   parameters: names,
+  gpu: (target, spec, p) => linearText(target, spec, p),
   text: (k, spec: LinearSpec, p) => {
     const w = workspace(k, spec);
     if (spec.extra === 'row') fill(k, w.ones, 4 * w.line, 1);

@@ -27,6 +27,8 @@ export function planLinear(heads: number, rows: number, keys: number, chunk: num
  * storing the state, and transposing the keys, shrinks. Measured in bench/kernels; whole groups of rows for every width.
  */
 export const defaultChunk = (width: number): number => (width === 16 ? 48 : 24);
+/** On a GPU: a tile of its text. */
+export const gpuChunk = 32;
 
 /** Lanes of scores times M, and pairs times E, that the rows of one chunk need: what `scores` and `fromChunk` do. */
 export function chunkProducts(

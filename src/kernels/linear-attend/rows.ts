@@ -86,7 +86,7 @@ const rowFactor = (k: VectorBuilder, w: Workspace, group: Group, r: number): VF 
  * Divisors below this count as 0. Such a row has lost its features to underflow, and its gradients, which grow with the
  * reciprocal, would overflow.
  */
-const smallestDivisor = 2 ** -96;
+export const smallestDivisor = 2 ** -96;
 
 /** Stores `Σ + eps` of each row, or 0 where that is too small, and returns its reciprocal, or 0 for 0. */
 function divisors(k: VectorBuilder, p: Parameters, group: Group, sums: readonly VF[]): readonly VF[] {

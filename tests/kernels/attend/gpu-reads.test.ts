@@ -71,7 +71,7 @@ describe.skipIf(noWebGpu !== undefined)(`what attention on WebGPU reads ${noWebG
     const run = device.run.bind(device);
     device.run = (kernel: Kernel, ...rest) =>
       run(
-        { ...kernel, key: `${kernel.key}/counting`, gpu: (target) => counting(kernel.gpu!(target), counts.address) },
+        { ...kernel, key: `${kernel.key}/counting`, gpu: (target) => counting(kernel.gpu!(target)!, counts.address) },
         ...rest,
       );
     const x = normal(3, n * D);

@@ -13,12 +13,17 @@ export interface GpuRows {
   readonly factor?: string;
   /** Default f32. */
   readonly dtype?: FloatDtype;
+  /** Of a row that exists, instead of what lies in memory. */
+  readonly value?: (row: string, column: string) => string;
 }
 
-const valueOf = ({ start, pitch, valid, factor, dtype = 'f32' }: GpuRows, row: string, column: string): string => {
-  const loaded = `load_${dtype}_if(i32(${row}) < ${valid}, ${start} + ${row} * ${pitch} + ${column})`;
+function valueOf(rows: GpuRows, row: string, column: string): string {
+  const { start, pitch, valid, factor, dtype = 'f32', value } = rows;
+  const exists = `i32(${row}) < ${valid}`;
+  if (value) return `select(0.0, ${value(row, column)}, ${exists})`;
+  const loaded = `load_${dtype}_if(${exists}, ${start} + ${row} * ${pitch} + ${column})`;
   return factor ? `${loaded} * ${factor}` : loaded;
-};
+}
 
 /** How weights meet rows. */
 export interface Meeting {
