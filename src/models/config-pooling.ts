@@ -52,7 +52,9 @@ export function stridesOf(layers: readonly LayerConfig[]): number[] {
 /** What layers that pool have against each other, and against where tokens are. */
 export function poolingReasons(layers: readonly LayerConfig[]): string[] {
   const strides = stridesOf(layers);
-  const apart = layers.findIndex(({ as }, i) => as !== undefined && strides[as] !== strides[i]);
+  // a layer that pools gives rows of twice as many tokens, which it may be passed by again
+  const given = (layer: number): number => strides[layer]! * (poolsBy(layers[layer]!.pooling) ? 2 : 1);
+  const apart = layers.findIndex(({ as }, i) => as !== undefined && given(as) !== strides[i]);
   if (apart >= 0) {
     return [
       `layer ${apart} has the weights of layer ${layers[apart]!.as}, whose rows stand for another number of tokens`,

@@ -5,7 +5,7 @@ import { checkValue, plainObject, reasonsAgainst } from '../core/requirements.js
 import { mixer, pluginOfMixer } from '../nn/mixers/registry.js';
 import { NORM_EPSILON } from '../ops/normalise.js';
 import { layersOf, mixerSizes, splitLayers, withLayer } from './config-layers.js';
-import { poolingChange, poolingOf, poolingReasons } from './config-pooling.js';
+import { poolingChange, poolingOf, poolingReasons, poolsBy } from './config-pooling.js';
 import { decoderJson, decoderSection, type HalfJson } from './config-decoder.js';
 import { contradictionsOf, feedForwardReasons, mechanismReasons, mixerReasons } from './config-reasons.js';
 import { feedForwardSection, readSection, sections, top, type Given } from './config-sections.js';
@@ -103,7 +103,9 @@ function readLayer(
         `${others.length > 0 ? ` beside ${others.join(', ')}: leave that out` : ''}.`,
     );
   }
-  return { ...same, as };
+  // what pools does so once
+  const { pooling, ...unpooled } = same;
+  return { ...unpooled, ...(pooling && !poolsBy(pooling) && { pooling }), as };
 }
 
 const isStrange = (value: unknown, same: LayerConfig | undefined, name: string): boolean =>

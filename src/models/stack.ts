@@ -48,6 +48,8 @@ export class Stack extends Module {
   readonly layers: readonly Block[];
   readonly #runs: readonly Run[];
   readonly #changes: readonly RowChange[];
+  /** Of layers that pool and are passed once more: where their rows then are. */
+  readonly #again: readonly (Positions | undefined)[];
   readonly #asPublished: boolean;
   /** `[N, width]`, rows before those of every text. */
   readonly #prefix: Parameter | undefined;
@@ -105,7 +107,11 @@ export class Stack extends Module {
       ),
     );
     this.layers = this.child('layers', new ModuleList(blocks)).items;
+    this.#again = layers.map(({ as }, i) =>
+      as !== undefined && poolsBy(layers[as]!.pooling) ? placed[i]!.positions : undefined,
+    );
     this.#changes = layers.map(({ pooling }, i) => {
+      if (this.#again[i]) return {};
       const { resize, restores } = blocks[i]!.mixer;
       return { ...poolingChange(pooling), resize, restores };
     });
@@ -182,7 +188,12 @@ export class Stack extends Module {
           }
           return {
             ...own,
-            context: { ...context, losses, lengths: lengths?.map((one) => rowsOf(one, own.index)) },
+            context: {
+              ...context,
+              losses,
+              lengths: lengths?.map((one) => rowsOf(one, own.index)),
+              ...(this.#again[own.index] && { again: this.#again[own.index] }),
+            },
             state: layerState(context.state, own.index),
             earlier: place === 0 ? restored : undefined,
           };

@@ -3,7 +3,7 @@ import { constantOf, learned } from '../attention/parameters.js';
 import { withoutPadding } from '../attention/patterns/without-padding.js';
 import { CapabilityError, OptionError, ShapeError } from '../core/errors.js';
 import { memoised } from '../core/memo.js';
-import { checkValues } from '../core/requirements.js';
+import { checkValues, made } from '../core/requirements.js';
 import { show } from '../core/shape.js';
 import { cast, mul, reshape, sigmoid, split, splitHeads, transpose } from '../ops/index.js';
 import { alibi } from '../positions/index.js';
@@ -20,14 +20,14 @@ import { Module } from './module.js';
 import type { Outcome } from './outcome.js';
 import type { Parameter } from './parameter.js';
 import { offsets, type Offset } from './position-options.js';
-import type { Positions } from './positions.js';
+import { Positions } from './positions.js';
 import { headsOf, QueryKeyNorm } from './query-key-norm.js';
 import { relativeParameters, relativeTo } from './relative.js';
 import { pooled, pooledRows, type RowPooling } from './row-pooling.js';
 import { stepSeed } from './step-seed.js';
 import { TransientGlobals } from './transient-globals.js';
 
-const inOver = { source: someTensor, offset: offsets, globalTokens: someLists };
+const inOver = { source: someTensor, offset: offsets, globalTokens: someLists, again: made('Positions', Positions) };
 
 /** Queries, keys and values as heads. */
 export interface Projected {
@@ -119,7 +119,7 @@ export class Attention extends Module implements Mixer {
     if (pooling) {
       checkPooling(this, pooling);
       this.resize = (rows) => pooledRows(rows, pooling);
-      this.base = (x, { lengths } = {}) => pooled(x, pooling, lengths);
+      this.base = (x, { lengths, again } = {}) => (again ? x : pooled(x, pooling, lengths));
     }
     this.#pooling = pooling;
     const { values } = mechanism.settle(shape, {
@@ -191,15 +191,16 @@ export class Attention extends Module implements Mixer {
    */
   forward(x: Tensor, context: BranchContext = {}): Outcome {
     checkBranch('Attention', x, context);
-    const { offset = 0, lengths } = context;
+    const { offset = 0, lengths, again } = context;
+    const pooling = again ? undefined : this.#pooling;
     if (context.mask !== undefined && this.convolves) {
       throw new CapabilityError(
         `Attention ${this.path}: projection factored takes no mask of pairs: its queries and keys are of rows before, which a mask may hide. Take kernel 1, or texts one by one.`,
       );
     }
     return scope(() => {
-      const [rows, source] = this.#pooling ? [pooled(x, this.#pooling, lengths), x] : [x, context.source];
-      const projected = this.project(rows, { source, offset, globalTokens: context.globalTokens });
+      const [rows, source] = pooling ? [pooled(x, pooling, lengths), x] : [x, context.source];
+      const projected = this.project(rows, { source, offset, globalTokens: context.globalTokens, again });
       const { losses, state, updates, ...near } = this.#attend(projected, context);
       const { out, logsumexp } = this.globals ? this.#withGlobals(this.globals, near, projected.q, x, context) : near;
       return {
@@ -236,13 +237,13 @@ export class Attention extends Module implements Mixer {
   }
 
   /** Queries, keys and values of `x [B, L, features]`, turned to their positions. */
-  project(x: Tensor, over: Pick<BranchContext, 'source' | 'offset' | 'globalTokens'> = {}): Projected {
+  project(x: Tensor, over: Pick<BranchContext, 'source' | 'offset' | 'globalTokens' | 'again'> = {}): Projected {
     commonDevice('Attention', [x]);
     checkValues('Attention', over, inOver);
     if (over.source !== undefined && !this.separate) {
       throw new OptionError(`Attention ${this.path}: source is for a layer that is made with { separate: true }.`);
     }
-    const { source, offset = 0, globalTokens } = over;
+    const { source, offset = 0, globalTokens, again } = over;
     if (x.rank !== 3 || x.shape[2] !== this.features) {
       throw new ShapeError(`Attention ${this.path}: x must be [B,L,${this.features}]; got ${show(x.shape)}.`);
     }
@@ -254,10 +255,11 @@ export class Attention extends Module implements Mixer {
       const [q, k, v] = this.#norms?.forward(projected, queries) ?? headsOf(projected, queries, this);
       const ahead = this.#query && !this.causal ? 0 : keyRows.shape[1]! - x.shape[1]!;
       const first = movedBy(offset, ahead);
-      const places = this.positions?.places(this.#pooling !== undefined);
+      const positions = again ?? this.positions;
+      const places = positions?.places(this.#pooling !== undefined && !again);
       const placed = (of: 'q' | 'k' | 'v', heads: Tensor): Tensor => {
         if (of === 'v' || places === undefined) return heads;
-        return this.positions!.rotate(heads, of === 'q' ? first : offset, of === 'q' ? places.queries : places.keys);
+        return positions!.rotate(heads, of === 'q' ? first : offset, of === 'q' ? places.queries : places.keys);
       };
       const { readsInputs } = this.mechanism.definition;
       const read = readsInputs?.(this.#settings as never, globalTokens) === false ? [] : this.#further;
@@ -341,9 +343,12 @@ export class Attention extends Module implements Mixer {
     };
   }
 
-  #attend(projected: Projected, { lengths, mask, globalTokens, state, losses, types }: BranchContext): ForwardResult {
+  #attend(
+    projected: Projected,
+    { lengths, mask, globalTokens, state, losses, types, again }: BranchContext,
+  ): ForwardResult {
     const { q, k, v, inputs } = projected;
-    const relative = this.#relativeTerms(projected, types);
+    const relative = this.#relativeTerms(projected, types, again);
     return this.mechanism.run(relative?.q ?? q, relative?.k ?? k, v, {
       ...this.callOptions(),
       ...(relative && { scale: 1 / Math.sqrt(this.headDim) }),
@@ -359,12 +364,22 @@ export class Attention extends Module implements Mixer {
   }
 
   /** Queries, and a change of their scores or longer keys, that have the terms of distances, where positions are these. */
-  #relativeTerms({ q, k }: Projected, types: Tensor | undefined): ReturnType<typeof relativeTo> | undefined {
+  #relativeTerms(
+    { q, k }: Projected,
+    types: Tensor | undefined,
+    again: Positions | undefined,
+  ): ReturnType<typeof relativeTo> | undefined {
     if (this.#relative === undefined) return undefined;
-    const all = { ...this.#relative, ...this.positions!.shared };
+    const positions = again ?? this.positions!;
+    const all = { ...this.#relative, ...positions.shared };
     const values = Object.fromEntries(Object.entries(all).map(([name, { value }]) => [name, value]));
-    const pooled = this.#pooling !== undefined;
-    return relativeTo(this, values as unknown as BothSidesParameters, { q, k, pooled, types });
+    const pooled = this.#pooling !== undefined && !again;
+    const { features, heads, headDim, causal, mechanism } = this;
+    return relativeTo(
+      { features, heads, headDim, causal, mechanism, positions },
+      values as unknown as BothSidesParameters,
+      { q, k, pooled, types },
+    );
   }
 }
 

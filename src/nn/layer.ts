@@ -17,6 +17,7 @@ import { checkTensors, commonDevice, someTensor, type Tensor } from '../tensor/i
 import type { Module } from './module.js';
 import type { NamedTensors, Outcome } from './outcome.js';
 import { offsets, type Offset } from './position-options.js';
+import { Positions } from './positions.js';
 
 /** What the branches of a layer are given beside the rows. */
 export interface BranchContext {
@@ -38,6 +39,8 @@ export interface BranchContext {
   readonly stream?: Tensor | undefined;
   /** For a mixer that `restores`: the stream before a layer gave fewer rows. */
   readonly earlier?: Tensor | undefined;
+  /** Of a layer that pools, passed once more: it pools its rows no further, and this is where they are. */
+  readonly again?: Positions | undefined;
   /** Whether further losses are asked for (`Outcome.losses`); a stack does where gradients are recorded. Default false. */
   readonly losses?: boolean | undefined;
 }
@@ -72,6 +75,7 @@ const inBranch = {
   losses: flag,
   stream: someTensor,
   earlier: someTensor,
+  again: made('Positions', Positions),
 };
 const inContext = {
   ...inBranch,
@@ -113,9 +117,11 @@ export const branchContext = ({
   state,
   losses,
   earlier,
+  again,
 }: Context): BranchContext => ({
   source,
   earlier,
+  again,
   lengths,
   mask,
   globalTokens,

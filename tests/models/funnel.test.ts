@@ -28,6 +28,16 @@ const cases: readonly (readonly [what: string, tokens: number, config: object])[
     { position: 'transformer-xl', norm: { kind: 'layer', place: 'post' }, bias: true, layers: blocks('mean') },
   ],
   [
+    'a layer that pools, passed once more',
+    6,
+    {
+      position: { method: 'transformer-xl', components: 6 },
+      norm: { kind: 'layer', place: 'post' },
+      bias: 'kv-out',
+      layers: [{}, { pooling: 'mean' }, { as: 1 }, { pooling: 'restore' }, { as: 0 }],
+    },
+  ],
+  [
     'relative, larger numbers, nothing left out',
     6,
     { position: 'transformer-xl', layers: blocks({ kind: 'max', truncate: false }) },
@@ -61,7 +71,7 @@ onEveryDevice((on) => {
     return data;
   };
 
-  test.each(full ? cases : cases.slice(0, 2))(
+  test.each(full ? cases : cases.slice(0, 3))(
     '%s: the loss and all gradients are those of the formula',
     async (name, length, config) => {
       const model = new Transformer(readConfig({ ...small, ...config }));

@@ -6,11 +6,8 @@ import { disposeAll } from '../../src/tensor/index.js';
 import type { OnDevice } from '../support/devices.js';
 import { fill } from '../nn/check.js';
 
-/**
- * The tensors that a file of a class holds beside those of the base model, as the family's map writes them, by name with their shapes:
- * what a class with a head, of which there is no golden file, would read.
- */
-export function headNames(
+/** The tensors that a file of a class holds, as the family's map writes them, by name with their shapes. */
+export function fileShapes(
   family: Family,
   className: string,
   json: Readonly<Record<string, unknown>>,
@@ -29,5 +26,19 @@ export function headNames(
   const shapes = [...all].map(([name, { shape }]) => [name, shape] as const);
   disposeAll(all);
   model.dispose();
-  return Object.fromEntries(shapes.filter(([name]) => !name.startsWith(cls.prefix)));
+  return Object.fromEntries(shapes);
+}
+
+/**
+ * The tensors that a file of a class holds beside those of the base model, as the family's map writes them, by name with their shapes:
+ * what a class with a head, of which there is no golden file, would read.
+ */
+export function headNames(
+  family: Family,
+  className: string,
+  json: Readonly<Record<string, unknown>>,
+  on: OnDevice,
+): Record<string, readonly number[]> {
+  const shapes = Object.entries(fileShapes(family, className, json, on));
+  return Object.fromEntries(shapes.filter(([name]) => !name.startsWith(family.prefix ?? '')));
 }

@@ -1,7 +1,9 @@
 import { chain, joined, parted, reshaped, transposed, type WeightRule } from '../../nn/index.js';
 import { activationNames, activationOf } from '../activations.js';
 import { defineFamily, type PublishedClass } from '../family.js';
-import { count, counts, only, real, word, yes } from '../fields.js';
+import { listOf, wholeFrom } from '../../core/requirements.js';
+import { OptionError } from '../../core/errors.js';
+import { count, counts, field, only, real, word, yes } from '../fields.js';
 import { integersOf } from '../inputs.js';
 
 /** Classes that read the shortened rows; all others have a decoder behind them. */
@@ -10,16 +12,29 @@ const decodes = ({ name }: PublishedClass): boolean => !withoutDecoder.has(name)
 
 interface Sizes {
   readonly block_sizes: readonly number[];
+  readonly block_repeats: readonly number[];
   readonly num_decoder_layers: number;
 }
 
-/** Their names of the layers, in our order. */
-const layersOf = (theirs: Sizes, cls: PublishedClass): string[] => [
-  ...theirs.block_sizes.flatMap((layers, block) =>
-    Array.from({ length: layers }, (_, layer) => `encoder.blocks.${block}.${layer}`),
-  ),
-  ...(decodes(cls) ? Array.from({ length: theirs.num_decoder_layers }, (_, layer) => `decoder.layers.${layer}`) : []),
-];
+/** Their names of the layers, in our order; one that is passed several times has a name for each. @throws OptionError for other repeats. */
+function layersOf(theirs: Sizes, cls: PublishedClass): string[] {
+  const { block_sizes: sizes, block_repeats: given } = theirs;
+  const repeats = given.length === 0 ? sizes.map(() => 1) : given;
+  if (repeats.length !== sizes.length) {
+    throw new OptionError(
+      `config.json of Funnel: block_repeats must be as many as block_sizes, ${sizes.length}; got ${repeats.length}.`,
+    );
+  }
+  const blocks = sizes.flatMap((layers, block) =>
+    Array.from({ length: layers }, (_, layer) => `encoder.blocks.${block}.${layer}`).flatMap((name) =>
+      new Array<string>(repeats[block]!).fill(name),
+    ),
+  );
+  const decoder = decodes(cls)
+    ? Array.from({ length: theirs.num_decoder_layers }, (_, i) => `decoder.layers.${i}`)
+    : [];
+  return [...blocks, ...decoder];
+}
 
 /** Token types are compared in the scores; type 2 is that of the class token. */
 export const funnel = defineFamily({
@@ -45,14 +60,7 @@ export const funnel = defineFamily({
   fields: {
     vocab_size: count(30522, 2),
     block_sizes: counts([4, 4, 4]),
-    block_repeats: {
-      ...counts([]),
-      requirement: {
-        must: 'a list of ones',
-        holds: (value) => Array.isArray(value) && value.every((one) => one === 1),
-      },
-      why: 'layers that are passed several times are not read here',
-    },
+    block_repeats: field<readonly number[]>(listOf('whole numbers from 1 on', wholeFrom(1)), []),
     num_decoder_layers: count(2, 0),
     d_model: count(768),
     n_head: count(12),
@@ -73,12 +81,12 @@ export const funnel = defineFamily({
     const { separate_cls: separateClass, truncate_seq: truncate } = theirs;
     const whole = separateClass && truncate;
     const pooling = { kind: theirs.pooling_type, separateClass, truncate, ...(whole && { asPublished: true }) };
-    const blocks = theirs.block_sizes.flatMap((layers, block) =>
-      Array.from({ length: layers }, (_, layer) => (block > 0 && layer === 0 ? { pooling } : {})),
-    );
-    const decoder = Array.from({ length: theirs.num_decoder_layers }, (_, layer) =>
-      layer === 0 ? { pooling: 'restore' } : {},
-    );
+    const names = layersOf(theirs, cls);
+    const layers = names.map((name, i): object => {
+      if (names.indexOf(name) < i) return { as: names.indexOf(name) };
+      if (name === 'decoder.layers.0') return { pooling: 'restore' };
+      return /^encoder\.blocks\.[1-9]\d*\.0$/.test(name) ? { pooling } : {};
+    });
     const classes = theirs.id2label && Object.keys(theirs.id2label).length;
     const activation = activationOf(theirs.hidden_act);
     const heads: Readonly<Record<string, object>> = {
@@ -99,14 +107,16 @@ export const funnel = defineFamily({
       position: { method: 'transformer-xl', components: theirs.d_model, segments: { types: 3, class: 2 } },
       norm: { kind: 'layer', place: 'post', epsilon: theirs.layer_norm_eps },
       feedForward: { hidden: theirs.d_inner, activation },
-      layers: [...blocks, ...(decodes(cls) ? decoder : [])],
+      layers,
       ...heads[cls.name],
     };
   },
   map: (theirs, cls) => {
     const { prefix } = cls;
     const { d_model: D, n_head: H, d_head: d } = theirs;
-    const rules = layersOf(theirs, cls).flatMap((name, i): WeightRule[] => {
+    const names = layersOf(theirs, cls);
+    const rules = names.flatMap((name, i): WeightRule[] => {
+      if (names.indexOf(name) < i) return [];
       const [own, to] = [`${prefix}${name}`, `stack.layers.${i}`];
       const keyValue = (part: string): [string, string] => [
         `${own}.attention.k_head.${part}`,

@@ -69,6 +69,7 @@ const context = options({
   losses: flag(),
   stream: absent,
   earlier: absent,
+  again: absent,
 });
 /** What a classifier is given. */
 const given = options({ lengths, mask, precision, types: absent, globalTokens: absent });

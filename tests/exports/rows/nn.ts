@@ -116,7 +116,7 @@ const none = value(undefined);
 const isLists = (given: unknown): boolean => Array.isArray(given) && given.every((one) => Array.isArray(one));
 const mask = value(document([1, 1, 2]), (given) => given instanceof Mask);
 /** What attention's projections are given beside x; `source` is for a layer that is separate. */
-const over = { source: none, offset: whole(0), globalTokens: value(undefined, isLists) };
+const over = { source: none, offset: whole(0), globalTokens: value(undefined, isLists), again: none };
 const branch = options({
   ...over,
   mask,

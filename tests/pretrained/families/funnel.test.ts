@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { funnel } from '../../../src/pretrained/families/funnel.js';
 import { onWebAssemblyFirst } from '../../support/devices.js';
 import { testGolden } from '../golden.js';
-import { headNames } from '../head-names.js';
+import { runPretrained } from '../../../src/pretrained/index.js';
+import { disposeAll } from '../../../src/tensor/index.js';
+import { expectSameBits } from '../../support/compare.js';
+import { fileShapes, headNames } from '../head-names.js';
+import { loadMade, weightsOf } from '../made.js';
 
 const small = {
   vocab_size: 9,
@@ -19,6 +23,31 @@ describe('Funnel', () => {
   onWebAssemblyFirst((on) => {
     testGolden('funnel', on);
     testGolden('funnel_base', on);
+
+    test('layers that are passed several times are those of a file that has them several times', async () => {
+      const inputs = { input_ids: { data: [1, 5, 2, 7, 3, 8, 4, 6], shape: [1, 8] } };
+      const again = { ...small, model_type: 'funnel', architectures: ['FunnelModel'], block_repeats: [2, 3] };
+      const names = (file: string): string => file.replace(/(blocks\.\d)\.\d/, '$1.0');
+      const others = { ...again, block_sizes: [2, 3], block_repeats: [1, 1] };
+      const shapes = fileShapes(funnel, 'FunnelModel', others, on);
+      const all = weightsOf(shapes);
+      // every layer of a block as its first
+      const copied = new Map([...all].map(([name]) => [name, all.get(names(name))!]));
+      const first = new Map([...all].filter(([name]) => names(name) === name));
+      const [several, repeated] = [await loadMade(others, copied, on.device), await loadMade(again, first, on.device)];
+      const [want, got] = [runPretrained(several, inputs), runPretrained(repeated, inputs)];
+      expect(Object.keys(got)).toEqual(Object.keys(want));
+      for (const [name, x] of Object.entries(want)) expectSameBits(name, await got[name]!.data(), await x.data());
+      const back = repeated.map.toTheirs(repeated.model.stateDict());
+      expect([...back.keys()].sort()).toEqual([...first.keys()].sort());
+      for (const [name, x] of back) expect(await x.data(), name).toEqual(first.get(name)!.data);
+      disposeAll([want, got, back]);
+      several.model.dispose();
+      repeated.model.dispose();
+      await expect(loadMade({ ...again, block_repeats: [2] }, first, on.device)).rejects.toThrow(
+        'as many as block_sizes',
+      );
+    });
 
     test.each([
       ['FunnelForMaskedLM', { 'lm_head.weight': [9, 8], 'lm_head.bias': [9] }],
