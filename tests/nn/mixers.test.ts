@@ -1,3 +1,5 @@
+// of nn/mixers/{decoder,define,fnet,heads}
+
 import { expect, test } from 'vitest';
 import { constantOf, drawn, synthesizer } from '../../src/attention/index.js';
 import { Attention, defineMixer, type MixerSizes } from '../../src/nn/index.js';

@@ -1,3 +1,5 @@
+// of nn/feed-forward/experts/{glam,gshard,mixtral,nllb,options,second,st-moe,switch}
+
 import { expect, test } from 'vitest';
 import { Groups } from '../../../src/nn/feed-forward/experts/groups.js';
 import { route, type RoutePolicy } from '../../../src/nn/feed-forward/experts/route.js';

@@ -1,3 +1,5 @@
+// of nn/mixers/short-convolution
+
 import { expect, test } from 'vitest';
 import { gatedDeltaNet } from '../../../src/nn/mixers/gated-delta-net.js';
 import { gatedDeltaMixer } from '../../oracles/gated-delta-net.js';

@@ -1,3 +1,5 @@
+// of nn/mixers/two-matrices
+
 import { expect, test } from 'vitest';
 import { linearEncoder } from '../../../src/nn/mixers/linear-encoder.js';
 import { scope, tensor } from '../../../src/tensor/index.js';

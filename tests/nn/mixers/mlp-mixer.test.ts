@@ -1,3 +1,5 @@
+// of nn/mixers/fixed-rows
+
 import { expect, test } from 'vitest';
 import { createModel, readConfig } from '../../../src/models/index.js';
 import { mlpMixer } from '../../../src/nn/mixers/mlp-mixer.js';

@@ -1,3 +1,5 @@
+// of nn/mixers/{perceiver-output,perceiver-parts}
+
 import { expect, test } from 'vitest';
 import { perceiver } from '../../../src/nn/mixers/perceiver.js';
 import { disposeAll, scope, tensor } from '../../../src/tensor/index.js';

@@ -1,3 +1,5 @@
+// of nn/mixers/{induced-set,pooling-attention,set-attention}
+
 import { expect, test } from 'vitest';
 import { mixer } from '../../../src/nn/mixers/registry.js';
 import { setBlock } from '../../../src/nn/mixers/set-block.js';
