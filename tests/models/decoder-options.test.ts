@@ -1,3 +1,5 @@
+// of nn/query-key-norm
+
 import { describe, expect, test } from 'vitest';
 import { createModel, readConfig } from '../../src/models/index.js';
 import type { Transformer } from '../../src/models/transformer.js';

@@ -1,3 +1,5 @@
+// of nn/relative
+
 import { describe, expect, it } from 'vitest';
 import { ShapeError } from '../../src/core/errors.js';
 import { createModel, openSession, readConfig, TransformerXl, type ModelState } from '../../src/models/index.js';

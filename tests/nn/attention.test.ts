@@ -1,3 +1,5 @@
+// of nn/{attention-checks,attention-options,attention-sinks}
+
 import { expect, test } from 'vitest';
 import { flash, performer, slidingWindow } from '../../src/attention/index.js';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
@@ -9,7 +11,6 @@ import type { Graph, Matrix } from '../oracles/graph.js';
 import { checkModule } from './check.js';
 import { affine } from './formulas.js';
 
-// src/nn/attention-{checks,options,sinks}.ts, too
 const [features, heads, kvHeads, headDim, length] = [6, 4, 2, 3, 5];
 const own = { features, heads, kvHeads, headDim, length };
 const B = 2;

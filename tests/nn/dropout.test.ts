@@ -1,3 +1,5 @@
+// of nn/step-seed
+
 import { expect, test } from 'vitest';
 import { words } from '../../src/core/random.js';
 import { Dropout, Module } from '../../src/nn/index.js';

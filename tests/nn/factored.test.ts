@@ -1,3 +1,5 @@
+// of nn/{low-rank,stored}
+
 import { expect, test } from 'vitest';
 import { mechanism } from '../../src/attention/index.js';
 import { document } from '../../src/masks/index.js';

@@ -1,3 +1,5 @@
+// of nn/{activation,embedding,linear,norm,rows}
+
 import { describe, expect, test } from 'vitest';
 import {
   Embedding,

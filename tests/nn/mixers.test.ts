@@ -1,3 +1,4 @@
+// of nn/{block,kind,layer}
 // of nn/mixers/{decoder,define,fnet,heads}
 
 import { expect, test } from 'vitest';

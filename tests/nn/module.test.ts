@@ -1,3 +1,5 @@
+// of nn/{list,parameter,state}
+
 import { expect, test } from 'vitest';
 import type { Device } from '../../src/devices/index.js';
 import { drawn, normalOf } from '../../src/attention/parameters.js';

@@ -1,3 +1,5 @@
+// of nn/{moment,residual}
+
 import { expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import { Linear, Module, ModuleList, recompute, reversible, type ReversibleLayer } from '../../src/nn/index.js';

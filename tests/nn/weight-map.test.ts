@@ -1,3 +1,5 @@
+// of nn/weight-change
+
 import { describe, expect, test } from 'vitest';
 import { OptionError, ShapeError } from '../../src/core/errors.js';
 import {

@@ -1,3 +1,5 @@
+// of nn/in-chunks
+
 import { expect, test } from 'vitest';
 import { RehearsalDevice, type Device, type Ledger } from '../../../src/devices/index.js';
 import { DenseFeedForward, recompute, type FeedForwardOptions } from '../../../src/nn/index.js';
