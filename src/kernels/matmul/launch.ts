@@ -4,6 +4,7 @@ import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.
 import { batchRuns, type BatchRun } from './batch.js';
 import { combineChunk, combineKernel } from './combine.js';
 import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
+import { planVectorOnGpu } from './gpu-vector.js';
 import { planMultiplyOnGpu } from './gpu-plan.js';
 import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
 import { multiplyKernel, multiplyScratch } from './multiply.js';
@@ -133,7 +134,7 @@ export function withWorkspace(device: Device, bytes: number, body: (buffer: Devi
 
 function launchVector(device: Device, p: Products): void {
   const { run, N, K, a, b, bias, batches, oneBias } = p;
-  const plan = planVector(p);
+  const plan = device.info.kind === 'webgpu' ? planVectorOnGpu(p) : planVector(p);
   inParts(device, p, plan.splits, (out, kept, epilogue) => {
     const spec = { x: a.dtype, b: stored(b), bias: bias && { dtype: bias.dtype, one: oneBias }, epilogue };
     const { kernel, pack } = vectorKernel(spec);

@@ -1,10 +1,12 @@
 import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
-import { bytesPerElement, type FloatDtype } from '../../core/dtype.js';
+import { bytesPerElement } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
 import { eachVector } from '../lanes.js';
-import { constantCount, epilogueKey, finishRow, type Epilogue } from './epilogue.js';
+import { constantCount, epilogueKey, finishRow } from './epilogue.js';
+import { vectorText } from './gpu-vector.js';
 import type { VectorPlan } from './layout.js';
-import { storedKey, type Stored } from './pack.js';
+import { storedKey } from './pack.js';
+import type { VectorSpec } from './vector-spec.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
 
 const names = {
@@ -25,14 +27,6 @@ const names = {
   splitDepth: 'i32',
 } as const;
 
-export interface VectorSpec {
-  readonly x: FloatDtype;
-  readonly b: Stored;
-  /** `one`: the same bias for every column. */
-  readonly bias: { readonly dtype: FloatDtype; readonly one: boolean } | undefined;
-  readonly epilogue: Epilogue;
-}
-
 type Parameters = Read<typeof names>;
 
 /** Columns whose inner products are formed together when B's columns are contiguous. */
@@ -50,6 +44,7 @@ export const vectorKernel = typedKernel({
   parameters: names,
   constants: ({ epilogue }) => constantCount(epilogue),
   text,
+  gpu: (_, spec, p, constant) => vectorText(spec, p, constant),
 });
 
 /** Part of a product: `count` columns from `column`, over rows `first … last-1` of the inner sum. */

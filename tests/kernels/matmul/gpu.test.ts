@@ -46,6 +46,10 @@ describe.skipIf(noWebGpu !== undefined)(`products on WebGPU ${noWebGpu ?? ''}`, 
     ['both transposed', [17, 16, 31], [3], [3], true, true],
     ['batch axes that broadcast', [9, 8, 5], [2, 1, 3], [4, 1], false, false],
     ['large tiles', [130, 520, 21], [2], [], false, true],
+    ['a row, and B as it is', [1, 70, 90], [], [], false, false],
+    ['rows of a batch, and B transposed, in parts', [1, 65, 2100], [2], [2], false, true],
+    ['a column', [67, 1, 40], [3], [3], true, false],
+    ['a long inner sum in parts', [20, 20, 700], [], [], true, false],
   ] as const)('%s', async (_, [M, N, K], aBatch, bBatch, transposeA, transposeB) => {
     const a = stackOf([...aBatch, M, K], transposeA);
     const b = stackOf([...bBatch, K, N], transposeB);
