@@ -66,11 +66,15 @@ interface Outcome {
   readonly error?: string;
 }
 
+/** Has WebGPU run on the processor, by the driver that Chromium brings. */
+export const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'];
+
 /** A headless Chromium for the tests of the file. */
-export function openChromium(): Page {
+export function openChromium(more: readonly string[] = []): Page {
   let browser: Browser;
   beforeAll(async () => {
-    if (missing === undefined) browser = await chromium.launch({ executablePath: executablePath!, args: ARGUMENTS });
+    const args = [...ARGUMENTS, ...more];
+    if (missing === undefined) browser = await chromium.launch({ executablePath: executablePath!, args });
   });
   afterAll(() => browser?.close());
   return { run: (folder, script, options = {}) => run(browser, folder, script, options) };

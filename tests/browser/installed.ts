@@ -20,7 +20,7 @@ export function installed(): string {
   mkdirSync(target, { recursive: true });
   for (const name of ['package.json', 'dist', 'assets'])
     cpSync(join(root, name), join(target, name), { recursive: true });
-  for (const name of ['app.mjs', 'text.mjs']) cpSync(join(root, 'tests/browser', name), join(folder, name));
+  for (const name of ['app.mjs', 'gpu.mjs', 'text.mjs']) cpSync(join(root, 'tests/browser', name), join(folder, name));
   return folder;
 }
 
