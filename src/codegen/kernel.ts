@@ -25,7 +25,7 @@ export interface Kernel {
    * whose inner loops are of vectors; `'invocation'`, vectors have one lane and an invocation is a thread with tasks of its own, for texts
    * whose inner loops are of scalars (sorts, scans). The latter must not depend on the width that a launcher sees in `info.width`.
    */
-  readonly vectorOn?: 'workgroup' | 'invocation';
+  readonly vectorOn?: 'workgroup' | 'invocation' | undefined;
   /** A text of its own for GPUs, for products of matrices and attention; called at most once per key and target; undefined
    * where `cpu` is to be rendered after all. See `GpuText`. */
   readonly gpu?: (target: GpuTarget) => GpuText | undefined;

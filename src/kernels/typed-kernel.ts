@@ -28,7 +28,7 @@ interface Definition<Spec, P extends Names> {
   readonly constants?: (spec: Spec) => number;
   /** Writes the program; `firstConstant` is the index of the first of the constants. */
   readonly text: (k: VectorBuilder, spec: Spec, parameters: Read<P>, firstConstant: number) => void;
-  readonly vectorOn?: Kernel['vectorOn'];
+  readonly vectorOn?: Kernel['vectorOn'] | ((spec: Spec) => Kernel['vectorOn']);
   /** A text for GPUs; `parameters` and `constant(i)` are WGSL expressions. */
   readonly gpu?: (
     target: GpuTarget,
@@ -51,7 +51,7 @@ export function typedKernel<Spec, const P extends Names>(make: Definition<Spec, 
         key,
         parameters: [...list.kinds, ...new Array<'f32'>(make.constants?.(spec) ?? 0).fill('f32')],
         cpu: (k) => make.text(k, spec, list.read(k), list.kinds.length),
-        ...(make.vectorOn && { vectorOn: make.vectorOn }),
+        vectorOn: typeof make.vectorOn === 'function' ? make.vectorOn(spec) : make.vectorOn,
         ...(make.gpu && {
           gpu: (target) =>
             make.gpu!(target, spec, list.wgsl, (index) => wgslArgument(list.kinds.length + index, 'f32')),

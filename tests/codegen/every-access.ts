@@ -65,6 +65,11 @@ export const loads: readonly Load[] = [
     want: (view, lane) => view.getInt32(8 + stride * lane, true),
   })),
   {
+    name: 'loadStrided backwards',
+    build: (k, x) => k.loadStrided(x.from, -12, 12 * MAX_WIDTH),
+    want: (view, lane) => view.getInt32(12 * (MAX_WIDTH - lane), true),
+  },
+  {
     name: 'shuffle: the next lane of the first, then the lane of the second',
     build: (k, x) => {
       const lanes = Array.from({ length: k.width }, (_, i) => (i % 2 === 0 ? i + 1 : k.width + i));

@@ -147,7 +147,9 @@ onEveryDevice((on) => {
     const x = floats(data, [n, D]);
     device.ledger.mark();
     const y = scope(() => fourierMix(x));
-    expect(device.ledger.peak).toBeLessThan(4.1 * x.byteLength);
+    // on a GPU each of the takers in flight has a workspace for its pass
+    const workspaces = device.info.gpu ? device.info.threads * 2 ** 17 : 0;
+    expect(device.ledger.peak).toBeLessThan(4.1 * x.byteLength + workspaces);
     const got = await y.data();
     const want = new Float64Array(n * D);
     want[5 * D + 3] = want[(n - 5) * D + (D - 3)] = (n * D) / 2;

@@ -258,8 +258,8 @@ class Renderer {
 
   /** `pointer + offset + stride·lane`. */
   #at(pointer: Value, offset: number, stride: number): string {
-    const own = stride === 0 || this.width === 1 ? '' : ` + ${stride}u * lane`;
-    return `${name(pointer)}${offset === 0 ? '' : ` + ${offset}u`}${own}`;
+    const own = stride === 0 || this.width === 1 ? '' : ` + ${stride >>> 0}u * lane`;
+    return `${name(pointer)}${offset === 0 ? '' : ` + ${offset >>> 0}u`}${own}`;
   }
 
   #load(access: Access, kind: Kind, at: string): string {

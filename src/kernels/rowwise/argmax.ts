@@ -19,6 +19,7 @@ export const argmaxParameters = parameterList({
 export function argmax(inner: boolean, dtype: Dtype): Kernel {
   return {
     name: 'argmax',
+    vectorOn: inner ? 'invocation' : 'workgroup',
     key: `${inner ? 'inner' : 'outer'} ${dtype}`,
     parameters: argmaxParameters.kinds,
     cpu: (k) => (inner ? rowsText : columnsText)(k, dtype),

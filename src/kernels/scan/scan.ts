@@ -37,6 +37,8 @@ export const scanDtype = (dtype: Dtype): Dtype => (sumDtype(dtype) === 'i32' ? '
 /** Running sums of `x[r, n, k]` over the n of a chunk. Tasks are row groups × chunks, or rows × chunks × column groups. */
 export const scanKernel = typedKernel({
   name: 'scan',
+  // along a row each number waits for the one before
+  vectorOn: ({ inner }: ScanSpec) => (inner ? 'invocation' : 'workgroup'),
   key: ({ inner, dtype, pass, exclusive, reverse }: ScanSpec) =>
     `${inner ? 'inner' : 'outer'} ${dtype} ${pass}${exclusive ? ' exclusive' : ''}${reverse ? ' reverse' : ''}`,
   parameters: names,

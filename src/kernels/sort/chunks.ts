@@ -13,6 +13,7 @@ export const sortChunk = 16384;
 /** Writes keys and indices. Tasks: rows × chunks. */
 export const keysKernel = typedKernel({
   name: 'sort keys',
+  vectorOn: 'invocation',
   key: sortKey,
   parameters: { x: 'pointer', keys: 'pointer', items: 'pointer', length: 'i32', chunks: 'i32' },
   text: (k, spec: SortSpec, p) =>
@@ -44,6 +45,7 @@ export type SortPass = 'count' | 'move';
 /** One digit of every chunk. Tasks: rows × chunks. */
 export const passKernel = typedKernel({
   name: 'sort pass',
+  vectorOn: 'invocation',
   key: (pass: SortPass) => pass,
   parameters: passNames,
   text: (k, pass, p) =>
@@ -73,6 +75,7 @@ export const passKernel = typedKernel({
 /** Turns the counts of a row into places. Tasks: rows. */
 export const placesKernel = typedKernel({
   name: 'sort places',
+  vectorOn: 'invocation',
   key: (_: undefined) => '',
   parameters: { counts: 'pointer', chunks: 'i32' },
   text: (k, _, p) =>

@@ -34,6 +34,7 @@ export function writeKeys(k: VectorBuilder, spec: SortSpec, row: Pointer, begin:
 /** The order of every row: `out[r, i]` is the index of the i-th element of row r, equal ones by index. A task takes rows. */
 export const sortRowsKernel = typedKernel({
   name: 'sort rows',
+  vectorOn: 'invocation',
   key: sortKey,
   parameters: { x: 'pointer', out: 'pointer', rows: 'i32', length: 'i32', rowsPerTask: 'i32' },
   text: (k, spec: SortSpec, p) => {

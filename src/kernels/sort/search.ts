@@ -7,6 +7,7 @@ import { eachVector } from '../lanes.js';
  */
 export const searchKernel = typedKernel({
   name: 'search sorted',
+  vectorOn: 'invocation',
   key: () => '',
   parameters: {
     sorted: 'pointer',

@@ -41,6 +41,7 @@ export function sampleOf(length: number, chosen: number): Sample {
  */
 export const topKKernel = typedKernel({
   name: 'top k',
+  vectorOn: 'invocation',
   key: sortKey,
   parameters: {
     x: 'pointer',
