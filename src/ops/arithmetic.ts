@@ -79,9 +79,10 @@ export const atan2 = binary('atan2', (y, x) => y.atan2(x));
 export const erf = unary('erf', (x) => x.erf());
 
 /**
- * `x^exponent`, element by element, within 2 ulp; NaN for a negative x unless the exponent is a whole number. A number as exponent that
- * is ±½, or whole and at most 32 in size, is computed by roots, products and quotients. Where x and the exponent are 0, and where x is 0
- * in the gradient of an exponent that is not negative, gradients are 0.
+ * `x^exponent`, element by element, within 2 ulp on CPUs (a GPU takes subnormal numbers for 0, and divides less exactly); NaN for a
+ * negative x unless the exponent is a whole number. A number as exponent that is ±½, or whole and at most 32 in size, is computed by
+ * roots, products and quotients. Where x and the exponent are 0, and where x is 0 in the gradient of an exponent that is not negative,
+ * gradients are 0.
  */
 export const pow = binary('pow', (x, exponent) => x.pow(exponent));
 

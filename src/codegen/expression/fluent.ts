@@ -82,7 +82,7 @@ export class F32 extends Scalar {
     return new F32(node('atan2', this, f32(x, 'atan2')));
   }
   /**
-   * The power. Literal exponents ±½ and whole ones up to ±32 are roots, products and quotients; every other power is within 2 ulp,
+   * The power. Literal exponents ±½ and whole ones up to ±32 are roots, products and quotients; every other power is within 2 ulp on CPUs,
    * with the special values of ECMAScript's `**`: NaN for a negative base unless the exponent is a whole number, 1 for exponent 0.
    */
   pow(exponent: F32Like): F32 {
