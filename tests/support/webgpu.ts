@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CapabilityError } from '../../src/core/errors.js';
-import type { Gpu, GpuDevice } from '../../src/devices/webgpu/api.js';
+import type { Gpu, GpuAdapter, GpuDevice } from '../../src/devices/webgpu/api.js';
 import { openWebGpu, type WebGpuOptions } from '../../src/devices/webgpu/open.js';
 import type { WebGpuDevice } from '../../src/devices/webgpu/device.js';
 
@@ -84,4 +84,25 @@ export async function sharedWebGpu(options: WebGpuOptions = {}): Promise<WebGpuD
   const whole = shared.get(key) ?? (await webGpuDevice(options));
   shared.set(key, whole);
   return whole;
+}
+
+/** A `GPU` that compiles everything and runs nothing; `core` leaves out what not every GPU has. */
+export async function nullGpu(core: boolean): Promise<Gpu> {
+  const name = 'webgpu';
+  const { create } = (await import(/* @vite-ignore */ name)) as { create(flags: readonly string[]): Gpu };
+  const kept = globalThis as { nullGpuOfTests?: Gpu };
+  const gpu = (kept.nullGpuOfTests ??= create(['backend=null']));
+  if (!core) return gpu;
+  return {
+    requestAdapter: async () => {
+      const { limits, info, ...adapter } = await asPlain(gpu);
+      return { limits, info, features: new Set<never>(), requestDevice: () => adapter.requestDevice({} as never) };
+    },
+  };
+}
+
+async function asPlain(gpu: Gpu): Promise<GpuAdapter> {
+  const adapter = (await gpu.requestAdapter())!;
+  const requestDevice: GpuAdapter['requestDevice'] = (descriptor) => adapter.requestDevice(descriptor);
+  return { limits: adapter.limits, info: adapter.info, features: adapter.features, requestDevice };
 }
