@@ -10,7 +10,7 @@ import { table } from './table.js';
 export function subjectText(config: ModelConfig, subject: Subject, info: DeviceInfo, style: Style): string {
   const { model, document, provenance, note } = subject;
   return (
-    `${style.bold(printable(model))}: ${modelWords(config)}; ${info.kind}, ${format.count(info.threads, 'thread')}\n` +
+    `${style.bold(printable(model))}: ${modelWords(config)}; ${format.place(info)}\n` +
     `${style.dim(printable(`on ${document}. ${provenance}`))}\n${note === undefined ? '' : `${note}\n`}\n`
   );
 }

@@ -92,7 +92,7 @@ export function extrapolationReport(study: Extrapolation, options: Extrapolation
       ],
       [
         'Machine',
-        `${machine.cpu}, ${format.count(machine.cores, 'core')}; ${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}; Node ${machine.node}`,
+        `${machine.cpu}, ${format.count(machine.cores, 'core')}; ${format.place(machine.device)}; Node ${machine.node}`,
       ],
     ])}`;
   return page('Train short, read long', body, options.version);

@@ -41,6 +41,14 @@ export const length = (n: number): string => (n >= 1024 && n % 1024 === 0 ? `${n
 /** `1 thread`, `2 threads`. */
 export const count = (n: number, what: string): string => `${integer(n)} ${what}${n === 1 ? '' : 's'}`;
 
+/** Where something ran: `wasm, 2 threads`; a GPU has no threads that one counts. */
+export const place = ({ kind, threads }: { readonly kind: string; readonly threads: number }): string =>
+  kind === 'webgpu' ? kind : `${kind}, ${count(threads, 'thread')}`;
+
+/** Its vectors: `512-bit vectors`, or `vectors of 16 lanes`. */
+export const vectors = ({ kind, width }: { readonly kind: string; readonly width: number }): string =>
+  kind === 'webgpu' ? `vectors of ${count(width, 'lane')}` : `${32 * width}-bit vectors`;
+
 /** A number of operations: 950, 1.20 M, 34.4 G. */
 export function operations(value: number): string {
   const units = ['', ' k', ' M', ' G', ' T', ' P'];

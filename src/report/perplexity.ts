@@ -65,7 +65,7 @@ export function perplexityReport(
       ['Command', markup`<code>${command}</code>`],
       ['Processor', `${machine.cpu}, ${machine.cores} cores, ${format.bytes(machine.memoryBytes)}`],
       ['System', `${machine.system}, Node ${machine.node}`],
-      ['Device', `${device.kind}, ${format.count(device.threads, 'thread')}, ${32 * device.width}-bit vectors`],
+      ['Device', `${format.place(device)}, ${format.vectors(device)}`],
       ['Seed', String(seed)],
     ])}`;
   return page(`Attention in ${model}`, body, version);

@@ -26,7 +26,7 @@ export function report(directions: readonly Direction[], options: ReportOptions)
   const look = looks(comparisons.flatMap(({ rows }) => rows));
   const body = markup`<h1>Which attention, at which length?</h1>
     <p class="lead">
-      ${document}, ${training ? 'forward and backward' : 'forward'}, f32, on ${machine.cpu} (${device.kind}, ${format.count(device.threads, 'thread')}).
+      ${document}, ${training ? 'forward and backward' : 'forward'}, f32, on ${machine.cpu} (${format.place(device)}).
     </p>
     <p class="note">
       One byte of the text is one position.${options.note === undefined ? '' : ` ${options.note}`}
@@ -70,7 +70,7 @@ function method(
     ['Command', markup`<code>${command}</code>`],
     ['Processor', `${machine.cpu}, ${machine.cores} cores, ${format.bytes(machine.memoryBytes)}`],
     ['System', `${machine.system}, Node ${machine.node}`],
-    ['Device', `${device.kind}, ${format.count(device.threads, 'thread')}, ${32 * device.width}-bit vectors`],
+    ['Device', `${format.place(device)}, ${format.vectors(device)}`],
     ['Why this device', device.reasons.join(' ')],
     ['Seed', String(seed)],
   ];

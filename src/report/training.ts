@@ -77,7 +77,7 @@ function lead({ steps, sessions, stop }: Run): string {
   const first = sessions[0];
   const last = steps.at(-1);
   const size = first === undefined ? '' : `${format.operations(first.parameters)} parameters, `;
-  const where = first === undefined ? '' : ` on ${first.device}, ${format.count(first.threads, 'thread')}`;
+  const where = first === undefined ? '' : ` on ${format.place({ kind: first.device, threads: first.threads })}`;
   const how = stop === undefined || stop.step < (last?.step ?? 0) ? 'going on, or ended from outside' : stop.reason;
   return last === undefined
     ? `${size}no step yet${where}.`

@@ -98,7 +98,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     const style = styleFor(io, io.outTerminal);
     const { machine, peak } = result;
     io.out(
-      `${style.bold(machine.cpu)}, Node ${machine.node}, ${peak.device}, ${format.count(peak.threads, 'thread')}\n`,
+      `${style.bold(machine.cpu)}, Node ${machine.node}, ${format.place({ kind: peak.device, threads: peak.threads })}\n`,
     );
     io.out(
       `peak ${format.gflops(peak.gflops)} GFLOP/s, ${format.gflops(peak.gigabytesPerSecond)} GB/s; ` +

@@ -35,7 +35,7 @@ export function heading(info: DeviceInfo, { document, size, training, note }: He
   const reason = info.kind === 'wasm' ? `${style.dim(info.reasons[0]!)}\n` : '';
   const pass = training ? 'forward and backward' : 'forward';
   return (
-    `${style.bold(printable(document))}, ${format.bytes(size)}; ${pass}; ${info.kind}, ${format.count(info.threads, 'thread')}\n` +
+    `${style.bold(printable(document))}, ${format.bytes(size)}; ${pass}; ${format.place(info)}\n` +
     `${reason}${note === undefined ? '' : `${note}\n`}\n`
   );
 }

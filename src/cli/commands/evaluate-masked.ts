@@ -30,7 +30,7 @@ export function renderMasked({ rows, unit, objective, machine }: MaskedEvaluatio
   const notes = [
     `${format.percent(share)} of the ${unit}s are masked, ${what}; the same with every model.`,
     '± is one standard error over windows, taken for independent.',
-    `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.`,
+    `${format.place(machine.device)}.`,
   ];
   return `${text}\n${style.dim(notes.join(' '))}\n`;
 }

@@ -307,7 +307,7 @@ function render(evaluation: Evaluation, style: Style): string {
   const notes = [
     '± is one standard error over windows, taken for independent.',
     ...(rows.some(({ baseline }) => baseline !== null) ? ['5-gram: its bits per byte.'] : []),
-    `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.`,
+    `${format.place(machine.device)}.`,
   ];
   return `${swapText(evaluation)}${text}\n${style.dim(notes.join(' '))}\n`;
 }
@@ -318,7 +318,7 @@ function renderSpans(found: SpanEvaluation, style: Style): string {
   const rest = [
     `${format.integer(targets)} targets, sentinels among them, of ${format.count(windows, 'window')} of ${format.integer(window)} ${unit}s`,
     format.milliseconds(1000 * seconds),
-    `${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}`,
+    `${format.place(machine.device)}`,
   ];
   return `${style.bold(`accuracy ${(100 * accuracy).toFixed(2)} %`)}, ${bitsPerTarget.toFixed(4)} bits per target\n${style.dim(`${rest.join('; ')}.`)}\n`;
 }

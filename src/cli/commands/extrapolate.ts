@@ -225,7 +225,7 @@ function render(result: Extrapolation, style: Style): string {
     `${seeds.length > 1 ? '; mean ± half the spread over seeds' : ''}.\n` +
     `${format.operations(parameters)} parameters, ${format.count(model.layers, 'layer')} of ${model.width}, ${model.mechanism.name}, ` +
     `${format.integer(recipe.steps)} steps of ${format.integer(recipe.batchSize * length)} bytes; ` +
-    `${format.integer(scoredBytes)} unseen bytes, the same at every length; ${machine.device.kind}, ${format.count(machine.device.threads, 'thread')}.\n`;
+    `${format.integer(scoredBytes)} unseen bytes, the same at every length; ${format.place(machine.device)}.\n`;
   return `\n${tables.join('')}${extrapolationFindings(result).join('\n')}\n\n${style.dim(notes)}\n`;
 }
 

@@ -30,7 +30,7 @@ export function heading(start: TrainStart, info: DeviceInfo, folder: string, sty
     `${style.bold(`${format.operations(start.parameters)} parameters`)}: ${model.kind}, ${layers}; ${kinds}`,
     `${format.bytes(bytes)} of ${of} in ${format.count(files, 'file')}; ${what}; ${until}`,
     ...notes,
-    `${info.kind}, ${format.count(info.threads, 'thread')}; a step will hold ${format.bytes(start.predictedBytes)}`,
+    `${format.place(info)}; a step will hold ${format.bytes(start.predictedBytes)}`,
     ...(start.from ? [`begins with ${begun(start.from)}`] : []),
     `writes to ${style.accent(folder)}; Ctrl-C saves and stops`,
     '\n',
