@@ -255,10 +255,10 @@ export class Graph extends Tape {
     return this.#rowSums(filled(a.rows, a.columns, (i, j) => this.round(a.at(i, j) * b.at(i, j))));
   }
 
-  #rowSums(a: Matrix): Float64Array {
+  #rowSums(a: Matrix, start?: Float64Array): Float64Array {
     const sequence = this.sequence(a.columns);
     return Float64Array.from({ length: a.rows }, (_, i) =>
-      sequence.reduce((sum, j) => this.round(sum + a.at(i, j)), 0),
+      sequence.reduce((sum, j) => this.round(sum + a.at(i, j)), start?.[i] ?? 0),
     );
   }
 
@@ -276,18 +276,18 @@ export class Graph extends Tape {
       ? [Math.min(a.rows, b.rows), Math.min(a.columns, b.columns)]
       : [Math.max(a.rows, b.rows), Math.max(a.columns, b.columns)];
     const element = (x: Matrix, i: number, j: number): number => x.at(x.rows === 1 ? 0 : i, x.columns === 1 ? 0 : j);
-    const gradient = (to: Matrix, slope: (x: number, y: number) => number, d: Matrix): Float64Array => {
+    const gradient = (to: Matrix, slope: (x: number, y: number) => number, d: Matrix, arrived: Arrived): Gradient => {
+      if (!to.tracked) return [to, d.data];
       const each = filled(rows, columns, (i, j) => r(d.at(i, j) * slope(element(a, i, j), element(b, i, j))));
       const tall = to.columns === columns ? each : new Matrix(rows, 1, this.#rowSums(each), false);
-      return to.rows === rows ? tall.data : this.#rowSums(turned(tall));
+      if (to.rows === rows) return [to, tall.data];
+      const before = this.order % 4 > 1 ? arrived(to) : undefined;
+      return [to, this.#rowSums(turned(tall), before), before !== undefined];
     };
     return this.record(
       filled(rows, columns, (i, j) => r(f(element(a, i, j), element(b, i, j)))),
       [a, b],
-      (d) => [
-        [a, a.tracked ? gradient(a, slopes[0], d) : d.data],
-        [b, b.tracked ? gradient(b, slopes[1], d) : d.data],
-      ],
+      (d, arrived) => [gradient(a, slopes[0], d, arrived), gradient(b, slopes[1], d, arrived)],
     );
   }
 
