@@ -33,7 +33,11 @@ const equal =
 
 export const forms: Record<LaneOperation, Form> = {
   add: infix('+'),
-  sub: infix('-'),
+  // what is not finite less itself is NaN, which a compiler may not know
+  sub: (kind, [a, b]) =>
+    isFloat(kind) && a === b
+      ? `select(0.0f, notANumber(), (bitcast<u32>(${a}) & 0x7f800000u) == 0x7f800000u)`
+      : `${a} - ${b}`,
   mul: infix('*'),
   div: infix('/'),
   rem: infix('%'),

@@ -7,6 +7,9 @@ import type { Access, Instruction, Kind, Program, Value } from '../program.js';
 import { exchange } from './wgsl-exchange.js';
 import { forms, type LaneOperation, literal, mulHigh, types } from './wgsl-forms.js';
 
+/** 1.5·2²³, see codegen/math.ts. */
+const ROUNDING = 12582912;
+
 /** Invocations of a workgroup where each is a thread with tasks of its own. */
 const THREADS = 32;
 
@@ -45,6 +48,8 @@ class Renderer {
   /** Narrow elements share words, so those programs write words bit by bit. */
   readonly #atomic: boolean;
   readonly #tables: string[] = [];
+  /** Values of constants, by their locals. */
+  readonly #constants = new Map<number, number>();
   readonly #uses = new Set<'mulHigh' | 'narrow' | 'exchange'>();
 
   constructor(
@@ -92,6 +97,8 @@ class Renderer {
     const word = this.#atomic ? 'atomicLoad(&arena[at / 4u])' : 'arena[at / 4u]';
     const put = this.#atomic ? 'atomicStore(&arena[at / 4u], word);' : 'arena[at / 4u] = word;';
     return [
+      // takers of tasks are fewer than 2³¹, which only the host knows
+      'fn opaque(a: f32) -> f32 { return bitcast<f32>(bitcast<u32>(a) | (call[0].w >> 31u)); }',
       `fn peek(at: u32) -> u32 { return ${word}; }`,
       `fn poke(at: u32, word: u32) { ${put} }`,
       ...(this.#uses.has('narrow')
@@ -126,6 +133,7 @@ class Renderer {
     const define = (to: Value, value: string): string[] => [`${indent}let ${name(to)}: ${types[to.kind]} = ${value};`];
     switch (instruction.do) {
       case 'constant':
+        this.#constants.set(instruction.to.id, instruction.value);
         return define(instruction.to, literal(instruction.to.kind, instruction.value));
       case 'parameter':
         return define(
@@ -229,6 +237,8 @@ class Renderer {
         if (op === 'mulHighUnsigned') this.#uses.add('mulHigh');
         const kind = op === 'offset' ? 'pointer' : (args.at(-1)?.kind ?? 'vi');
         if (op === 'iota' && this.width === 1) return '0i';
+        // a sum with this constant is rounded to a whole number: no compiler may see that the same is subtracted again
+        if (op === 'sub' && this.#constants.get(args[1]!.id) === ROUNDING) return `opaque(${a!}) - ${name(args[1]!)}`;
         return forms[op satisfies LaneOperation](kind, args.map(name), immediate);
       }
     }

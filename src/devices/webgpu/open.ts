@@ -8,6 +8,8 @@ export interface WebGpuOptions {
   /** A `GPUDevice`, used with the limits and features it has, or a `GPU` to ask for one. */
   readonly gpu?: GpuDevice | Gpu | undefined;
   readonly memoryLimit?: number | undefined;
+  /** Of processors. */
+  readonly threads?: number | undefined;
   readonly poison?: boolean | undefined;
   /** Lanes of a vector, in tests; default by the kind of adapter. */
   readonly width?: number | undefined;
@@ -45,6 +47,7 @@ export async function openWebGpu(options: WebGpuOptions): Promise<WebGpuDevice> 
     reasons: [
       owned ? 'WebGPU, as asked.' : 'WebGPU, on the GPUDevice that was given.',
       ...reasonsOf(target, found.gpu, found.info),
+      ...(options.threads === undefined ? [] : [`threads: ${options.threads} asked, for which a GPU has no use.`]),
     ],
     ...(memoryLimit !== undefined && { memoryLimit }),
     ...(poison !== undefined && { poison }),
