@@ -2,6 +2,7 @@ import type { Expression, Table } from '../expression/index.js';
 import { lower, type Environment, type TableBinding } from '../lower.js';
 import type { Access, Instruction, Kind, Operation, ParameterKind, Value } from '../program.js';
 import { VectorBuilder, type Pointer } from '../vector.js';
+import { forms as laneForms, literal } from './wgsl-forms.js';
 
 // Texts for GPUs are written by hand, and what is an expression in them is written here: straight-line programs of the vector builder as
 // WGSL functions. A vector has one lane, or four, which are a `vec4`. So the meaning of expressions, and the polynomials of exp and its
@@ -24,29 +25,11 @@ export const wgslTypes: Record<Kind, string> = {
 };
 const isVector = (kind: Kind): boolean => kind === 'vf' || kind === 'vi';
 const isFloat = (kind: Kind): boolean => kind === 'vf' || kind === 'f32';
-
-/** A number as WGSL, to the bit; what WGSL has no literal for is a call. */
-export function wgslNumber(kind: Kind, value: number): string {
-  if (isVector(kind)) return `${wgslTypes[kind]}(${wgslNumber(kind === 'vf' ? 'f32' : 'i32', value)})`;
-  if (kind === 'i32') return value < 0 ? `i32(${value})` : `${value}i`;
-  if (kind === 'pointer') return `${value}u`;
-  const float = Math.fround(value);
-  if (Number.isNaN(float)) return 'notANumber()';
-  if (!Number.isFinite(float)) return float > 0 ? 'infinity()' : '(-infinity())';
-  if (Object.is(float, -0)) return 'bitcast<f32>(0x80000000u)';
-  return float < 0 ? `(${float}f)` : `${float}f`;
-}
+const number = (kind: Kind, value: number): string =>
+  isVector(kind) ? `${wgslTypes[kind]}(${literal(kind, value)})` : literal(kind, value);
 
 type Form = (kind: Kind, args: readonly string[], immediate: number) => string;
 
-const infix =
-  (sign: string): Form =>
-  (_, [a, b]) =>
-    `${a} ${sign} ${b}`;
-const call =
-  (name: string): Form =>
-  (_, args) =>
-    `${name}(${args.join(', ')})`;
 const truth = (kind: Kind, test: string): string =>
   isVector(kind) ? `select(vec4<i32>(0), vec4<i32>(-1), ${test})` : `select(0i, 1i, ${test})`;
 const compare =
@@ -61,29 +44,13 @@ const filled = (kind: Kind, bits: string): string => (isVector(kind) ? `vec4<u32
 const isNumber = (kind: Kind, a: string): string =>
   `(bitcast<${unsigned(kind)}>(${a}) & ${filled(kind, '0x7fffffffu')}) <= ${filled(kind, '0x7f800000u')}`;
 
-/** One WGSL expression per operation; `kind` is that of the last argument. Undefined: not in straight-line texts. */
+/** Those of one lane, but where four need types or constants of their own. Undefined: not in straight-line texts. */
 const forms: Partial<Record<Operation, Form>> = {
-  add: infix('+'),
-  sub: infix('-'),
-  mul: infix('*'),
-  div: infix('/'),
-  rem: infix('%'),
-  min: (_, [a, b]) => `select(${a}, ${b}, ${b} < ${a})`,
-  max: (_, [a, b]) => `select(${a}, ${b}, ${a} < ${b})`,
-  and: infix('&'),
-  or: infix('|'),
-  xor: infix('^'),
+  ...laneForms,
   shl: (kind, [a], bits) => `${a} << ${filled(kind, `${bits}u`)}`,
   shrSigned: (kind, [a], bits) => `${a} >> ${filled(kind, `${bits}u`)}`,
   shrUnsigned: (kind, [a], bits) =>
     `bitcast<${signed(kind)}>(bitcast<${unsigned(kind)}>(${a}) >> ${filled(kind, `${bits}u`)})`,
-  neg: (_, [a]) => `-${a}`,
-  abs: call('abs'),
-  sqrt: call('sqrt'),
-  floor: call('floor'),
-  ceil: call('ceil'),
-  nearest: call('round'),
-  trunc: call('trunc'),
   lt: compare('<'),
   le: compare('<='),
   gt: compare('>'),
@@ -94,7 +61,6 @@ const forms: Partial<Record<Operation, Form>> = {
     if (!isFloat(kind)) return truth(kind, `${a} != ${b}`);
     return truth(kind, a === b ? `!(${isNumber(kind, a!)})` : `!(${a} == ${b})`);
   },
-  fma: call('fma'),
   select: (kind, [test, a, b]) => `select(${b}, ${a}, ${test} != ${isVector(kind) ? 'vec4<i32>(0)' : '0i'})`,
   splat: (kind, [a]) => `vec4<${kind}>(${a})`,
   lane: (_, [a], index) => `${a}[${index}]`,
@@ -103,9 +69,6 @@ const forms: Partial<Record<Operation, Form>> = {
   toInt: (kind, [a]) => `${signed(kind)}(${a})`,
   bits: (kind, [a]) => `bitcast<${signed(kind)}>(${a})`,
   fromBits: (kind, [a]) => `bitcast<${float(kind)}>(${a})`,
-  mulHighUnsigned: call('mulHigh'),
-  keep: (_, [a]) => a!,
-  offset: (_, [p, index, stride]) => `${p} + u32(${index}) * u32(${stride})`,
 };
 
 /** High 32 bits of products of 32 bits, from products of 16. Beside functions that draw random numbers. */
@@ -134,7 +97,7 @@ function statement(instruction: Instruction, given: readonly WgslValue[], name: 
   const declare = (to: Value, text: string): string => `  let ${name(to)} = ${text};`;
   switch (instruction.do) {
     case 'constant':
-      return declare(instruction.to, wgslNumber(instruction.to.kind, instruction.value));
+      return declare(instruction.to, number(instruction.to.kind, instruction.value));
     case 'parameter':
       return declare(instruction.to, given[instruction.index]!.text);
     case 'operation': {
