@@ -15,6 +15,13 @@ export function poolingOf(given: Given): PoolingConfig {
 export const poolsBy = (pooling: PoolingConfig | undefined): RowPooling | undefined =>
   pooling === undefined || pooling.kind === 'restore' ? undefined : pooling;
 
+/** The same, where it makes all of the stream fewer rows before the layer. */
+export const poolsBefore = (pooling: PoolingConfig | undefined): RowPooling | undefined => {
+  if (pooling === undefined || pooling.kind === 'restore' || pooling.keys !== true) return undefined;
+  const { keys: _, ...rest } = pooling;
+  return rest;
+};
+
 export function poolingChange(pooling: PoolingConfig | undefined): RowChange {
   const own = poolsBy(pooling);
   if (own) return { pools: true, resize: (rows) => pooledRows(rows, own) };

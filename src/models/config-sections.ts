@@ -91,7 +91,13 @@ export const sections: Readonly<Record<string, Section>> = {
   },
   pooling: {
     word: 'kind',
-    keys: { kind: oneOf(['mean', 'max', 'restore']), separateClass: flag, truncate: flag, asPublished: flag },
+    keys: {
+      kind: oneOf(['mean', 'max', 'restore']),
+      separateClass: flag,
+      truncate: flag,
+      asPublished: flag,
+      keys: flag,
+    },
   },
   projection: {
     word: 'name',

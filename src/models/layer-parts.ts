@@ -3,7 +3,7 @@ import { Attention, type BlockOptions, type Positions } from '../nn/index.js';
 import { feedForward } from '../nn/feed-forward/registry.js';
 import { mixer } from '../nn/mixers/registry.js';
 import { feedForwardSizes, mixerSizes, type LayerConfig } from './config-layers.js';
-import { poolsBy } from './config-pooling.js';
+import { poolsBefore, poolsBy } from './config-pooling.js';
 import { factoredBy } from './config-projection.js';
 import type { ModelConfig } from './config.js';
 
@@ -22,7 +22,7 @@ export function partsOf(
   const length = config.length + prefix;
   const sizes = feedForwardSizes(config, layer, causal);
   const common = { heads, kvHeads, headDim, length, bias, outInit: normalOf(sizes.share / Math.sqrt(heads * headDim)) };
-  const pooling = poolsBy(layer.pooling);
+  const pooling = poolsBefore(layer.pooling) ? undefined : poolsBy(layer.pooling);
   const projection = factoredBy(layer.projection);
   const { kind: norm, place: normPlace, mixing, final: _, prefix: apart, ...ofNorm } = layer.norm;
   const { queryKeyNorm, globals: block, gate, ...scores } = layer.attention ?? {};

@@ -249,4 +249,9 @@ export interface ScoringConfig {
 }
 
 /** `restore`: before the layer each row stands as often as it stands for tokens, and the stream before the first pooling is added. */
-export type PoolingConfig = RowPooling | { readonly kind: 'restore' };
+export type PoolingConfig =
+  | (RowPooling & {
+      /** Whether keys and values are of the pooled rows too, so that the stream is pooled before the layer; absent: they are of all rows. */
+      readonly keys?: boolean;
+    })
+  | { readonly kind: 'restore' };

@@ -19,10 +19,10 @@ import { checkContext } from '../nn/layer.js';
 import { mixer } from '../nn/mixers/registry.js';
 import { observed } from '../nn/observe.js';
 import { besideOf, type Beside } from '../nn/outcome.js';
-import { unpooled } from '../nn/row-pooling.js';
+import { pooled, unpooled, type RowPooling } from '../nn/row-pooling.js';
 import { commonDevice, records, scope, type Tensor } from '../tensor/index.js';
 import { layersOf, type LayerConfig } from './config-layers.js';
-import { poolingChange, poolsBy, stridesOf } from './config-pooling.js';
+import { poolingChange, poolsBefore, poolsBy, stridesOf } from './config-pooling.js';
 import { sized } from './config-sizes.js';
 import { rowWidth } from './config-ends.js';
 import { checkConfig, type ModelConfig } from './config.js';
@@ -50,6 +50,8 @@ export class Stack extends Module {
   readonly #changes: readonly RowChange[];
   /** Of layers that pool and are passed once more: where their rows then are. */
   readonly #again: readonly (Positions | undefined)[];
+  /** Of layers before which the stream is pooled. */
+  readonly #before: readonly (RowPooling | undefined)[];
   readonly #asPublished: boolean;
   /** `[N, width]`, rows before those of every text. */
   readonly #prefix: Parameter | undefined;
@@ -92,7 +94,7 @@ export class Stack extends Module {
     const strides = stridesOf(layers);
     const placed = layers.map((layer, i) => ({
       layer,
-      positions: positionsOf(layer, strides[i]!),
+      positions: positionsOf(layer, (poolsBefore(layer.pooling) ? 2 : 1) * strides[i]!),
       ofBlocks:
         layer.attention?.globals && layer.position.method === 't5' ? positionsOf(layer, strides[i]!, true) : undefined,
     }));
@@ -110,8 +112,10 @@ export class Stack extends Module {
     this.#again = layers.map(({ as }, i) =>
       as !== undefined && poolsBy(layers[as]!.pooling) ? placed[i]!.positions : undefined,
     );
+    this.#before = layers.map(({ pooling }) => poolsBefore(pooling));
     this.#changes = layers.map(({ pooling }, i) => {
       if (this.#again[i]) return {};
+      if (this.#before[i]) return poolingChange(pooling);
       const { resize, restores } = blocks[i]!.mixer;
       return { ...poolingChange(pooling), resize, restores };
     });
@@ -164,7 +168,7 @@ export class Stack extends Module {
       const earlier: Tensor[] = [];
       let stream = x;
       const rowsOf = (all: readonly number[], layer: number): number =>
-        all[this.#changes[layer]!.unpools ? layer + 1 : layer]!;
+        all[this.#changes[layer]!.unpools || this.#before[layer] ? layer + 1 : layer]!;
       for (const run of this.#runs) {
         const { index: first } = run.layers[0]!;
         const { resize, restores, unpools } = this.#changes[first]!;
@@ -179,6 +183,13 @@ export class Stack extends Module {
           stream = grown;
         }
         if (resize) earlier.push(stream);
+        const before = this.#before[first];
+        if (before)
+          stream = pooled(
+            stream,
+            before,
+            lengths?.map((one) => one[first]!),
+          );
         const restored = restores === undefined ? undefined : earlier.pop();
         const steps = run.layers.map((own, place): Step => {
           if (context.mask !== undefined && (rowsOf(counts, own.index) !== x.shape[1] || (place === 0 && resize))) {

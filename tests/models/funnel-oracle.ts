@@ -31,8 +31,11 @@ export class FunnelOracle extends ModelOracle {
         at = { ...first!, x: g.add(first!.x, back) };
         all.push(at.x);
       }
-      const pools = pooling && pooling.kind !== 'restore' ? pooling : undefined;
-      if (pools) earlier.push(at);
+      const shortens = pooling && pooling.kind !== 'restore' ? pooling : undefined;
+      if (shortens) earlier.push(at);
+      // keys are of pooled rows too
+      if (shortens?.keys) at = pooledRows(g, at, shortens);
+      const pools = shortens?.keys ? undefined : shortens;
       const norm = `${this.at(layer.as ?? index)}.attentionResidual.norm`;
       const pre = own.config.norm.place === 'pre';
       const given: Standing = { ...at, x: pre ? own.norm(norm, at.x) : at.x };

@@ -38,6 +38,20 @@ const cases: readonly (readonly [what: string, tokens: number, config: object])[
     },
   ],
   [
+    'keys of pooled rows too, passed once more',
+    6,
+    {
+      position: { method: 'transformer-xl', components: 6 },
+      norm: { kind: 'layer', place: 'post' },
+      layers: [{}, { pooling: { kind: 'mean', keys: true } }, { as: 1 }, { pooling: 'restore' }],
+    },
+  ],
+  [
+    'keys of larger numbers, norms first, rope',
+    7,
+    { position: 'rope', layers: [{}, { pooling: { kind: 'max', keys: true } }, {}, { pooling: 'restore' }] },
+  ],
+  [
     'relative, larger numbers, nothing left out',
     6,
     { position: 'transformer-xl', layers: blocks({ kind: 'max', truncate: false }) },
@@ -71,7 +85,7 @@ onEveryDevice((on) => {
     return data;
   };
 
-  test.each(full ? cases : cases.slice(0, 3))(
+  test.each(full ? cases : cases.slice(0, 5))(
     '%s: the loss and all gradients are those of the formula',
     async (name, length, config) => {
       const model = new Transformer(readConfig({ ...small, ...config }));

@@ -75,12 +75,18 @@ export const funnel = defineFamily({
     attention_type: word(['relative_shift', 'factorized'], 'relative_shift'),
     separate_cls: yes(true),
     truncate_seq: yes(true),
-    pool_q_only: only([true], 'pooled keys and values are not read here'),
+    pool_q_only: yes(true),
   },
   config: (theirs, cls) => {
     const { separate_cls: separateClass, truncate_seq: truncate } = theirs;
     const whole = separateClass && truncate;
-    const pooling = { kind: theirs.pooling_type, separateClass, truncate, ...(whole && { asPublished: true }) };
+    const pooling = {
+      kind: theirs.pooling_type,
+      separateClass,
+      truncate,
+      ...(whole && { asPublished: true }),
+      ...(!theirs.pool_q_only && { keys: true }),
+    };
     const names = layersOf(theirs, cls);
     const layers = names.map((name, i): object => {
       if (names.indexOf(name) < i) return { as: names.indexOf(name) };
