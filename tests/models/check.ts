@@ -4,7 +4,7 @@ import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/ten
 import { fill } from '../nn/check.js';
 import { double, single } from '../oracles/arithmetic.js';
 import { Graph, type Matrix } from '../oracles/graph.js';
-import { budgetOf, expectClose } from '../support/compare.js';
+import { budgetOf, expectClose, OrderBudgets, refinedBudget } from '../support/compare.js';
 import type { Parameter } from './oracle.js';
 
 /**
@@ -73,7 +73,7 @@ export async function checkModel(device: Device, { name, module, run, oracle, we
     };
   };
   const exact = evaluate(new Graph(double));
-  const plain = Array.from({ length: ORDERS }, (_, order) => evaluate(new Graph(single, order)));
+  const expected = new OrderBudgets(ORDERS, exact, (order) => evaluate(new Graph(single, order)));
   const tensors = scope(() => {
     const outputs = run();
     const cotangents = weights.map((weight) => tensor([weight], [], { device }));
@@ -83,7 +83,6 @@ export async function checkModel(device: Device, { name, module, run, oracle, we
   const got = await Promise.all(tensors.map((one) => one.data()));
   disposeAll(tensors);
   for (const [i, [key, want]] of Object.entries(exact).entries()) {
-    const budget = Math.max(...plain.map((one) => budgetOf(want, one[key])));
-    expectClose(`${name}: ${key}`, got[i]!, want, { budget });
+    expectClose(`${name}: ${key}`, got[i]!, want, { budget: refinedBudget(key, got[i]!, want, expected) });
   }
 }

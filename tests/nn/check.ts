@@ -3,7 +3,7 @@ import type { Device } from '../../src/devices/index.js';
 import { disposeAll, gradients, scope, tensor, type Tensor } from '../../src/tensor/index.js';
 import { double, single } from '../oracles/arithmetic.js';
 import { Graph, type Matrix } from '../oracles/graph.js';
-import { budgetOf, expectClose, refinedBudget, type Refinable } from '../support/compare.js';
+import { expectClose, OrderBudgets, refinedBudget } from '../support/compare.js';
 import { uniform } from '../support/random.js';
 
 type Results = Record<string, ArrayLike<number>>;
@@ -17,37 +17,6 @@ export interface ModuleCase<M extends Module> {
   readonly oracle: (g: Graph, x: Matrix, parameter: (name: string) => Matrix) => Matrix;
   /** Of the numbers; default 0. */
   readonly seed?: number;
-}
-
-/** Orders of summation whose largest error is the budget: these at first, and at most, where a result does not keep it. */
-const orders = { first: 6, most: 64 };
-
-/** The budget of every result: twice the largest error of plain float32 code over orders of summation, and rounding. */
-class Budgets implements Refinable {
-  readonly budgets: Record<string, number> = {};
-  orders = 0;
-
-  constructor(
-    readonly exact: Results,
-    readonly plain: (order: number) => Results,
-  ) {
-    this.#run(orders.first);
-  }
-
-  refine(): boolean {
-    if (this.orders >= orders.most) return false;
-    this.#run(Math.min(orders.most, 4 * this.orders));
-    return true;
-  }
-
-  #run(until: number): void {
-    for (; this.orders < until; this.orders++) {
-      const plain = this.plain(this.orders);
-      for (const [name, want] of Object.entries(this.exact)) {
-        this.budgets[name] = Math.max(this.budgets[name] ?? 0, budgetOf(want, plain[name]));
-      }
-    }
-  }
 }
 
 /** Fills the module with other numbers than it begins with: zeros and ones would hide mistakes. */
@@ -112,7 +81,7 @@ export async function checkModule<M extends Module>(device: Device, test: Module
     return Object.fromEntries([['out', out.data], ['dx', found[0]!], ...learned.map((key, i) => [key, found[i + 1]!])]);
   };
   const exact = evaluate(new Graph(double), undefined);
-  const expected = new Budgets(exact, (order) => evaluate(new Graph(single, order), undefined));
+  const expected = new OrderBudgets(6, exact, (order) => evaluate(new Graph(single, order), undefined));
   const got = await resultsOf(device, module, (input) => run(module, input), { x, shape });
   for (const [key, want] of Object.entries(exact)) {
     expectClose(`${name}: ${key}`, got[key]!, want, { budget: refinedBudget(key, got[key]!, want, expected), seed });

@@ -42,6 +42,37 @@ export interface Refinable {
   refine(): boolean;
 }
 
+/** Twice the largest error of plain float32 code over orders of summation, and rounding, for each of several results by name. */
+export class OrderBudgets implements Refinable {
+  readonly budgets: Record<string, number> = {};
+  orders = 0;
+
+  /** `plain(order)` gives the results of plain float32 code; it is run in `first` orders at once, and in at most 64. */
+  constructor(
+    first: number,
+    readonly exact: Readonly<Record<string, Numbers>>,
+    readonly plain: (order: number) => Readonly<Record<string, Numbers>>,
+  ) {
+    this.#run(first);
+  }
+
+  refine(): boolean {
+    const most = 64;
+    if (this.orders >= most) return false;
+    this.#run(Math.min(most, 4 * this.orders));
+    return true;
+  }
+
+  #run(until: number): void {
+    for (; this.orders < until; this.orders++) {
+      const plain = this.plain(this.orders);
+      for (const [name, want] of Object.entries(this.exact)) {
+        this.budgets[name] = Math.max(this.budgets[name] ?? 0, budgetOf(want, plain[name]));
+      }
+    }
+  }
+}
+
 /** What is off by this many budgets after a few orders is off by more than all of them together allow. */
 const hopeless = { budgets: 16, orders: 4 };
 
