@@ -1,3 +1,4 @@
+import { DeviceError } from '../core/errors.js';
 import type { ParameterKind } from './program.js';
 
 /** What a GPU offers to the texts of kernels. The least, which every GPU has: 16 KiB, 256 invocations, neither subgroups nor f16. */
@@ -15,7 +16,7 @@ export interface GpuTarget {
 }
 
 /**
- * A text for GPUs. The device writes what stands around it (`shellOf`), so the text finds
+ * A text for GPUs. The device writes what stands around it (`render/wgsl-shell.ts`), so the text finds
  *
  * - `arena`: the memory of the device, `array<element>`, bound `read_write` whole. A pointer argument is a u32 of *bytes* from its start;
  *   buffers start at multiples of 64. With u32 elements its word is `arena[pointer / 4u]`, with `vec4<f32>` elements
@@ -57,38 +58,30 @@ export function wgslArgument(index: number, kind: ParameterKind): string {
   return kind === 'pointer' ? at : kind === 'i32' ? `bitcast<i32>(${at})` : `bitcast<f32>(${at})`;
 }
 
-/** The whole shader module of a text for a kernel of `parameters` arguments; the entry point is `main`. */
-export function shellOf(text: GpuText, parameters: number): string {
-  const { wgsl, workgroupSize, element = 'u32', tasksOf = 'workgroup', enable = [] } = text;
-  const subgroups = enable.includes('subgroups');
-  const each = tasksOf === 'invocation';
-  const first = 'group.y * groups.x + group.x';
-  return [
-    ...enable.map((name) => `enable ${name};`),
-    `@group(0) @binding(0) var<storage, read_write> arena: array<${element}>;`,
-    `@group(0) @binding(1) var<uniform> call: array<vec4<u32>, ${Math.ceil((HEADER_WORDS + parameters) / 4)}>;`,
-    'var<private> scratch: u32;',
-    // as constants, compilers refuse them
-    'var<private> specials: vec2<u32> = vec2<u32>(0x7f800000u, 0x7fc00000u);',
-    'fn infinity() -> f32 { return bitcast<f32>(specials.x); }',
-    'fn notANumber() -> f32 { return bitcast<f32>(specials.y); }',
-    ...(subgroups ? ['var<private> subgroupLane: u32;', 'var<private> subgroupWidth: u32;'] : []),
-    wgsl,
-    `@compute @workgroup_size(${workgroupSize})`,
-    'fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,',
-    `  @builtin(local_invocation_index) lane: u32${subgroups ? ', @builtin(subgroup_invocation_id) within: u32, @builtin(subgroup_size) size: u32' : ''}) {`,
-    ...(subgroups ? ['  subgroupLane = within;', '  subgroupWidth = size;'] : []),
-    `  let taker = ${each ? `(${first}) * ${workgroupSize}u + lane` : first};`,
-    '  if (taker >= call[0].x || taker >= call[0].w) { return; }',
-    '  scratch = call[0].y + taker * call[0].z;',
-    '  var task = taker;',
-    '  loop {',
-    '    run(task, lane);',
-    '    task += call[0].w;',
-    '    if (task >= call[0].x) { break; }',
-    ...(each ? [] : ['    storageBarrier();', '    workgroupBarrier();']),
-    '  }',
-    '}',
-    '',
-  ].join('\n');
+const loads: (() => Promise<void>)[] = [];
+let wanted = false;
+
+/**
+ * A module of texts for GPUs, which is loaded when the first device on a GPU opens: who runs on the processor does not load it. What is
+ * returned gives the module.
+ */
+export function gpuModule<T>(load: () => Promise<T>): () => T {
+  let loaded: T | undefined;
+  const own = async (): Promise<void> => void (loaded ??= await load());
+  loads.push(own);
+  // of a part of the library that is imported later still; who waits for it is told what fails
+  if (wanted) own().catch(() => {});
+  return () => {
+    if (loaded === undefined)
+      throw new DeviceError(
+        'webgpu: a kernel was imported after the device was made; await device.synchronise() first.',
+      );
+    return loaded;
+  };
+}
+
+/** Loads all of them that are not. */
+export async function loadGpuModules(): Promise<void> {
+  wanted = true;
+  await Promise.all(loads.map((load) => load()));
 }

@@ -1,5 +1,5 @@
 import { DeviceError } from '../../core/errors.js';
-import { HEADER_WORDS, type GpuTarget } from '../../codegen/gpu.js';
+import { HEADER_WORDS, type GpuTarget, loadGpuModules } from '../../codegen/gpu.js';
 import type { Kernel } from '../../codegen/kernel.js';
 import { checkTasks, placeArguments } from '../arguments.js';
 import type { Counters, Device, DeviceBuffer, DeviceInfo, KernelArgument, RunOptions } from '../device.js';
@@ -137,6 +137,7 @@ export class WebGpuDevice implements Device {
 
   async compileAll(kernels: readonly Kernel[]): Promise<void> {
     this.#assertUsable('compileAll');
+    await loadGpuModules();
     await this.#pipelines.warm(kernels);
   }
 
@@ -153,7 +154,7 @@ export class WebGpuDevice implements Device {
   async synchronise(): Promise<void> {
     this.#assertUsable('synchronise');
     this.#commands.flush();
-    await this.#gpu.queue.onSubmittedWorkDone();
+    await Promise.all([this.#gpu.queue.onSubmittedWorkDone(), loadGpuModules()]);
     await this.#settle('synchronise');
   }
 

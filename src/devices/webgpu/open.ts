@@ -1,6 +1,6 @@
 import { CapabilityError } from '../../core/errors.js';
 import { isNode } from '../../core/node.js';
-import type { GpuTarget } from '../../codegen/gpu.js';
+import { type GpuTarget, loadGpuModules } from '../../codegen/gpu.js';
 import type { Gpu, GpuAdapter, GpuAdapterInfo, GpuDevice } from './api.js';
 import { WebGpuDevice } from './device.js';
 
@@ -36,6 +36,7 @@ export async function openWebGpu(options: WebGpuOptions): Promise<WebGpuDevice> 
   const { gpu: given, memoryLimit, poison } = options;
   const owned = given === undefined || !('queue' in given);
   const found = owned ? await ownDevice(given) : { gpu: given, info: given.adapterInfo, keep: given };
+  await loadGpuModules();
   const software = found.info?.isFallbackAdapter === true;
   const target = targetOf(found.gpu, found.info, options.width ?? (software ? LANES.software : LANES.hardware));
   return new WebGpuDevice({

@@ -1,8 +1,9 @@
 import { memoised } from '../../core/memo.js';
 import { DeviceError } from '../../core/errors.js';
-import { type GpuTarget, type GpuText, shellOf } from '../../codegen/gpu.js';
+import type { GpuTarget, GpuText } from '../../codegen/gpu.js';
 import { identityOf, type Kernel } from '../../codegen/kernel.js';
 import { renderWgsl } from '../../codegen/render/wgsl.js';
+import { shellOf } from '../../codegen/render/wgsl-shell.js';
 import type { GpuDevice, GpuShaderModule, Opaque } from './api.js';
 import type { Commands } from './commands.js';
 

@@ -1,14 +1,16 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import { expOfNegative, log } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
 import type { Kernel } from '../../codegen/kernel.js';
 import { memoised } from '../../core/memo.js';
 import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
-import { forwardText } from './gpu/forward.js';
 import { attendTiles, type AttendTiles } from './layout.js';
 import { fill, pack, prefetch, unpack } from './panel.js';
 import { Expressions, shared, specKey, type AttendSpec } from './spec.js';
 import { accumulate, forEachKeyTile, guardOf, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
+
+const texts = gpuModule(() => import('./gpu/forward.js'));
 
 export const forwardParameters = parameterList({
   ...shared,
@@ -41,7 +43,7 @@ export const attendForward = memoised((spec: AttendSpec): Kernel => ({
   key: specKey(spec),
   parameters: forwardParameters.kinds,
   cpu: (k) => text(k, spec),
-  gpu: (target) => forwardText(target, spec, forwardParameters.wgsl),
+  gpu: (target) => texts().forwardText(target, spec, forwardParameters.wgsl),
 }));
 
 function text(k: VectorBuilder, spec: AttendSpec): void {

@@ -1,3 +1,4 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import { freeVariables } from '../../codegen/expression/index.js';
 import { expOfNegative, log } from '../../codegen/math.js';
 import type { I32, Pointer, VectorBuilder, VF, VI } from '../../codegen/vector.js';
@@ -6,12 +7,13 @@ import { loadFloats } from '../cast/convert.js';
 import { extreme, largest } from '../lanes.js';
 import { accumulators, registerTile, rowGroups, type Accumulators } from '../tile.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
-import { queryText } from './gpu/query.js';
 import { Expressions, specKey } from './spec.js';
 import { partFloats, queryChunk, roundUp, type QuerySpec } from './query-spec.js';
 import { guardOf } from './tiles.js';
 
 export { partFloats, queryChunk, type QuerySpec } from './query-spec.js';
+
+const texts = gpuModule(() => import('./gpu/query.js'));
 
 /** Floats of a query in the workspace: whole vectors of any width. */
 const queryFloats = (D: number): number => roundUp(D, 16);
@@ -49,7 +51,7 @@ export const attendQuery = typedKernel({
   key: ({ attend, group, k, v }: QuerySpec) => `${specKey(attend)}/${group}/${k}/${v}`,
   parameters: names,
   text,
-  gpu: (target, spec, p) => queryText(target, spec, p),
+  gpu: (target, spec, p) => texts().queryText(target, spec, p),
 });
 
 /** What a task works on. */

@@ -1,3 +1,4 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import { key, type TableGradient } from '../../codegen/expression/index.js';
 import type { Lowered } from '../../codegen/lower.js';
 import type { F32, I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
@@ -6,12 +7,13 @@ import { memoised } from '../../core/memo.js';
 import { parameterList } from '../parameters.js';
 import { dropTile } from './dropout.js';
 import { divide } from './forward.js';
-import { tableText } from './gpu/table.js';
 import { attendTiles } from './layout.js';
 import { pack } from './panel.js';
 import { Expressions, shared, specKey, type AttendSpec, type Position } from './spec.js';
 import { forEachKeyTile, queryPositions, rowsOfClass, rowsTimesPanel } from './tiles.js';
 import { weigh } from './weigh.js';
+
+const texts = gpuModule(() => import('./gpu/table.js'));
 
 export const tableGradientParameters = parameterList({
   ...shared,
@@ -42,7 +44,7 @@ export const attendTableGradient = memoised((spec: AttendSpec, gradient: TableGr
     key: `${specKey(spec)}/${spec.tables.indexOf(gradient.table)}/${parts}`,
     parameters: tableGradientParameters.kinds,
     cpu: (k) => text(k, spec, gradient),
-    gpu: (target) => tableText(target, spec, gradient, tableGradientParameters.wgsl),
+    gpu: (target) => texts().tableText(target, spec, gradient, tableGradientParameters.wgsl),
   };
 });
 

@@ -1,7 +1,7 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import type { I32, VectorBuilder } from '../../codegen/vector.js';
 import { fill } from '../attend/panel.js';
 import { typedKernel } from '../typed-kernel.js';
-import { linearText } from './gpu.js';
 import { chunkOf, headOf, transposeKeys, valuesOf, type Chunk, type Head } from './chunk.js';
 import { writeRows } from './rows.js';
 import {
@@ -16,6 +16,8 @@ import {
 } from './spec.js';
 import { clearState, copyState, loadInitial, storeFinal, updateState } from './state.js';
 
+const texts = gpuModule(() => import('./gpu.js'));
+
 /**
  * Linear attention by chunks: the state `S = Σ k_c v_cᵀ` of all chunks before, `[M, E]`, stays in thread workspace; a chunk adds
  * `Q S` and the triangle of its own `Q Kᵀ` times V. A task is a head, or a segment of one: then the pass `sum` has found
@@ -26,7 +28,7 @@ export const linearKernel = typedKernel({
   name: 'linear attend',
   key: specKey,
   parameters: names,
-  gpu: (target, spec, p) => linearText(target, spec, p),
+  gpu: (target, spec, p) => texts().linearText(target, spec, p),
   text: (k, spec: LinearSpec, p) => {
     const w = workspace(k, spec);
     if (spec.extra === 'row') fill(k, w.ones, 4 * w.line, 1);

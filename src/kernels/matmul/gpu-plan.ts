@@ -1,5 +1,5 @@
 import type { GroupedPlan, GroupedShape } from './grouped-plan.js';
-import { cut, type MatmulShape, type MultiplyPlan } from './layout.js';
+import { clamp, cut, type MatmulShape, type MultiplyPlan, type VectorPlan } from './layout.js';
 
 // How products are cut for a GPU: by tiles of the result, one a workgroup. Host and text share these numbers.
 
@@ -69,4 +69,16 @@ export function planGroupedInnerOnGpu({ groups, N, K }: GroupedShape): GroupedPl
   const size = tileFor((rows) => groups * Math.ceil(K / rows) * Math.ceil(N / rows));
   const plan = planOf(size, Math.ceil(K / size), N);
   return { ...plan, tasks: groups * plan.blocks * plan.ranges };
+}
+
+/** Columns of a workgroup of vector × matrix. */
+export const gpuVectorColumns = 64;
+/** Workgroups that keep a GPU's memory busy, and steps of the inner sum that one is worth. */
+const [busy, least] = [256, 1024];
+
+export function planVectorOnGpu({ batches, N, K }: MatmulShape): VectorPlan {
+  const ranges = Math.ceil(N / gpuVectorColumns);
+  const splitDepth = cut(K, clamp(Math.floor(busy / (batches * ranges)), 1, Math.max(1, Math.floor(K / least))), 32);
+  const splits = Math.max(1, Math.ceil(K / splitDepth));
+  return { columns: gpuVectorColumns, ranges, splits, splitDepth, tasks: batches * ranges * splits, grain: 1 };
 }

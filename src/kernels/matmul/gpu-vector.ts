@@ -1,7 +1,7 @@
 import type { GpuText } from '../../codegen/gpu.js';
 import { expressionFunction } from '../../codegen/render/wgsl-function.js';
 import { each, loaders, loadOf } from '../gpu/stage.js';
-import { clamp, cut, type MatmulShape, type VectorPlan } from './layout.js';
+import { gpuVectorColumns as columns } from './gpu-plan.js';
 import type { VectorSpec } from './vector-spec.js';
 
 type Names = Readonly<
@@ -25,21 +25,8 @@ type Names = Readonly<
 >;
 
 const invocations = 256;
-/** Columns of a workgroup. */
-const columns = 64;
 /** Invocations along the inner sum of a column: neighbours follow what is contiguous. */
 const parts = { contiguous: invocations / columns, transposed: 32 } as const;
-/** Workgroups that keep a GPU's memory busy, and steps of the inner sum that one is worth. */
-const [enough, least] = [256, 1024];
-
-/** How vector × matrix is cut for a GPU. */
-export function planVectorOnGpu({ batches, N, K }: MatmulShape): VectorPlan {
-  const ranges = Math.ceil(N / columns);
-  const splitDepth = cut(K, clamp(Math.floor(enough / (batches * ranges)), 1, Math.max(1, Math.floor(K / least))), 32);
-  const splits = Math.max(1, Math.ceil(K / splitDepth));
-  return { columns, ranges, splits, splitDepth, tasks: batches * ranges * splits, grain: 1 };
-}
-
 /** The text of `vectorKernel`: a workgroup has 64 columns, and its invocations share their inner sums. */
 export function vectorText({ x, b, bias, epilogue }: VectorSpec, p: Names, constant: (i: number) => string): GpuText {
   const { activation, keep } = epilogue;

@@ -1,11 +1,13 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import type { I32, VectorBuilder, Variable } from '../../codegen/vector.js';
 import { bytesPerElement } from '../../core/dtype.js';
 import { eachVector } from '../lanes.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
 import { constantCount } from './epilogue.js';
-import { groupedInnerText, groupedText } from './gpu.js';
 import { panelColumns } from './layout.js';
 import { multiplyKey, multiplyPart, productNames, workspace, type MultiplySpec } from './steps.js';
+
+const texts = gpuModule(() => import('./gpu.js'));
 
 // Rows are sorted by their group, and each group has a matrix of its own. Where the groups end is known to the device alone, so tasks
 // are those of the worst case, and each finds by itself what there is for it to do: what it does depends on the ends, never on threads.
@@ -62,7 +64,7 @@ export const groupedKernel = typedKernel({
   key: multiplyKey,
   parameters: groupedNames,
   constants: ({ epilogue }: MultiplySpec) => constantCount(epilogue),
-  gpu: (_, spec, p, constant) => groupedText(spec, p, constant),
+  gpu: (_, spec, p, constant) => texts().groupedText(spec, p, constant),
   text: (k, spec, p, firstConstant) => {
     const space = workspace(k, spec, p);
     k.loop(k.begin, k.end, (task) => {
@@ -122,7 +124,7 @@ export const groupedInnerKernel = typedKernel({
   name: 'matmul grouped inner',
   key: multiplyKey,
   parameters: innerNames,
-  gpu: (_, spec, p) => groupedInnerText(spec, p),
+  gpu: (_, spec, p) => texts().groupedInnerText(spec, p),
   text: (k, spec: MultiplySpec, p, firstConstant) => {
     const space = workspace(k, spec, p);
     k.loop(k.begin, k.end, (task) => {

@@ -4,8 +4,7 @@ import type { Device, DeviceBuffer, KernelArgument } from '../../devices/device.
 import { batchRuns, type BatchRun } from './batch.js';
 import { combineChunk, combineKernel } from './combine.js';
 import { constantsOf, noEpilogue, prepareActivation, type Epilogue } from './epilogue.js';
-import { planVectorOnGpu } from './gpu-vector.js';
-import { planMultiplyOnGpu } from './gpu-plan.js';
+import { planMultiplyOnGpu, planVectorOnGpu } from './gpu-plan.js';
 import { panelColumns, planMultiply, planVector, type MatmulShape } from './layout.js';
 import { multiplyKernel, multiplyScratch } from './multiply.js';
 import { packKernel, packRowsPerTask, type Stored } from './pack.js';

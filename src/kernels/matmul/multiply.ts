@@ -1,10 +1,12 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import type { VectorBuilder } from '../../codegen/vector.js';
 import { constantCount } from './epilogue.js';
-import { multiplyText } from './gpu.js';
 import { multiplyKey, multiplyPart, productNames, workspace, type MultiplySpec } from './steps.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
 
 export { multiplyScratch, type MultiplySpec } from './steps.js';
+
+const texts = gpuModule(() => import('./gpu.js'));
 
 /** Which of the operands' matrices a batch uses: `⌊batch / div⌋ mod mod`. */
 const batching = { batches: 'i32', aDiv: 'i32', aMod: 'i32', bDiv: 'i32', bMod: 'i32' } as const;
@@ -25,7 +27,7 @@ export const multiplyKernel = typedKernel({
   parameters: names,
   constants: ({ epilogue }: MultiplySpec) => constantCount(epilogue),
   text,
-  gpu: (_, spec, p, constant) => multiplyText(spec, p, constant),
+  gpu: (_, spec, p, constant) => texts().multiplyText(spec, p, constant),
 });
 
 function text(k: VectorBuilder, spec: MultiplySpec, p: Read<typeof names>, firstConstant: number): void {

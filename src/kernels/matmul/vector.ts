@@ -1,13 +1,15 @@
+import { gpuModule } from '../../codegen/gpu.js';
 import type { I32, Pointer, VectorBuilder, VF } from '../../codegen/vector.js';
 import { bytesPerElement } from '../../core/dtype.js';
 import { loadFloats, loadSplat } from '../cast/convert.js';
 import { eachVector } from '../lanes.js';
 import { constantCount, epilogueKey, finishRow } from './epilogue.js';
-import { vectorText } from './gpu-vector.js';
 import type { VectorPlan } from './layout.js';
 import { storedKey } from './pack.js';
 import type { VectorSpec } from './vector-spec.js';
 import { typedKernel, type Read } from '../typed-kernel.js';
+
+const texts = gpuModule(() => import('./gpu-vector.js'));
 
 const names = {
   x: 'pointer',
@@ -44,7 +46,7 @@ export const vectorKernel = typedKernel({
   parameters: names,
   constants: ({ epilogue }) => constantCount(epilogue),
   text,
-  gpu: (_, spec, p, constant) => vectorText(spec, p, constant),
+  gpu: (_, spec, p, constant) => texts().vectorText(spec, p, constant),
 });
 
 /** Part of a product: `count` columns from `column`, over rows `first … last-1` of the inner sum. */

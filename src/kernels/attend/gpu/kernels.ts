@@ -1,9 +1,11 @@
+import { gpuModule } from '../../../codegen/gpu.js';
 import { CapabilityError } from '../../../core/errors.js';
 import { memoised } from '../../../core/memo.js';
 import type { Kernel } from '../../../codegen/kernel.js';
 import { parameterList } from '../../parameters.js';
 import { shared, specKey, type AttendSpec } from '../spec.js';
-import { keysText, queriesText } from './backward.js';
+
+const texts = gpuModule(() => import('./backward.js'));
 
 const pass = {
   ...shared,
@@ -33,7 +35,7 @@ export const backwardQueries = memoised((spec: AttendSpec): Kernel => ({
   key: specKey(spec),
   parameters: queriesParameters.kinds,
   cpu: onGpus,
-  gpu: (target) => queriesText(target, spec, queriesParameters.wgsl),
+  gpu: (target) => texts().queriesText(target, spec, queriesParameters.wgsl),
 }));
 
 /** dk and dv. A task is a tile of keys of one key/value head and residue class. */
@@ -42,5 +44,5 @@ export const backwardKeys = memoised((spec: AttendSpec): Kernel => ({
   key: specKey(spec),
   parameters: keysParameters.kinds,
   cpu: onGpus,
-  gpu: (target) => keysText(target, spec, keysParameters.wgsl),
+  gpu: (target) => texts().keysText(target, spec, keysParameters.wgsl),
 }));
