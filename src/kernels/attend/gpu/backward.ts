@@ -80,7 +80,7 @@ export const keysCut = (target: GpuTarget, spec: AttendSpec): AttendCut =>
   attendCut(target, {
     tile: gpuKeyTile(spec),
     products: [spec.D, spec.E],
-    sums: [slab(spec.D), spec.E],
+    sums: [slab(spec.D), slab(spec.E)],
     mayStay: false,
   });
 
@@ -91,7 +91,9 @@ export function keysText(target: GpuTarget, spec: AttendSpec, p: KeysNames): Gpu
   const { own, other } = cut;
   const t = new GpuTileText(cut);
   const tile = gpuKeyTile(spec);
-  const columns = slab(D);
+  const [columns, valueColumns] = [slab(D), slab(E)];
+  // a workgroup has a slab of both
+  const cuts = Math.max(slabs(D), slabs(E));
   const keys = (pointer: string, width: number) => ({
     ...rowsAt(pointer, { head: 'kvHead', length: p.S, columns: width, period, first: 'k0' }),
     valid: '(S - k0)',
@@ -130,7 +132,7 @@ export function keysText(target: GpuTarget, spec: AttendSpec, p: KeysNames): Gpu
         })}
         ${t.share((j) => quad('s', j))}
         workgroupBarrier();
-        ${t.accumulate('dv', dout, E, { careful })}
+        ${t.accumulate('dv', dout, valueColumns, { careful, first: 'firstValue', total: E })}
         ${t.share((j) => quad('t', j))}
         workgroupBarrier();
         ${t.accumulate('dk', q, columns, { careful, first: 'first', total: D })}`;
@@ -138,9 +140,10 @@ export function keysText(target: GpuTarget, spec: AttendSpec, p: KeysNames): Gpu
 ${commonText(t, spec, p, 'queries')}
 fn run(task: u32, lane: u32) {
   ${t.place}
-  let first = task % ${slabs(D)}u * ${columns}u;
-  let part = i32(task / ${slabs(D)}u) % ${tile / own}i;
-  let whole = i32(task / ${slabs(D)}u) / ${tile / own}i;
+  let first = task % ${cuts}u * ${columns}u;
+  let firstValue = task % ${cuts}u * ${valueColumns}u;
+  let part = i32(task / ${cuts}u) % ${tile / own}i;
+  let whole = i32(task / ${cuts}u) / ${tile / own}i;
   let columns = (${p.S} + ${tile * period - 1}i) / ${tile * period}i;
   let column = whole % columns;
   let line = whole / columns;
@@ -156,7 +159,7 @@ fn run(task: u32, lane: u32) {
   // of a quad's own block of keys
   let block = 2u * ((u32(part) * ${own}u + 4u * to) / ${Math.min(keyBlock, tile)}u);
   ${t.declare('dk', columns)}
-  ${t.declare('dv', E)}
+  ${t.declare('dv', valueColumns)}
   for (var member = 0i; member < group; member++) {
     let h = kvHead % ${p.G} * group + member;
     let head = b * ${p.H} + h;
@@ -174,10 +177,8 @@ fn run(task: u32, lane: u32) {
     }
   }
   ${storeSums(t, { o: 'dk', rows: keys(p.dk, D), columns, total: D, first: 'first', factor: ` * ${p.scale}`, exists: (r) => `k0 + 4i * i32(to) + ${r}i < S`, adds: p.adds })}
-  if (first == 0u) {
-    ${storeSums(t, { o: 'dv', rows: keys(p.dv, E), columns: E, total: E, first: '0u', factor: '', exists: (r) => `k0 + 4i * i32(to) + ${r}i < S`, adds: p.adds })}
-  }
+  ${storeSums(t, { o: 'dv', rows: keys(p.dv, E), columns: valueColumns, total: E, first: 'firstValue', factor: '', exists: (r) => `k0 + 4i * i32(to) + ${r}i < S`, adds: p.adds })}
 }
 `;
-  return { wgsl, workgroupSize: cut.invocations, tasks: (tasks) => tasks * (tile / own) * slabs(D) };
+  return { wgsl, workgroupSize: cut.invocations, tasks: (tasks) => tasks * (tile / own) * cuts };
 }

@@ -55,7 +55,7 @@ const mostSums = 16;
 export const odd = (vectors: number): number => vectors + 1 - (vectors % 2);
 
 /** Columns of sums that a slab has at most: wider heads are cut into slabs, each of which forms all scores. */
-export const slabColumns = 256;
+export const slabColumns = 128;
 
 /** The shape that reads least of memory for a pair, of those that fit; what is staged takes the rest of workgroup memory. */
 export function attendCut({ workgroupBytes, invocations }: GpuTarget, options: CutOptions): AttendCut {
