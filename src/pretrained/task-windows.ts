@@ -63,7 +63,7 @@ export function specialEnds({
   tokenizer,
 }: Pick<Pretrained, 'tokenizer'>): { readonly start: Int32Array; readonly end: Int32Array } | undefined {
   const some = tokenizer?.marked?.('a').ids;
-  const ends = some && markedEnds({ tokenizer: tokenizer! }, some);
+  const ends = some && markedEnds({ tokenizer }, some);
   return ends && ends.start.length + ends.end.length > 0 ? ends : undefined;
 }
 

@@ -8,16 +8,16 @@ const folder = installed();
 
 /** What a page that uses all of an entry point loads at most: kilobytes, minified, after gzip. Raise one only for what is worth it. */
 const budgets: Readonly<Record<string, number>> = {
-  subquad: 203,
-  'subquad/attention': 178.5,
+  subquad: 214,
+  'subquad/attention': 189,
   'subquad/data': 17.5,
   'subquad/masks': 23,
-  'subquad/models': 254,
-  'subquad/nn': 100.5,
-  'subquad/positions': 66,
-  'subquad/pretrained': 300,
+  'subquad/models': 267,
+  'subquad/nn': 123.5,
+  'subquad/positions': 72,
+  'subquad/pretrained': 312,
   'subquad/scores': 12,
-  'subquad/train': 275,
+  'subquad/train': 289,
 };
 
 interface Loaded {
@@ -58,7 +58,7 @@ test.each(entryPoints)('%s keeps to its budget', async (name) => {
 
 test('attend alone, and everything together, keep to theirs', async () => {
   const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
-  expect(core.first, `${core.first.toFixed(1)} kB`).toBeLessThanOrEqual(56.5);
+  expect(core.first, `${core.first.toFixed(1)} kB`).toBeLessThanOrEqual(62.5);
   expect(core.later, `${core.later.toFixed(1)} kB for GPUs`).toBeLessThanOrEqual(1);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);

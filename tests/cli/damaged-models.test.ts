@@ -92,13 +92,13 @@ describe.each(Object.entries(damages))('%s', (name, [damage, says]) => {
   writeFileSync(join(cwd, 'text.txt'), 'the cat sat on the mat '.repeat(40));
 
   test.each(tried.map((argv) => [argv[0], argv] as const))('%s says so, and leaves nothing', async (__, argv) => {
-    const before = readdirSync(cwd, { recursive: true }).sort();
+    const before = readdirSync(cwd, { recursive: true }).map(String).sort();
     const { code, err } = await cli([...argv, ...wasm], { cwd });
     expect([1, 2]).toContain(code);
     const [line, ...rest] = err.trimEnd().split('\n');
     expect(line).toMatch(says);
     expect(rest).toEqual([]);
-    expect(readdirSync(cwd, { recursive: true }).sort()).toEqual(before);
+    expect(readdirSync(cwd, { recursive: true }).map(String).sort()).toEqual(before);
   });
 });
 

@@ -90,7 +90,7 @@ describe('analysis of recorded programs', () => {
     const of: string[] = [];
     walk(program.body, (one) => {
       if (one.do === 'store') of.push([...roots.get(one.to.id)!].join());
-      if (one.do === 'load') of.push([...roots.get(one.from.id)!].sort().join());
+      if (one.do === 'load') of.push([...roots.get(one.from.id)!].map(String).sort().join());
     });
     expect(of).toEqual(['0,scratch', 'loaded']);
   });

@@ -103,7 +103,7 @@ test('refuses sizes with every reason, and parts that do not go together', () =>
   const make =
     (more: object): (() => Attention) =>
     () =>
-      new Attention(features, { ...given, ...more } as never);
+      new Attention(features, { ...given, ...more });
   expect(make({ kvHeads: 3 })).toThrow(
     'Attention: headDim must be a whole number of at least 1, by default features / heads; got 1.5; kvHeads must divide heads; got 3 of 4 (features 6).',
   );

@@ -120,9 +120,9 @@ onEveryDevice((on) => {
       return [q, r, matmul(q, q, { transposeA: true }), matmul(q, r)];
     });
     const identity = Float64Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
-    expectClose('QᵀQ', await inner!.data(), identity, { budget: m * n * 2 ** -24 });
-    expectClose('QR', await product!.data(), near, { budget: m * n * 2 ** -24 });
-    const upper = [...(await r!.data())];
+    expectClose('QᵀQ', await inner.data(), identity, { budget: m * n * 2 ** -24 });
+    expectClose('QR', await product.data(), near, { budget: m * n * 2 ** -24 });
+    const upper = [...(await r.data())];
     upper.forEach((value, i) => {
       if (i % n < Math.floor(i / n)) expect(value).toBe(0);
       if (i % n === Math.floor(i / n)) expect(value).toBeGreaterThan(0);

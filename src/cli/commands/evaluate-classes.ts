@@ -12,7 +12,7 @@ export function renderClasses(found: ClassEvaluation, style: Style): string {
     ...(cut > 0 ? [`${cut} cut to ${config.length} tokens`] : []),
     `${(loss / Math.LN2).toFixed(3)} bits an example`,
     format.milliseconds(1000 * seconds),
-    `${format.place(machine.device)}`,
+    format.place(machine.device),
   ];
   return (
     `${style.bold(`accuracy ${(100 * scores.accuracy).toFixed(2)} %`)} ± ${(100 * error).toFixed(2)}, macro F1 ${scores.macroF1.toFixed(4)}\n\n` +

@@ -318,7 +318,7 @@ function renderSpans(found: SpanEvaluation, style: Style): string {
   const rest = [
     `${format.integer(targets)} targets, sentinels among them, of ${format.count(windows, 'window')} of ${format.integer(window)} ${unit}s`,
     format.milliseconds(1000 * seconds),
-    `${format.place(machine.device)}`,
+    format.place(machine.device),
   ];
   return `${style.bold(`accuracy ${(100 * accuracy).toFixed(2)} %`)}, ${bitsPerTarget.toFixed(4)} bits per target\n${style.dim(`${rest.join('; ')}.`)}\n`;
 }

@@ -34,15 +34,9 @@ export function rootsOf(program: Program): ReadonlyMap<number, ReadonlySet<Root>
 
 /** The memory that an instruction reads or writes: its pointer, and which of both. */
 export function accessOf(instruction: Instruction): { readonly pointer: Value; readonly writes: boolean } | undefined {
-  switch (instruction.do) {
-    case 'load':
-    case 'loadStrided':
-    case 'gather':
-      return { pointer: instruction.from, writes: false };
-    case 'store':
-    case 'storeStrided':
-      return { pointer: instruction.to, writes: true };
-    default:
-      return undefined;
-  }
+  const { do: what } = instruction;
+  if (what === 'load' || what === 'loadStrided' || what === 'gather')
+    return { pointer: instruction.from, writes: false };
+  if (what === 'store' || what === 'storeStrided') return { pointer: instruction.to, writes: true };
+  return undefined;
 }

@@ -9,15 +9,8 @@ export const crossesLanes = (instruction: Instruction): boolean =>
 
 /** The scalar values that decide how often, or whether, what is inside an instruction runs. */
 function conditionsOf(instruction: Instruction): readonly Value[] {
-  switch (instruction.do) {
-    case 'loop':
-      return [instruction.start, instruction.end];
-    case 'while':
-    case 'if':
-      return [instruction.test];
-    default:
-      return [];
-  }
+  if (instruction.do === 'loop') return [instruction.start, instruction.end];
+  return instruction.do === 'while' || instruction.do === 'if' ? [instruction.test] : [];
 }
 
 /**

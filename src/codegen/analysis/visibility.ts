@@ -39,27 +39,22 @@ export function barriersOf(program: Program): ReadonlySet<Instruction> {
 
   const run = (body: readonly Instruction[], state: State): void => {
     for (const instruction of body) {
-      switch (instruction.do) {
-        case 'loop':
-          twice(state, () => run(instruction.body, state));
-          break;
-        case 'while':
-          twice(state, () => {
-            run(instruction.condition, state);
-            run(instruction.body, state);
-          });
-          // the last time, the condition ends the loop
+      if (instruction.do === 'loop') {
+        twice(state, () => run(instruction.body, state));
+      } else if (instruction.do === 'while') {
+        twice(state, () => {
           run(instruction.condition, state);
-          break;
-        case 'if': {
-          const other: State = new Map(state);
-          run(instruction.then, state);
-          run(instruction.otherwise, other);
-          merge(state, other);
-          break;
-        }
-        default:
-          access(instruction, state);
+          run(instruction.body, state);
+        });
+        // the last time, the condition ends the loop
+        run(instruction.condition, state);
+      } else if (instruction.do === 'if') {
+        const other: State = new Map(state);
+        run(instruction.then, state);
+        run(instruction.otherwise, other);
+        merge(state, other);
+      } else {
+        access(instruction, state);
       }
     }
   };

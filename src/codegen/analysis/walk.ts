@@ -2,16 +2,9 @@ import type { Instruction } from '../program.js';
 
 /** The blocks inside an instruction: of a `while` the condition first. */
 export function blocksOf(instruction: Instruction): readonly (readonly Instruction[])[] {
-  switch (instruction.do) {
-    case 'loop':
-      return [instruction.body];
-    case 'while':
-      return [instruction.condition, instruction.body];
-    case 'if':
-      return [instruction.then, instruction.otherwise];
-    default:
-      return [];
-  }
+  if (instruction.do === 'loop') return [instruction.body];
+  if (instruction.do === 'while') return [instruction.condition, instruction.body];
+  return instruction.do === 'if' ? [instruction.then, instruction.otherwise] : [];
 }
 
 /** All instructions, with those that they lie in, outermost first. */

@@ -120,7 +120,15 @@ function statement(instruction: Instruction, given: readonly WgslValue[], name: 
       );
       return declare(to, `${wgslTypes[to.kind]}(${lanes.join(', ')})`);
     }
-    default:
+    case 'assign':
+    case 'if':
+    case 'loadStrided':
+    case 'loop':
+    case 'prefetch':
+    case 'shuffle':
+    case 'store':
+    case 'storeStrided':
+    case 'while':
       throw new Error(`wgsl: a function of expressions has no ${instruction.do}`);
   }
 }

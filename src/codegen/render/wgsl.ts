@@ -226,22 +226,14 @@ class Renderer {
   #operation(instruction: Extract<Instruction, { do: 'operation' }>): string {
     const { op, args, immediate } = instruction;
     const [a] = args.map(name);
-    switch (op) {
-      case 'lane':
-      case 'any':
-      case 'reduceAdd':
-      case 'reduceMax':
-      case 'reduceMin':
-        return this.#across(instruction, op, a!);
-      default: {
-        if (op === 'mulHighUnsigned') this.#uses.add('mulHigh');
-        const kind = op === 'offset' ? 'pointer' : (args.at(-1)?.kind ?? 'vi');
-        if (op === 'iota' && this.width === 1) return '0i';
-        // a sum with this constant is rounded to a whole number: no compiler may see that the same is subtracted again
-        if (op === 'sub' && this.#constants.get(args[1]!.id) === ROUNDING) return `opaque(${a!}) - ${name(args[1]!)}`;
-        return forms[op satisfies LaneOperation](kind, args.map(name), immediate);
-      }
-    }
+    if (op === 'lane' || op === 'any' || op === 'reduceAdd' || op === 'reduceMax' || op === 'reduceMin')
+      return this.#across(instruction, op, a!);
+    if (op === 'mulHighUnsigned') this.#uses.add('mulHigh');
+    const kind = op === 'offset' ? 'pointer' : (args.at(-1)?.kind ?? 'vi');
+    if (op === 'iota' && this.width === 1) return '0i';
+    // a sum with this constant is rounded to a whole number: no compiler may see that the same is subtracted again
+    if (op === 'sub' && this.#constants.get(args[1]!.id) === ROUNDING) return `opaque(${a!}) - ${name(args[1]!)}`;
+    return forms[op satisfies LaneOperation](kind, args.map(name), immediate);
   }
 
   #across(

@@ -34,7 +34,7 @@ interface Own {
 
 /** What the projections and the convolution have columns for. */
 function widths({ heads: usual, headDim }: MixerSizes, own: Own) {
-  const { heads = 0, keyHeads = 0, keySize = 0, valueSize = 0 } = own;
+  const { heads, keyHeads, keySize, valueSize } = own;
   const values = heads || usual;
   const sizes = { heads: values, keyHeads: keyHeads || values, D: keySize || headDim, E: valueSize || headDim };
   const [keys, inner] = [sizes.keyHeads * sizes.D, values * sizes.E];

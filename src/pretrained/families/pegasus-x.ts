@@ -1,4 +1,4 @@
-import { bartConfig, bartFields, bartMap, finalNorms, type BartTheirs } from '../bart-like.js';
+import { bartConfig, bartFields, bartMap, finalNorms } from '../bart-like.js';
 import { defineFamily } from '../family.js';
 import { count, yes } from '../fields.js';
 import { layersAs } from '../windows.js';
@@ -35,7 +35,7 @@ export const pegasusX = defineFamily({
     const layers = Array.from({ length: theirs.encoder_layers }, (_, i) => ({
       mechanism: { name: 'staggered-blocks', options: { blockSize, numGlobals, shift: shiftOf(i) } },
     }));
-    const usual = bartConfig(theirs as unknown as BartTheirs, cls, {
+    const usual = bartConfig(theirs, cls, {
       place: 'pre',
       embedded: false,
       biased: false,
@@ -50,7 +50,7 @@ export const pegasusX = defineFamily({
     };
   },
   map: (theirs, cls) => {
-    const { rules, ...rest } = bartMap(theirs as unknown as BartTheirs, cls, {
+    const { rules, ...rest } = bartMap(theirs, cls, {
       norms: finalNorms(cls.prefix, 'layer_norm'),
       positions: false,
       biased: false,
