@@ -4,6 +4,15 @@ import { leftOut, restPattern } from './tests/support/left-out.js';
 /** `npm run test:full` has everything; `test:rest`, after `npm test`, only what that leaves out. The name is the mode. */
 const modes: Readonly<Record<string, { include: readonly string[]; testNamePattern?: string }>> = {
   browser: { include: ['tests/browser/**/*.test.ts'] },
+  webgpu: {
+    include: [
+      'tests/{devices/webgpu,ops,tensor,train/optimisers}/**/*.test.ts',
+      'tests/codegen/{render-wgsl,wgsl-analysis}.test.ts',
+      'tests/kernels/{attend,matmul}/gpu.test.ts',
+      'tests/attention/**/{sliding-window,linformer,retention}.test.ts',
+      'tests/cli/webgpu.test.ts',
+    ],
+  },
   sweeps: { include: leftOut().whole },
   natively: { include: leftOut().natively, testNamePattern: restPattern },
 };

@@ -59,9 +59,9 @@ test.each(entryPoints)('%s keeps to its budget', async (name) => {
 test('attend alone, and everything together, keep to theirs', async () => {
   const core = await kilobytes("export { attend, createDevice, tensor } from 'subquad';");
   expect(core.first, `${core.first.toFixed(1)} kB`).toBeLessThanOrEqual(62.5);
-  expect(core.later, `${core.later.toFixed(1)} kB for GPUs`).toBeLessThanOrEqual(1);
+  expect(core.later, `${core.later.toFixed(1)} kB for GPUs`).toBeLessThanOrEqual(32);
   const all = entryPoints.map((name, i) => `export * as part${i} from '${name}';`).join('\n');
   const everything = await kilobytes(all);
-  expect(everything.first, `${everything.first.toFixed(1)} kB`).toBeLessThanOrEqual(350);
-  expect(everything.later, `${everything.later.toFixed(1)} kB for GPUs`).toBeLessThanOrEqual(1);
+  expect(everything.first, `${everything.first.toFixed(1)} kB`).toBeLessThanOrEqual(365);
+  expect(everything.later, `${everything.later.toFixed(1)} kB for GPUs`).toBeLessThanOrEqual(32);
 });
