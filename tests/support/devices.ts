@@ -150,7 +150,7 @@ export function held(device: Device): Held {
   return { tensors: liveTensors() + leakedTensors(), bytes: device.ledger.live() };
 }
 
-export function expectNoLeaks(device: Device, before: Held = { tensors: 0, bytes: 0 }): void {
+export function expectNoLeaks(device: Device, before: Held): void {
   const after = held(device);
   expect(after.tensors - before.tensors, 'tensors created and not disposed').toBe(0);
   // less than before: the collector found what an earlier test left

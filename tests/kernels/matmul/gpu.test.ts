@@ -6,7 +6,7 @@ import { matmul, type MatmulOptions } from '../../../src/ops/matmul.js';
 import { disposeAll, tensor, type Tensor } from '../../../src/tensor/index.js';
 import { matmul as oracle, type Stack } from '../../oracles/matmul.js';
 import { expectClose, expectSameBits } from '../../support/compare.js';
-import { expectNoLeaks } from '../../support/devices.js';
+import { expectNoLeaks, held } from '../../support/devices.js';
 import { normal } from '../../support/random.js';
 import { noWebGpu, webGpuDevice } from '../../support/webgpu.js';
 
@@ -14,23 +14,25 @@ const single = Math.fround;
 
 describe.skipIf(noWebGpu !== undefined)(`products on WebGPU ${noWebGpu ?? ''}`, () => {
   let device: WebGpuDevice;
+  let before: ReturnType<typeof held>;
   beforeAll(async () => {
     device = await webGpuDevice();
+    before = held(device);
   });
   afterAll(() => device.dispose());
 
   let seed = 31;
   const numbers = (count: number): Float32Array => normal(seed++, count);
-  const held: Tensor[] = [];
+  const made: Tensor[] = [];
   const onGpu = (data: ArrayLike<number>, shape: readonly number[], dtype: 'f32' | 'f16' | 'bf16' = 'f32'): Tensor => {
-    const made = tensor(Float32Array.from(data), shape, { device, dtype });
-    held.push(made);
-    return made;
+    const x = tensor(Float32Array.from(data), shape, { device, dtype });
+    made.push(x);
+    return x;
   };
   const read = async (x: Tensor): Promise<Float32Array> => {
     const data = (await x.data()) as Float32Array;
-    disposeAll([x, ...held.splice(0)]);
-    expectNoLeaks(device);
+    disposeAll([x, ...made.splice(0)]);
+    expectNoLeaks(device, before);
     return data;
   };
   const stackOf = (shape: readonly number[], transposed: boolean): Stack => {
@@ -115,7 +117,7 @@ describe.skipIf(noWebGpu !== undefined)(`products on WebGPU ${noWebGpu ?? ''}`, 
       start = end;
     });
     const places = tensor(Int32Array.from(ends), [ends.length], { device });
-    held.push(places);
+    made.push(places);
     const got = await read(groupedMatmul(onGpu(x, [count, K]), onGpu(weights, [ends.length, K, N]), places));
     expectClose('grouped', got, want, { budget: plain });
   });
