@@ -8,7 +8,7 @@ import { parallelism } from './cpu/host.js';
 import { WorkerError } from './cpu/pool.js';
 import { WasmBackend } from './cpu/wasm.js';
 import type { Device } from './device.js';
-import type { Gpu, GpuDevice } from './webgpu/api.js';
+import type { Gpu as OwnGpu, GpuDevice as OwnGpuDevice } from './webgpu/api.js';
 
 export type {
   Counters,
@@ -23,7 +23,17 @@ export type {
 export { type Category, Ledger } from './ledger.js';
 export { RehearsalDevice, RehearsalTooLong, type KernelWork, type RehearsalOptions } from './rehearsal.js';
 
-export type { Gpu, GpuDevice } from './webgpu/api.js';
+/** WebGPU's `GPU`, such as `navigator.gpu`: declarations here depend on no package of types. */
+export interface Gpu {
+  readonly requestAdapter: (options?: never) => Promise<unknown>;
+}
+/** WebGPU's `GPUDevice`. */
+export interface GpuDevice {
+  readonly limits: object;
+  readonly features: object;
+  readonly queue: object;
+  readonly lost: Promise<unknown>;
+}
 
 export interface DeviceOptions {
   /**
@@ -79,7 +89,7 @@ export async function createDevice(options: DeviceOptions = {}): Promise<Device>
   if (kind === 'webgpu') {
     // who runs on the processor does not load it
     const { openWebGpu } = await import('./webgpu/open.js');
-    return openWebGpu(options);
+    return openWebGpu({ ...options, gpu: options.gpu as OwnGpu | OwnGpuDevice | undefined });
   }
   if (options.gpu !== undefined)
     throw new OptionError(`createDevice: gpu goes with kind "webgpu"; got kind "${kind}".`);

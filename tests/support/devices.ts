@@ -6,6 +6,9 @@ import { QueueDevice } from './queue-device.js';
 import { leakedTensors, liveTensors } from '../../src/tensor/index.js';
 import { full } from './full.js';
 
+/** What a device of any kind takes. */
+type OpenOptions = Omit<DeviceOptions, 'gpu'>;
+
 export type Kind = 'wasm' | 'native' | 'queue' | 'webgpu';
 /**
  * `npm run test:queue` runs everything on a device that answers later, see `QueueDevice`; it has the texts of WebAssembly. `npm run
@@ -29,7 +32,7 @@ const most = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolat
 const usual = (): number => (full || isOfKernels(expect.getState().testPath ?? '') ? 2 : 1);
 
 /** A device of a kind, poisoned; undefined where the machine has none. */
-export async function openDevice(kind: Kind, options: DeviceOptions = {}): Promise<Device | undefined> {
+export async function openDevice(kind: Kind, options: OpenOptions = {}): Promise<Device | undefined> {
   if (kind === 'queue') return QueueDevice.open(options);
   if (kind === 'webgpu') {
     const device = await webgpu!.openWebGpuOrWhy(options);
@@ -59,7 +62,7 @@ for (const kind of kinds) {
  * block is reported as skipped, and above the kernels in every run but the full one: their texts are those of WebAssembly,
  * and each takes a compiler half a second.
  */
-export function onEveryDevice(declare: (on: OnDevice) => void, options: DeviceOptions = {}): void {
+export function onEveryDevice(declare: (on: OnDevice) => void, options: OpenOptions = {}): void {
   for (const kind of kinds) declareOn(kind, isRun(kind, isOfKernels), declare, options);
 }
 
@@ -79,7 +82,7 @@ function isRun(kind: Kind, natively: (path: string) => boolean): boolean {
   return available.includes(kind) && (kind !== 'native' || full || natively(expect.getState().testPath ?? ''));
 }
 
-function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, options: DeviceOptions): void {
+function declareOn(kind: Kind, here: boolean, declare: (on: OnDevice) => void, options: OpenOptions): void {
   const block = here ? describe : describe.skip;
   block(kind === 'webgpu' ? `webgpu ${webgpu?.noWebGpu ?? ''}`.trim() : kind, () => {
     let device: Device | undefined;
